@@ -1,0 +1,164 @@
+"""Presets: how wide the spaces are, and how long Hyperband explores them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FORWARD, BOTH = "forward", "both"
+"""Directions of a recurrent layer: past to future alone, or both, the outputs joined."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The values each hyperparameter may take.
+
+    Attributes:
+        layers: numbers of recurrent layers.
+        units: units of a layer, of each direction.
+        dropout: shares of outputs dropped while training.
+        frame: samples read in one step; each must divide the segment.
+        direction: `FORWARD`, `BOTH`.
+        learning_rate: lowest and highest, drawn on a logarithmic scale.
+        residual: denoiser alone: whether the network gives a correction to its input.
+        dense_units: detector alone: units of a dense layer before the output, 0 for none.
+    """
+
+    layers: tuple[int, ...]
+    units: tuple[int, ...]
+    dropout: tuple[float, ...]
+    frame: tuple[int, ...]
+    direction: tuple[str, ...]
+    learning_rate: tuple[float, float]
+    residual: tuple[bool, ...] = (False, True)
+    dense_units: tuple[int, ...] = (0,)
+
+    def check_segment(self, segment: int) -> None:
+        """Raise ValueError where a frame does not divide the segment."""
+        wrong = [frame for frame in self.frame if segment % frame]
+        if wrong:
+            raise ValueError(
+                f"--segment: {segment} samples is no multiple of the frame of {wrong[0]} samples that the preset "
+                f"searches; choose a multiple of {max(self.frame)}"
+            )
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One size of study.
+
+    Attributes:
+        name: what ``--preset`` takes.
+        summary: one line for the help.
+        max_epochs: the most epochs a trial trains (Hyperband's R).
+        factor: of how many trials one is promoted (Hyperband's η).
+        iterations: how many times Hyperband runs.
+        batch_size: segments a batch.
+        segments_per_epoch: at most so many segments an epoch of the search, drawn anew each epoch; ``None`` for all.
+        final_epochs: the most epochs of the final training.
+        patience: epochs without a better validation score after which the final training ends.
+        denoiser: bounds of the denoiser's space.
+        detector: bounds of the detector's space.
+    """
+
+    name: str
+    summary: str
+    max_epochs: int
+    factor: int
+    iterations: int
+    batch_size: int
+    segments_per_epoch: int | None
+    final_epochs: int
+    patience: int
+    denoiser: Bounds
+    detector: Bounds
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            name="quick",
+            summary="10 trials a model of small networks, on part of the segments: minutes",
+            max_epochs=6,
+            factor=3,
+            iterations=1,
+            batch_size=16,
+            segments_per_epoch=1024,
+            final_epochs=16,
+            patience=4,
+            denoiser=Bounds(
+                layers=(1, 2),
+                units=(16, 32, 48),
+                dropout=(0.0, 0.1),
+                frame=(8, 16),
+                direction=(FORWARD, BOTH),
+                learning_rate=(3e-3, 1e-2),
+            ),
+            detector=Bounds(
+                layers=(1, 2),
+                units=(16, 32, 48),
+                dropout=(0.0, 0.1),
+                frame=(8, 16),
+                direction=(FORWARD, BOTH),
+                learning_rate=(3e-3, 1e-2),
+                dense_units=(0, 32),
+            ),
+        ),
+        Preset(
+            name="standard",
+            summary="70 trials a model, up to 27 epochs each: hours on the real records",
+            max_epochs=27,
+            factor=3,
+            iterations=1,
+            batch_size=64,
+            segments_per_epoch=4096,
+            final_epochs=60,
+            patience=8,
+            denoiser=Bounds(
+                layers=(1, 2, 3),
+                units=(16, 32, 48, 64, 96),
+                dropout=(0.0, 0.1, 0.2, 0.3),
+                frame=(4, 8, 16),
+                direction=(FORWARD, BOTH),
+                learning_rate=(5e-4, 1e-2),
+            ),
+            detector=Bounds(
+                layers=(1, 2, 3),
+                units=(16, 32, 48, 64, 96),
+                dropout=(0.0, 0.1, 0.2, 0.3),
+                frame=(4, 8, 16),
+                direction=(FORWARD, BOTH),
+                learning_rate=(5e-4, 1e-2),
+                dense_units=(0, 32, 64),
+            ),
+        ),
+        Preset(
+            name="full",
+            summary="211 trials a model, up to 81 epochs each, down to the plain per-sample network: days",
+            max_epochs=81,
+            factor=3,
+            iterations=1,
+            batch_size=64,
+            segments_per_epoch=None,
+            final_epochs=120,
+            patience=12,
+            denoiser=Bounds(
+                layers=(1, 2, 3),
+                units=(16, 32, 48, 64, 96, 128),
+                dropout=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
+                frame=(1, 2, 4, 8, 16),
+                direction=(FORWARD, BOTH),
+                learning_rate=(1e-4, 2e-2),
+            ),
+            detector=Bounds(
+                layers=(1, 2, 3),
+                units=(16, 32, 48, 64, 96, 128),
+                dropout=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
+                frame=(1, 2, 4, 8, 16),
+                direction=(FORWARD, BOTH),
+                learning_rate=(1e-4, 2e-2),
+                dense_units=(0, 16, 32, 64, 128),
+            ),
+        ),
+    )
+}

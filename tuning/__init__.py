@@ -1,0 +1,25 @@
+"""Explore a space: Hyperband, trials, resume, progress.
+
+Importing this package is light; Keras and Keras Tuner are imported when a search begins.
+"""
+
+from tuning.schedule import Rung, hyperband_schedule, schedule_of
+from tuning.search import run_search, search_directory
+from tuning.state import FinishedTrial, SearchResult, load_search
+from tuning.tasks import DENOISER, DETECTOR, REFRACTORY, TASK_NAMES, Task
+
+__all__ = [
+    "DENOISER",
+    "DETECTOR",
+    "REFRACTORY",
+    "TASK_NAMES",
+    "FinishedTrial",
+    "Rung",
+    "SearchResult",
+    "Task",
+    "hyperband_schedule",
+    "load_search",
+    "run_search",
+    "schedule_of",
+    "search_directory",
+]

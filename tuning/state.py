@@ -1,0 +1,187 @@
+"""The state of a search on disk: one JSON file, written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ecg_data import StudyError
+from ecg_data.files import write_json, write_text
+from tuning.trials import COMPLETED, TrialOutcome, TrialPlan, is_better
+
+FORMAT = 1
+STATE_FILE = "search.json"
+_WAY_OUT = "give --fresh to set it aside and begin anew, or another --out"
+
+
+@dataclass(frozen=True)
+class FinishedTrial:
+    """A trial that was run, with what came of it."""
+
+    plan: TrialPlan
+    outcome: TrialOutcome
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A search as it stands on disk.
+
+    Attributes:
+        directory: where it is kept.
+        identity: everything that decides what is searched: data, split, space, sizes, seed.
+        objective: validation metric and direction.
+        trials: finished trials in the order of their end.
+    """
+
+    directory: Path
+    identity: dict[str, Any]
+    objective: tuple[str, str]
+    trials: tuple[FinishedTrial, ...]
+
+    def ranked(self) -> list[FinishedTrial]:
+        """Completed trials, the best first; of equals, the earlier."""
+        completed = [trial for trial in self.trials if trial.outcome.status == COMPLETED]
+        sign = 1 if self.objective[1] == "min" else -1
+        return sorted(completed, key=lambda trial: sign * _score(trial))
+
+    def best(self) -> FinishedTrial:
+        """The best completed trial.
+
+        Raises:
+            StudyError: none completed.
+        """
+        ranked = self.ranked()
+        if not ranked:
+            reasons = {trial.outcome.reason for trial in self.trials}
+            why = f"all {len(self.trials)} trials failed ({'; '.join(sorted(reasons))})" if reasons else "it has none"
+            raise StudyError(f"{self.directory}: no completed trial: {why}; run search first")
+        return ranked[0]
+
+
+def _score(trial: FinishedTrial) -> float:
+    assert trial.outcome.score is not None
+    return trial.outcome.score
+
+
+class StateFile:
+    """Reads and writes the state of one search.
+
+    Args:
+        directory: folder of the search.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / STATE_FILE
+
+    def load(self) -> dict[str, Any] | None:
+        """The saved state, or ``None`` where there is none.
+
+        Raises:
+            StudyError: the file is damaged or of another version.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            state = json.loads(self.path.read_text(encoding="utf-8"))
+            version = state["format"]
+            state["identity"], state["oracle"], state["finished"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise StudyError(f"{self.path}: damaged, cannot go on from it; {_WAY_OUT}") from error
+        if version != FORMAT:
+            raise StudyError(f"{self.path}: written in format {version}, this program reads {FORMAT}; {_WAY_OUT}")
+        return dict(state)
+
+    def save(self, identity: dict[str, Any], oracle: dict[str, Any], finished: list[FinishedTrial]) -> None:
+        """Write the state and ``trials.csv``."""
+        trials = [{"plan": asdict(trial.plan), "outcome": asdict(trial.outcome)} for trial in finished]
+        state = {"format": FORMAT, "identity": identity, "oracle": oracle, "finished": trials}
+        write_json(self.path, state)
+        write_text(self.directory / "trials.csv", trials_csv(finished))
+
+    def check_same(self, saved: dict[str, Any], now: dict[str, Any]) -> None:
+        """Refuse to go on with a search that was begun with something else.
+
+        Raises:
+            StudyError: naming the first difference with both values.
+        """
+        for key in sorted({*saved, *now}):
+            if saved.get(key) != now.get(key):
+                before, after = _difference(saved.get(key), now.get(key))
+                raise StudyError(
+                    f"{self.directory}: this search was begun with {key} = {before}, now asked for {after}; "
+                    f"give the same again, {_WAY_OUT}"
+                )
+
+    def set_aside(self) -> Path | None:
+        """Rename the folder of an earlier search out of the way; nothing is deleted. Returns its new name."""
+        if not self.directory.exists():
+            return None
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+        aside = self.directory.with_name(f"{self.directory.name}.before-{stamp}")
+        self.directory.rename(aside)
+        return aside
+
+
+def finished_trials(state: dict[str, Any]) -> list[FinishedTrial]:
+    """The finished trials of a loaded state."""
+    return [
+        FinishedTrial(TrialPlan(**trial["plan"]), TrialOutcome(**trial["outcome"])) for trial in state["finished"]
+    ]
+
+
+def load_search(directory: Path) -> SearchResult:
+    """Read a search for its report.
+
+    Raises:
+        StudyError: there is none, or its file is damaged.
+    """
+    state = StateFile(directory).load()
+    if state is None:
+        raise StudyError(f"{directory}: no search here; run 'study.py search' with the same --out first")
+    objective = (state["identity"]["objective"][0], state["identity"]["objective"][1])
+    return SearchResult(directory, state["identity"], objective, tuple(finished_trials(state)))
+
+
+def best_so_far(finished: list[FinishedTrial], direction: str) -> float | None:
+    """The best score among finished trials."""
+    best: float | None = None
+    for trial in finished:
+        if trial.outcome.score is not None and is_better(trial.outcome.score, best, direction):
+            best = trial.outcome.score
+    return best
+
+
+def trials_csv(finished: list[FinishedTrial]) -> str:
+    """All trials as CSV text, one a row."""
+    names = sorted({name for trial in finished for name in trial.plan.hyperparameters})
+    head = ["id", "parent", "bracket", "rung", "initial_epoch", "epochs", *names]
+    head += ["score", "best_epoch", "seconds", "parameters", "status", "reason"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    for trial in finished:
+        plan, outcome = trial.plan, trial.outcome
+        row = [plan.id, plan.parent, plan.bracket, plan.rung, plan.initial_epoch, plan.epochs]
+        row += [plan.hyperparameters.get(name) for name in names]
+        row += [outcome.score, outcome.best_epoch, outcome.seconds, outcome.parameters, outcome.status, outcome.reason]
+        writer.writerow(["" if value is None else value for value in row])
+    return text.getvalue()
+
+
+def _difference(saved: Any, now: Any) -> tuple[str, str]:
+    """The two values for a message; of dictionaries, just what differs."""
+    if isinstance(saved, dict) and isinstance(now, dict):
+        keys = [key for key in sorted({*saved, *now}) if saved.get(key) != now.get(key)]
+        saved, now = {key: saved.get(key) for key in keys}, {key: now.get(key) for key in keys}
+    return _short(saved), _short(now)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 200 else text[:200] + "…"

@@ -1,0 +1,86 @@
+"""The two models of a study as tasks of the same form: a space, its data and its objective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ecg_data import SegmentCache, Split, StudyError
+from search_spaces import Preset
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+DENOISER, DETECTOR = "denoiser", "detector"
+TASK_NAMES = (DENOISER, DETECTOR)
+
+REFRACTORY = 0.2
+"""Seconds within which the heart cannot beat twice; the refractory period of Pan and Tompkins (1985)."""
+
+_VALIDATION_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model to be searched or trained, with its data.
+
+    Attributes:
+        name: one of `TASK_NAMES`.
+        cache: the segments.
+        split: which records train and validate.
+        preset: size of the space and of the training.
+    """
+
+    name: str
+    cache: SegmentCache
+    split: Split
+    preset: Preset
+
+    @property
+    def objective(self) -> tuple[str, str]:
+        """Name of the validation metric that decides, and ``"min"`` or ``"max"``."""
+        if self.name == DENOISER:
+            from search_spaces.denoiser import OBJECTIVE
+        else:
+            from search_spaces.detector import OBJECTIVE
+        return OBJECTIVE
+
+    def space(self) -> Any:
+        """The Keras Tuner hypermodel.
+
+        Raises:
+            StudyError: the segment does not fit the space.
+        """
+        settings = self.cache.settings
+        try:
+            if self.name == DENOISER:
+                from search_spaces.denoiser import DenoiserSpace
+
+                return DenoiserSpace(self.preset.denoiser, settings.segment)
+            from search_spaces.detector import DetectorSpace
+
+            refractory = round(REFRACTORY * self.cache.fs)
+            return DetectorSpace(self.preset.detector, settings.segment, settings.window, refractory)
+        except ValueError as error:
+            raise StudyError(str(error)) from error
+
+    def training_batches(self, seed: int, segments_per_epoch: int | None) -> tf.data.Dataset:
+        """Shuffled batches of the training records."""
+        from ecg_data.pipeline import Batches
+
+        batches = Batches(self.preset.batch_size, seed, segments_per_epoch)
+        return self._batches(self.cache.rows(self.split.train), batches)
+
+    def validation_batches(self) -> tf.data.Dataset:
+        """Batches of the validation records, in order."""
+        from ecg_data.pipeline import Batches
+
+        return self._batches(self.cache.rows(self.split.validation), Batches(_VALIDATION_BATCH))
+
+    def _batches(self, rows: np.ndarray, batches: Any) -> tf.data.Dataset:
+        from ecg_data.pipeline import denoiser_batches, detector_batches
+
+        make = denoiser_batches if self.name == DENOISER else detector_batches
+        return make(self.cache, rows, batches)
