@@ -1,0 +1,77 @@
+"""The final training of a best model: all training records, stopped by the validation records."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from ecg_data import StudyError
+from reports.results import Training
+from tuning import FinishedTrial, Task
+from tuning.trials import EpochCallback, trial_seed
+
+
+def train_best(task: Task, trial: FinishedTrial, seed: int, on_epoch: EpochCallback | None = None) -> tuple[Any, Training]:
+    """Train the configuration of a trial anew, from fresh weights.
+
+    The learning rate is halved when the validation score stands still, and training ends when it stays there; the
+    weights of the best epoch are kept. Test records play no part.
+
+    Args:
+        task: the model and its data.
+        trial: whose hyperparameters are taken.
+        seed: seed of the study.
+        on_epoch: told of each epoch.
+
+    Returns:
+        The Keras model with the best weights, and what is to be reported of its training.
+
+    Raises:
+        StudyError: the validation score was never a finite number.
+    """
+    import keras
+    import keras_tuner
+
+    started = time.monotonic()
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(trial_seed(seed, task.name, "final"))
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(trial.plan.hyperparameters)
+    model = task.space().build(hp)
+    metric, direction = task.objective
+    stop = keras.callbacks.EarlyStopping(
+        metric, mode=direction, patience=task.preset.patience, restore_best_weights=True
+    )
+    slower = keras.callbacks.ReduceLROnPlateau(
+        metric, mode=direction, factor=0.5, patience=max(1, task.preset.patience // 2), min_delta=0
+    )
+    said = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: on_epoch(epoch + 1, dict(logs)) if on_epoch else None
+    )
+    fitted = model.fit(
+        task.training_batches(trial_seed(seed, task.name, "final/data"), None),
+        validation_data=task.validation_batches(),
+        epochs=task.preset.final_epochs,
+        callbacks=[stop, slower, said, keras.callbacks.TerminateOnNaN()],
+        shuffle=False,
+        verbose=0,
+    )
+    scores = fitted.history.get(metric, [])
+    if not any(math.isfinite(score) for score in scores):
+        raise StudyError(f"final training of the {task.name}: {metric} was never a finite number; try another --seed")
+    history = [
+        {"epoch": epoch + 1, **{name: float(values[epoch]) for name, values in fitted.history.items()}}
+        for epoch in range(len(scores))
+    ]
+    report = Training(
+        task=task.name,
+        trial=trial.plan.id,
+        hyperparameters=trial.plan.hyperparameters,
+        parameters=sum(math.prod(weight.shape) for weight in model.trainable_weights),
+        history=history,
+        best_epoch=stop.best_epoch + 1,
+        seconds=time.monotonic() - started,
+        thresholds={},
+    )
+    return model, report
