@@ -5,7 +5,7 @@ Importing this package is light; ``wfdb`` and ``tensorflow`` are imported where 
 
 from ecg_data.cache import Entry, SegmentCache, SegmentSettings, open_cache
 from ecg_data.databases import ATTRIBUTION, DATABASES, Database, Progress, open_database, split_database
-from ecg_data.errors import BadRecords, RecordError, StudyError
+from ecg_data.errors import BadRecordsError, RecordError, StudyError
 from ecg_data.noise import gaussian_noise
 from ecg_data.records import Record, read_record
 from ecg_data.splits import PARTS, Split
@@ -14,7 +14,7 @@ __all__ = [
     "ATTRIBUTION",
     "DATABASES",
     "PARTS",
-    "BadRecords",
+    "BadRecordsError",
     "Database",
     "Entry",
     "Progress",

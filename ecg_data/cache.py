@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ecg_data.databases import SKIP_ADVICE, Database, Progress
-from ecg_data.errors import BadRecords, RecordError, StudyError
+from ecg_data.errors import BadRecordsError, RecordError, StudyError
 from ecg_data.files import new_directory, sha256_of_json, write_json
 from ecg_data.noise import gaussian_noise
 from ecg_data.records import Record, read_record
@@ -167,9 +167,7 @@ def _open(directory: Path, key: str, settings: SegmentSettings) -> SegmentCache:
     return SegmentCache(directory, key, settings, fs, entries, left_out, **arrays)
 
 
-def _build(
-    directory: Path, database: Database, settings: SegmentSettings, key: str, progress: Progress | None
-) -> None:
+def _build(directory: Path, database: Database, settings: SegmentSettings, key: str, progress: Progress | None) -> None:
     """Write arrays and manifest, one record in memory at a time.
 
     The arrays are appended to with ordinary writes, which report a full disk as an error; a memory map that is
@@ -193,7 +191,7 @@ def _build(
             rates.setdefault(record.fs, name)
             _append(files, entries, record, settings)
         if errors and (not settings.skip_bad or not entries):
-            raise BadRecords(list(errors.values()), "No record is left" if settings.skip_bad else SKIP_ADVICE)
+            raise BadRecordsError(list(errors.values()), "No record is left" if settings.skip_bad else SKIP_ADVICE)
         _one_rate(rates)
         for name, file in files.items():
             file.seek(0)
@@ -228,9 +226,7 @@ def _read(path: Path, annotator: str, settings: SegmentSettings) -> Record:
     return record
 
 
-def _append(
-    files: dict[str, BinaryIO], entries: list[Entry], record: Record, settings: SegmentSettings
-) -> None:
+def _append(files: Mapping[str, BinaryIO], entries: list[Entry], record: Record, settings: SegmentSettings) -> None:
     starts = segment_starts(len(record.signal), settings.segment, record.unscored)
     marks = mark_r_peaks(record.r_peaks, len(record.signal))
     unscored = len(record.signal) // settings.segment - len(starts)
@@ -254,4 +250,3 @@ def _one_rate(rates: dict[float, str]) -> None:
     if len(rates) > 1:
         found = ", ".join(f"{name} {fs:g} Hz" for fs, name in rates.items())
         raise StudyError(f"the records have different sampling rates ({found}); choose those of one with --records")
-

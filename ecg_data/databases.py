@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_data.download import CHECKSUMS, download_mitdb
-from ecg_data.errors import BadRecords, RecordError, StudyError
+from ecg_data.errors import BadRecordsError, RecordError, StudyError
 from ecg_data.files import read_checksums, sha256_of
 from ecg_data.records import record_files
 from ecg_data.splits import Split, split_by_record, split_mitdb
@@ -95,7 +95,7 @@ def open_database(
         except RecordError as error:
             errors[record] = error
     if errors and (not skip_bad or len(errors) == len(set(records) or present)):
-        raise BadRecords(list(errors.values()), SKIP_ADVICE if not skip_bad else "No record is left")
+        raise BadRecordsError(list(errors.values()), SKIP_ADVICE if not skip_bad else "No record is left")
     usable = tuple(record for record in sorted(set(records) or present) if record not in errors)
     unreadable = {record: str(error) for record, error in errors.items()}
     return Database(name, directory, usable, annotator, checksums, unreadable)

@@ -21,7 +21,7 @@ class RecordError(StudyError):
         super().__init__(f"{path}: {problem}")
 
 
-class BadRecords(StudyError):
+class BadRecordsError(StudyError):
     """Several records of one folder cannot be used; all of them are named at once."""
 
     def __init__(self, errors: list[RecordError], advice: str) -> None:

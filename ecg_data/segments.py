@@ -52,4 +52,4 @@ def window_labels(marks: np.ndarray, window: int) -> np.ndarray:
     words = np.ascontiguousarray(marks, dtype=np.uint8)
     if window % 8 == 0:
         words, window = words.view(np.uint64), window // 8
-    return words.reshape(*marks.shape[:-1], -1, window).any(axis=-1)
+    return np.asarray(words.reshape(*marks.shape[:-1], -1, window).any(axis=-1))

@@ -81,7 +81,7 @@ def split_mitdb(records: Iterable[str]) -> Split:
     development = [record for record in present if record in DS1 and record not in left_out]
     validation = tuple(record for record in development if record in MITDB_VALIDATION)
     train = tuple(record for record in development if record not in MITDB_VALIDATION)
-    return Split(train, validation, test, left_out, persons={old: new for old, new in SAME_PERSON.items()})
+    return Split(train, validation, test, left_out, persons=SAME_PERSON)
 
 
 def split_by_record(records: Iterable[str], seed: int) -> Split:

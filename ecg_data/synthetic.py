@@ -195,9 +195,7 @@ def _beats(subject: Subject, duration: float, rng: np.random.Generator) -> tuple
     return np.array(times), np.array(kinds)
 
 
-def _annotate(
-    lead: np.ndarray, times: np.ndarray, kinds: np.ndarray, polarity: float
-) -> tuple[np.ndarray, list[str]]:
+def _annotate(lead: np.ndarray, times: np.ndarray, kinds: np.ndarray, polarity: float) -> tuple[np.ndarray, list[str]]:
     """The sample of the extremum of each R wave, and its WFDB symbol (N normal, V premature)."""
     reach = round(_ANNOTATION_REACH * FS)
     centres = np.round(times * FS).astype(np.int64)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from reports.measures import Interval
 from reports.results import (
     GRU,
     LSTM,
     NOISY,
     TOLERANCES_MS,
     Comparison,
-    Interval,
     Report,
     SearchSummary,
     Training,
@@ -35,10 +36,16 @@ def render(report: Report) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A markdown table; the first column is text, the others are figures and stand to the right."""
-    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
-    lines += ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
+    """A markdown table; columns of figures stand to the right."""
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    rules = ["---:" if all(_is_figure(row[column]) for row in cells) else "---" for column in range(len(head))]
+    lines = [list(head), rules, *cells]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _is_figure(cell: str) -> bool:
+    """Whether a cell holds a figure, with or without a unit or an interval behind it."""
+    return re.fullmatch(r"[+-]?[\d.,]+(e[+-]?\d+)?( ?(%|s|\[.*\]|of \d+))?|–", cell) is not None
 
 
 def _verdict(report: Report) -> str:
@@ -61,7 +68,8 @@ def _verdict(report: Report) -> str:
     )
     head = ("figure", "ours", "best classical method", "gain", "difference real")
     return (
-        f"## Verdict\n\nMeasured on {len(records)} test records of people never trained or tuned on. {sentences}{few}\n\n"
+        f"## Verdict\n\nMeasured on {len(records)} test records of people never trained or tuned on. "
+        f"{sentences}{few}\n\n"
         + table(head, rows)
         + "\n\nIn brackets: 95 % interval of a bootstrap over records; the gain is paired by record, positive where "
         "ours is better, and real where its interval leaves out 0. The classical method is the one of those below "
@@ -74,7 +82,8 @@ def _sentence(comparison: Comparison) -> str:
         word = "cannot be told from"
     else:
         word = "beats" if comparison.gain.value > 0 else "loses to"
-    return f"By {comparison.figure.split(': ')[1]}, the {comparison.model} {word} the {comparison.baseline}."
+    figure = comparison.figure.split(": ")[1].removesuffix(" in mV")
+    return f"By {figure}, the {comparison.model} {word} the {comparison.baseline}."
 
 
 def _interval(interval: Interval, digits: int = 4) -> str:
@@ -95,7 +104,7 @@ def _data(report: Report) -> str:
     ]
     left_out = "\n".join(f"- {record}: {reason}" for record, reason in sorted(data.left_out.items()))
     flutter = (
-        f" {data.unscored_segments} segments that touch ventricular flutter, in which no beat is annotated, are dropped."
+        f" {data.unscored_segments} segments that touch ventricular flutter, where no beat is annotated, are dropped."
         if data.unscored_segments
         else ""
     )
@@ -163,7 +172,8 @@ def _training(trainings: Sequence[Training]) -> str:
     thresholds = next(t.thresholds for t in trainings if t.thresholds)
     return (
         "## Final training\n\nThe best configuration of each search, trained anew on all training records. When to "
-        "halve the learning rate, when to stop and which weights to keep is decided on the validation records.\n\n"
+        "halve the learning rate, when to stop and which weights to keep is decided by the loss on the validation "
+        "records.\n\n"
         + table(("model", "hyperparameters", "weights", "epoch kept", "time"), rows)
         + f"\n\nThresholds of the detector, chosen on the validation records: {thresholds['r_peak']:.2f} for R peaks, "
         f"{thresholds['window']:.2f} for windows.\n\n![Training and validation loss](plots/loss_curves.png)"
@@ -240,7 +250,8 @@ def _peaks(report: Report) -> str:
     head = ("detector, input", "sensitivity", "precision", "F1", "mean F1 of records")
     narrow = tuple(f"F1 within {ms} ms" for ms in TOLERANCES_MS[1:])
     return (
-        f"## Detector: R peaks\n\nWhole test records, {beats.true_positives + beats.false_negatives:,} annotated beats, "
+        "## Detector: R peaks\n\n"
+        f"Whole test records, {beats.true_positives + beats.false_negatives:,} annotated beats, "
         f"one-to-one within {widest} ms unless said otherwise; gross figures, all beats counted together.\n\n"
         + table((*head, *narrow), rows)
         + "\n\n![Detected and annotated R peaks](plots/r_peaks.png)\n\n"
@@ -260,7 +271,7 @@ def _peaks_by_record(report: Report, detectors: Sequence[str]) -> str:
         cells = []
         for detector in detectors:
             result = by_place[record, lead, detector]
-            offset = "–" if result.median_offset_ms is None else f"{result.median_offset_ms:+.0f}"
+            offset = "–" if result.median_offset_ms is None else f"{result.median_offset_ms:.0f}"
             counts = result.counts
             cells += [counts.false_negatives, counts.false_positives, f"{counts.f1:.4f}", offset]
         rows.append((f"{record} {lead}", *cells))

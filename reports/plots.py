@@ -135,7 +135,8 @@ def _r_peaks_figure(measured: Sequence[MeasuredLead]) -> Figure:
     figure, axes = _figure(2, 1, 10, 5.8)
     for axis, (item, rank) in zip(axes, chosen, strict=True):
         lead = item.lead
-        centre = _first_error(item) if rank == "worst" else len(lead.clean) // 2
+        error = _first_error(item) if rank == "worst" else None
+        centre = len(lead.clean) // 2 if error is None else error
         part = _stretch(centre, lead.fs, len(lead.clean))
         time = np.arange(part.start, part.stop) / lead.fs
         axis.plot(time, lead.noisy[part], color=_GREY, linewidth=0.8, label="noisy signal")
@@ -147,7 +148,7 @@ def _r_peaks_figure(measured: Sequence[MeasuredLead]) -> Figure:
             )
         axis.set(xlabel="time in s", ylabel="mV", xlim=(time[0], time[-1]))
         title = f"{rank} test record: {lead.record}, lead {lead.lead}, F1 {_detector_f1(item):.4f} within 150 ms"
-        axis.set_title(title + (", around its first error" if rank == "worst" else ""), fontsize=10)
+        axis.set_title(title + ("" if error is None else ", around its first error"), fontsize=10)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False, fontsize=8)
     return figure
 
@@ -161,8 +162,8 @@ def _detector_f1(item: MeasuredLead) -> float:
     return next(r.counts.f1 for r in item.peaks if (r.detector, r.input, r.tolerance_ms) == place)
 
 
-def _first_error(item: MeasuredLead) -> int:
-    """The first annotated or detected peak without a partner within 150 ms; the middle where there is none."""
+def _first_error(item: MeasuredLead) -> int | None:
+    """The first annotated or detected peak without a partner within 150 ms; ``None`` where there is none."""
     lead = item.lead
     tolerance = round(TOLERANCES_MS[0] * lead.fs / 1000)
     alone = [
@@ -170,7 +171,7 @@ def _first_error(item: MeasuredLead) -> int:
         *_without_partner(item.detected, lead.r_peaks, tolerance),
     ]
     scored = [peak for peak in alone if not any(start <= peak < end for start, end in lead.unscored)]
-    return min(scored, default=len(lead.clean) // 2)
+    return min(scored, default=None)
 
 
 def _without_partner(peaks: np.ndarray, others: np.ndarray, tolerance: int) -> list[int]:
@@ -186,4 +187,3 @@ def _stretch(centre: int, fs: float, samples: int) -> slice:
     length = min(samples, round(_STRETCH * fs))
     start = int(np.clip(centre - length // 2, 0, samples - length))
     return slice(start, start + length)
-

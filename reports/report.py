@@ -131,9 +131,7 @@ def _report(study: Study, trainings: list[Training], measured: Sequence[Measured
         ),
         data=summarise_data(study.database.name, task.cache, task.split),
         comparisons=compare(measured, study.seed),
-        searches=[
-            summarise_search(name, search, study.tasks[name].preset) for name, search in study.searches.items()
-        ],
+        searches=[summarise_search(name, search, study.tasks[name].preset) for name, search in study.searches.items()],
         trainings=trainings,
         denoising=summarise_denoising(measured, study.seed),
         denoising_by_record=[item for lead in measured for item in lead.denoising],
@@ -211,5 +209,4 @@ def _publish(staging: Path, out: Path) -> None:
         target = out / name
         if target.is_dir():
             target.rename(staging / f"old-{name}")
-        os.replace(staging / name, target)
-
+        (staging / name).replace(target)

@@ -154,9 +154,7 @@ def compare(measured: Sequence[MeasuredLead], seed: int) -> list[Comparison]:
             _comparison(f"denoising: {figure}", LSTM, best, table, _column_mean(0), _column_mean(1), -1, seed)
         )
     for tolerance in (TOLERANCES_MS[0], TOLERANCES_MS[-1]):
-        best_input = max(
-            (NOISY, DENOISED), key=lambda kind: pooled_f1(_peak_table(measured, XQRS, kind, tolerance))
-        )
+        best_input = max((NOISY, DENOISED), key=lambda kind: pooled_f1(_peak_table(measured, XQRS, kind, tolerance)))
         ours = _by_record(measured, _peak_table(measured, GRU, NOISY, tolerance))
         theirs = _by_record(measured, _peak_table(measured, XQRS, best_input, tolerance))
         name = XQRS if best_input == NOISY else f"{XQRS} behind our denoiser"
@@ -187,9 +185,7 @@ def _comparison(
 ) -> Comparison:
     gain = bootstrap(table, lambda rows: sign * (ours(rows) - theirs(rows)), seed)
     real = gain.low > 0 or gain.high < 0
-    return Comparison(
-        figure, model, bootstrap(table, ours, seed), baseline, bootstrap(table, theirs, seed), gain, real
-    )
+    return Comparison(figure, model, bootstrap(table, ours, seed), baseline, bootstrap(table, theirs, seed), gain, real)
 
 
 def _column_mean(column: int) -> Callable[[np.ndarray], float]:

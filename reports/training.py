@@ -11,11 +11,17 @@ from reports.results import Training
 from tuning import FinishedTrial, Task
 from tuning.trials import EpochCallback, trial_seed
 
+_DECIDES = "val_loss"
+"""What decides when to stop and which weights to keep. For the detector too: near its top the area under the curve of
+windows, which ranked the trials, hangs on a few windows and jumps from epoch to epoch; the loss does not."""
 
-def train_best(task: Task, trial: FinishedTrial, seed: int, on_epoch: EpochCallback | None = None) -> tuple[Any, Training]:
+
+def train_best(
+    task: Task, trial: FinishedTrial, seed: int, on_epoch: EpochCallback | None = None
+) -> tuple[Any, Training]:
     """Train the configuration of a trial anew, from fresh weights.
 
-    The learning rate is halved when the validation score stands still, and training ends when it stays there; the
+    The learning rate is halved when the validation loss stands still, and training ends when it stays there; the
     weights of the best epoch are kept. Test records play no part.
 
     Args:
@@ -28,7 +34,7 @@ def train_best(task: Task, trial: FinishedTrial, seed: int, on_epoch: EpochCallb
         The Keras model with the best weights, and what is to be reported of its training.
 
     Raises:
-        StudyError: the validation score was never a finite number.
+        StudyError: the validation loss was never a finite number.
     """
     import keras
     import keras_tuner
@@ -39,12 +45,9 @@ def train_best(task: Task, trial: FinishedTrial, seed: int, on_epoch: EpochCallb
     hp = keras_tuner.HyperParameters()
     hp.values = dict(trial.plan.hyperparameters)
     model = task.space().build(hp)
-    metric, direction = task.objective
-    stop = keras.callbacks.EarlyStopping(
-        metric, mode=direction, patience=task.preset.patience, restore_best_weights=True
-    )
+    stop = keras.callbacks.EarlyStopping(_DECIDES, mode="min", patience=task.preset.patience, restore_best_weights=True)
     slower = keras.callbacks.ReduceLROnPlateau(
-        metric, mode=direction, factor=0.5, patience=max(1, task.preset.patience // 2), min_delta=0
+        _DECIDES, mode="min", factor=0.5, patience=max(1, task.preset.patience // 2), min_delta=0
     )
     said = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: on_epoch(epoch + 1, dict(logs)) if on_epoch else None
@@ -57,9 +60,9 @@ def train_best(task: Task, trial: FinishedTrial, seed: int, on_epoch: EpochCallb
         shuffle=False,
         verbose=0,
     )
-    scores = fitted.history.get(metric, [])
+    scores = fitted.history.get(_DECIDES, [])
     if not any(math.isfinite(score) for score in scores):
-        raise StudyError(f"final training of the {task.name}: {metric} was never a finite number; try another --seed")
+        raise StudyError(f"final training of the {task.name}: {_DECIDES} was never a finite number; try another --seed")
     history = [
         {"epoch": epoch + 1, **{name: float(values[epoch]) for name, values in fitted.history.items()}}
         for epoch in range(len(scores))

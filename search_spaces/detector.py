@@ -48,9 +48,9 @@ def build_detector(config: DetectorConfig, segment: int, window: int, refractory
         refractory: samples within which there is but one R peak, for the metric.
     """
     signal = keras.Input((segment, 1), name="signal_mv")
-    scaled = layers.LayerNormalization(
-        axis=1, epsilon=_VARIANCE_FLOOR, center=False, scale=False, name="normalise"
-    )(signal)
+    scaled = layers.LayerNormalization(axis=1, epsilon=_VARIANCE_FLOOR, center=False, scale=False, name="normalise")(
+        signal
+    )
     x = recurrent_stack(scaled, layers.GRU, config.stack)
     if config.dense_units:
         x = layers.Dense(config.dense_units, activation="relu", name="head")(x)

@@ -128,7 +128,7 @@ class SearchDisplay:
         watched = self._watched()
         watched.running, watched.epoch = plan, plan.initial_epoch
 
-    def epoch_ended(self, plan: TrialPlan, epoch: int, metrics: dict[str, float]) -> None:
+    def epoch_ended(self, plan: TrialPlan, epoch: int, metrics: dict[str, float]) -> None:  # noqa: ARG002  # a view may want them
         """Move the running trial on by an epoch."""
         watched = self._watched()
         watched.epoch = epoch

@@ -17,7 +17,7 @@ end the bracket. Mean squared errors stay far below 10⁹ mV², areas under a cu
 _BOOKKEEPING = ("tuner/trial_id", "tuner/epochs", "tuner/initial_epoch", "tuner/bracket", "tuner/round")
 
 
-class SearchOracle(keras_tuner.oracles.HyperbandOracle):  # type: ignore[misc]  # keras_tuner ships no types
+class SearchOracle(keras_tuner.oracles.HyperbandOracle):
     """Asks and tells: `next_trial` gives what to train, `finish` takes what came of it.
 
     Keras Tuner writes one file a trial, in place; here the whole state is one value, so that it can be written at once.
@@ -76,8 +76,8 @@ class SearchOracle(keras_tuner.oracles.HyperbandOracle):  # type: ignore[misc]  
         """Take up a saved state. Trials that were running are run again."""
         self.trials = {name: Trial.from_state(saved) for name, saved in state["trials"].items()}
         self.set_state(state["oracle"])
-        self._retry_queue += [trial.trial_id for trial in self.ongoing_trials.values()]
-        self.ongoing_trials = {}
+        self._retry_queue += [trial.trial_id for trial in dict(self.ongoing_trials).values()]
+        self.ongoing_trials: dict[str, Any] = {}
 
     def save(self) -> None:
         """Nothing: the search writes the state, trials included, in one piece."""

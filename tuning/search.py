@@ -84,6 +84,17 @@ def run_search(task: Task, seed: int, directory: Path, view: SearchView, fresh: 
     return result
 
 
+def load_same_search(task: Task, seed: int, directory: Path) -> SearchResult:
+    """Read a search, and check that it was of this task, data and seed.
+
+    Raises:
+        StudyError: there is none, it is damaged, or it was of something else.
+    """
+    result = load_search(directory)
+    StateFile(directory).check_same(result.identity, search_identity(task, seed))
+    return result
+
+
 def search_identity(task: Task, seed: int) -> dict[str, Any]:
     """Everything that decides what a search explores, as JSON."""
     from tuning.oracle import hyperparameter_space

@@ -130,9 +130,7 @@ class StateFile:
 
 def finished_trials(state: dict[str, Any]) -> list[FinishedTrial]:
     """The finished trials of a loaded state."""
-    return [
-        FinishedTrial(TrialPlan(**trial["plan"]), TrialOutcome(**trial["outcome"])) for trial in state["finished"]
-    ]
+    return [FinishedTrial(TrialPlan(**trial["plan"]), TrialOutcome(**trial["outcome"])) for trial in state["finished"]]
 
 
 def load_search(directory: Path) -> SearchResult:
@@ -167,7 +165,7 @@ def trials_csv(finished: list[FinishedTrial]) -> str:
     writer.writerow(head)
     for trial in finished:
         plan, outcome = trial.plan, trial.outcome
-        row = [plan.id, plan.parent, plan.bracket, plan.rung, plan.initial_epoch, plan.epochs]
+        row: list[Any] = [plan.id, plan.parent, plan.bracket, plan.rung, plan.initial_epoch, plan.epochs]
         row += [plan.hyperparameters.get(name) for name in names]
         row += [outcome.score, outcome.best_epoch, outcome.seconds, outcome.parameters, outcome.status, outcome.reason]
         writer.writerow(["" if value is None else value for value in row])

@@ -95,6 +95,7 @@ def train_trial(
         parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
         if plan.parent is not None:
             model.load_weights(weights_path(directory, plan.parent))
+        best.model = model
         model.fit(
             task.training_batches(trial_seed(seed, task.name, f"{plan.id}/data"), task.preset.segments_per_epoch),
             validation_data=task.validation_batches(),
@@ -107,7 +108,7 @@ def train_trial(
     except OSError:
         best.path.unlink(missing_ok=True)
         raise
-    except Exception as error:  # whatever a configuration makes Keras or TensorFlow raise is that trial's failure
+    except Exception as error:  # noqa: BLE001  # whatever a configuration makes Keras raise is that trial's failure
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     seconds = round(time.monotonic() - started, 3)
     if reason or best.score is None:
@@ -127,6 +128,7 @@ class _BestWeights:
     """Keeps the history of a training and the weights of its best epoch."""
 
     def __init__(self, objective: tuple[str, str], path: Path, on_epoch: EpochCallback | None) -> None:
+        self.model: Any = None
         self.metric, self.direction = objective
         self.path = path
         self.on_epoch = on_epoch
@@ -137,10 +139,9 @@ class _BestWeights:
     def callback(self) -> Any:
         import keras
 
-        callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self._record(callback, epoch, logs))
-        return callback
+        return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self._record(epoch, logs))
 
-    def _record(self, callback: Any, epoch: int, logs: dict[str, Any]) -> None:
+    def _record(self, epoch: int, logs: dict[str, Any]) -> None:
         metrics = {name: float(value) for name, value in logs.items()}
         # NaN and infinity are no JSON; what is missing in the history was not finite.
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
@@ -148,7 +149,7 @@ class _BestWeights:
         score = metrics[self.metric]
         if is_better(score, self.score, self.direction):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            callback.model.save_weights(self.path, overwrite=True)
+            self.model.save_weights(self.path, overwrite=True)
             self.score, self.epoch = score, epoch + 1
         if self.on_epoch is not None:
             self.on_epoch(epoch + 1, metrics)

@@ -1,0 +1,319 @@
+"""Search the best LSTM for cleaning ECG and the best GRU for finding R peaks, report, and use them.
+
+The command line: it parses, calls and shows. Keras and TensorFlow are imported only inside the verbs that need them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ecg_data import Database, SegmentCache, SegmentSettings, Split, StudyError
+from settings import Settings, add_options, as_mapping, as_options, save_settings, settings_from
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tuning import SearchResult, Task
+
+EXAMPLES = {
+    "data": """\
+  python study.py data
+      make the synthetic records and cache their segments
+  python study.py data --database mitdb
+      download the MIT-BIH Arrhythmia Database (100 MB) and cache its segments
+  python study.py data --database folder --raw-dir my_records --annotator qrs
+      any folder of WFDB records with annotations""",
+    "search": """\
+  python study.py search --preset quick
+      search both models; the same command again goes on where it was stopped
+  python study.py search --database mitdb --preset standard --only detector --out mitdb-study""",
+    "report": """\
+  python study.py report
+      retrain the best models of a finished search and measure them on the test records""",
+    "predict": """\
+  python study.py predict outputs/models/denoiser path/to/100
+      write outputs/predictions/100.denoised.csv
+  python study.py predict outputs/models/detector records/*.hea --out holter
+      mark the R peaks of many records; one that cannot be read is named, the rest is done, the exit code is 2
+  python study.py predict outputs/models/detector 100 103 --raw-dir data/raw/mitdb""",
+    "run": """\
+  python study.py run
+      data, search and report on the embedded synthetic database, in minutes
+  python study.py run --database mitdb --raw-dir ../mitdb --preset quick --out mitdb-study
+  python study.py run --config outputs/settings.toml
+      the same study again""",
+}
+
+_INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb. Returns the exit code: 0, 2 for what the user can mend, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = settings_from(options)
+        verb: Callable[[argparse.Namespace, Settings], int] = options.verb
+        return verb(options, settings)
+    except StudyError as error:
+        return _refuse(str(error))
+    except OSError as error:
+        where = error.filename or "while writing"
+        return _refuse(f"{where}: {error.strerror or error}; mend that and run the same command again")
+    except KeyboardInterrupt:
+        print(f"\nstopped; what is finished is kept. To go on: {_again(arguments)}", file=sys.stderr)
+        return _INTERRUPTED
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Raw records, cached segments and split of a study."""
+
+    database: Database
+    cache: SegmentCache
+    split: Split
+
+
+def data(_: argparse.Namespace, settings: Settings) -> int:
+    """Make records available and cache their segments."""
+    console = _console()
+    prepared = _prepare(settings, console)
+    cache, split = prepared.cache, prepared.split
+    console.print(f"{len(cache.noisy):,} segments of {len(cache.records)} records in {cache.directory}")
+    for part in ("train", "validation", "test"):
+        console.print(f"{part}: {', '.join(split.part(part))}")
+    for record, reason in sorted({**split.left_out, **cache.left_out}.items()):
+        console.print(f"left out {record}: {reason}")
+    return 0
+
+
+def search(options: argparse.Namespace, settings: Settings) -> int:
+    """Search one model or both."""
+    console = _console()
+    tasks = _tasks(settings, _prepare(settings, console))
+    names = [options.only] if options.only else list(tasks)
+    _search({name: tasks[name] for name in names}, settings, console, options.fresh)
+    return 0
+
+
+def report(_: argparse.Namespace, settings: Settings) -> int:
+    """Retrain the best, measure, and write the report."""
+    console = _console()
+    prepared = _prepare(settings, console)
+    tasks = _tasks(settings, prepared)
+    from tuning.search import load_same_search, search_directory
+
+    out = Path(settings.out)
+    searches = {
+        name: load_same_search(task, settings.seed, search_directory(out, name)) for name, task in tasks.items()
+    }
+    _report(prepared, tasks, searches, settings, console)
+    return 0
+
+
+def run(options: argparse.Namespace, settings: Settings) -> int:
+    """Data, search and report in one go."""
+    console = _console()
+    prepared = _prepare(settings, console)
+    tasks = _tasks(settings, prepared)
+    searches = _search(tasks, settings, console, options.fresh)
+    _report(prepared, tasks, searches, settings, console)
+    return 0
+
+
+def predict(options: argparse.Namespace, settings: Settings) -> int:
+    """Apply a bundle to records; a bad one is named and the rest is done."""
+    from checkpoints import load_bundle, predict_record, prediction_path, write_prediction
+    from tuning.display import Steps
+
+    console = _console()
+    _import_tensorflow()
+    bundle = load_bundle(Path(options.bundle))
+    directory = Path(settings.out) / "predictions"
+    failed = 0
+    with Steps(console) as steps:
+        for name in options.records_to_predict:
+            record = _locate(name, settings)
+            target = prediction_path(directory, record, bundle.card.task)
+
+            def said(done: int, total: int, record: Path = record) -> None:
+                steps(record.name, done, total)
+
+            try:
+                if target.exists() and not options.overwrite:
+                    raise StudyError(f"{target}: exists; give --overwrite to replace it, or another --out")
+                prediction = predict_record(bundle, record, settings.lead, said)
+            except StudyError as error:
+                failed += 1
+                _refuse(str(error))
+                continue
+            write_prediction(target, prediction, options.overwrite)
+            found = "" if prediction.r_peaks is None else f"{len(prediction.r_peaks):,} R peaks, "
+            console.print(f"{record.name}: {found}{target}")
+    return 2 if failed else 0
+
+
+def _prepare(settings: Settings, console: Console) -> _Data:
+    """Records, cache and split, with progress."""
+    from ecg_data import open_cache, open_database, split_database
+    from tuning.display import Steps
+
+    segments = SegmentSettings(
+        settings.segment, settings.window, settings.noise, settings.seed, settings.lead, settings.skip_bad
+    )
+    data_dir = Path(settings.data_dir)
+    with Steps(console) as steps:
+        database = open_database(
+            settings.database,
+            data_dir,
+            Path(settings.raw_dir) if settings.raw_dir else None,
+            settings.records,
+            settings.seed,
+            settings.annotator,
+            settings.skip_bad,
+            steps,
+        )
+        cache = open_cache(database, segments, data_dir, steps)
+    return _Data(database, cache, split_database(database, cache.records, settings.seed))
+
+
+def _tasks(settings: Settings, prepared: _Data) -> dict[str, Task]:
+    from search_spaces import PRESETS
+    from tuning import TASK_NAMES, Task
+
+    _import_tensorflow()
+    preset = PRESETS[settings.preset]
+    tasks = {name: Task(name, prepared.cache, prepared.split, preset) for name in TASK_NAMES}
+    for task in tasks.values():
+        task.space()  # refuses a segment that does not fit before anything is trained
+    return tasks
+
+
+def _search(tasks: dict[str, Task], settings: Settings, console: Console, fresh: bool) -> dict[str, SearchResult]:
+    from tuning.display import SearchDisplay, describe
+    from tuning.search import run_search, search_directory
+
+    out = Path(settings.out)
+    if not (out / "settings.toml").exists():
+        save_settings(settings, out / "settings.toml")  # a search that is killed is found with its settings
+    results = {}
+    for name, task in tasks.items():
+        display = SearchDisplay(console)
+        with display.showing():
+            results[name] = run_search(task, settings.seed, search_directory(out, name), display, fresh)
+        best = results[name].best()
+        console.print(f"Best {name}: trial {best.plan.id}, {describe(best.plan.hyperparameters)}")
+    save_settings(settings, out / "settings.toml")
+    return results
+
+
+def _report(
+    prepared: _Data, tasks: dict[str, Task], searches: dict[str, SearchResult], settings: Settings, console: Console
+) -> None:
+    from reports import Study, make_report
+    from tuning.display import Steps
+
+    out = Path(settings.out)
+    command = f"python study.py run {as_options(settings)}".strip()
+    study = Study(prepared.database, tasks, searches, settings.seed, dict(as_mapping(settings)), command)
+    with Steps(console) as steps:
+        made = make_report(study, out, steps)
+    save_settings(settings, out / "settings.toml")
+    for item in made.comparisons:
+        ours, theirs = item.model_value.value, item.baseline_value.value
+        console.print(f"{item.figure}: {item.model} {ours:.4f}, {item.baseline} {theirs:.4f}")
+    console.print(f"Report: {out / 'report.md'}")
+
+
+def _locate(name: str, settings: Settings) -> Path:
+    """A record as it was named: a path, or, with --raw-dir, the name of a record there."""
+    path = Path(name)
+    if settings.raw_dir and not path.with_suffix(".hea").exists() and path.name == name:
+        return Path(settings.raw_dir) / name
+    return path
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def _import_tensorflow() -> None:
+    """Import TensorFlow without its start-up notices (no GPU, oneDNN is on), and pass on all else that it says.
+
+    The notices are written straight to the process's standard error before any log level is in force.
+    """
+    import re
+    import tempfile
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    notice = re.compile(rb"(I0000 |WARNING: All log messages before absl::InitializeLog)")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            os.write(2, b"".join(line for line in said if not notice.match(line)))
+
+
+def _refuse(message: str) -> int:
+    print(f"study.py: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _again(arguments: list[str] | None) -> str:
+    import shlex
+
+    return shlex.join(["python", "study.py", *(sys.argv[1:] if arguments is None else arguments)])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="study.py",
+        description=(__doc__ or "").split("\n", maxsplit=1)[0],
+        epilog="examples:\n" + EXAMPLES["run"] + "\n\n'study.py VERB --help' has more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for function in (run, data, search, report, predict):
+        name = function.__name__
+        summary = (function.__doc__ or "").split("\n", maxsplit=1)[0]
+        verb = verbs.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog="examples:\n" + EXAMPLES[name],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        verb.set_defaults(verb=function)
+        if name in ("search", "run"):
+            fresh = "set an earlier search of the same --out aside (renamed, not deleted) and begin anew"
+            verb.add_argument("--fresh", action="store_true", help=fresh)
+        if name == "search":
+            verb.add_argument("--only", choices=("denoiser", "detector"), help="search this model alone")
+        if name == "predict":
+            verb.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, such as outputs/models/detector")
+            verb.add_argument(
+                "records_to_predict",
+                metavar="RECORD",
+                nargs="+",
+                help="WFDB records, or names of records in --raw-dir; a bad one is named and the rest is done",
+            )
+            verb.add_argument("--overwrite", action="store_true", help="replace predictions that exist")
+        add_options(verb)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
