@@ -94,6 +94,7 @@ def _read_header(path: Path) -> wfdb.Record:
     header_path = path.with_name(path.name + ".hea")
     if not header_path.is_file():
         raise RecordError(header_path, "no such file; a WFDB record is named by its header (.hea)")
+    _refuse_foreign_files(header_path)
     try:
         header = wfdb.rdheader(str(path))
     except Exception as error:  # wfdb raises whatever its parsing trips over
@@ -109,13 +110,20 @@ def _read_header(path: Path) -> wfdb.Record:
     return header
 
 
+def _refuse_foreign_files(header_path: Path) -> None:
+    """Refuse a header that names a file outside its own folder, before anything it names is touched."""
+    lines = header_path.read_text(encoding="utf-8", errors="replace").splitlines()
+    described = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+    for words in described[1:]:
+        if "/" in words[0] or "\\" in words[0]:
+            problem = f"the header names the file {words[0]!r} outside its own folder; this is refused"
+            raise RecordError(header_path, problem)
+
+
 def _check_files(path: Path, header: wfdb.Record) -> list[Path]:
-    """The signal files of a record, checked to lie in its folder and to be as long as the header says."""
+    """The signal files of a record, checked to be there and as long as the header says."""
     files = []
     for name in dict.fromkeys(header.file_name):
-        if Path(name).name != name or name in {"", ".", ".."}:
-            problem = f"the header names the file {name!r} outside its own folder; this is refused"
-            raise RecordError(path.with_name(path.name + ".hea"), problem)
         file = path.with_name(name)
         if not file.is_file():
             raise RecordError(file, "missing; the header names it as the file of the signal")

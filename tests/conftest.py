@@ -1,0 +1,145 @@
+"""What the tests share: a small database, a small search, one small study run from end to end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import study
+from ecg_data import Database, SegmentCache, SegmentSettings, Split, open_cache, open_database, split_database
+from ecg_data.synthetic import write_synthetic
+from search_spaces import PRESETS, Preset
+
+SECONDS = 30.0
+SMALL = SegmentSettings(segment=720, window=144)
+
+_QUICK = PRESETS["quick"]
+TINY = replace(
+    _QUICK,
+    max_epochs=3,
+    segments_per_epoch=32,
+    final_epochs=3,
+    denoiser=replace(_QUICK.denoiser, units=(4, 6), layers=(1, 2), frame=(16,)),
+    detector=replace(_QUICK.detector, units=(4, 6), layers=(1, 2), frame=(16,), dense_units=(0, 4)),
+)
+"""6 trials of networks that train in a second."""
+
+
+@pytest.fixture(scope="session")
+def raw_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen synthetic records of 30 s. Shared: copy before changing anything."""
+    directory = tmp_path_factory.mktemp("raw") / "records"
+    write_synthetic(directory, seed=1, duration=SECONDS)
+    return directory
+
+
+@pytest.fixture
+def own_raw_dir(raw_dir: Path, tmp_path: Path) -> Path:
+    """Five of the records, the test's own to damage, without a list of checksums."""
+    directory = tmp_path / "own"
+    directory.mkdir()
+    for record in ("s01", "s02", "s03", "s04", "s05"):
+        for file in raw_dir.glob(f"{record}.*"):
+            shutil.copy(file, directory)
+    return directory
+
+
+@dataclass(frozen=True)
+class SmallData:
+    """The small database with cache and split."""
+
+    database: Database
+    cache: SegmentCache
+    split: Split
+
+
+@pytest.fixture(scope="session")
+def small_data(raw_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallData:
+    """Segments of 720 samples of the small database."""
+    data_dir = tmp_path_factory.mktemp("data")
+    database = open_database("folder", data_dir, raw_dir)
+    cache = open_cache(database, SMALL, data_dir)
+    return SmallData(database, cache, split_database(database, cache.records, seed=1))
+
+
+@pytest.fixture(scope="session")
+def tiny_preset() -> Iterator[Preset]:
+    """The preset ``quick``, made tiny for the whole session."""
+    PRESETS["quick"] = TINY
+    yield TINY
+    PRESETS["quick"] = _QUICK
+
+
+@pytest.fixture(scope="session")
+def small_options(raw_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options of a study on the small database."""
+    data_dir = tmp_path_factory.mktemp("study-data")
+    return f"--database folder --raw-dir {raw_dir} --data-dir {data_dir} --segment 720".split()
+
+
+@pytest.fixture(scope="session")
+def small_study(small_options: list[str], tiny_preset: Preset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The outputs of one small study, run once through the command line."""
+    assert tiny_preset
+    out = tmp_path_factory.mktemp("study") / "outputs"
+    assert study.main(["run", *small_options, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the real databases; never missing in CI."""
+    named = os.environ.get("ECG_TEST_DATA")
+    if not named:
+        if os.environ.get("CI"):
+            pytest.fail("ECG_TEST_DATA must name the folder with mitdb/ in CI")
+        pytest.skip("set ECG_TEST_DATA to a folder with mitdb/ to run this on real records")
+    directory = Path(named)
+    if not (directory / "mitdb" / "100.hea").is_file():
+        pytest.fail(f"ECG_TEST_DATA={named} holds no mitdb/100.hea")
+    return directory
+
+
+WriteRecord = Callable[..., Path]
+
+
+@pytest.fixture
+def write_record(tmp_path: Path) -> WriteRecord:
+    """Writes a WFDB record of given samples in mV, beats and symbols; returns its path."""
+
+    def write(
+        name: str = "r",
+        signal: np.ndarray | None = None,
+        beats: tuple[int, ...] = (100, 400, 700),
+        symbols: str = "NNN",
+        fs: float = 360,
+        leads: tuple[str, ...] = ("II",),
+    ) -> Path:
+        import wfdb
+
+        directory = tmp_path / "written"
+        directory.mkdir(exist_ok=True)
+        if signal is None:
+            signal = np.random.default_rng(0).normal(0, 0.2, (3000, len(leads)))
+        wfdb.wrsamp(
+            name,
+            fs=fs,
+            units=["mV"] * len(leads),
+            sig_name=list(leads),
+            p_signal=signal.reshape(len(signal), -1),
+            fmt=["16"] * len(leads),
+            adc_gain=[1000] * len(leads),
+            baseline=[0] * len(leads),
+            write_dir=str(directory),
+        )
+        if beats:
+            wfdb.wrann(name, "atr", np.array(beats), list(symbols), fs=fs, write_dir=str(directory))
+        return directory / name
+
+    return write

@@ -1,0 +1,89 @@
+"""Downloading MIT-BIH, from a server on this machine that serves a small stand-in."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from wfdb.io.download import set_db_index_url
+
+from ecg_data import StudyError, download
+from ecg_data.download import download_mitdb
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+        """Say nothing."""
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that is served in the place of PhysioNet's mitdb, with two records."""
+    folder = tmp_path / "www" / "mitdb" / download.MITDB_VERSION
+    folder.mkdir(parents=True)
+    lines = []
+    for name in ("100", "101"):
+        for ending in ("hea", "dat", "atr"):
+            content = f"{name}.{ending}".encode() * 100
+            (folder / f"{name}.{ending}").write_bytes(content)
+            lines.append(f"{hashlib.sha256(content).hexdigest()} {name}.{ending}\n")
+    sums = "".join(lines)
+    (folder / "SHA256SUMS.txt").write_text(sums)
+    monkeypatch.setattr(download, "MITDB_RECORDS", ("100", "101"))
+    monkeypatch.setattr(download, "CHECKSUMS_SHA256", hashlib.sha256(sums.encode()).hexdigest())
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path / "www")))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    set_db_index_url(f"http://127.0.0.1:{server.server_port}/")
+    yield folder
+    set_db_index_url()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_all_files_arrive_and_progress_is_told(published: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    download_mitdb(tmp_path / "raw" / "mitdb", lambda done, total: told.append((done, total)))
+    arrived = {path.name: path.read_bytes() for path in (tmp_path / "raw" / "mitdb").iterdir()}
+    assert arrived == {path.name: path.read_bytes() for path in published.iterdir()}
+    assert told == [(done, 6) for done in range(7)]
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["mitdb"]
+
+
+def test_a_broken_download_leaves_nothing_that_looks_whole_and_goes_on(published: Path, tmp_path: Path) -> None:
+    good = (published / "101.dat").read_bytes()
+    (published / "101.dat").write_bytes(good[:-1])
+    with pytest.raises(StudyError, match=r"101\.dat: SHA-256 .* differs from the published"):
+        download_mitdb(tmp_path / "raw" / "mitdb")
+    assert not (tmp_path / "raw" / "mitdb").exists()
+    (published / "101.dat").unlink()
+    with pytest.raises(StudyError, match=r"101\.dat: download failed .*--raw-dir"):
+        download_mitdb(tmp_path / "raw" / "mitdb")
+    (published / "101.dat").write_bytes(good)
+    (published / "100.dat").unlink()  # it passed before, and is not asked for again
+    download_mitdb(tmp_path / "raw" / "mitdb")
+    assert (tmp_path / "raw" / "mitdb" / "101.dat").read_bytes() == good
+
+
+def test_a_forged_list_of_checksums_is_refused(published: Path, tmp_path: Path) -> None:
+    (published / "SHA256SUMS.txt").write_text("forged\n")
+    with pytest.raises(StudyError, match=r"SHA256SUMS\.txt: SHA-256"):
+        download_mitdb(tmp_path / "raw" / "mitdb")
+
+
+def test_no_server(tmp_path: Path) -> None:
+    set_db_index_url("http://127.0.0.1:9/")
+    with pytest.raises(StudyError, match="download failed"):
+        download_mitdb(tmp_path / "raw" / "mitdb")
+    set_db_index_url()
+
+
+def test_the_pinned_list_is_the_published_one(real_data: Path) -> None:
+    content = (real_data / "mitdb" / "SHA256SUMS.txt").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == download.CHECKSUMS_SHA256

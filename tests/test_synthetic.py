@@ -1,0 +1,94 @@
+"""The synthetic database: exact, repeatable, varied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecg_data import read_record
+from ecg_data.ecgsyn import EVENT_ANGLES, EVENT_WIDTHS, Waves, rr_tachogram, simulate
+from ecg_data.synthetic import FS, SUBJECTS, draw_subjects, write_synthetic
+
+
+def test_same_seed_same_bytes(raw_dir: Path, tmp_path: Path) -> None:
+    again, other = tmp_path / "again", tmp_path / "other"
+    write_synthetic(again, seed=1, duration=30.0)
+    write_synthetic(other, seed=2, duration=30.0)
+    files = sorted(path.name for path in raw_dir.iterdir())
+    assert files == sorted(path.name for path in again.iterdir())
+    assert len(files) == 3 * SUBJECTS + 1
+    for name in files:
+        assert (raw_dir / name).read_bytes() == (again / name).read_bytes()
+    assert (raw_dir / "s01.dat").read_bytes() != (other / "s01.dat").read_bytes()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_subjects_differ(seed: int) -> None:
+    subjects = draw_subjects(seed)
+    rates = sorted(subject.heart_rate for subject in subjects)
+    assert len(subjects) >= 12
+    assert rates[0] == 45
+    assert rates[-1] == 150
+    assert sum(subject.premature > 0 for subject in subjects) == 4
+    assert sum(subject.irregular for subject in subjects) == 3
+    assert sum(subject.inverted for subject in subjects) == 2
+    assert len({subject.normal[0].amplitudes.tobytes() for subject in subjects}) == SUBJECTS
+
+
+def test_r_peaks_are_extrema_of_the_clean_signal(raw_dir: Path) -> None:
+    for subject in draw_subjects(1):
+        record = read_record(raw_dir / subject.name)
+        polarity = -1 if subject.inverted else 1
+        inner = record.r_peaks[(record.r_peaks > 20) & (record.r_peaks < len(record.signal) - 20)]
+        around = polarity * record.signal[inner[:, None] + np.arange(-10, 11), 0]
+        assert len(inner) > 15
+        np.testing.assert_array_equal(around.max(axis=1), around[:, 10], err_msg=subject.name)
+
+
+def test_heart_rate_is_as_drawn(raw_dir: Path) -> None:
+    for subject in draw_subjects(1):
+        if subject.irregular or subject.premature:
+            continue
+        r_peaks = read_record(raw_dir / subject.name).r_peaks
+        rate = 60 * FS / np.mean(np.diff(r_peaks))
+        assert rate == pytest.approx(subject.heart_rate, rel=0.06)
+
+
+def test_simulation_solves_the_equation_of_the_model() -> None:
+    """dz/dt = dg/dt - (z - z₀), with g summed by hand over the beats before and behind each sample."""
+    fs = 2000.0
+    amplitudes = np.array([0.1, -0.1, 1.0, -0.2, 0.3])
+    times = np.array([-0.5, 0.5, 1.3, 2.4, 3.4])
+    baseline = 0.1 * np.sin(2 * np.pi * 0.3 * np.arange(int(2 * fs)) / fs)
+    z = simulate(times, np.zeros(5, int), [Waves(EVENT_ANGLES, amplitudes, EVENT_WIDTHS)], baseline, fs)
+    t = np.arange(len(z)) / fs
+    g = np.zeros(len(z))
+    for sample, now in enumerate(t):
+        before = max(i for i in range(5) if times[i] <= now)
+        rr = times[before + 1] - times[before]
+        for beat in (before, before + 1):
+            angle = 2 * np.pi * (now - times[before]) / rr - 2 * np.pi * (beat - before)
+            for centre, amplitude, width in zip(EVENT_ANGLES, amplitudes, EVENT_WIDTHS, strict=True):
+                scale = rr**-0.5
+                g[sample] += amplitude * np.exp(-0.5 * ((angle - centre * scale) / (width * scale)) ** 2)
+    left = np.gradient(z, t)
+    right = np.gradient(g, t) - (z - baseline)
+    assert np.max(np.abs(left - right)[5:-5]) < 0.02 * np.max(np.abs(left))
+
+
+def test_tachogram_has_mean_and_deviation() -> None:
+    rr, rate = rr_tachogram(600, 0.8, 0.05, 0.25, 1.0, np.random.default_rng(0))
+    assert rr.mean() == pytest.approx(0.8)
+    assert rr.std() == pytest.approx(0.05)
+    power = np.abs(np.fft.rfft(rr - rr.mean())) ** 2
+    frequency = np.fft.rfftfreq(len(rr), 1 / rate)
+    near = (np.abs(frequency - 0.1) < 0.05) | (np.abs(frequency - 0.25) < 0.05)
+    assert power[near].sum() > 0.99 * power.sum()
+
+
+def test_beats_must_span_the_record() -> None:
+    waves = Waves(EVENT_ANGLES, np.ones(5), EVENT_WIDTHS)
+    with pytest.raises(ValueError, match="before the first sample"):
+        simulate(np.array([0.5, 1.5]), np.zeros(2, int), [waves], np.zeros(360), 360)
