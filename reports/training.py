@@ -56,7 +56,7 @@ def train_best(
         task.training_batches(trial_seed(seed, task.name, "final/data"), None),
         validation_data=task.validation_batches(),
         epochs=task.preset.final_epochs,
-        callbacks=[stop, slower, said, keras.callbacks.TerminateOnNaN()],
+        callbacks=[stop, slower, said],
         shuffle=False,
         verbose=0,
     )

@@ -25,8 +25,8 @@ TINY = replace(
     max_epochs=3,
     segments_per_epoch=32,
     final_epochs=3,
-    denoiser=replace(_QUICK.denoiser, units=(4, 6), layers=(1, 2), frame=(16,)),
-    detector=replace(_QUICK.detector, units=(4, 6), layers=(1, 2), frame=(16,), dense_units=(0, 4)),
+    denoiser=replace(_QUICK.denoiser, units=(4, 6), layers=(1, 2), frame=(16,), direction=("forward",)),
+    detector=replace(_QUICK.detector, units=(4, 6), layers=(1, 2), frame=(16,), direction=("forward",)),
 )
 """6 trials of networks that train in a second."""
 

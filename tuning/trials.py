@@ -101,7 +101,7 @@ def train_trial(
             validation_data=task.validation_batches(),
             initial_epoch=plan.initial_epoch,
             epochs=plan.epochs,
-            callbacks=[best.callback(), keras.callbacks.TerminateOnNaN()],
+            callbacks=[best.callback()],
             shuffle=False,
             verbose=0,
         )
@@ -113,7 +113,7 @@ def train_trial(
     seconds = round(time.monotonic() - started, 3)
     if reason or best.score is None:
         best.path.unlink(missing_ok=True)
-        reason = reason or f"{task.objective[0]} was never a finite number"
+        reason = reason or "its loss was never a finite number: training diverged"
         return TrialOutcome(FAILED, None, None, best.history, seconds, parameters, reason)
     best.path.replace(weights_path(directory, plan.id))
     return TrialOutcome(COMPLETED, best.score, best.epoch, best.history, seconds, parameters)
@@ -139,14 +139,23 @@ class _BestWeights:
     def callback(self) -> Any:
         import keras
 
-        return keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self._record(epoch, logs))
+        return keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda _, logs: self._stop_if_lost(logs),
+            on_epoch_end=lambda epoch, logs: self._record(epoch, logs),
+        )
+
+    def _stop_if_lost(self, logs: dict[str, Any]) -> None:
+        """A loss that is not finite never becomes so again: the rest of the epochs would be wasted."""
+        if not math.isfinite(logs["loss"]):
+            self.model.stop_training = True
 
     def _record(self, epoch: int, logs: dict[str, Any]) -> None:
         metrics = {name: float(value) for name, value in logs.items()}
         # NaN and infinity are no JSON; what is missing in the history was not finite.
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         self.history.append({"epoch": epoch + 1, **finite})
-        score = metrics[self.metric]
+        # An area under a curve can look well where the activations are NaN; then the losses are not finite.
+        score = metrics[self.metric] if len(finite) == len(metrics) else math.nan
         if is_better(score, self.score, self.direction):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.model.save_weights(self.path, overwrite=True)

@@ -1,0 +1,119 @@
+"""The search spaces: what they build, and what their models do with offset and gain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from checkpoints import window_scores
+from search_spaces import PRESETS
+from search_spaces.denoiser import DenoiserConfig, DenoiserSpace, build_denoiser
+from search_spaces.detector import DetectorConfig, DetectorSpace, build_detector
+from search_spaces.metrics import WindowPrecisionRecallArea
+from search_spaces.recurrent import StackConfig
+
+STACK = StackConfig(units=(5, 4), dropout=0.1, frame=8, direction="both", learning_rate=1e-3)
+FULL = PRESETS["full"]
+
+
+def _segments(count: int = 3, segment: int = 288) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 0.3, (count, segment, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize(("frame", "direction"), [(1, "forward"), (16, "both")])
+def test_denoiser_keeps_shape_and_offset(residual: bool, frame: int, direction: str) -> None:
+    stack = replace(STACK, frame=frame, direction=direction)
+    model = build_denoiser(DenoiserConfig(stack, residual), 288)
+    noisy = _segments()
+    cleaned = model.predict_on_batch(noisy)
+    assert cleaned.shape == noisy.shape
+    np.testing.assert_allclose(model.predict_on_batch(noisy + 3), cleaned + 3, atol=1e-4)
+
+
+@pytest.mark.parametrize("dense_units", [0, 6])
+def test_detector_gives_probabilities_whatever_gain_and_offset(dense_units: int) -> None:
+    model = build_detector(DetectorConfig(STACK, dense_units), 288, window=72, refractory=20)
+    signal = _segments()
+    activation = model.predict_on_batch(signal)
+    assert activation.shape == signal.shape
+    assert activation.min() > 0
+    assert activation.max() < 1
+    assert activation.mean() == pytest.approx(0.03, abs=0.02)  # begins at the prior
+    np.testing.assert_allclose(model.predict_on_batch(5 * signal - 2), activation, atol=1e-3)
+
+
+def test_a_flat_segment_gives_finite_numbers() -> None:
+    flat = np.full((1, 288, 1), 0.7, np.float32)
+    assert np.isfinite(build_detector(DetectorConfig(STACK, 0), 288, 72, 20).predict_on_batch(flat)).all()
+    assert np.isfinite(build_denoiser(DenoiserConfig(STACK, True), 288).predict_on_batch(flat)).all()
+
+
+@pytest.mark.parametrize("space", [DenoiserSpace(FULL.denoiser, 2016), DetectorSpace(FULL.detector, 2016, 144, 72)])
+def test_units_of_a_layer_exist_only_where_the_layer_does(space: Any) -> None:
+    hp = keras_tuner.HyperParameters()
+    space.configure(hp)
+    names = {item.name for item in hp.space}
+    assert {"layers", "units_1", "units_2", "units_3", "dropout", "frame", "direction", "learning_rate"} <= names
+    for layers in (1, 2, 3):
+        chosen = keras_tuner.HyperParameters()
+        chosen.values = {"layers": layers, "units_1": 16, "units_2": 32, "units_3": 48}
+        config = space.configure(chosen)
+        assert config.stack.units == (16, 32, 48)[:layers]
+        active = {item.name for item in chosen.space if chosen.is_active(item)}
+        assert ("units_2" in active, "units_3" in active) == (layers >= 2, layers >= 3)
+
+
+def test_the_full_preset_holds_the_plain_per_sample_network() -> None:
+    assert 1 in FULL.denoiser.frame
+    assert 1 in FULL.detector.frame
+    for preset in PRESETS.values():
+        assert set(preset.denoiser.layers) <= {1, 2, 3}
+        preset.denoiser.check_segment(2016)
+        preset.detector.check_segment(2016)
+
+
+def test_a_segment_that_no_frame_divides_is_refused() -> None:
+    with pytest.raises(ValueError, match="--segment: 1000 samples is no multiple of the frame of 16"):
+        DenoiserSpace(PRESETS["quick"].denoiser, 1000)
+
+
+def test_window_area_agrees_with_scikit_learn() -> None:
+    rng = np.random.default_rng(3)
+    activation = rng.uniform(0, 1, (20, 288, 1)).astype(np.float32) ** 4
+    targets = np.zeros_like(activation)
+    targets[rng.integers(0, 20, 40), rng.integers(0, 288, 40), 0] = 1
+    metric = WindowPrecisionRecallArea(window=72, refractory=20)
+    metric.update_state(targets[:9], activation[:9])
+    metric.update_state(targets[9:], activation[9:])
+    labels = targets.reshape(-1, 72).max(axis=1)
+    scores = np.concatenate([window_scores(row[:, 0], 72, 20) for row in activation])
+    assert float(metric.result()) == pytest.approx(average_precision_score(labels, scores), abs=0.02)
+
+
+def test_the_flank_of_a_peak_across_the_border_is_no_peak() -> None:
+    activation = np.zeros((1, 288, 1), np.float32)
+    activation[0, 70:75, 0] = [0.5, 0.7, 0.9, 0.7, 0.5]  # the peak is at 72, the first sample of the second window
+    assert window_scores(activation[0, :, 0], 72, 20).tolist() == pytest.approx([0, 0.9, 0, 0])
+    targets = np.zeros_like(activation)
+    targets[0, 72] = 1
+    metric = WindowPrecisionRecallArea(window=72, refractory=20)
+    metric.update_state(targets, activation)
+    assert float(metric.result()) == pytest.approx(1, abs=1e-3)
+
+
+def test_optimizer_state_travels_with_the_weights(tmp_path: Any) -> None:
+    model = build_denoiser(DenoiserConfig(STACK, True), 288)
+    model.fit(_segments(), _segments(), epochs=3, batch_size=1, verbose=0)
+    model.save_weights(tmp_path / "x.weights.h5")
+    again = build_denoiser(DenoiserConfig(STACK, True), 288)
+    again.load_weights(tmp_path / "x.weights.h5")
+    assert int(again.optimizer.iterations) == 9
+    for ours, theirs in zip(model.optimizer.variables, again.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs))
