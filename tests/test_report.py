@@ -1,0 +1,144 @@
+"""The report of the small study: whole, consistent, honest."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import study
+from checkpoints import load_bundle
+from reports.markdown import table
+from reports.results import GRU, INPUTS, LSTM, TOLERANCES_MS
+
+
+@pytest.fixture(scope="module")
+def report(small_study: Path) -> Any:
+    """The machine-readable report."""
+    return json.loads((small_study / "report.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_everything_is_there_and_nothing_is_left_over(small_study: Path) -> None:
+    names = {path.name for path in small_study.iterdir()}
+    assert names == {"report.md", "report.json", "plots", "csv", "models", "search", "settings.toml"}
+    assert {path.name for path in (small_study / "plots").iterdir()} == {
+        "search.png",
+        "loss_curves.png",
+        "denoising.png",
+        "confusion.png",
+        "r_peaks.png",
+    }
+
+
+def test_every_plot_and_file_of_the_page_exists(small_study: Path) -> None:
+    page = (small_study / "report.md").read_text()
+    plots = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
+    assert len(plots) == 5
+    for plot in plots:
+        assert (small_study / plot).stat().st_size > 5000
+    assert page.index("## Verdict") < page.index("## Data") < page.index("## Search")
+    assert "not a medical device" in page
+    assert "nan" not in page.lower().split()
+
+
+def test_page_and_json_say_the_same(small_study: Path, report: Any) -> None:
+    page = (small_study / "report.md").read_text()
+    ours = next(item for item in report["denoising"] if item["method"] == LSTM)
+    assert f"{ours['rmse']['value']:.4f} [{ours['rmse']['low']:.4f}, {ours['rmse']['high']:.4f}]" in page
+    for item in report["peaks"]:
+        assert f"{item['counts']['f1']:.4f}" in page
+    for comparison in report["comparisons"]:
+        assert (comparison["gain"]["low"] > 0 or comparison["gain"]["high"] < 0) == comparison["real"]
+
+
+def test_pooled_counts_are_the_sum_of_the_records(report: Any) -> None:
+    for item in report["peaks"]:
+        place = (item["detector"], item["input"], item["tolerance_ms"])
+        rows = [
+            row["counts"]
+            for row in report["peaks_by_record"]
+            if (row["detector"], row["input"], row["tolerance_ms"]) == place
+        ]
+        assert len(rows) == len(report["data"]["parts"]["test"]["records"])
+        for count in ("true_positives", "false_negatives", "false_positives"):
+            assert item["counts"][count] == sum(row[count] for row in rows)
+    assert len(report["peaks"]) == 2 * len(INPUTS) * len(TOLERANCES_MS)
+
+
+def test_parts_share_no_record(report: Any) -> None:
+    parts = [part["records"] for part in report["data"]["parts"].values()]
+    together = [record for part in parts for record in part]
+    assert len(together) == len(set(together)) == 16
+    assert {row["record"] for row in report["peaks_by_record"]} == set(report["data"]["parts"]["test"]["records"])
+
+
+def test_csv_of_each_test_record(small_study: Path, report: Any, raw_dir: Path) -> None:
+    test = report["data"]["parts"]["test"]["records"]
+    assert sorted(path.stem for path in (small_study / "csv").iterdir()) == sorted(test)
+    frame = pd.read_csv(small_study / "csv" / f"{test[0]}.csv")
+    assert list(frame.columns) == ["time_s", "signal_mv", "denoised_mv", "R_peak"]
+    assert len(frame) == 10_800
+    assert frame["time_s"].iloc[360] == pytest.approx(1)
+    wanted = next(
+        row
+        for row in report["peaks_by_record"]
+        if (row["record"], row["detector"], row["input"]) == (test[0], GRU, "noisy")
+    )
+    assert frame["R_peak"].sum() == wanted["counts"]["true_positives"] + wanted["counts"]["false_positives"]
+    assert raw_dir.is_dir()
+
+
+def test_bundles_give_the_signals_of_the_csv(small_study: Path, report: Any) -> None:
+    bundle = load_bundle(small_study / "models" / "denoiser")
+    assert bundle.card.data["records"]["test"] == report["data"]["parts"]["test"]["records"]
+    assert bundle.card.segment == 720
+    detector = load_bundle(small_study / "models" / "detector").card
+    assert set(detector.thresholds) == {"r_peak", "window"}
+    assert detector.hyperparameters == report["searches"][1]["leaderboard"][0]["hyperparameters"]
+    record = report["data"]["parts"]["test"]["records"][0]
+    frame = pd.read_csv(small_study / "csv" / f"{record}.csv")
+    from checkpoints import apply_model
+
+    again = apply_model(bundle.model, frame["signal_mv"].to_numpy(np.float32), 720)
+    np.testing.assert_allclose(again, frame["denoised_mv"], atol=2e-3)
+
+
+def test_best_epoch_is_that_of_the_lowest_validation_loss(report: Any) -> None:
+    for training in report["trainings"]:
+        losses = [row["val_loss"] for row in training["history"]]
+        assert training["best_epoch"] == 1 + int(np.argmin(losses))
+
+
+def test_report_alone_repeats_the_figures(
+    small_study: Path, small_options: list[str], report: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert study.main(["report", *small_options, "--out", str(small_study)]) == 0
+    again = json.loads((small_study / "report.json").read_text())
+    assert again["peaks"] == report["peaks"]
+    assert again["denoising_by_record"] == report["denoising_by_record"]
+    assert "Report: " in capsys.readouterr().out
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one(
+    small_study: Path, small_options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in small_study.rglob("*") if path.is_file()}
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device", "plots/search.png")
+
+    monkeypatch.setattr("reports.report.draw_plots", full)
+    assert study.main(["report", *small_options, "--out", str(small_study)]) == 2
+    assert "plots/search.png: No space left on device" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in small_study.rglob("*") if path.is_file()} == before
+
+
+def test_figures_stand_to_the_right_and_texts_to_the_left() -> None:
+    text = table(("a", "b", "c"), [("x|y", "0.5 [0.4, 0.6]", "–"), ("z", "12", "3 of 4")])
+    assert text.splitlines()[1] == "| --- | ---: | ---: |"
+    assert r"x\|y" in text
