@@ -20,7 +20,7 @@ VERSION = 1
 
 FS = 360.0
 LEADS = ("MLII", "V5")
-DURATION = 240.0
+DURATION = 300.0
 """Seconds a record."""
 SUBJECTS = 16
 

@@ -176,7 +176,8 @@ def _training(trainings: Sequence[Training]) -> str:
         "records.\n\n"
         + table(("model", "hyperparameters", "weights", "epoch kept", "time"), rows)
         + f"\n\nThresholds of the detector, chosen on the validation records: {thresholds['r_peak']:.2f} for R peaks, "
-        f"{thresholds['window']:.2f} for windows.\n\n![Training and validation loss](plots/loss_curves.png)"
+        f"{thresholds['window']:.2f} for windows; each is the middle of those that do as well as the best within one "
+        "standard error.\n\n![Training and validation loss](plots/loss_curves.png)"
     )
 
 

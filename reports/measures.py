@@ -132,10 +132,19 @@ def bootstrap(table: np.ndarray, statistic: Callable[[np.ndarray], float], seed:
         statistic: from rows of the table to a figure.
         seed: the same seed gives the same interval.
     """
-    rng = np.random.default_rng(seed)
-    draws = [statistic(table[rng.integers(0, len(table), len(table))]) for _ in range(_RESAMPLES)]
+    draws = _draws(table, statistic, seed)
     low, high = np.quantile(draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return Interval(float(statistic(table)), float(low), float(high))
+
+
+def standard_error(table: np.ndarray, statistic: Callable[[np.ndarray], float], seed: int) -> float:
+    """Standard error of a statistic of records, from the same bootstrap as `bootstrap`."""
+    return float(np.std(_draws(table, statistic, seed)))
+
+
+def _draws(table: np.ndarray, statistic: Callable[[np.ndarray], float], seed: int) -> list[float]:
+    rng = np.random.default_rng(seed)
+    return [statistic(table[rng.integers(0, len(table), len(table))]) for _ in range(_RESAMPLES)]
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -85,7 +85,7 @@ def make_report(study: Study, out: Path, progress: Progress) -> Report:
     models, trainings = _train(study, progress)
     refractory = round(REFRACTORY * cache.fs)
     validation = read_leads(cache, study.database, split.validation)
-    thresholds = calibrate(models[DETECTOR], validation, cache, refractory, progress)
+    thresholds = calibrate(models[DETECTOR], validation, cache, refractory, study.seed, progress)
     trainings[DETECTOR] = replace(trainings[DETECTOR], thresholds=thresholds)
     settings = cache.settings
     applied = Models(models[DENOISER], models[DETECTOR], thresholds, settings.segment, settings.window, refractory)

@@ -90,7 +90,7 @@ def _replace_model(bundle: Path, model: keras.Model) -> None:
 def test_a_model_that_would_run_code_is_refused(bundle: Path) -> None:
     signal = keras.Input((288, 1))
     _replace_model(bundle, keras.Model(signal, keras.layers.Lambda(lambda x: x + 1)(signal)))
-    with pytest.raises(StudyError, match="holds Lambda.*refused unopened"):
+    with pytest.raises(StudyError, match=r"holds Lambda.*refused unopened"):
         load_bundle(bundle)
 
 

@@ -198,7 +198,7 @@ def test_a_full_disk_is_one_line(raw_dir: Path, tmp_path: Path) -> None:
 def test_the_synthetic_database_is_the_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert study.main(["data", "--data-dir", str(tmp_path), "--seed", "0"]) == 0
     out = capsys.readouterr().out
-    assert "672 segments of 16 records" in out
+    assert "848 segments of 16 records" in out
     assert (tmp_path / "raw" / "synthetic-v1-seed0" / "s16.atr").is_file()
     damaged = tmp_path / "raw" / "synthetic-v1-seed0" / "s03.dat"
     damaged.write_bytes(damaged.read_bytes()[:-2] + b"xx")

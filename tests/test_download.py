@@ -17,7 +17,7 @@ from ecg_data.download import download_mitdb
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
 

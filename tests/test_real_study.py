@@ -22,8 +22,12 @@ def test_a_small_study_on_mitdb(real_data: Path, tmp_path: Path, monkeypatch: py
         max_epochs=3,
         segments_per_epoch=384,
         final_epochs=3,
-        denoiser=replace(quick.denoiser, layers=(1,), units=(24, 32), frame=(8,), direction=("both",), residual=(True,)),
-        detector=replace(quick.detector, layers=(1,), units=(24, 32), frame=(16,), direction=("both",), dense_units=(0,)),
+        denoiser=replace(
+            quick.denoiser, layers=(1,), units=(24, 32), frame=(8,), direction=("both",), residual=(True,)
+        ),
+        detector=replace(
+            quick.detector, layers=(1,), units=(24, 32), frame=(16,), direction=("both",), dense_units=(0,)
+        ),
     )
     monkeypatch.setitem(PRESETS, "quick", small)
     raw = str(real_data / "mitdb")

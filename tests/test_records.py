@@ -22,7 +22,7 @@ def test_signal_comes_in_mv_with_rate_and_beats(write_record: WriteRecord) -> No
 
 
 def test_only_beat_annotations_are_r_peaks(write_record: WriteRecord) -> None:
-    symbols = "+N~|V\"x/Q"
+    symbols = '+N~|V"x/Q'
     beats = tuple(range(100, 100 + 50 * len(symbols), 50))
     record = read_record(write_record(beats=beats, symbols=symbols))
     assert record.r_peaks.tolist() == [150, 300, 450, 500]

@@ -18,7 +18,14 @@ def test_totals(max_epochs: int, trials: int, epochs: int) -> None:
 
 def test_rungs_of_nine_epochs_by_hand() -> None:
     rungs = [(r.bracket, r.rung, r.trials, r.initial_epoch, r.epochs) for r in hyperband_schedule(9, 3)]
-    assert rungs == [(2, 0, 9, 0, 1), (2, 1, 3, 1, 3), (2, 2, 1, 3, 9), (1, 0, 5, 0, 3), (1, 1, 2, 3, 9), (0, 0, 3, 0, 9)]
+    assert rungs == [
+        (2, 0, 9, 0, 1),
+        (2, 1, 3, 1, 3),
+        (2, 2, 1, 3, 9),
+        (1, 0, 5, 0, 3),
+        (1, 1, 2, 3, 9),
+        (0, 0, 3, 0, 9),
+    ]
 
 
 @pytest.mark.parametrize(("max_epochs", "factor", "iterations"), [(6, 3, 1), (9, 3, 2), (10, 2, 1), (1, 3, 1)])

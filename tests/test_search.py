@@ -99,9 +99,7 @@ def test_a_finished_search_returns_at_once(searched: tuple[SearchResult, Watcher
     assert again == searched[0]
 
 
-def test_same_seed_same_search(
-    searched: tuple[SearchResult, Watcher], small_data: SmallData, tmp_path: Path
-) -> None:
+def test_same_seed_same_search(searched: tuple[SearchResult, Watcher], small_data: SmallData, tmp_path: Path) -> None:
     again = run_search(_task(small_data), 0, tmp_path / "again", Watcher())
     assert _without_times(again) == _without_times(searched[0])
     asked = SearchOracle(_task(small_data), 1).next_trial()
@@ -114,7 +112,7 @@ def test_other_settings_are_refused_with_both_values(
 ) -> None:
     directory = searched[0].directory
     before = (directory / "search.json").read_bytes()
-    with pytest.raises(StudyError, match="begun with seed = 0, now asked for 5; .*--fresh"):
+    with pytest.raises(StudyError, match=r"begun with seed = 0, now asked for 5; .*--fresh"):
         run_search(_task(small_data), 5, directory, Watcher())
     larger = replace(_task(small_data), preset=replace(TINY, max_epochs=9))
     with pytest.raises(StudyError, match=r'sizes = {"max_epochs": 3}, now asked for {"max_epochs": 9}'):
@@ -165,7 +163,7 @@ def test_failed_trials_are_listed_and_halving_goes_on(
 def test_a_search_in_which_all_fails_says_why(
     small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def build(space: Any, hp: Any) -> Any:
+    def build(*_: Any) -> Any:
         raise ValueError("impossible model")
 
     task = _task(small_data)
@@ -225,7 +223,9 @@ def test_killed_at_any_moment_it_goes_on(small_options: list[str], tmp_path: Pat
         seen = now
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert [trial["plan"]["id"] for trial in json.loads(state.read_text())["finished"]] == [f"{i:04d}" for i in range(6)]
+    assert [trial["plan"]["id"] for trial in json.loads(state.read_text())["finished"]] == [
+        f"{i:04d}" for i in range(6)
+    ]
     assert _finished(state)[: len(seen)] == seen
     assert re.search(r"6 trials, \d+ epochs, \d of them done before", done.stdout)
 

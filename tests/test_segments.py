@@ -10,7 +10,9 @@ from ecg_data.pipeline import soft_targets
 from ecg_data.segments import cut_segments, mark_r_peaks, segment_starts, window_labels
 
 
-@given(st.integers(0, 500), st.integers(1, 60), st.lists(st.tuples(st.integers(0, 500), st.integers(1, 80)), max_size=3))
+@given(
+    st.integers(0, 500), st.integers(1, 60), st.lists(st.tuples(st.integers(0, 500), st.integers(1, 80)), max_size=3)
+)
 def test_segments_lie_end_to_end_outside_unscored_stretches(
     samples: int, segment: int, stretches: list[tuple[int, int]]
 ) -> None:

@@ -1,0 +1,30 @@
+"""Choosing a threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reports.calibration import choose_threshold
+
+GRID = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+
+
+def _tables(errors: list[list[int]]) -> np.ndarray:
+    """Counts of 1,000 beats a record with so many missed, for each threshold and record."""
+    missed = np.array(errors)
+    return np.stack([1000 - missed, missed, np.zeros_like(missed)], axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("errors", "chosen"),
+    [
+        ([[9, 9], [1, 1], [1, 1], [1, 1], [9, 9]], 0.3),  # the middle of three equals
+        ([[1, 1], [9, 9], [9, 9], [9, 9], [9, 9]], 0.1),  # records agree: no error, so the best alone
+        ([[9, 9], [9, 9], [9, 9], [9, 9], [1, 1]], 0.5),
+        ([[0, 20], [1, 20], [0, 21], [1, 21], [90, 90]], 0.2),  # records differ widely: 0.1 to 0.4 count as equal
+        ([[1, 1], [90, 90], [1, 1], [1, 1], [1, 1]], 0.1),  # beyond a dip is no neighbour
+    ],
+)
+def test_middle_of_those_as_good_as_the_best(errors: list[list[int]], chosen: float) -> None:
+    assert choose_threshold(GRID, _tables(errors), seed=1) == chosen
