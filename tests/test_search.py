@@ -35,8 +35,11 @@ class Watcher:
         self.bests: list[float | None] = []
         self.found: int | None = None
 
-    def search_began(self, task: str, schedule: tuple[Rung, ...], finished: list[FinishedTrial]) -> None:
+    def search_began(
+        self, task: str, schedule: tuple[Rung, ...], finished: list[FinishedTrial], best: float | None
+    ) -> None:
         assert task
+        assert (best is None) == (not finished)
         assert sum(rung.trials for rung in schedule) == 6
         self.found = len(finished)
 

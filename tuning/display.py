@@ -87,7 +87,8 @@ class _Watched:
         if not self.epochs_here:
             return "–"
         pace = (time.monotonic() - self.began) / self.epochs_here
-        return duration(pace * max(0, self.epochs - self.epochs_done))
+        running = self.epoch - self.running.initial_epoch if self.running is not None else 0
+        return duration(pace * max(0, self.epochs - self.epochs_done - running))
 
 
 class SearchDisplay:
@@ -113,11 +114,13 @@ class SearchDisplay:
             yield self
         self._live = None
 
-    def search_began(self, task: str, schedule: tuple[Rung, ...], finished: list[FinishedTrial]) -> None:
+    def search_began(
+        self, task: str, schedule: tuple[Rung, ...], finished: list[FinishedTrial], best: float | None
+    ) -> None:
         """Show the plan, and what of it is already done."""
         failures = sum(trial.outcome.status == FAILED for trial in finished)
         epochs = sum(trial.plan.epochs - trial.plan.initial_epoch for trial in finished)
-        self._search = _Watched(task, schedule, len(finished), failures, epochs)
+        self._search = _Watched(task, schedule, len(finished), failures, epochs, best)
         going_on = f", {len(finished)} of them done before" if finished else ""
         self.console.print(
             f"Search of the {task}: {self._search.trials} trials, {self._search.epochs} epochs{going_on}",
@@ -132,13 +135,13 @@ class SearchDisplay:
         """Move the running trial on by an epoch."""
         watched = self._watched()
         watched.epoch = epoch
-        watched.epochs_done += 1
         watched.epochs_here += 1
 
     def trial_ended(self, trial: FinishedTrial, best: float | None) -> None:
         """Count a trial as finished."""
         watched = self._watched()
         watched.finished += 1
+        watched.epochs_done += trial.plan.epochs - trial.plan.initial_epoch
         watched.failures += trial.outcome.status == FAILED
         watched.best, watched.running = best, None
         if self._live is None:

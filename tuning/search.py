@@ -18,8 +18,10 @@ WEIGHTS = "weights"
 class SearchView(Protocol):
     """Who watches a search."""
 
-    def search_began(self, task: str, schedule: tuple[Rung, ...], finished: list[FinishedTrial]) -> None:
-        """The search starts, or goes on behind these finished trials."""
+    def search_began(
+        self, task: str, schedule: tuple[Rung, ...], finished: list[FinishedTrial], best: float | None
+    ) -> None:
+        """The search starts, or goes on behind these finished trials with the best score of them."""
 
     def trial_began(self, plan: TrialPlan) -> None:
         """A trial starts."""
@@ -66,7 +68,7 @@ def run_search(task: Task, seed: int, directory: Path, view: SearchView, fresh: 
         finished = finished_trials(saved)
         _check_weights(finished, directory / WEIGHTS)
         oracle.restore(saved["oracle"])
-    view.search_began(task.name, schedule_of(task.preset), finished)
+    view.search_began(task.name, schedule_of(task.preset), finished, best_so_far(finished, task.objective[1]))
     failed = {trial.plan.id for trial in finished if trial.outcome.status == FAILED}
     while (asked := oracle.next_trial()) is not None:
         plan, hp = asked
