@@ -198,8 +198,8 @@ def test_an_error_of_the_disk_stops_the_search_and_keeps_it(
 
 
 _CODE = """
-import sys
-from pathlib import Path
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with it ignored
 from search_spaces import PRESETS
 from tests.conftest import TINY
 PRESETS["quick"] = TINY
