@@ -129,6 +129,8 @@ def _check(settings: Settings) -> None:
         option = "--" + item.name.replace("_", "-")
         if "choices" in metadata and value not in metadata["choices"]:
             raise StudyError(f"{option}: {value!r} is not known; choose {', '.join(metadata['choices'])}")
+        if item.name == "annotator" and not value.isalnum():
+            raise StudyError(f"{option}: {value!r} is no file ending; give letters and digits, such as atr")
         if "least" in metadata and not value >= metadata["least"]:
             raise StudyError(f"{option}: {value} is out of range; it must be at least {metadata['least']}")
 

@@ -6,6 +6,7 @@ The command line: it parses, calls and shows. Keras and TensorFlow are imported 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -63,8 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     except StudyError as error:
         return _refuse(str(error))
     except OSError as error:
-        where = error.filename or "while writing"
-        return _refuse(f"{where}: {error.strerror or error}; mend that and run the same command again")
+        return _refuse(_disk_error(error))
     except KeyboardInterrupt:
         print(f"\nstopped; what is finished is kept. To go on: {_again(arguments)}", file=sys.stderr)
         return _INTERRUPTED
@@ -133,9 +133,12 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
 
     console = _console()
     _import_tensorflow()
+    if settings.lead == "all":
+        raise StudyError("--lead: predict reads one lead; name it, or give 'auto' (MLII, else the first)")
     bundle = load_bundle(Path(options.bundle))
     directory = Path(settings.out) / "predictions"
     failed = 0
+    written: set[Path] = set()
     with Steps(console) as steps:
         for name in options.records_to_predict:
             record = _locate(name, settings)
@@ -147,14 +150,19 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
             try:
                 if target.exists() and not options.overwrite:
                     raise StudyError(f"{target}: exists; give --overwrite to replace it, or another --out")
+                if target in written:
+                    raise StudyError(f"{record}: {target} was just written for another record; use another --out")
                 prediction = predict_record(bundle, record, settings.lead, said)
             except StudyError as error:
                 failed += 1
                 _refuse(str(error))
                 continue
             write_prediction(target, prediction, options.overwrite)
+            written.add(target)
             found = "" if prediction.r_peaks is None else f"{len(prediction.r_peaks):,} R peaks, "
             console.print(f"{record.name}: {found}{target}")
+    if written:
+        save_settings(settings, directory / "settings.toml")
     return 2 if failed else 0
 
 
@@ -199,7 +207,8 @@ def _search(tasks: dict[str, Task], settings: Settings, console: Console, fresh:
     from tuning.search import run_search, search_directory
 
     out = Path(settings.out)
-    if not (out / "settings.toml").exists():
+    new = fresh or not any(search_directory(out, name).exists() for name in tasks)
+    if new:
         save_settings(settings, out / "settings.toml")  # a search that is killed is found with its settings
     results = {}
     for name, task in tasks.items():
@@ -270,6 +279,14 @@ def _import_tensorflow() -> None:
 def _refuse(message: str) -> int:
     print(f"study.py: error: {' '.join(message.split())}", file=sys.stderr)
     return 2
+
+
+def _disk_error(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    # Some writers give no number: what fails halfway through writing is as good as always a full disk.
+    if error.errno in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{where}cannot write, is the disk full? ({error.strerror or error}); free some space and run the same command again"
+    return f"{where}{error.strerror or error}; mend that and run the same command again"
 
 
 def _again(arguments: list[str] | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ FORMAT = 1
 """Version of the card. A card of a newer version is refused."""
 
 MODEL_FILE, CARD_FILE = "model.keras", "card.json"
+
+_TASKS = ("denoiser", "detector")
+
+_LARGEST = 500_000_000  # bytes unpacked: a hundred times the largest network of the spaces
 
 DISCLAIMER = "For research. Not a medical device: no diagnosis or treatment may rest on its output."
 
@@ -116,11 +121,32 @@ def read_card(directory: Path) -> Card:
             odd = sorted(set(content) ^ expected)
             raise StudyError(f"{path}: damaged: the keys {', '.join(odd)} are missing or unknown")
         card = Card(**content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        _check_card(card)
+        digest = hashes[MODEL_FILE]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StudyError(f"{path}: not the card of a bundle ({' '.join(str(error).split())})") from error
-    if sha256_of(directory / MODEL_FILE) != hashes.get(MODEL_FILE):
+    if sha256_of(directory / MODEL_FILE) != digest:
         raise StudyError(f"{directory / MODEL_FILE}: changed since its card was written; take a fresh copy")
     return card
+
+
+def _check_card(card: Card) -> None:
+    """Raise ValueError where a value that `checkpoints` works with is of the wrong kind or out of range."""
+
+    def number(name: str, value: Any, least: float, most: float) -> None:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+            raise ValueError(f"{name} is {value!r}, not a number from {least:g} to {most:g}")
+
+    if card.task not in _TASKS:
+        raise ValueError(f"task is {card.task!r}, not {' or '.join(_TASKS)}")
+    number("fs", card.fs, 1, 1e5)
+    number("refractory", card.refractory, 0, 10)
+    for name, value in (("segment", card.segment), ("window", card.window)):
+        number(name, value, 1, 1e7)
+        if not isinstance(value, int):
+            raise ValueError(f"{name} is {value!r}, not a whole number of samples")
+    for name in ("r_peak", "window") if card.task == "detector" else ():
+        number(f"thresholds.{name}", card.thresholds[name], 0, 1)
 
 
 def load_bundle(directory: Path) -> Bundle:
@@ -136,18 +162,23 @@ def load_bundle(directory: Path) -> Bundle:
 
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, KeyError, OSError) as error:
+    except Exception as error:  # a damaged file makes Keras, HDF5 and zip raise all kinds
         raise StudyError(f"{path}: cannot be opened ({' '.join(str(error).split())[:200]})") from error
+    if model.input_shape != (None, card.segment, 1) or model.output_shape != (None, card.segment, 1):
+        raise StudyError(f"{path}: reads {model.input_shape[1]} samples where its card says {card.segment}")
     return Bundle(card, model)
 
 
 def _refuse_foreign_layers(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise StudyError(f"{path}: not a Keras model ({error})") from error
-    foreign = sorted(_class_names(config) - _ALLOWED)
+            sizes = [item.file_size for item in archive.infolist()]
+            if sum(sizes) > _LARGEST:
+                raise ValueError(f"it unpacks to {sum(sizes):,} bytes")
+            names = _class_names(json.loads(archive.read("config.json")))
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise StudyError(f"{path}: not a Keras model ({' '.join(str(error).split())})") from error
+    foreign = sorted(names - _ALLOWED)
     if foreign:
         raise StudyError(f"{path}: holds {', '.join(foreign)}, which no model of this study has; refused unopened")
 

@@ -17,6 +17,9 @@ from ecg_data.noise import gaussian_noise
 from ecg_data.records import Record, read_record
 from ecg_data.segments import cut_segments, mark_r_peaks, segment_starts
 
+LOWEST_RATE = 80.0
+"""Hz. At or below it the signal ends where the classical methods begin to filter, and nothing can be compared."""
+
 FORMAT = 1
 """Raised whenever the same input would give other arrays."""
 
@@ -235,7 +238,8 @@ def _append(files: Mapping[str, BinaryIO], entries: list[Entry], record: Record,
         noisy = clean + gaussian_noise(len(clean), settings.sigma, settings.seed, record.name, lead)
         for name, values in (("noisy", noisy), ("clean", clean), ("r_peaks", marks)):
             segments = cut_segments(values, starts, settings.segment)
-            segments.astype(_ARRAYS[name], copy=False).tofile(files[name])
+            # Not ndarray.tofile, whose error on a full disk has neither number nor reason.
+            files[name].write(np.ascontiguousarray(segments, _ARRAYS[name]).tobytes())
         first = entries[-1].last if entries else 0
         entries.append(Entry(record.name, lead, len(clean), first, first + len(starts), unscored))
 
@@ -250,3 +254,8 @@ def _one_rate(rates: dict[float, str]) -> None:
     if len(rates) > 1:
         found = ", ".join(f"{name} {fs:g} Hz" for fs, name in rates.items())
         raise StudyError(f"the records have different sampling rates ({found}); choose those of one with --records")
+    if next(iter(rates)) <= LOWEST_RATE:
+        fs, name = next(iter(rates.items()))
+        raise StudyError(
+            f"record {name} has {fs:g} Hz; a study needs more than {LOWEST_RATE:g} Hz to hold a QRS complex"
+        )

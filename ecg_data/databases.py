@@ -9,11 +9,13 @@ from pathlib import Path
 from ecg_data.download import CHECKSUMS, download_mitdb
 from ecg_data.errors import BadRecordsError, RecordError, StudyError
 from ecg_data.files import read_checksums, sha256_of
-from ecg_data.records import record_files
+from ecg_data.records import reading, record_files
 from ecg_data.splits import Split, split_by_record, split_mitdb
 from ecg_data.synthetic import VERSION, write_synthetic
 
 DATABASES = ("synthetic", "mitdb", "folder")
+
+_SIGNAL_ENDINGS = (".dat", ".d16", ".mat", ".edf", ".sig")
 
 SKIP_ADVICE = "Mend them, or leave them out with --skip-bad"
 
@@ -80,13 +82,15 @@ def open_database(
             beside them.
     """
     directory = _directory(name, data_dir, raw_dir, seed, progress)
+    published = _published(directory)
+    if name == "synthetic" and set(published) != {path.name for path in directory.iterdir()} - {CHECKSUMS}:
+        raise StudyError(f"{directory}: files are missing or too many; delete the folder and it will be made again")
     present = sorted(path.stem for path in directory.glob("*.hea"))
     if not present:
         raise StudyError(f"{directory}: no WFDB record (.hea) in this folder; point --raw-dir at a folder of records")
     missing = [record for record in records if record not in present]
     if missing:
         raise StudyError(f"--records: {', '.join(missing)} not in {directory}, which holds {_range(present)}")
-    published = read_checksums(directory / CHECKSUMS)
     checksums: dict[str, str] = {}
     errors: dict[str, RecordError] = {}
     for record in sorted(set(records) or present):
@@ -96,6 +100,7 @@ def open_database(
             errors[record] = error
     if errors and (not skip_bad or len(errors) == len(set(records) or present)):
         raise BadRecordsError(list(errors.values()), SKIP_ADVICE if not skip_bad else "No record is left")
+    _refuse_copies(checksums)
     usable = tuple(record for record in sorted(set(records) or present) if record not in errors)
     unreadable = {record: str(error) for record, error in errors.items()}
     return Database(name, directory, usable, annotator, checksums, unreadable)
@@ -128,10 +133,29 @@ def _directory(name: str, data_dir: Path, raw_dir: Path | None, seed: int, progr
     return directory
 
 
+def _published(directory: Path) -> dict[str, str]:
+    try:
+        return read_checksums(directory / CHECKSUMS)
+    except ValueError as error:
+        raise StudyError(f"{directory / CHECKSUMS}: is no list of SHA-256 and file names; mend or remove it") from error
+
+
+def _refuse_copies(checksums: dict[str, str]) -> None:
+    """Refuse a record that is there twice under two names: the two could fall into different parts."""
+    seen: dict[str, str] = {}
+    for name, digest in sorted(checksums.items()):
+        if not name.endswith(_SIGNAL_ENDINGS):
+            continue  # headers and annotations are short and may well be equal
+        other = seen.setdefault(digest, name)
+        if other != name:
+            raise StudyError(f"{other} and {name} are the same signal under two names; leave one out with --records")
+
+
 def _checked_files(path: Path, annotator: str, published: dict[str, str]) -> dict[str, str]:
-    sums = {}
-    for file in record_files(path, annotator):
-        sums[file.name] = sha256_of(file)
+    with reading(path):
+        files = record_files(path, annotator)
+        sums = {file.name: sha256_of(file) for file in files}
+    for file in files:
         if file.name in published and published[file.name] != sums[file.name]:
             raise RecordError(file, f"differs from its SHA-256 in {CHECKSUMS}; fetch it again")
     return sums

@@ -61,9 +61,11 @@ def new_directory(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(path)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-    lock = open(temporary / _LOCK_NAME, "w")
+    lock = open(temporary / "locking", "w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # Only now does it get its name: nobody sees this lock while it is not held.
+        (temporary / "locking").rename(temporary / _LOCK_NAME)
         yield temporary
         (temporary / _LOCK_NAME).unlink()
         temporary.chmod(0o755)
@@ -101,8 +103,12 @@ def sha256_of_json(value: Any) -> str:
 
 
 def read_checksums(path: Path) -> dict[str, str]:
-    """Read a ``SHA256SUMS.txt``: file name → SHA-256. A file that is not there gives an empty dictionary."""
+    """Read a ``SHA256SUMS.txt``: file name → SHA-256. A file that is not there gives an empty dictionary.
+
+    Raises:
+        ValueError: a line is not a digest and a name, or the text is not UTF-8.
+    """
     if not path.is_file():
         return {}
     pairs = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    return {name.strip().lstrip("*"): digest for digest, name in pairs}
+    return {name.strip().lstrip("*").removeprefix("./"): digest.lower() for digest, name in pairs}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +25,7 @@ PREFERRED_LEAD = "MLII"
 AUTO_LEAD = "auto"
 ALL_LEADS = "all"
 
-_MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3}
+_MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "v": 1e3}
 _BITS_PER_SAMPLE = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12}
 
 
@@ -63,6 +66,20 @@ def read_record(path: Path, lead: str = AUTO_LEAD, annotator: str | None = "atr"
             or there is no beat annotation.
     """
     path = path.with_suffix("") if path.suffix == ".hea" else path
+    with reading(path):
+        return _read(path, lead, annotator)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Make an error of the disk while a record is read an error of that record, so that others can go on."""
+    try:
+        yield
+    except OSError as error:
+        raise RecordError(error.filename or path, f"cannot be read ({error.strerror or error})") from error
+
+
+def _read(path: Path, lead: str, annotator: str | None) -> Record:
     header = _read_header(path)
     _check_files(path, header)
     columns = _choose_leads(path, header, lead)
@@ -72,7 +89,7 @@ def read_record(path: Path, lead: str = AUTO_LEAD, annotator: str | None = "atr"
         _check_lead(path, name, signal[:, index])
     if annotator is None:
         return Record(path.name, float(header.fs), names, signal)
-    r_peaks, unscored = _read_annotations(path, annotator, len(signal))
+    r_peaks, unscored = _read_annotations(path, annotator, float(header.fs), len(signal))
     return Record(path.name, float(header.fs), names, signal, r_peaks, unscored)
 
 
@@ -91,10 +108,12 @@ def record_files(path: Path, annotator: str | None = "atr") -> list[Path]:
 def _read_header(path: Path) -> wfdb.Record:
     import wfdb
 
+    if not path.name:
+        raise RecordError(path, "is a folder; name a record in it")
     header_path = path.with_name(path.name + ".hea")
     if not header_path.is_file():
         raise RecordError(header_path, "no such file; a WFDB record is named by its header (.hea)")
-    _refuse_foreign_files(header_path)
+    _check_header_text(header_path)
     try:
         header = wfdb.rdheader(str(path))
     except Exception as error:  # wfdb raises whatever its parsing trips over
@@ -110,12 +129,21 @@ def _read_header(path: Path) -> wfdb.Record:
     return header
 
 
-def _refuse_foreign_files(header_path: Path) -> None:
-    """Refuse a header that names a file outside its own folder, before anything it names is touched."""
-    lines = header_path.read_text(encoding="utf-8", errors="replace").splitlines()
-    described = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+def _check_header_text(header_path: Path) -> None:
+    """Refuse what wfdb would read as something else, and files outside the folder before they are touched.
+
+    wfdb drops what is not ASCII, so that µV would be read as V, and takes a rate that it cannot read as 250 Hz.
+    """
+    lines = [line for line in header_path.read_bytes().splitlines() if line.strip() and not line.startswith(b"#")]
+    if any(not line.isascii() for line in lines):
+        raise RecordError(header_path, "holds letters that are not ASCII; write units as mV or uV")
+    described = [line.decode("ascii").split() for line in lines]
+    if described and len(described[0]) > 2:
+        rate = described[0][2].split("/")[0].split("(")[0]
+        if re.fullmatch(r"\d*\.?\d+\.?(e[+-]?\d{1,2})?", rate, re.IGNORECASE) is None:
+            raise RecordError(header_path, f"the sampling rate {rate!r} is no number")
     for words in described[1:]:
-        if "/" in words[0] or "\\" in words[0]:
+        if "/" in words[0] or "\\" in words[0] or words[0] in {".", ".."}:
             problem = f"the header names the file {words[0]!r} outside its own folder; this is refused"
             raise RecordError(header_path, problem)
 
@@ -146,6 +174,8 @@ def _check_size(file: Path, header: wfdb.Record) -> None:
 
 def _choose_leads(path: Path, header: wfdb.Record, lead: str) -> list[int]:
     names = list(header.sig_name)
+    if len(set(names)) < len(names):
+        raise RecordError(path, f"has two leads of one name ({', '.join(names)}); rename one in its header")
     if lead == ALL_LEADS:
         return list(range(len(names)))
     if lead == AUTO_LEAD:
@@ -188,7 +218,9 @@ def _check_lead(path: Path, name: str, values: np.ndarray) -> None:
         raise RecordError(path, f"lead {name} is flat: every sample is {values[0]:g} mV")
 
 
-def _read_annotations(path: Path, annotator: str, samples: int) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
+def _read_annotations(
+    path: Path, annotator: str, fs: float, samples: int
+) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
     import wfdb
 
     file = path.with_name(f"{path.name}.{annotator}")
@@ -198,6 +230,8 @@ def _read_annotations(path: Path, annotator: str, samples: int) -> tuple[np.ndar
         annotation: Any = wfdb.rdann(str(path), annotator)
     except Exception as error:  # wfdb raises whatever its parsing trips over
         raise RecordError(file, f"not a WFDB annotation file ({_one_line(error)})") from error
+    if annotation.fs and annotation.fs != fs:
+        raise RecordError(file, f"its times are at {annotation.fs:g} Hz, the signal is at {fs:g} Hz")
     is_beat = np.array([symbol in BEAT_SYMBOLS for symbol in annotation.symbol], dtype=bool)
     r_peaks = np.unique(np.asarray(annotation.sample, dtype=np.int64)[is_beat])
     if not len(r_peaks):

@@ -57,7 +57,7 @@ def _verdict(report: Report) -> str:
             f"{comparison.model} {_interval(comparison.model_value)}",
             f"{comparison.baseline} {_interval(comparison.baseline_value)}",
             _interval(comparison.gain),
-            "yes" if comparison.real else "no",
+            "too few records" if comparison.real is None else "yes" if comparison.real else "no",
         )
         for comparison in report.comparisons
     ]
@@ -66,9 +66,14 @@ def _verdict(report: Report) -> str:
         if len(records) < 10
         else ""
     )
+    people = (
+        "records that were never trained or tuned on, each taken as one person"
+        if report.data.database == "folder"
+        else "records of people never trained or tuned on"
+    )
     head = ("figure", "ours", "best classical method", "gain", "difference real")
     return (
-        f"## Verdict\n\nMeasured on {len(records)} test records of people never trained or tuned on. "
+        f"## Verdict\n\nMeasured on {len(records)} test {people}. "
         f"{sentences}{few}\n\n"
         + table(head, rows)
         + "\n\nIn brackets: 95 % interval of a bootstrap over records; the gain is paired by record, positive where "
@@ -78,7 +83,10 @@ def _verdict(report: Report) -> str:
 
 
 def _sentence(comparison: Comparison) -> str:
-    if not comparison.real:
+    better = "does better than" if comparison.gain.value > 0 else "does no better than"
+    if comparison.real is None:
+        word = f"{better}, on too few records to tell whether by chance,"
+    elif not comparison.real:
         word = "cannot be told from"
     else:
         word = "beats" if comparison.gain.value > 0 else "loses to"
@@ -113,11 +121,16 @@ def _data(report: Report) -> str:
         if data.database == "synthetic"
         else "The recordings are taken as clean, which they are not: what they hold of noise counts as signal here."
     )
+    persons = (
+        "No record is in two parts; each is taken as one person, which is not known here."
+        if data.database == "folder"
+        else "No person is in two parts."
+    )
     return (
         f"## Data\n\n**{data.database}**. {data.attribution}\n\n"
         f"{data.fs:g} Hz, lead {data.lead}; segments of {data.segment:,} samples ({data.segment / data.fs:.2f} s), "
         f"windows of {data.window} ({data.window / data.fs:.2f} s); Gaussian noise of σ = {data.sigma:g} mV is added. "
-        f"{truth}{flutter} No person is in two parts.\n\n"
+        f"{truth}{flutter} {persons}\n\n"
         + table(("part", "records", "segments", "windows", "windows with an R peak"), rows)
         + (f"\n\nLeft out:\n\n{left_out}" if left_out else "")
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
@@ -92,6 +93,8 @@ def make_report(study: Study, out: Path, progress: Progress) -> Report:
     measured = measure(applied, read_leads(cache, study.database, split.test), progress)
     report = _report(study, list(trainings.values()), measured, time.monotonic() - started)
     out.mkdir(parents=True, exist_ok=True)
+    for leftover in out.glob(".report-*"):
+        shutil.rmtree(leftover, ignore_errors=True)  # of a report that was killed; two at once share no --out
     staging = Path(tempfile.mkdtemp(prefix=".report-", dir=out))
     try:
         _write(staging, study, report, models, measured, progress)
@@ -155,9 +158,9 @@ def _write(
     for done, item in enumerate(measured):
         progress("CSV files", done, len(measured))
         lead = item.lead
-        # Where a record is measured in one lead, its name alone says which.
+        # Where a record is measured in one lead, its name alone says which. Names of leads come from the records.
         several = sum(other.lead.record == lead.record for other in measured) > 1
-        name = f"{lead.record}-{lead.lead}" if several else lead.record
+        name = f"{lead.record}-{re.sub(r'[^A-Za-z0-9+_-]', '_', lead.lead)}" if several else lead.record
         path = directory / "csv" / f"{name}.csv"
         write_signal_csv(path, lead.fs, lead.noisy, item.denoised, item.detected)
     progress("CSV files", len(measured), len(measured))
@@ -204,9 +207,18 @@ def _card(study: Study, report: Report, training: Training) -> Card:
 
 
 def _publish(staging: Path, out: Path) -> None:
-    """Put what was made in the place of what was there, one piece after the other."""
-    for name in PUBLISHED:
-        target = out / name
-        if target.is_dir():
-            target.rename(staging / f"old-{name}")
-        (staging / name).replace(target)
+    """Put what was made in the place of what was there, one piece after the other; all or none, but for a kill."""
+    moved: list[str] = []
+    try:
+        for name in PUBLISHED:
+            if (out / name).exists():
+                (out / name).rename(staging / f"old-{name}")
+            moved.append(name)
+            (staging / name).rename(out / name)
+    except BaseException:
+        for name in moved:
+            if (out / name).exists():
+                (out / name).rename(staging / f"new-{name}")
+            if (staging / f"old-{name}").exists():
+                (staging / f"old-{name}").rename(out / name)
+        raise

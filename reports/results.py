@@ -227,7 +227,7 @@ class Comparison:
         model: name and figure of ours.
         baseline: name and figure of theirs.
         gain: how much better ours is, positive for better, with the interval of the paired bootstrap.
-        real: whether the interval leaves out 0.
+        real: whether the interval leaves out 0; ``None`` where there are too few records to tell.
     """
 
     figure: str
@@ -236,7 +236,7 @@ class Comparison:
     baseline: str
     baseline_value: Interval
     gain: Interval
-    real: bool
+    real: bool | None
 
 
 @dataclass(frozen=True)

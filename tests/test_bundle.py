@@ -58,6 +58,25 @@ def test_what_is_saved_is_what_is_opened(bundle: Path, model: keras.Model) -> No
     assert sorted(path.name for path in bundle.iterdir()) == ["card.json", "model.keras"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"task": "foo"}, "task is 'foo', not denoiser or detector"),
+        ({"task": "detector"}, "r_peak"),
+        ({"task": "detector", "thresholds": {"r_peak": "0.3", "window": 0.3}}, "thresholds.r_peak is '0.3'"),
+        ({"fs": "360"}, "fs is '360'"),
+        ({"segment": 1.5}, "segment is 1.5, not a whole number"),
+        ({"refractory": None}, "refractory is None"),
+        ({"sha256": []}, "not the card of a bundle"),
+        ({"segment": 144}, "reads 288 samples where its card says 144"),
+    ],
+)
+def test_a_card_with_wrong_values_is_refused(bundle: Path, changes: dict[str, object], says: str) -> None:
+    _edit_card(bundle, **changes)
+    with pytest.raises(StudyError, match=says):
+        load_bundle(bundle)
+
+
 def test_a_changed_model_is_refused(bundle: Path) -> None:
     with open(bundle / "model.keras", "ab") as file:
         file.write(b"x")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import wfdb
 
 from ecg_data import Database, SegmentSettings, StudyError, gaussian_noise, open_cache, open_database, read_record
 from ecg_data.pipeline import Batches, denoiser_batches, detector_batches, soft_targets
@@ -94,9 +95,36 @@ def test_a_record_shorter_than_a_segment_is_named(own_raw_dir: Path, tmp_path: P
         open_cache(_open(own_raw_dir, tmp_path), settings, tmp_path / "data")
 
 
+def test_a_copy_under_another_name_is_refused(own_raw_dir: Path, tmp_path: Path) -> None:
+    for ending in ("hea", "dat", "atr"):
+        content = (own_raw_dir / f"s01.{ending}").read_bytes().replace(b"s01", b"x01")
+        (own_raw_dir / f"x01.{ending}").write_bytes(content)
+    with pytest.raises(StudyError, match=r"s01\.dat and x01\.dat are the same signal under two names"):
+        _open(own_raw_dir, tmp_path)
+
+
+def test_a_list_of_checksums_that_is_none_is_named(own_raw_dir: Path, tmp_path: Path) -> None:
+    (own_raw_dir / "SHA256SUMS.txt").write_text("oneword\n")
+    with pytest.raises(StudyError, match=r"SHA256SUMS\.txt: is no list of SHA-256"):
+        _open(own_raw_dir, tmp_path)
+    (own_raw_dir / "SHA256SUMS.txt").write_text(f"{'A' * 64} ./s01.dat\n")
+    with pytest.raises(StudyError, match=r"s01\.dat: differs from its SHA-256"):
+        _open(own_raw_dir, tmp_path)
+
+
+def test_a_rate_too_low_for_the_comparison_is_refused(own_raw_dir: Path, tmp_path: Path) -> None:
+    for header in own_raw_dir.glob("*.hea"):
+        header.write_text(header.read_text().replace(" 2 360 ", " 2 60 "))
+    for path in own_raw_dir.glob("*.atr"):
+        wfdb.wrann(path.stem, "atr", np.array([50]), ["N"], fs=60, write_dir=str(own_raw_dir))
+    with pytest.raises(StudyError, match="s01 has 60 Hz; a study needs more than 80 Hz"):
+        open_cache(_open(own_raw_dir, tmp_path), SMALL, tmp_path / "data")
+
+
 def test_rates_must_agree(own_raw_dir: Path, tmp_path: Path) -> None:
     header = own_raw_dir / "s03.hea"
     header.write_text(header.read_text().replace("s03 2 360", "s03 2 250"))
+    wfdb.wrann("s03", "atr", np.array([50]), ["N"], fs=250, write_dir=str(own_raw_dir))
     with pytest.raises(StudyError, match=r"different sampling rates \(s01 360 Hz, s03 250 Hz\)"):
         open_cache(_open(own_raw_dir, tmp_path), SMALL, tmp_path / "data")
 

@@ -91,6 +91,7 @@ def test_settings_are_saved_and_can_be_used_again(small_study: Path, raw_dir: Pa
         (["--database", "folder", "--raw-dir", "{raw}", "--lead", "V9"], "no lead 'V9', only MLII, V5"),
         (["--database", "folder", "--raw-dir", "{raw}", "--segment", "1000"], "no whole number of windows of 144"),
         (["--database", "folder", "--raw-dir", "{raw}", "--annotator", "qrs"], "s01.qrs: no annotations"),
+        (["--annotator", "a/b"], "--annotator: 'a/b' is no file ending"),
         (["--noise", "-1"], "--noise: -1.0 is out of range; it must be at least 0"),
         (["--config", "{tmp}/no.toml"], "no.toml: no such file"),
     ],
@@ -163,7 +164,7 @@ def test_predict_names_the_bad_record_and_does_the_rest(
     assert len(errors) == 2
     assert "s01.dat: truncated" in errors[0]
     assert "s09.hea: no such file" in errors[1]
-    assert [path.name for path in (tmp_path / "predictions").iterdir()] == ["s02.denoised.csv"]
+    assert sorted(path.name for path in (tmp_path / "predictions").iterdir()) == ["s02.denoised.csv", "settings.toml"]
     assert study.main(["predict", *options]) == 2
     assert "s02.denoised.csv: exists; give --overwrite" in capsys.readouterr().err
     assert study.main(["predict", options[0], "s02", *options[4:], "--overwrite"]) == 0
@@ -181,6 +182,19 @@ def test_predict_refuses_another_rate_and_a_short_record(
     assert "a bundle is a folder with model.keras and card.json" in message
 
 
+def test_predict_refuses_what_it_would_do_halfway(
+    small_study: Path, raw_dir: Path, own_raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = str(small_study / "models" / "denoiser")
+    message = _error(["predict", bundle, str(raw_dir / "s01"), "--lead", "all"], capsys)
+    assert "--lead: predict reads one lead" in message
+    twice = [str(raw_dir / "s01"), str(own_raw_dir / "s01"), ".", "--out", str(tmp_path), "--overwrite"]
+    assert study.main(["predict", bundle, *twice]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert "was just written for another record" in errors[0]
+    assert "is a folder; name a record in it" in errors[1]
+
+
 def test_a_full_disk_is_one_line(raw_dir: Path, tmp_path: Path) -> None:
     code = (
         "import resource, sys, study\n"
@@ -192,6 +206,7 @@ def test_a_full_disk_is_one_line(raw_dir: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "study.py: error: " in done.stderr
+    assert "is the disk full?" in done.stderr
     assert list((tmp_path / "processed").iterdir()) == []
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import wfdb
 
 from ecg_data import RecordError, read_record
 from tests.conftest import WriteRecord
@@ -75,7 +76,7 @@ def _point_outside(path: Path) -> None:
 
 
 def _spoil_header(path: Path) -> None:
-    path.with_suffix(".hea").write_text("no header at all\n")
+    path.with_suffix(".hea").write_text("nothing\n")
 
 
 def _pressure(path: Path) -> None:
@@ -104,6 +105,41 @@ def test_damage_is_named(write_record: WriteRecord, damage: object, names: str, 
         read_record(path)
     assert error.value.path == path.parent / names
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("/mV", "/µV", "letters that are not ASCII; write units as mV or uV"),
+        ("r 1 360", "r 1 nan", "the sampling rate 'nan' is no number"),
+        ("r 1 360", "r 1 1e400", "the sampling rate '1e400' is no number"),
+        ("r 1 360", "r 1 0", "sampling rate"),
+        ("r.dat", ".", "outside its own folder"),
+    ],
+)
+def test_what_wfdb_would_misread_is_refused(write_record: WriteRecord, old: str, new: str, says: str) -> None:
+    path = write_record()
+    header = path.with_suffix(".hea")
+    assert old in header.read_text()
+    header.write_text(header.read_text().replace(old, new))
+    with pytest.raises(RecordError, match=says):
+        read_record(path)
+
+
+def test_annotations_of_another_rate_are_refused(write_record: WriteRecord) -> None:
+    path = write_record()
+    wfdb.wrann("r", "atr", np.array([50]), ["N"], fs=250, write_dir=str(path.parent))
+    with pytest.raises(RecordError, match="its times are at 250 Hz, the signal is at 360 Hz"):
+        read_record(path)
+
+
+def test_two_leads_of_one_name_are_refused(write_record: WriteRecord) -> None:
+    signal = np.random.default_rng(0).normal(0, 0.2, (900, 2))
+    path = write_record(signal=signal, leads=("II", "V1"))
+    header = path.with_suffix(".hea")
+    header.write_text(header.read_text().replace("V1", "II"))
+    with pytest.raises(RecordError, match="two leads of one name"):
+        read_record(path)
 
 
 def test_values_that_are_no_ecg_are_named(write_record: WriteRecord) -> None:

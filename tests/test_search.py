@@ -21,6 +21,7 @@ from ecg_data import StudyError
 from tests.conftest import TINY, SmallData
 from tuning import DENOISER, DETECTOR, FinishedTrial, Rung, SearchResult, Task, load_search, run_search
 from tuning.oracle import SearchOracle
+from tuning.search import load_same_search
 from tuning.trials import TrialPlan
 
 ROOT = Path(__file__).parent.parent
@@ -80,7 +81,7 @@ def test_every_planned_trial_runs(searched: tuple[SearchResult, Watcher]) -> Non
     assert [epoch for trial, epoch in watcher.epochs if trial == promoted.plan.id] == [2, 3]
     assert watcher.bests[-1] == result.best().outcome.score == min(t.outcome.score or 9 for t in result.trials)
     for trial in result.trials:
-        assert (result.directory / "weights" / f"{trial.plan.id}.weights.h5").is_file()
+        assert (result.directory / "weights" / f"{trial.plan.id}.npz").is_file()
         assert trial.outcome.score == min(row["val_loss"] for row in trial.outcome.history)
 
 
@@ -195,6 +196,30 @@ def test_an_error_of_the_disk_stops_the_search_and_keeps_it(
     run_search(_task(small_data), 0, tmp_path / "s", watcher)
     assert watcher.found == 2
     assert watcher.began[0] == "0002"
+
+
+def test_a_disk_that_is_really_full_ends_in_one_line_and_keeps_the_search(
+    small_options: list[str], tmp_path: Path, small_study: object
+) -> None:
+    """The limit on the size of a file stands in for the disk: the cache is there, weights do not fit."""
+    assert small_study
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
+    command = [sys.executable, "-c", limit + _CODE, "search", *small_options, "--only", "denoiser"]
+    done = subprocess.run([*command, "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert [line for line in done.stderr.splitlines() if "study.py: error" in line and "is the disk full?" in line]
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_a_report_on_an_unfinished_search_is_refused(
+    searched: tuple[SearchResult, Watcher], small_data: SmallData, tmp_path: Path
+) -> None:
+    state = json.loads((searched[0].directory / "search.json").read_text())
+    state["done"], state["finished"] = False, state["finished"][:2]
+    (tmp_path / "search.json").write_text(json.dumps(state))
+    with pytest.raises(StudyError, match=r"2 of 6 trials are done; go on with 'study\.py search'"):
+        load_same_search(_task(small_data), 0, tmp_path)
 
 
 _CODE = """

@@ -11,6 +11,7 @@ from tuning.schedule import Rung, schedule_of
 from tuning.state import FinishedTrial, SearchResult, StateFile, best_so_far, finished_trials, load_search
 from tuning.tasks import Task
 from tuning.trials import COMPLETED, FAILED, TrialOutcome, TrialPlan, train_trial
+from tuning.weights import weights_path
 
 WEIGHTS = "weights"
 
@@ -81,19 +82,24 @@ def run_search(task: Task, seed: int, directory: Path, view: SearchView, fresh: 
         finished.append(FinishedTrial(plan, outcome))
         file.save(identity, oracle.state(), finished)
         view.trial_ended(finished[-1], best_so_far(finished, task.objective[1]))
+    file.save(identity, oracle.state(), finished, done=True)
     result = load_search(directory)
     result.best()
     return result
 
 
 def load_same_search(task: Task, seed: int, directory: Path) -> SearchResult:
-    """Read a search, and check that it was of this task, data and seed.
+    """Read a finished search, and check that it was of this task, data and seed.
 
     Raises:
-        StudyError: there is none, it is damaged, or it was of something else.
+        StudyError: there is none, it is damaged, it was of something else, or it is not finished.
     """
     result = load_search(directory)
     StateFile(directory).check_same(result.identity, search_identity(task, seed))
+    if not result.done:
+        planned = sum(rung.trials for rung in schedule_of(task.preset))
+        ran = len(result.trials)
+        raise StudyError(f"{directory}: {ran} of {planned} trials are done; go on with 'study.py search' first")
     return result
 
 
@@ -130,7 +136,7 @@ def _check_weights(finished: list[FinishedTrial], weights: Path) -> None:
     missing = [
         trial.plan.id
         for trial in finished
-        if trial.outcome.status == COMPLETED and not (weights / f"{trial.plan.id}.weights.h5").is_file()
+        if trial.outcome.status == COMPLETED and not weights_path(weights, trial.plan.id).is_file()
     ]
     if missing:
         raise StudyError(

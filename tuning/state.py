@@ -36,12 +36,14 @@ class SearchResult:
         identity: everything that decides what is searched: data, split, space, sizes, seed.
         objective: validation metric and direction.
         trials: finished trials in the order of their end.
+        done: whether the search came to its end.
     """
 
     directory: Path
     identity: dict[str, Any]
     objective: tuple[str, str]
     trials: tuple[FinishedTrial, ...]
+    done: bool
 
     def ranked(self) -> list[FinishedTrial]:
         """Completed trials, the best first; of equals, the earlier."""
@@ -90,17 +92,19 @@ class StateFile:
         try:
             state = json.loads(self.path.read_text(encoding="utf-8"))
             version = state["format"]
-            state["identity"], state["oracle"], state["finished"]
+            state["identity"], state["oracle"], state["finished"], state["done"]
         except (ValueError, KeyError, TypeError) as error:
             raise StudyError(f"{self.path}: damaged, cannot go on from it; {_WAY_OUT}") from error
         if version != FORMAT:
             raise StudyError(f"{self.path}: written in format {version}, this program reads {FORMAT}; {_WAY_OUT}")
         return dict(state)
 
-    def save(self, identity: dict[str, Any], oracle: dict[str, Any], finished: list[FinishedTrial]) -> None:
-        """Write the state and ``trials.csv``."""
+    def save(
+        self, identity: dict[str, Any], oracle: dict[str, Any], finished: list[FinishedTrial], done: bool = False
+    ) -> None:
+        """Write the state and ``trials.csv``; ``done`` when the search came to its end."""
         trials = [{"plan": asdict(trial.plan), "outcome": asdict(trial.outcome)} for trial in finished]
-        state = {"format": FORMAT, "identity": identity, "oracle": oracle, "finished": trials}
+        state = {"format": FORMAT, "identity": identity, "done": done, "oracle": oracle, "finished": trials}
         write_json(self.path, state)
         write_text(self.directory / "trials.csv", trials_csv(finished))
 
@@ -143,7 +147,7 @@ def load_search(directory: Path) -> SearchResult:
     if state is None:
         raise StudyError(f"{directory}: no search here; run 'study.py search' with the same --out first")
     objective = (state["identity"]["objective"][0], state["identity"]["objective"][1])
-    return SearchResult(directory, state["identity"], objective, tuple(finished_trials(state)))
+    return SearchResult(directory, state["identity"], objective, tuple(finished_trials(state)), bool(state["done"]))
 
 
 def best_so_far(finished: list[FinishedTrial], direction: str) -> float | None:

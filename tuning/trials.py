@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ecg_data import StudyError
 from tuning.tasks import Task
+from tuning.weights import load_weights, save_weights, weights_path
 
 COMPLETED, FAILED = "completed", "failed"
 
@@ -69,10 +71,10 @@ def is_better(score: float, than: float | None, direction: str) -> bool:
 def train_trial(
     task: Task, plan: TrialPlan, hp: Any, seed: int, directory: Path, on_epoch: EpochCallback | None = None
 ) -> TrialOutcome:
-    """Train one trial and keep the weights of its best epoch as ``<id>.weights.h5`` in ``directory``.
+    """Train one trial and keep the weights of its best epoch as ``<id>.npz`` in ``directory``.
 
-    An error of the model or of its training makes a failed trial. An error of the disk is raised: it would hit every
-    other trial too.
+    An error of the model or of its training makes a failed trial. An error of the disk, or of the
+    parent's weights on it, is raised: it would hit other trials too.
 
     Args:
         task: the model and its data.
@@ -87,14 +89,14 @@ def train_trial(
     started = time.monotonic()
     keras.backend.clear_session()
     keras.utils.set_random_seed(trial_seed(seed, task.name, plan.id))
-    best = _BestWeights(task.objective, directory / f".{plan.id}.weights.h5", on_epoch)
+    best = _BestWeights(task.objective, directory / f".{plan.id}.npz", on_epoch)
     parameters = None
     reason = ""
     try:
         model = task.space().build(hp)
         parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
         if plan.parent is not None:
-            model.load_weights(weights_path(directory, plan.parent))
+            load_weights(model, weights_path(directory, plan.parent))
         best.model = model
         model.fit(
             task.training_batches(trial_seed(seed, task.name, f"{plan.id}/data"), task.preset.segments_per_epoch),
@@ -105,7 +107,7 @@ def train_trial(
             shuffle=False,
             verbose=0,
         )
-    except OSError:
+    except (OSError, StudyError):
         best.path.unlink(missing_ok=True)
         raise
     except Exception as error:  # noqa: BLE001  # whatever a configuration makes Keras raise is that trial's failure
@@ -117,11 +119,6 @@ def train_trial(
         return TrialOutcome(FAILED, None, None, best.history, seconds, parameters, reason)
     best.path.replace(weights_path(directory, plan.id))
     return TrialOutcome(COMPLETED, best.score, best.epoch, best.history, seconds, parameters)
-
-
-def weights_path(directory: Path, trial: str) -> Path:
-    """Where the weights of a trial's best epoch are kept, with the state of its optimizer."""
-    return directory / f"{trial}.weights.h5"
 
 
 class _BestWeights:
@@ -157,8 +154,7 @@ class _BestWeights:
         # An area under a curve can look well where the activations are NaN; then the losses are not finite.
         score = metrics[self.metric] if len(finite) == len(metrics) else math.nan
         if is_better(score, self.score, self.direction):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.model.save_weights(self.path, overwrite=True)
+            save_weights(self.model, self.path)
             self.score, self.epoch = score, epoch + 1
         if self.on_epoch is not None:
             self.on_epoch(epoch + 1, metrics)
