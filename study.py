@@ -285,7 +285,8 @@ def _disk_error(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     # Some writers give no number: what fails halfway through writing is as good as always a full disk.
     if error.errno in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{where}cannot write, is the disk full? ({error.strerror or error}); free some space and run the same command again"
+        reason = error.strerror or error
+        return f"{where}cannot write, is the disk full? ({reason}); free some space and run the same command again"
     return f"{where}{error.strerror or error}; mend that and run the same command again"
 
 

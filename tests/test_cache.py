@@ -17,6 +17,7 @@ import pytest
 import wfdb
 
 from ecg_data import Database, SegmentSettings, StudyError, gaussian_noise, open_cache, open_database, read_record
+from ecg_data.files import sha256_of
 from ecg_data.pipeline import Batches, denoiser_batches, detector_batches, soft_targets
 from tests.conftest import SMALL, SmallData
 
@@ -87,6 +88,22 @@ def test_bad_records_stop_the_build_or_are_left_out(own_raw_dir: Path, tmp_path:
     cache = open_cache(database, replace(SMALL, skip_bad=True), tmp_path / "data")
     assert cache.records == ("s01", "s03", "s05")
     assert set(cache.left_out) == {"s02", "s04"}
+
+
+def test_a_file_that_cannot_be_read_is_the_error_of_its_record(
+    own_raw_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(path: Path) -> str:
+        if path.name == "s02.dat":
+            raise PermissionError(13, "Permission denied", str(path))
+        return sha256_of(path)
+
+    monkeypatch.setattr("ecg_data.databases.sha256_of", failing)
+    with pytest.raises(StudyError, match=r"s02\.dat: cannot be read \(Permission denied\)"):
+        _open(own_raw_dir, tmp_path)
+    database = open_database("folder", tmp_path, own_raw_dir, skip_bad=True)
+    assert database.records == ("s01", "s03", "s04", "s05")
+    assert "Permission denied" in database.unreadable["s02"]
 
 
 def test_a_record_shorter_than_a_segment_is_named(own_raw_dir: Path, tmp_path: Path) -> None:

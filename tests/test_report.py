@@ -14,6 +14,7 @@ import pytest
 import study
 from checkpoints import load_bundle
 from reports.markdown import table
+from reports.report import PUBLISHED, _publish
 from reports.results import GRU, INPUTS, LSTM, TOLERANCES_MS
 
 
@@ -139,6 +140,26 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(
     assert study.main(["report", *small_options, "--out", str(small_study)]) == 2
     assert "plots/search.png: cannot write, is the disk full? (No space left on device)" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in small_study.rglob("*") if path.is_file()} == before
+
+
+def test_what_cannot_be_put_in_place_whole_leaves_the_old(tmp_path: Path) -> None:
+    out, staging = tmp_path / "out", tmp_path / "staging"
+    for folder, text in ((out, "old"), (staging, "new")):
+        for name in PUBLISHED:
+            if name.startswith("report"):
+                (folder / name).write_text(text)
+                continue
+            (folder / name).mkdir(parents=True)
+            (folder / name / "file").write_text(text)
+    (staging / "report.md").unlink()  # the last of all: everything before it is already in place
+    with pytest.raises(FileNotFoundError):
+        _publish(staging, out)
+    assert {path.read_text() for path in out.rglob("*") if path.is_file()} == {"old"}
+    (staging / "report.md").write_text("new")
+    for name in PUBLISHED[:-1]:
+        (staging / f"new-{name}").rename(staging / name)
+    _publish(staging, out)
+    assert {path.read_text() for path in out.rglob("*") if path.is_file()} == {"new"}
 
 
 def test_figures_stand_to_the_right_and_texts_to_the_left() -> None:
