@@ -102,8 +102,9 @@ def test_the_flank_of_a_peak_across_the_border_is_no_peak() -> None:
     activation = np.zeros((1, 288, 1), np.float32)
     activation[0, 70:75, 0] = [0.5, 0.7, 0.9, 0.7, 0.5]  # the peak is at 72, the first sample of the second window
     assert window_scores(activation[0, :, 0], 72, 20).tolist() == pytest.approx([0, 0.9, 0, 0])
+    activation[0, 200] = 0.6  # a true peak that the flank of 0.7 would outrank
     targets = np.zeros_like(activation)
-    targets[0, 72] = 1
+    targets[0, [72, 200]] = 1
     metric = WindowPrecisionRecallArea(window=72, refractory=20)
     metric.update_state(targets, activation)
     assert float(metric.result()) == pytest.approx(1, abs=1e-3)
