@@ -25,7 +25,11 @@ class Settings:
 
     database: str = _option("synthetic", "where the records come from", choices=DATABASES)
     raw_dir: str = _option("", "folder of WFDB records that are already there (for mitdb and folder)", metavar="DIR")
-    preset: str = _option("quick", "size of the search", choices=tuple(PRESETS))
+    preset: str = _option(
+        "quick",
+        "size of the search; " + "; ".join(f"{preset.name}: {preset.summary}" for preset in PRESETS.values()),
+        choices=tuple(PRESETS),
+    )
     seed: int = _option(1, "seed of noise, split, search and weights; 0 or more", least=0)
     out: str = _option("outputs", "folder for everything that is made", metavar="DIR")
     data_dir: str = _option("data", "folder for raw records and cached segments", metavar="DIR")

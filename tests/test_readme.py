@@ -1,0 +1,58 @@
+"""The README says what the program does."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import study
+from settings import Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_option_and_verb_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    helps = ""
+    for verb in ("run", "data", "search", "report", "predict"):
+        with pytest.raises(SystemExit):
+            study.main([verb, "--help"])
+        helps += capsys.readouterr().out
+    mentioned = set(re.findall(r"--[a-z][a-z-]+", README)) - {"--help"}
+    assert mentioned
+    assert {option for option in mentioned if option not in helps} == set()
+
+
+def test_defaults_are_those_of_the_program() -> None:
+    for name in ("database", "preset"):
+        assert re.search(rf"\| `--{name}` \|.*\| `{getattr(Settings(), name)}` \|", README)
+    assert f"| {Settings().segment}, {Settings().window}, {Settings().noise} |" in README
+
+
+def test_every_target_link_and_picture_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make ([a-z]+)", README):
+        if target not in {"it"}:
+            assert f"\n{target}:" in makefile
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        if not link.startswith("http"):
+            assert (ROOT / link).exists(), link
+    assert "@@" not in README
+
+
+def test_the_python_example_runs(
+    small_study: Path,
+    raw_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    shutil.copytree(small_study / "models", tmp_path / "outputs" / "models")
+    shutil.copytree(raw_dir, tmp_path / "data" / "raw" / "synthetic-v1-seed1")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("[")
