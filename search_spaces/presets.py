@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 FORWARD, BOTH = "forward", "both"
 """Directions of a recurrent layer: past to future alone, or both, the outputs joined."""
@@ -73,6 +73,32 @@ class Preset:
     detector: Bounds
 
 
+# What the two models' spaces have in common.
+_QUICK = Bounds(
+    layers=(1, 2),
+    units=(16, 32, 48),
+    dropout=(0.0, 0.1),
+    frame=(8, 16),
+    direction=(FORWARD, BOTH),
+    learning_rate=(3e-3, 1e-2),
+)
+_STANDARD = Bounds(
+    layers=(1, 2, 3),
+    units=(16, 32, 48, 64, 96),
+    dropout=(0.0, 0.1, 0.2, 0.3),
+    frame=(4, 8, 16),
+    direction=(FORWARD, BOTH),
+    learning_rate=(5e-4, 1e-2),
+)
+_FULL = Bounds(
+    layers=(1, 2, 3),
+    units=(16, 32, 48, 64, 96, 128),
+    dropout=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
+    frame=(1, 2, 4, 8, 16),
+    direction=(FORWARD, BOTH),
+    learning_rate=(1e-4, 2e-2),
+)
+
 PRESETS = {
     preset.name: preset
     for preset in (
@@ -86,23 +112,8 @@ PRESETS = {
             segments_per_epoch=1024,
             final_epochs=16,
             patience=4,
-            denoiser=Bounds(
-                layers=(1, 2),
-                units=(16, 32, 48),
-                dropout=(0.0, 0.1),
-                frame=(8, 16),
-                direction=(FORWARD, BOTH),
-                learning_rate=(3e-3, 1e-2),
-            ),
-            detector=Bounds(
-                layers=(1, 2),
-                units=(16, 32, 48),
-                dropout=(0.0, 0.1),
-                frame=(8, 16),
-                direction=(FORWARD, BOTH),
-                learning_rate=(3e-3, 1e-2),
-                dense_units=(0, 32),
-            ),
+            denoiser=_QUICK,
+            detector=replace(_QUICK, dense_units=(0, 32)),
         ),
         Preset(
             name="standard",
@@ -114,23 +125,8 @@ PRESETS = {
             segments_per_epoch=4096,
             final_epochs=60,
             patience=8,
-            denoiser=Bounds(
-                layers=(1, 2, 3),
-                units=(16, 32, 48, 64, 96),
-                dropout=(0.0, 0.1, 0.2, 0.3),
-                frame=(4, 8, 16),
-                direction=(FORWARD, BOTH),
-                learning_rate=(5e-4, 1e-2),
-            ),
-            detector=Bounds(
-                layers=(1, 2, 3),
-                units=(16, 32, 48, 64, 96),
-                dropout=(0.0, 0.1, 0.2, 0.3),
-                frame=(4, 8, 16),
-                direction=(FORWARD, BOTH),
-                learning_rate=(5e-4, 1e-2),
-                dense_units=(0, 32, 64),
-            ),
+            denoiser=_STANDARD,
+            detector=replace(_STANDARD, dense_units=(0, 32, 64)),
         ),
         Preset(
             name="full",
@@ -142,23 +138,8 @@ PRESETS = {
             segments_per_epoch=None,
             final_epochs=120,
             patience=12,
-            denoiser=Bounds(
-                layers=(1, 2, 3),
-                units=(16, 32, 48, 64, 96, 128),
-                dropout=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
-                frame=(1, 2, 4, 8, 16),
-                direction=(FORWARD, BOTH),
-                learning_rate=(1e-4, 2e-2),
-            ),
-            detector=Bounds(
-                layers=(1, 2, 3),
-                units=(16, 32, 48, 64, 96, 128),
-                dropout=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
-                frame=(1, 2, 4, 8, 16),
-                direction=(FORWARD, BOTH),
-                learning_rate=(1e-4, 2e-2),
-                dense_units=(0, 16, 32, 64, 128),
-            ),
+            denoiser=_FULL,
+            detector=replace(_FULL, dense_units=(0, 16, 32, 64, 128)),
         ),
     )
 }
