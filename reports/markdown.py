@@ -83,15 +83,14 @@ def _verdict(report: Report) -> str:
 
 
 def _sentence(comparison: Comparison) -> str:
-    better = "does better than" if comparison.gain.value > 0 else "does no better than"
-    if comparison.real is None:
-        word = f"{better}, on too few records to tell whether by chance,"
-    elif not comparison.real:
-        word = "cannot be told from"
-    else:
-        word = "beats" if comparison.gain.value > 0 else "loses to"
     figure = comparison.figure.split(": ")[1].removesuffix(" in mV")
-    return f"By {figure}, the {comparison.model} {word} the {comparison.baseline}."
+    ours, theirs, gain = comparison.model, comparison.baseline, comparison.gain.value
+    if comparison.real is None:
+        verb = "does better than" if gain > 0 else "does worse than" if gain < 0 else "does as well as"
+        return f"By {figure}, the {ours} {verb} the {theirs}, on too few records to tell whether by chance."
+    if not comparison.real:
+        return f"By {figure}, the {ours} cannot be told from the {theirs}."
+    return f"By {figure}, the {ours} {'beats' if gain > 0 else 'loses to'} the {theirs}."
 
 
 def _interval(interval: Interval, digits: int = 4) -> str:

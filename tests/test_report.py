@@ -13,9 +13,10 @@ import pytest
 
 import study
 from checkpoints import load_bundle
-from reports.markdown import table
+from reports.markdown import _sentence, table
+from reports.measures import Interval
 from reports.report import PUBLISHED, _publish
-from reports.results import GRU, INPUTS, LSTM, TOLERANCES_MS
+from reports.results import GRU, INPUTS, LSTM, TOLERANCES_MS, Comparison
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +167,19 @@ def test_figures_stand_to_the_right_and_texts_to_the_left() -> None:
     text = table(("a", "b", "c"), [("x|y", "0.5 [0.4, 0.6]", "–"), ("z", "12", "3 of 4")])
     assert text.splitlines()[1] == "| --- | ---: | ---: |"
     assert r"x\|y" in text
+
+
+@pytest.mark.parametrize(
+    ("gain", "real", "says"),
+    [
+        (0.1, True, "By RMSE, the ours beats the theirs."),
+        (-0.1, True, "By RMSE, the ours loses to the theirs."),
+        (0.1, False, "By RMSE, the ours cannot be told from the theirs."),
+        (0.0, None, "By RMSE, the ours does as well as the theirs, on too few records to tell whether by chance."),
+        (-0.1, None, "By RMSE, the ours does worse than the theirs, on too few records to tell whether by chance."),
+    ],
+)
+def test_the_verdict_says_no_more_than_was_measured(gain: float, real: bool | None, says: str) -> None:
+    zero = Interval(0, 0, 0)
+    comparison = Comparison("denoising: RMSE in mV", "ours", zero, "theirs", zero, Interval(gain, gain, gain), real)
+    assert _sentence(comparison) == says
