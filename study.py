@@ -204,6 +204,7 @@ def _tasks(settings: Settings, prepared: _Data) -> dict[str, Task]:
 
 def _search(tasks: dict[str, Task], settings: Settings, console: Console, fresh: bool) -> dict[str, SearchResult]:
     from tuning.display import SearchDisplay, describe
+    from tuning.interrupts import interrupts_remembered
     from tuning.search import run_search, search_directory
 
     out = Path(settings.out)
@@ -213,7 +214,7 @@ def _search(tasks: dict[str, Task], settings: Settings, console: Console, fresh:
     results = {}
     for name, task in tasks.items():
         display = SearchDisplay(console)
-        with display.showing():
+        with display.showing(), interrupts_remembered():
             results[name] = run_search(task, settings.seed, search_directory(out, name), display, fresh)
         best = results[name].best()
         console.print(f"Best {name}: trial {best.plan.id}, {describe(best.plan.hyperparameters)}")
@@ -226,11 +227,12 @@ def _report(
 ) -> None:
     from reports import Study, make_report
     from tuning.display import Steps
+    from tuning.interrupts import interrupts_remembered
 
     out = Path(settings.out)
     command = f"python study.py run {as_options(settings)}".strip()
     study = Study(prepared.database, tasks, searches, settings.seed, dict(as_mapping(settings)), command)
-    with Steps(console) as steps:
+    with Steps(console) as steps, interrupts_remembered():
         made = make_report(study, out, steps)
     save_settings(settings, out / "settings.toml")
     for item in made.comparisons:

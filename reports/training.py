@@ -9,6 +9,7 @@ from typing import Any
 from ecg_data import StudyError
 from reports.results import Training
 from tuning import FinishedTrial, Task
+from tuning.interrupts import raise_if_interrupted
 from tuning.trials import EpochCallback, trial_seed
 
 _DECIDES = "val_loss"
@@ -50,7 +51,8 @@ def train_best(
         _DECIDES, mode="min", factor=0.5, patience=max(1, task.preset.patience // 2), min_delta=0
     )
     said = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: on_epoch(epoch + 1, dict(logs)) if on_epoch else None
+        on_train_batch_end=lambda *_, **__: raise_if_interrupted(),
+        on_epoch_end=lambda epoch, logs: on_epoch(epoch + 1, dict(logs)) if on_epoch else None,
     )
     fitted = model.fit(
         task.training_batches(trial_seed(seed, task.name, "final/data"), None),

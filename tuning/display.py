@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tuning.interrupts import raise_if_interrupted
 from tuning.schedule import Rung
 from tuning.state import FinishedTrial
 from tuning.trials import FAILED, TrialPlan
@@ -48,7 +49,8 @@ class Steps:
             self._bars.stop()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` steps of ``what`` are done."""
+        """Show that ``done`` of ``total`` steps of ``what`` are done; raises KeyboardInterrupt after Ctrl-C."""
+        raise_if_interrupted()
         if self._bars is not None:
             if what not in self._tasks:
                 self._tasks[what] = self._bars.add_task(what, total=total)

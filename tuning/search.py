@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ecg_data import StudyError
+from tuning.interrupts import raise_if_interrupted
 from tuning.schedule import Rung, schedule_of
 from tuning.state import FinishedTrial, SearchResult, StateFile, best_so_far, finished_trials, load_search
 from tuning.tasks import Task
@@ -75,6 +76,7 @@ def run_search(task: Task, seed: int, directory: Path, view: SearchView, fresh: 
         plan, hp = asked
         file.save(identity, oracle.state(), finished)
         view.trial_began(plan)
+        raise_if_interrupted()
         outcome = _train(task, plan, hp, seed, directory / WEIGHTS, view, failed)
         oracle.finish(plan.id, outcome.score)
         if outcome.status == FAILED:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ecg_data import StudyError
+from tuning.interrupts import raise_if_interrupted
 from tuning.tasks import Task
 from tuning.weights import load_weights, save_weights, weights_path
 
@@ -137,12 +138,13 @@ class _BestWeights:
         import keras
 
         return keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda _, logs: self._stop_if_lost(logs),
+            on_train_batch_end=lambda _, logs: self._batch_ended(logs),
             on_epoch_end=lambda epoch, logs: self._record(epoch, logs),
         )
 
-    def _stop_if_lost(self, logs: dict[str, Any]) -> None:
-        """A loss that is not finite never becomes so again: the rest of the epochs would be wasted."""
+    def _batch_ended(self, logs: dict[str, Any]) -> None:
+        raise_if_interrupted()
+        # A loss that is not finite never becomes so again: the rest of the epochs would be wasted.
         if not math.isfinite(logs["loss"]):
             self.model.stop_training = True
 
