@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from ecg_data import DATABASES, StudyError
 from ecg_data.files import write_text
@@ -40,6 +42,23 @@ class Settings:
     window: int = _option(144, "samples a window; a segment is a whole number of windows", least=1, metavar="N")
     noise: float = _option(0.05, "standard deviation of the added Gaussian noise in mV", least=0, metavar="MV")
     skip_bad: bool = _option(False, "leave out records that cannot be used, and say so, instead of stopping")
+    max_hours: float | None = _option(
+        None, "end the searches after so many hours, shared among the models", above=0, metavar="H"
+    )
+    max_trials: int | None = _option(None, "end the search of a model after so many trials", least=1, metavar="N")
+    warm_start: str = _option("", "output folder of an earlier study, whose best are tried first", metavar="STUDY")
+    workers: int | None = _option(
+        None,
+        "trials side by side, each in its own process; 0 trains in the main process, to debug a space "
+        "(default: as many as are fastest)",
+        least=0,
+        metavar="N",
+        runtime=True,
+    )
+    scheduler: str = _option(
+        "", "address of a Dask scheduler, such as tcp://host:8786, whose workers train", metavar="ADDRESS", runtime=True
+    )
+    tensorboard: bool = _option(False, "write logs for TensorBoard beside the search", runtime=True)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -52,8 +71,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         if isinstance(item.default, bool):
             group.add_argument(name, action="store_true", default=argparse.SUPPRESS, help=item.metadata["help"])
             continue
-        default = f" (default: {item.default})" if item.default not in ("", ()) else ""
-        kind = _records if isinstance(item.default, tuple) else type(item.default)
+        default = f" (default: {item.default})" if item.default not in ("", (), None) else ""
+        kind = _records if isinstance(item.default, tuple) else _kind(item)
         text = item.metadata["help"].replace("%", "%%") + default
         group.add_argument(name, type=kind, default=argparse.SUPPRESS, help=text, **more)
 
@@ -76,16 +95,20 @@ def settings_from(options: argparse.Namespace) -> Settings:
 
 def save_settings(settings: Settings, path: Path) -> None:
     """Write settings as a TOML file that ``--config`` takes."""
-    lines = [f"{name.replace('_', '-')} = {_toml(value)}" for name, value in asdict(settings).items()]
+    given = {name: value for name, value in asdict(settings).items() if value is not None}
+    lines = [f"{name.replace('_', '-')} = {_toml(value)}" for name, value in given.items()]
     write_text(path, "# The settings of this study; use them again with --config.\n" + "\n".join(lines) + "\n")
 
 
 def as_options(settings: Settings) -> str:
-    """The options that give these settings, defaults left out, as one would type them."""
+    """The options that give these settings, as one would type them.
+
+    Left out are defaults, and what does not change the outcome: who trains, and what is logged.
+    """
     words = []
     for item in fields(Settings):
         value = getattr(settings, item.name)
-        if value == item.default:
+        if value == item.default or item.metadata.get("runtime"):
             continue
         words.append("--" + item.name.replace("_", "-"))
         if not isinstance(value, bool):
@@ -108,23 +131,27 @@ def _read_toml(path: Path) -> dict[str, Any]:
     unknown = sorted(set(content) - set(known))
     if unknown:
         raise StudyError(f"--config: {path}: unknown key {unknown[0]!r}; known are {', '.join(known)}")
-    return {known[key].name: _typed(path, key, value, known[key].default) for key, value in content.items()}
+    return {known[key].name: _typed(path, key, value, _kind(known[key])) for key, value in content.items()}
 
 
-def _typed(path: Path, key: str, value: Any, default: Any) -> Any:
-    if isinstance(default, tuple):
+def _kind(item: Field[Any]) -> type:
+    """The type of a setting's values; for one that may be left open, of those it may be given."""
+    hint = get_type_hints(Settings)[item.name]
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType] if get_origin(hint) is UnionType else [hint]
+    kind: type = get_origin(kinds[0]) or kinds[0]
+    return kind
+
+
+def _typed(path: Path, key: str, value: Any, kind: type) -> Any:
+    if kind is tuple:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return tuple(value)
-    elif isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+    elif kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    elif type(value) is type(default):
+    elif type(value) is kind:
         return value
-    kind = (
-        "list of texts"
-        if isinstance(default, tuple)
-        else {"str": "text", "int": "whole number"}.get(type(default).__name__, type(default).__name__)
-    )
-    raise StudyError(f"--config: {path}: {key} = {value!r} is no {kind}")
+    said = {"str": "text", "int": "whole number", "tuple": "list of texts"}.get(kind.__name__, kind.__name__)
+    raise StudyError(f"--config: {path}: {key} = {value!r} is no {said}")
 
 
 def _check(settings: Settings) -> None:
@@ -135,8 +162,18 @@ def _check(settings: Settings) -> None:
             raise StudyError(f"{option}: {value!r} is not known; choose {', '.join(metadata['choices'])}")
         if item.name == "annotator" and not value.isalnum():
             raise StudyError(f"{option}: {value!r} is no file ending; give letters and digits, such as atr")
+        if value is None:
+            continue
+        if isinstance(value, float) and not math.isfinite(value):
+            raise StudyError(f"{option}: {value} is no finite number")
+        if "above" in metadata and not value > metadata["above"]:
+            raise StudyError(f"{option}: {value:g} is out of range; it must be more than {metadata['above']}")
         if "least" in metadata and not value >= metadata["least"]:
             raise StudyError(f"{option}: {value} is out of range; it must be at least {metadata['least']}")
+    if settings.scheduler and settings.workers is not None:
+        raise StudyError(
+            "--workers: the cluster of --scheduler decides how many workers there are; give one of the two"
+        )
 
 
 def _toml(value: Any) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from settings import Settings, add_options, as_mapping, as_options, save_setting
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tuning import SearchResult, Task
+    from tuning import Budget, SearchResult, Task
 
 EXAMPLES = {
     "data": """\
@@ -30,10 +29,21 @@ EXAMPLES = {
       download the MIT-BIH Arrhythmia Database (100 MB) and cache its segments
   python study.py data --database folder --raw-dir my_records --annotator qrs
       any folder of WFDB records with annotations""",
+    "plan": """\
+  python study.py plan --preset standard
+      brackets, rungs, trials, epochs, disk, and the time by a short measurement on this machine
+  python study.py plan --database mitdb --preset full --scheduler tcp://host:8786
+      the same for the workers of a Dask cluster""",
     "search": """\
   python study.py search --preset quick
       search both models; the same command again goes on where it was stopped
-  python study.py search --database mitdb --preset standard --only detector --out mitdb-study""",
+  python study.py search --database mitdb --preset standard --only detector --out mitdb-study
+  python study.py search --preset standard --max-hours 8
+      end after eight hours, with the best so far for the report
+  python study.py search --preset standard --out second --warm-start mitdb-study
+      try the best configurations of an earlier study first
+  python study.py search --preset full --scheduler tcp://host:8786
+      train on the workers of a Dask cluster; docs/workers.md shows how to start one""",
     "report": """\
   python study.py report
       retrain the best models of a finished search and measure them on the test records""",
@@ -52,6 +62,11 @@ EXAMPLES = {
 }
 
 _INTERRUPTED = 130
+
+_PLAN_ROUNDS = 3
+"""How many configurations `plan` measures on each worker: some 5 seconds each."""
+_MOST_MEASURED = 8
+"""At most so many configurations are measured before a search, one on each worker."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -92,6 +107,30 @@ def data(_: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def plan(options: argparse.Namespace, settings: Settings) -> int:
+    """Show what a search will do, and how long it takes here."""
+    console = _console()
+    tasks = _tasks(settings, _prepare(settings, console))
+    from tuning.display import plan_lines
+    from tuning.interrupts import interrupts_remembered
+    from tuning.plan import plan_search
+    from tuning.space import check_space
+    from tuning.warm import read_warm_start
+    from tuning.workers import open_workers
+
+    names = [options.only] if options.only else list(tasks)
+    with interrupts_remembered(), open_workers(settings.workers, settings.scheduler) as workers:
+        for left, name in zip(range(len(names), 0, -1), names, strict=True):
+            task = tasks[name]
+            check_space(task)
+            warm = read_warm_start(Path(settings.warm_start), task).configurations if settings.warm_start else ()
+            budget = _budget(settings, 0.0, left)
+            planned = plan_search(task, settings.seed, workers, budget, warm, _PLAN_ROUNDS * workers.count)
+            for line in plan_lines(planned):
+                console.print(line)
+    return 0
+
+
 def search(options: argparse.Namespace, settings: Settings) -> int:
     """Search one model or both."""
     console = _console()
@@ -106,7 +145,8 @@ def report(_: argparse.Namespace, settings: Settings) -> int:
     console = _console()
     prepared = _prepare(settings, console)
     tasks = _tasks(settings, prepared)
-    from tuning.search import load_same_search, search_directory
+    from tuning import search_directory
+    from tuning.search import load_same_search
 
     out = Path(settings.out)
     searches = {
@@ -129,10 +169,11 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 def predict(options: argparse.Namespace, settings: Settings) -> int:
     """Apply a bundle to records; a bad one is named and the rest is done."""
     from checkpoints import load_bundle, predict_record, prediction_path, write_prediction
-    from tuning.display import Steps
+    from tuning.environment import import_tensorflow
+    from tuning.steps import Steps
 
     console = _console()
-    _import_tensorflow()
+    import_tensorflow()
     if settings.lead == "all":
         raise StudyError("--lead: predict reads one lead; name it, or give 'auto' (MLII, else the first)")
     bundle = load_bundle(Path(options.bundle))
@@ -169,7 +210,7 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
 def _prepare(settings: Settings, console: Console) -> _Data:
     """Records, cache and split, with progress."""
     from ecg_data import open_cache, open_database, split_database
-    from tuning.display import Steps
+    from tuning.steps import Steps
 
     segments = SegmentSettings(
         settings.segment, settings.window, settings.noise, settings.seed, settings.lead, settings.skip_bad
@@ -193,8 +234,9 @@ def _prepare(settings: Settings, console: Console) -> _Data:
 def _tasks(settings: Settings, prepared: _Data) -> dict[str, Task]:
     from search_spaces import PRESETS
     from tuning import TASK_NAMES, Task
+    from tuning.environment import import_tensorflow
 
-    _import_tensorflow()
+    import_tensorflow()
     preset = PRESETS[settings.preset]
     tasks = {name: Task(name, prepared.cache, prepared.split, preset) for name in TASK_NAMES}
     for task in tasks.values():
@@ -203,31 +245,53 @@ def _tasks(settings: Settings, prepared: _Data) -> dict[str, Task]:
 
 
 def _search(tasks: dict[str, Task], settings: Settings, console: Console, fresh: bool) -> dict[str, SearchResult]:
-    from tuning.display import SearchDisplay, describe
+    from tuning import SearchOptions, run_search, search_directory
+    from tuning.display import SearchDisplay
     from tuning.interrupts import interrupts_remembered
-    from tuning.search import run_search, search_directory
+    from tuning.words import describe
+    from tuning.workers import open_workers
 
     out = Path(settings.out)
-    new = fresh or not any(search_directory(out, name).exists() for name in tasks)
-    if new:
+    if fresh or not any(search_directory(out, name).exists() for name in tasks):
         save_settings(settings, out / "settings.toml")  # a search that is killed is found with its settings
-    results = {}
-    for name, task in tasks.items():
-        display = SearchDisplay(console)
-        with display.showing(), interrupts_remembered():
-            results[name] = run_search(task, settings.seed, search_directory(out, name), display, fresh)
-        best = results[name].best()
-        console.print(f"Best {name}: trial {best.plan.id}, {describe(best.plan.hyperparameters)}")
+    results: dict[str, SearchResult] = {}
+    with interrupts_remembered(), open_workers(settings.workers, settings.scheduler) as workers:
+        for name, task in tasks.items():
+            spent = sum(result.seconds for result in results.values())
+            options = SearchOptions(
+                seed=settings.seed,
+                fresh=fresh,
+                budget=_budget(settings, spent, len(tasks) - len(results)),
+                warm_start=Path(settings.warm_start) if settings.warm_start else None,
+                tensorboard=settings.tensorboard,
+                measured=0 if settings.workers == 0 else min(_MOST_MEASURED, max(2, workers.count)),
+            )
+            display = SearchDisplay(console)
+            with display.showing():
+                results[name] = run_search(task, options, search_directory(out, name), workers, display)
+            best = results[name].best()
+            if results[name].stopped:
+                console.print(f"The search of the {name} ended early: {results[name].stopped}")
+            console.print(f"Best {name}: trial {best.plan.id}, {describe(best.plan.hyperparameters)}")
     save_settings(settings, out / "settings.toml")
     return results
+
+
+def _budget(settings: Settings, spent: float, searches: int) -> Budget:
+    """The budget of the next search: an equal share of what the searches before it have left."""
+    from tuning import Budget
+
+    hours = settings.max_hours
+    seconds = None if hours is None else max(0.0, hours * 3600 - spent) / searches
+    return Budget(seconds, settings.max_trials)
 
 
 def _report(
     prepared: _Data, tasks: dict[str, Task], searches: dict[str, SearchResult], settings: Settings, console: Console
 ) -> None:
     from reports import Study, make_report
-    from tuning.display import Steps
     from tuning.interrupts import interrupts_remembered
+    from tuning.steps import Steps
 
     out = Path(settings.out)
     command = f"python study.py run {as_options(settings)}".strip()
@@ -253,29 +317,6 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
-
-
-def _import_tensorflow() -> None:
-    """Import TensorFlow without its start-up notices (no GPU, oneDNN is on), and pass on all else that it says.
-
-    The notices are written straight to the process's standard error before any log level is in force.
-    """
-    import re
-    import tempfile
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    notice = re.compile(rb"(I0000 |WARNING: All log messages before absl::InitializeLog)")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            import tensorflow  # noqa: F401
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            said.seek(0)
-            os.write(2, b"".join(line for line in said if not notice.match(line)))
 
 
 def _refuse(message: str) -> int:
@@ -306,7 +347,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for function in (run, data, search, report, predict):
+    for function in (run, data, plan, search, report, predict):
         name = function.__name__
         summary = (function.__doc__ or "").split("\n", maxsplit=1)[0]
         verb = verbs.add_parser(
@@ -320,8 +361,8 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("search", "run"):
             fresh = "set an earlier search of the same --out aside (renamed, not deleted) and begin anew"
             verb.add_argument("--fresh", action="store_true", help=fresh)
-        if name == "search":
-            verb.add_argument("--only", choices=("denoiser", "detector"), help="search this model alone")
+        if name in ("plan", "search"):
+            verb.add_argument("--only", choices=("denoiser", "detector"), help="this model alone")
         if name == "predict":
             verb.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, such as outputs/models/detector")
             verb.add_argument(

@@ -9,14 +9,17 @@ from ecg_data.errors import BadRecordsError, RecordError, StudyError
 from ecg_data.noise import gaussian_noise
 from ecg_data.records import Record, read_record
 from ecg_data.splits import PARTS, Split
+from ecg_data.transfer import CacheReference, PackedSegments, find_cache, pack_segments, refer_to, unpack_segments
 
 __all__ = [
     "ATTRIBUTION",
     "DATABASES",
     "PARTS",
     "BadRecordsError",
+    "CacheReference",
     "Database",
     "Entry",
+    "PackedSegments",
     "Progress",
     "Record",
     "RecordError",
@@ -24,9 +27,13 @@ __all__ = [
     "SegmentSettings",
     "Split",
     "StudyError",
+    "find_cache",
     "gaussian_noise",
     "open_cache",
     "open_database",
+    "pack_segments",
     "read_record",
+    "refer_to",
     "split_database",
+    "unpack_segments",
 ]

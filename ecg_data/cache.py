@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ecg_data.databases import SKIP_ADVICE, Database, Progress
+from ecg_data.databases import SIGNAL_ENDINGS, SKIP_ADVICE, Database, Progress
 from ecg_data.errors import BadRecordsError, RecordError, StudyError
 from ecg_data.files import new_directory, sha256_of_json, write_json
 from ecg_data.noise import gaussian_noise
@@ -23,7 +23,7 @@ LOWEST_RATE = 80.0
 FORMAT = 1
 """Raised whenever the same input would give other arrays."""
 
-_ARRAYS: dict[str, np.dtype[Any]] = {
+ARRAYS: dict[str, np.dtype[Any]] = {
     "noisy": np.dtype("<f4"),
     "clean": np.dtype("<f4"),
     "r_peaks": np.dtype("u1"),
@@ -118,6 +118,12 @@ class SegmentCache:
         ranges = [np.arange(entry.first, entry.last) for entry in self.entries_of(records)]
         return np.concatenate(ranges) if ranges else np.empty(0, np.int64)
 
+    def signals(self, records: Iterable[str]) -> dict[str, list[str]]:
+        """Record → SHA-256 of its signal files, which tells a record again under any name and in any study."""
+        manifest = json.loads((self.directory / "manifest.json").read_text(encoding="utf-8"))
+        files = {name: digest for name, digest in manifest["files"].items() if name.endswith(SIGNAL_ENDINGS)}
+        return {record: [digest for name, digest in files.items() if Path(name).stem == record] for record in records}
+
 
 def cache_key(database: Database, settings: SegmentSettings) -> str:
     """Hash of everything the cached arrays depend on: content of the raw files, settings, format."""
@@ -152,15 +158,20 @@ def open_cache(
     if not directory.is_dir():
         with new_directory(directory) as temporary:
             _build(temporary, database, settings, key, progress)
-    return _open(directory, key, settings)
+    return reopen_cache(directory, key, settings)
 
 
-def _open(directory: Path, key: str, settings: SegmentSettings) -> SegmentCache:
+def reopen_cache(directory: Path, key: str, settings: SegmentSettings) -> SegmentCache:
+    """Open the segments in ``directory``, which were built under this key with these settings.
+
+    Raises:
+        StudyError: they are not there, damaged, or others.
+    """
     damaged = f"{directory}: this cache is damaged; delete the folder and it will be built again"
     try:
         manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
         entries = tuple(Entry(**entry) for entry in manifest["entries"])
-        arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
+        arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         fs, left_out, written = float(manifest["fs"]), dict(manifest["left_out"]), manifest["key"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StudyError(f"{damaged} ({' '.join(str(error).split())})") from error
@@ -179,7 +190,7 @@ def _build(directory: Path, database: Database, settings: SegmentSettings, key: 
     entries: list[Entry] = []
     errors: dict[str, RecordError] = {}
     rates: dict[float, str] = {}
-    files = {name: open(directory / f"{name}.npy", "wb") for name in _ARRAYS}
+    files = {name: open(directory / f"{name}.npy", "wb") for name in ARRAYS}
     try:
         for name, file in files.items():
             _write_header(file, name, 0, settings.segment)
@@ -239,14 +250,14 @@ def _append(files: Mapping[str, BinaryIO], entries: list[Entry], record: Record,
         for name, values in (("noisy", noisy), ("clean", clean), ("r_peaks", marks)):
             segments = cut_segments(values, starts, settings.segment)
             # Not ndarray.tofile, whose error on a full disk has neither number nor reason.
-            files[name].write(np.ascontiguousarray(segments, _ARRAYS[name]).tobytes())
+            files[name].write(np.ascontiguousarray(segments, ARRAYS[name]).tobytes())
         first = entries[-1].last if entries else 0
         entries.append(Entry(record.name, lead, len(clean), first, first + len(starts), unscored))
 
 
 def _write_header(file: BinaryIO, name: str, rows: int, segment: int) -> None:
     """The header of a ``.npy`` file. Its length does not depend on the number of rows, so it can be filled in last."""
-    header = {"descr": np.lib.format.dtype_to_descr(_ARRAYS[name]), "fortran_order": False, "shape": (rows, segment)}
+    header = {"descr": np.lib.format.dtype_to_descr(ARRAYS[name]), "fortran_order": False, "shape": (rows, segment)}
     np.lib.format.write_array_header_1_0(file, header)
 
 

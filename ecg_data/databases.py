@@ -15,7 +15,7 @@ from ecg_data.synthetic import VERSION, write_synthetic
 
 DATABASES = ("synthetic", "mitdb", "folder")
 
-_SIGNAL_ENDINGS = (".dat", ".d16", ".mat", ".edf", ".sig")
+SIGNAL_ENDINGS = (".dat", ".d16", ".mat", ".edf", ".sig")
 
 SKIP_ADVICE = "Mend them, or leave them out with --skip-bad"
 
@@ -144,7 +144,7 @@ def _refuse_copies(checksums: dict[str, str]) -> None:
     """Refuse a record that is there twice under two names: the two could fall into different parts."""
     seen: dict[str, str] = {}
     for name, digest in sorted(checksums.items()):
-        if not name.endswith(_SIGNAL_ENDINGS):
+        if not name.endswith(SIGNAL_ENDINGS):
             continue  # headers and annotations are short and may well be equal
         other = seen.setdefault(digest, name)
         if other != name:

@@ -38,15 +38,45 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_half_written(directory: Path) -> None:
+    """Remove what killed processes left behind of `replacing` in a folder that nobody else writes to just now."""
+    for leftover in directory.glob(".*-*"):
+        if leftover.name[1:].split("-")[0].isdigit() and leftover.is_file():
+            leftover.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8 under ``path``, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` under ``path``, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON under ``path``, whole or not at all. NaN is refused: it is no JSON."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold the lock ``path`` while the block runs; yields ``False`` where another process holds it.
+
+    The lock ends with the process, however that ends; the empty file stays.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 @contextmanager

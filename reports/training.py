@@ -10,6 +10,7 @@ from ecg_data import StudyError
 from reports.results import Training
 from tuning import FinishedTrial, Task
 from tuning.interrupts import raise_if_interrupted
+from tuning.seeding import seed_everything
 from tuning.trials import EpochCallback, trial_seed
 
 _DECIDES = "val_loss"
@@ -38,14 +39,11 @@ def train_best(
         StudyError: the validation loss was never a finite number.
     """
     import keras
-    import keras_tuner
 
     started = time.monotonic()
     keras.backend.clear_session()
-    keras.utils.set_random_seed(trial_seed(seed, task.name, "final"))
-    hp = keras_tuner.HyperParameters()
-    hp.values = dict(trial.plan.hyperparameters)
-    model = task.space().build(hp)
+    seed_everything(trial_seed(seed, task.name, "final"))
+    model = task.build(trial.plan.hyperparameters)
     stop = keras.callbacks.EarlyStopping(_DECIDES, mode="min", patience=task.preset.patience, restore_best_weights=True)
     slower = keras.callbacks.ReduceLROnPlateau(
         _DECIDES, mode="min", factor=0.5, patience=max(1, task.preset.patience // 2), min_delta=0

@@ -30,6 +30,20 @@ TINY = replace(
 )
 """6 trials of networks that train in a second."""
 
+ROOT = Path(__file__).parent.parent
+
+TINY_STUDY = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with it ignored
+from search_spaces import PRESETS
+from tests.conftest import TINY
+PRESETS["quick"] = TINY
+import study
+if __name__ == "__main__":
+    sys.exit(study.main(sys.argv[1:]))
+"""
+"""The program with the preset ``quick`` made tiny, for ``python -c``."""
+
 
 @pytest.fixture(scope="session")
 def raw_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -80,7 +94,7 @@ def tiny_preset() -> Iterator[Preset]:
 def small_options(raw_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Options of a study on the small database."""
     data_dir = tmp_path_factory.mktemp("study-data")
-    return f"--database folder --raw-dir {raw_dir} --data-dir {data_dir} --segment 720".split()
+    return f"--database folder --raw-dir {raw_dir} --data-dir {data_dir} --segment 720 --workers 0".split()
 
 
 @pytest.fixture(scope="session")

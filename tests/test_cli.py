@@ -64,7 +64,7 @@ def test_options_win_over_the_file_and_that_over_the_defaults(
         ("records = [1]", "records = [1] is no list of texts"),
         ('preset = "huge"', "--preset: 'huge' is not known; choose quick, standard, full"),
         ("seed = -1", "--seed: -1 is out of range; it must be at least 0"),
-        ("noise = nan", "--noise: nan is out of range"),
+        ("noise = nan", "--noise: nan is no finite number"),
         ("seed = ", "not a TOML file"),
     ],
 )
@@ -75,9 +75,11 @@ def test_a_bad_file_is_named(content: str, says: str, tmp_path: Path, capsys: py
 
 def test_settings_are_saved_and_can_be_used_again(small_study: Path, raw_dir: Path) -> None:
     saved = tomllib.loads((small_study / "settings.toml").read_text())
-    assert set(saved) == {name.replace("_", "-") for name in asdict(Settings())}
+    given = {name for name, value in asdict(Settings()).items() if value is not None} | {"workers"}
+    assert set(saved) == {name.replace("_", "-") for name in given}
     assert (saved["database"], saved["raw-dir"], saved["segment"]) == ("folder", str(raw_dir), 720)
-    assert as_options(Settings(seed=3, records=("a", "b"), skip_bad=True)) == "--seed 3 --records a,b --skip-bad"
+    made = Settings(seed=3, records=("a", "b"), skip_bad=True, max_hours=0.5, workers=2, scheduler="", tensorboard=True)
+    assert as_options(made) == "--seed 3 --records a,b --skip-bad --max-hours 0.5"
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,11 @@ def test_settings_are_saved_and_can_be_used_again(small_study: Path, raw_dir: Pa
         (["--annotator", "a/b"], "--annotator: 'a/b' is no file ending"),
         (["--noise", "-1"], "--noise: -1.0 is out of range; it must be at least 0"),
         (["--config", "{tmp}/no.toml"], "no.toml: no such file"),
+        (["--max-hours", "0"], "--max-hours: 0 is out of range; it must be more than 0"),
+        (["--max-hours", "inf"], "--max-hours: inf is no finite number"),
+        (["--max-trials", "0"], "--max-trials: 0 is out of range; it must be at least 1"),
+        (["--workers", "-1"], "--workers: -1 is out of range; it must be at least 0"),
+        (["--workers", "2", "--scheduler", "tcp://h:1"], "--workers: the cluster of --scheduler decides how many"),
     ],
 )
 def test_bad_input_is_one_line(

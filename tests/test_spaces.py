@@ -12,12 +12,13 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from checkpoints import window_scores
+from ecg_data import StudyError
 from search_spaces import PRESETS
 from search_spaces.denoiser import DenoiserConfig, DenoiserSpace, build_denoiser
 from search_spaces.detector import DetectorConfig, DetectorSpace, build_detector
 from search_spaces.metrics import WindowPrecisionRecallArea
 from search_spaces.recurrent import StackConfig
-from tuning.weights import load_weights, save_weights
+from tuning.weights import copy_variables, load_weights, pack_weights
 
 STACK = StackConfig(units=(5, 4), dropout=0.1, frame=8, direction="both", learning_rate=1e-3)
 FULL = PRESETS["full"]
@@ -110,15 +111,20 @@ def test_the_flank_of_a_peak_across_the_border_is_no_peak() -> None:
     assert float(metric.result()) == pytest.approx(1, abs=1e-3)
 
 
-def test_optimizer_state_travels_with_the_weights(tmp_path: Any) -> None:
+def test_optimizer_state_travels_with_the_weights() -> None:
     model = build_denoiser(DenoiserConfig(STACK, True), 288)
     model.fit(_segments(), _segments(), epochs=3, batch_size=1, verbose=0)
-    save_weights(model, tmp_path / "x.npz")
+    packed = pack_weights(copy_variables(model))
     again = build_denoiser(DenoiserConfig(STACK, True), 288)
-    load_weights(again, tmp_path / "x.npz")
+    load_weights(again, packed, "000-r0")
     assert int(again.optimizer.iterations) == 9
     pairs = zip(
         [*model.variables, *model.optimizer.variables], [*again.variables, *again.optimizer.variables], strict=True
     )
     for ours, theirs in pairs:
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs))
+    with pytest.raises(StudyError, match="the weights of trial 000-r0 are damaged"):
+        load_weights(again, packed[:-100], "000-r0")
+    other = build_denoiser(DenoiserConfig(replace(STACK, units=(2,)), True), 288)
+    with pytest.raises(StudyError, match="the weights of trial 000-r0 are of another model"):
+        load_weights(other, packed, "000-r0")

@@ -1,4 +1,4 @@
-"""What the user sees while work goes on: live on a terminal, plain lines elsewhere."""
+"""A search as the user sees it: live on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,91 +6,53 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tuning.interrupts import raise_if_interrupted
+from tuning.plan import SearchPlan
 from tuning.schedule import Rung
 from tuning.state import FinishedTrial
 from tuning.trials import FAILED, TrialPlan
-
-_LINE_EVERY = 15.0  # seconds between plain lines of one step: enough to see that it lives, few enough for a log
-
-
-class Steps:
-    """Progress of long work in countable steps: a `ecg_data.Progress` that can be called from anywhere.
-
-    Args:
-        console: where to show it; bars on a terminal, plain lines elsewhere.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self._bars: Progress | None = None
-        self._tasks: dict[str, Any] = {}
-        self._last_line: dict[str, float] = {}
-
-    def __enter__(self) -> Steps:
-        if self.console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bars = Progress(*columns, console=self.console)
-            self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bars is not None:
-            self._bars.stop()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` steps of ``what`` are done; raises KeyboardInterrupt after Ctrl-C."""
-        raise_if_interrupted()
-        if self._bars is not None:
-            if what not in self._tasks:
-                self._tasks[what] = self._bars.add_task(what, total=total)
-            self._bars.update(self._tasks[what], completed=done, total=total)
-            return
-        now = time.monotonic()
-        if done == total or now - self._last_line.get(what, -_LINE_EVERY) >= _LINE_EVERY:
-            self._last_line[what] = now
-            self.console.print(f"{what}: {done} of {total}")
+from tuning.words import describe, duration, size
 
 
 @dataclass
 class _Watched:
     """What a display knows of a running search."""
 
-    task: str
-    schedule: tuple[Rung, ...]
-    finished: int
-    failures: int
-    epochs_done: int
-    best: float | None = None
-    running: TrialPlan | None = None
-    epoch: int = 0
+    plan: SearchPlan
+    finished: list[FinishedTrial]
+    best: float | None
+    running: dict[str, TrialPlan] = field(default_factory=dict)
+    epoch: dict[str, int] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     epochs_here: int = 0
 
     @property
-    def trials(self) -> int:
-        return sum(rung.trials for rung in self.schedule)
+    def failures(self) -> int:
+        return sum(trial.outcome.status == FAILED for trial in self.finished)
 
-    @property
-    def epochs(self) -> int:
-        return sum(rung.total_epochs for rung in self.schedule)
+    def done(self, rung: Rung) -> int:
+        place = (rung.iteration, rung.bracket, rung.rung)
+        return sum((t.plan.iteration, t.plan.bracket, t.plan.rung) == place for t in self.finished)
+
+    def seconds_left(self) -> float | None:
+        """By the pace so far, before the first epoch by the plan; at most what the budget leaves."""
+        epochs = self.plan.epochs - sum(trial.plan.epochs - trial.plan.initial_epoch for trial in self.finished)
+        begun = sum(self.epoch[trial] - plan.initial_epoch for trial, plan in self.running.items())
+        here = time.monotonic() - self.began
+        if self.epochs_here:
+            left: float | None = here / self.epochs_here * max(0, epochs - begun)
+        else:
+            left = None if self.plan.seconds is None else self.plan.seconds * epochs / self.plan.epochs
+        budget = self.plan.budget.left(self.plan.spent + here)
+        return budget if left is None else left if budget is None else min(left, budget)
 
     def time_left(self) -> str:
-        if not self.epochs_here:
-            return "–"
-        pace = (time.monotonic() - self.began) / self.epochs_here
-        running = self.epoch - self.running.initial_epoch if self.running is not None else 0
-        return duration(pace * max(0, self.epochs - self.epochs_done - running))
+        seconds = self.seconds_left()
+        return "–" if seconds is None else duration(seconds)
 
 
 class SearchDisplay:
@@ -116,40 +78,37 @@ class SearchDisplay:
             yield self
         self._live = None
 
-    def search_began(
-        self, task: str, schedule: tuple[Rung, ...], finished: list[FinishedTrial], best: float | None
-    ) -> None:
+    def search_began(self, plan: SearchPlan, finished: list[FinishedTrial], best: float | None) -> None:
         """Show the plan, and what of it is already done."""
-        failures = sum(trial.outcome.status == FAILED for trial in finished)
-        epochs = sum(trial.plan.epochs - trial.plan.initial_epoch for trial in finished)
-        self._search = _Watched(task, schedule, len(finished), failures, epochs, best)
-        going_on = f", {len(finished)} of them done before" if finished else ""
-        self.console.print(
-            f"Search of the {task}: {self._search.trials} trials, {self._search.epochs} epochs{going_on}",
-        )
+        self._search = _Watched(plan, list(finished), best)
+        for line in plan_lines(plan, len(finished)):
+            self.console.print(line)
 
     def trial_began(self, plan: TrialPlan) -> None:
         """Show a trial as running."""
         watched = self._watched()
-        watched.running, watched.epoch = plan, plan.initial_epoch
+        watched.running[plan.id], watched.epoch[plan.id] = plan, plan.initial_epoch
 
-    def epoch_ended(self, plan: TrialPlan, epoch: int, metrics: dict[str, float]) -> None:  # noqa: ARG002  # a view may want them
-        """Move the running trial on by an epoch."""
+    def epoch_ended(self, trial: str, epoch: int, metrics: dict[str, float]) -> None:  # noqa: ARG002  # a view may want them
+        """Move a running trial on by an epoch."""
         watched = self._watched()
-        watched.epoch = epoch
+        watched.epoch[trial] = epoch
         watched.epochs_here += 1
 
     def trial_ended(self, trial: FinishedTrial, best: float | None) -> None:
         """Count a trial as finished."""
         watched = self._watched()
-        watched.finished += 1
-        watched.epochs_done += trial.plan.epochs - trial.plan.initial_epoch
-        watched.failures += trial.outcome.status == FAILED
-        watched.best, watched.running = best, None
+        watched.finished.append(trial)
+        watched.running.pop(trial.plan.id, None)
+        watched.best = best
         if self._live is None:
             self.console.print(_trial_line(trial, watched), soft_wrap=True)
         elif trial.outcome.status == FAILED:
-            self.console.print(f"Trial {trial.plan.id} failed: {trial.outcome.reason}")
+            self.console.print(f"trial {trial.plan.id} failed: {trial.outcome.reason}")
+
+    def said(self, text: str) -> None:
+        """Show a notice."""
+        self.console.print(text, soft_wrap=True)
 
     def _watched(self) -> _Watched:
         assert self._search is not None, "search_began comes first"
@@ -159,39 +118,93 @@ class SearchDisplay:
         if self._search is None:
             return ""
         watched = self._search
-        table = Table(title=f"Search of the {watched.task}", title_justify="left", show_header=False)
-        table.add_row("trials", f"{watched.finished} of {watched.trials} done, {watched.failures} failed")
-        if watched.running is not None:
-            plan = watched.running
-            table.add_row("running", f"trial {plan.id}, bracket {plan.bracket}, rung {plan.rung}")
-            table.add_row("epoch", f"{watched.epoch} of {plan.epochs}")
-            table.add_row("settings", describe(plan.hyperparameters))
-        table.add_row("best so far", "–" if watched.best is None else f"{watched.best:.6g}")
-        table.add_row("time", f"{duration(time.monotonic() - watched.began)} here, {watched.time_left()} left")
-        return Group(table)
+        parts: list[RenderableType] = [_rung_table(watched)]
+        if watched.running:
+            parts.append(_running_table(watched))
+        best = "–" if watched.best is None else f"{watched.best:.6g}"
+        parts.append(
+            f"{len(watched.finished)} of {watched.plan.trials} trials done, {watched.failures} failed; best so far "
+            f"{best}; {duration(time.monotonic() - watched.began)} here, {watched.time_left()} left"
+        )
+        return Group(*parts)
 
 
-def describe(hyperparameters: dict[str, Any]) -> str:
-    """Hyperparameters on one line."""
-    return ", ".join(
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in hyperparameters.items()
-    )
+def plan_lines(plan: SearchPlan, done: int = 0) -> list[str]:
+    """A plan in plain lines: size, brackets, cost.
+
+    Args:
+        plan: what is to be done.
+        done: trials that were done before.
+    """
+    going_on = f", {done} of them done before" if done else ""
+    lines = [
+        f"Search of the {plan.task}: {plan.trials} trials of {plan.configurations} configurations, {plan.epochs} epochs"
+        f"{going_on}"
+    ]
+    brackets: dict[tuple[int, int], list[str]] = {}
+    for rung in plan.schedule:
+        steps = f"{rung.trials} trial{'s' if rung.trials > 1 else ''} to epoch {rung.epochs}"
+        brackets.setdefault((rung.iteration, rung.bracket), []).append(steps)
+    several = plan.schedule[-1].iteration > 0
+    for (iteration, bracket), rungs in brackets.items():
+        name = f"iteration {iteration}, bracket {bracket}" if several else f"bracket {bracket}"
+        lines.append(f"  {name}: {', then the best '.join(rungs)}")
+    return [*lines, f"  {_cost(plan)}"]
 
 
-def duration(seconds: float) -> str:
-    """A time as people say it: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+def _cost(plan: SearchPlan) -> str:
+    workers = f"{plan.workers} worker{'s' if plan.workers > 1 else ''}"
+    measured = [speed for speed in plan.speeds if not speed.failure]
+    if plan.seconds is None:
+        failures = sorted({speed.failure for speed in plan.speeds})
+        why = f" could not be measured ({'; '.join(failures)})" if failures else " shows when the first trials are done"
+        cost = f"with {workers}; the time{why}"
+    else:
+        epochs = sorted(speed.epoch_seconds for speed in measured)
+        whole = "the whole takes about" if plan.budget.seconds is None else "the whole would take about"
+        span = f"{epochs[0]:.2g} to {epochs[-1]:.2g}" if len(epochs) > 1 else f"{epochs[0]:.2g}"
+        cost = (
+            f"with {workers}, {whole} {duration(plan.seconds)}, by {len(measured)} "
+            f"configuration{'s' if len(measured) > 1 else ''} measured at {span} s an epoch"
+        )
+    if plan.disk_bytes is not None:
+        cost += f"; checkpoints take up to {size(plan.disk_bytes)}"
+    limits = [] if plan.budget.seconds is None else [f"{duration(plan.budget.seconds)} of searching"]
+    limits += [] if plan.budget.trials is None else [f"{plan.budget.trials} trials"]
+    return f"{cost}; it ends after {' or '.join(limits)}" if limits else cost
+
+
+def _rung_table(watched: _Watched) -> Table:
+    plan = watched.plan
+    several = plan.schedule[-1].iteration > 0
+    table = Table(title=f"Search of the {plan.task}: trials done", title_justify="left")
+    table.add_column("bracket")
+    for number in range(max(rung.rung for rung in plan.schedule) + 1):
+        table.add_column(f"rung {number}")
+    rows: dict[tuple[int, int], list[str]] = {}
+    for rung in plan.schedule:
+        done = watched.done(rung)
+        bar = "█" * round(6 * done / rung.trials)
+        text = f"{done}/{rung.trials} to epoch {rung.epochs} {bar:░<6}"
+        rows.setdefault((rung.iteration, rung.bracket), []).append(text)
+    for (iteration, bracket), cells in rows.items():
+        table.add_row(f"{iteration}.{bracket}" if several else str(bracket), *cells)
+    return table
+
+
+def _running_table(watched: _Watched) -> Table:
+    table = Table(title="running", title_justify="left", show_edge=False)
+    for column in ("trial", "epoch", "configuration"):
+        table.add_column(column)
+    for trial, plan in watched.running.items():
+        table.add_row(trial, f"{watched.epoch[trial]} of {plan.epochs}", describe(plan.hyperparameters))
+    return table
 
 
 def _trial_line(trial: FinishedTrial, watched: _Watched) -> str:
     plan, outcome = trial.plan, trial.outcome
-    place = f"trial {plan.id} ({watched.finished} of {watched.trials}), bracket {plan.bracket}, rung {plan.rung}"
+    number = f"{len(watched.finished)} of {watched.plan.trials}"
+    place = f"trial {plan.id} ({number}), bracket {plan.bracket}, rung {plan.rung}"
     if outcome.status == FAILED:
         return f"{place}: failed: {outcome.reason}"
     best = "–" if watched.best is None else f"{watched.best:.6g}"

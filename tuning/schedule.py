@@ -56,3 +56,8 @@ def hyperband_schedule(max_epochs: int, factor: int, iterations: int = 1) -> tup
 def schedule_of(preset: Preset) -> tuple[Rung, ...]:
     """The schedule of a preset."""
     return hyperband_schedule(preset.max_epochs, preset.factor, preset.iterations)
+
+
+def first_rungs(schedule: tuple[Rung, ...]) -> list[Rung]:
+    """The first rung of each configuration, in the order in which configurations are drawn."""
+    return [rung for rung in schedule if rung.rung == 0 for _ in range(rung.trials)]

@@ -1,116 +1,132 @@
-"""The search of one model: Hyperband from start to end, resumable after every trial."""
+"""The search of one model: Hyperband from start to end, resumable at any moment."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from ecg_data import StudyError
+from ecg_data.files import locked, remove_half_written, write_bytes
+from tuning.budget import Budget
 from tuning.interrupts import raise_if_interrupted
-from tuning.schedule import Rung, schedule_of
-from tuning.state import FinishedTrial, SearchResult, StateFile, best_so_far, finished_trials, load_search
+from tuning.plan import SearchPlan, plan_search, speeds_of
+from tuning.pruning import needed_weights, remove_unneeded
+from tuning.schedule import schedule_of
+from tuning.space import check_space
+from tuning.state import FinishedTrial, SavedSearch, SearchResult, StateFile, best_so_far, load_search, search_directory
 from tuning.tasks import Task
-from tuning.trials import COMPLETED, FAILED, TrialOutcome, TrialPlan, train_trial
+from tuning.tensorboard import TensorBoardLogs
+from tuning.trials import FAILED, TrainedTrial, TrialPlan, failed_trial
+from tuning.warm import WarmStart, read_warm_start
 from tuning.weights import weights_path
+from tuning.workers import Ended, EpochEnded, Event, Job, Lost, Notice, Workers
+
+__all__ = ["SearchOptions", "SearchView", "load_same_search", "run_search", "search_directory", "search_identity"]
 
 WEIGHTS = "weights"
+
+_ATTEMPTS = 3
+"""How often a trial is begun in all, where another attempt may end otherwise."""
 
 
 class SearchView(Protocol):
     """Who watches a search."""
 
-    def search_began(
-        self, task: str, schedule: tuple[Rung, ...], finished: list[FinishedTrial], best: float | None
-    ) -> None:
+    def search_began(self, plan: SearchPlan, finished: list[FinishedTrial], best: float | None) -> None:
         """The search starts, or goes on behind these finished trials with the best score of them."""
 
     def trial_began(self, plan: TrialPlan) -> None:
-        """A trial starts."""
+        """A trial starts, for the first time or again."""
 
-    def epoch_ended(self, plan: TrialPlan, epoch: int, metrics: dict[str, float]) -> None:
-        """An epoch, counted from 1, is done."""
+    def epoch_ended(self, trial: str, epoch: int, metrics: dict[str, float]) -> None:
+        """An epoch of a running trial, counted from 1, is done."""
 
     def trial_ended(self, trial: FinishedTrial, best: float | None) -> None:
         """A trial is done, and this is the best score so far."""
 
-
-def search_directory(out: Path, task: str) -> Path:
-    """Where a study keeps the search of one model."""
-    return out / "search" / task
+    def said(self, text: str) -> None:
+        """Something that the user should know."""
 
 
-def run_search(task: Task, seed: int, directory: Path, view: SearchView, fresh: bool = False) -> SearchResult:
-    """Search a model's space to the end, going on from what ``directory`` holds.
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search.
 
-    The state is saved after every trial. A trial that was running when the program ended is run again.
+    Attributes:
+        seed: seed of the study.
+        fresh: set an earlier search aside (renamed, not deleted) and begin anew.
+        budget: limits of the search.
+        warm_start: output folder of an earlier study whose best configurations are tried first.
+        tensorboard: write logs for TensorBoard.
+        measured: how many configurations are timed before the start, for the estimate of the whole.
+    """
+
+    seed: int
+    fresh: bool = False
+    budget: Budget = field(default_factory=Budget)
+    warm_start: Path | None = None
+    tensorboard: bool = False
+    measured: int = 0
+
+
+def run_search(task: Task, options: SearchOptions, directory: Path, workers: Workers, view: SearchView) -> SearchResult:
+    """Search a model's space to the end or to the end of its budget, going on from what ``directory`` holds.
+
+    The state is saved whenever a trial ends. A trial that was running when the program ended is run again.
 
     Args:
         task: the model and its data.
-        seed: seed of the study.
+        options: how to search.
         directory: folder of this search.
+        workers: who trains.
         view: told of every step.
-        fresh: set an earlier search aside (renamed, not deleted) and begin anew.
 
     Raises:
-        StudyError: the folder holds a search of other data, settings or space; its state is damaged; every trial
-            failed.
+        StudyError: the folder holds a search of other data, settings or space; its state is damaged; another process
+            is at it; the space is too small; every trial failed; the budget ended before any trial.
     """
-    from tuning.oracle import SearchOracle
-
-    file = StateFile(directory)
-    identity = search_identity(task, seed)
-    if fresh:
-        file.set_aside()
-    saved = file.load()
-    oracle = SearchOracle(task, seed)
-    finished: list[FinishedTrial] = []
-    if saved is not None:
-        file.check_same(saved["identity"], identity)
-        finished = finished_trials(saved)
-        _check_weights(finished, directory / WEIGHTS)
-        oracle.restore(saved["oracle"])
-    view.search_began(task.name, schedule_of(task.preset), finished, best_so_far(finished, task.objective[1]))
-    failed = {trial.plan.id for trial in finished if trial.outcome.status == FAILED}
-    while (asked := oracle.next_trial()) is not None:
-        plan, hp = asked
-        file.save(identity, oracle.state(), finished)
-        view.trial_began(plan)
-        raise_if_interrupted()
-        outcome = _train(task, plan, hp, seed, directory / WEIGHTS, view, failed)
-        oracle.finish(plan.id, outcome.score)
-        if outcome.status == FAILED:
-            failed.add(plan.id)
-        finished.append(FinishedTrial(plan, outcome))
-        file.save(identity, oracle.state(), finished)
-        view.trial_ended(finished[-1], best_so_far(finished, task.objective[1]))
-    file.save(identity, oracle.state(), finished, done=True)
+    check_space(task)
+    with _alone(directory):
+        search = _Search(task, options, directory, workers, view)
+        try:
+            search.run()
+        except KeyboardInterrupt:
+            search.save()
+            raise
+        finally:
+            workers.cancel()
     result = load_search(directory)
     result.best()
     return result
 
 
 def load_same_search(task: Task, seed: int, directory: Path) -> SearchResult:
-    """Read a finished search, and check that it was of this task, data and seed.
+    """Read a search that has ended, and check that it was of this task, data and seed.
 
     Raises:
-        StudyError: there is none, it is damaged, it was of something else, or it is not finished.
+        StudyError: there is none, it is damaged, it was of something else, or it has not ended.
     """
     result = load_search(directory)
-    StateFile(directory).check_same(result.identity, search_identity(task, seed))
-    if not result.done:
+    identity = search_identity(task, seed, result.identity["warm start"])
+    StateFile(directory).check_same(result.identity, identity)
+    if not result.done and not result.stopped:
         planned = sum(rung.trials for rung in schedule_of(task.preset))
         ran = len(result.trials)
         raise StudyError(f"{directory}: {ran} of {planned} trials are done; go on with 'study.py search' first")
     return result
 
 
-def search_identity(task: Task, seed: int) -> dict[str, Any]:
+def search_identity(task: Task, seed: int, warm_start: str) -> dict[str, Any]:
     """Everything that decides what a search explores, as JSON."""
     from tuning.oracle import hyperparameter_space
 
     preset = asdict(task.preset)
     sizes = ("max_epochs", "factor", "iterations", "batch_size", "segments_per_epoch")
+    seen = task.cache.signals([*task.split.train, *task.split.validation])
     return {
         "task": task.name,
         "objective": list(task.objective),
@@ -118,29 +134,163 @@ def search_identity(task: Task, seed: int) -> dict[str, Any]:
         "data settings": asdict(task.cache.settings),
         "training records": list(task.split.train),
         "validation records": list(task.split.validation),
+        "signals": sorted(digest for digests in seen.values() for digest in digests),
         "preset": task.preset.name,
         "sizes": {name: preset[name] for name in sizes},
         "space": hyperparameter_space(task),
         "seed": seed,
+        "warm start": warm_start,
     }
 
 
-def _train(
-    task: Task, plan: TrialPlan, hp: Any, seed: int, weights: Path, view: SearchView, failed: set[str]
-) -> TrialOutcome:
-    if plan.parent in failed:
-        # Only where a whole rung failed is a failed trial promoted; it left no weights to go on from.
-        return TrialOutcome(FAILED, None, None, reason=f"goes on from trial {plan.parent}, which failed")
-    return train_trial(task, plan, hp, seed, weights, lambda epoch, metrics: view.epoch_ended(plan, epoch, metrics))
+class _Search:
+    """A search at work."""
+
+    def __init__(self, task: Task, options: SearchOptions, directory: Path, workers: Workers, view: SearchView) -> None:
+        from tuning.oracle import SearchOracle
+
+        self.task, self.options, self.workers, self.view = task, options, workers, view
+        self.weights = directory / WEIGHTS
+        self.file = StateFile(directory)
+        if options.fresh:
+            self.file.set_aside()
+        saved = self.file.load()
+        warm_start = "" if options.warm_start is None else str(options.warm_start)
+        identity = search_identity(task, options.seed, warm_start)
+        if saved is None:
+            warm = WarmStart() if options.warm_start is None else read_warm_start(options.warm_start, task)
+            self.say_warm(warm)
+            saved = SavedSearch(identity, warm=list(warm.configurations))
+        else:
+            self.file.check_same(saved.identity, identity)
+        self.saved = saved
+        self.oracle = SearchOracle(task, options.seed, saved.warm)
+        if saved.oracle:
+            self.oracle.restore(saved.oracle)
+        self.schedule = schedule_of(task.preset)
+        self.running: dict[str, TrialPlan] = {}
+        self.again: list[TrialPlan] = []
+        self.attempts: dict[str, int] = {}
+        self.began = time.monotonic()
+        self.spent_before = saved.seconds
+        self.logs = TensorBoardLogs(directory / "tensorboard") if options.tensorboard else None
+
+    def run(self) -> None:
+        self.check_weights()
+        for directory in (self.file.directory, self.weights):
+            remove_half_written(directory)
+        remove_unneeded(self.weights, self.needed())
+        finished, options = self.saved.finished, self.options
+        if not self.saved.done:
+            self.save()  # a folder that cannot be written to is told before anything is trained
+        measured = 0 if finished else options.measured
+        plan = plan_search(self.task, options.seed, self.workers, options.budget, self.saved.warm, measured)
+        if finished:
+            plan = replace(plan, speeds=speeds_of(finished), spent=self.spent_before)
+        self.view.search_began(plan, finished, self.best())
+        if self.saved.done:
+            return
+        while True:
+            more = self.start_trials()
+            if not self.running and not more:
+                break
+            self.workers.wait(self.handle)
+            raise_if_interrupted()
+        self.saved.done = len(finished) == plan.trials or not self.over()
+        self.saved.stopped = "" if self.saved.done else self.over()
+        self.save()
+
+    def start_trials(self) -> bool:
+        """Begin as many trials as there is room and budget for. Returns whether more could be begun with more room."""
+        while not self.over():
+            if not self.workers.free():
+                return True
+            plan = self.again.pop(0) if self.again else self.oracle.next_trial()
+            if plan is None:
+                return False
+            if plan.parent in {trial.plan.id for trial in self.saved.finished if trial.outcome.status == FAILED}:
+                # Only where a whole rung failed is a failed trial promoted; it left no weights to go on from.
+                self.conclude(plan, failed_trial(f"goes on from trial {plan.parent}, which failed"))
+                continue
+            self.running[plan.id] = plan
+            self.attempts[plan.id] = self.attempts.get(plan.id, 0) + 1
+            self.view.trial_began(plan)
+            parent = None if plan.parent is None else weights_path(self.weights, plan.parent).read_bytes()
+            left = self.options.budget.left(self.spent())
+            self.workers.start(Job(self.task, plan, self.options.seed, parent, left))
+        return False
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            self.view.said(event.text)
+        elif isinstance(event, EpochEnded):
+            self.view.epoch_ended(event.trial, event.epoch, event.metrics)
+        else:
+            plan = self.running.pop(event.trial)
+            if isinstance(event, Ended):
+                self.take(plan, event.trained)
+            elif isinstance(event, Lost):
+                self.take(plan, failed_trial(event.reason, worth_retrying=True))
+
+    def take(self, plan: TrialPlan, trained: TrainedTrial) -> None:
+        attempts = self.attempts.get(plan.id, 1)
+        if trained.worth_retrying and attempts < _ATTEMPTS:
+            self.view.said(
+                f"trial {plan.id}: {trained.outcome.reason}; it is tried again ({attempts + 1} of {_ATTEMPTS})"
+            )
+            self.again.append(plan)
+            return
+        self.conclude(plan, replace(trained, outcome=replace(trained.outcome, attempts=attempts)))
+
+    def conclude(self, plan: TrialPlan, trained: TrainedTrial) -> None:
+        """Keep a trial's end: its weights first, then the state that names it, and only then is anything removed."""
+        if trained.weights is not None:
+            write_bytes(weights_path(self.weights, plan.id), trained.weights)
+        self.oracle.finish(plan.id, trained.outcome.score)
+        trial = FinishedTrial(plan, trained.outcome)
+        self.saved.finished.append(trial)
+        self.save()
+        remove_unneeded(self.weights, self.needed())
+        if self.logs is not None:
+            self.logs.write(trial)
+        self.view.trial_ended(trial, self.best())
+
+    def over(self) -> str:
+        """Which budget is spent, running trials counted; empty while none is."""
+        trials = len(self.saved.finished) + len(self.running)
+        return self.options.budget.over(self.spent(), trials)
+
+    def spent(self) -> float:
+        return self.spent_before + time.monotonic() - self.began
+
+    def best(self) -> float | None:
+        return best_so_far(self.saved.finished, self.task.objective[1])
+
+    def needed(self) -> set[str]:
+        return needed_weights(self.schedule, self.saved.finished, self.task.objective[1])
+
+    def save(self) -> None:
+        self.saved.oracle = self.oracle.state()
+        self.saved.seconds = round(self.spent(), 3)
+        self.file.save(self.saved)
+
+    def say_warm(self, warm: WarmStart) -> None:
+        if warm.configurations:
+            left_out = f"; {warm.left_out} others do not fit this space" if warm.left_out else ""
+            self.view.said(f"the {len(warm.configurations)} best of {warm.study} are tried first{left_out}")
+
+    def check_weights(self) -> None:
+        missing = sorted(trial for trial in self.needed() if not weights_path(self.weights, trial).is_file())
+        if missing:
+            raise StudyError(
+                f"{self.weights}: the weights of trial {missing[0]} are missing, cannot go on; "
+                "put them back, or give --fresh"
+            )
 
 
-def _check_weights(finished: list[FinishedTrial], weights: Path) -> None:
-    missing = [
-        trial.plan.id
-        for trial in finished
-        if trial.outcome.status == COMPLETED and not weights_path(weights, trial.plan.id).is_file()
-    ]
-    if missing:
-        raise StudyError(
-            f"{weights}: the weights of trial {missing[0]} are missing, cannot go on; put them back, or give --fresh"
-        )
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    with locked(directory.parent / f".{directory.name}.lock") as ours:
+        if not ours:
+            raise StudyError(f"{directory}: another process is searching here; wait for it, or use another --out")
+        yield

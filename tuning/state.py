@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from ecg_data import StudyError
 from ecg_data.files import write_json, write_text
 from tuning.trials import COMPLETED, TrialOutcome, TrialPlan, is_better
 
-FORMAT = 1
+FORMAT = 2
 STATE_FILE = "search.json"
 _WAY_OUT = "give --fresh to set it aside and begin anew, or another --out"
 
@@ -37,6 +37,8 @@ class SearchResult:
         objective: validation metric and direction.
         trials: finished trials in the order of their end.
         done: whether the search came to its end.
+        stopped: why it was ended before, by a budget; empty where it was not.
+        seconds: time spent searching.
     """
 
     directory: Path
@@ -44,6 +46,8 @@ class SearchResult:
     objective: tuple[str, str]
     trials: tuple[FinishedTrial, ...]
     done: bool
+    stopped: str = ""
+    seconds: float = 0.0
 
     def ranked(self) -> list[FinishedTrial]:
         """Completed trials, the best first; of equals, the earlier."""
@@ -61,13 +65,38 @@ class SearchResult:
         if not ranked:
             reasons = {trial.outcome.reason for trial in self.trials}
             why = f"all {len(self.trials)} trials failed ({'; '.join(sorted(reasons))})" if reasons else "it has none"
-            raise StudyError(f"{self.directory}: no completed trial: {why}; run search first")
+            if self.stopped:
+                why += f"; {self.stopped}: give more"
+            raise StudyError(f"{self.directory}: no completed trial: {why}")
         return ranked[0]
 
 
 def _score(trial: FinishedTrial) -> float:
     assert trial.outcome.score is not None
     return trial.outcome.score
+
+
+@dataclass
+class SavedSearch:
+    """All that is kept of a search, to go on with it.
+
+    Attributes:
+        identity: everything that decides what is searched.
+        oracle: state of the oracle, trials that are running included.
+        finished: finished trials in the order of their end.
+        warm: configurations that were drawn first.
+        done: whether the search came to its end.
+        stopped: why it was ended before, by a budget.
+        seconds: time spent searching.
+    """
+
+    identity: dict[str, Any]
+    oracle: dict[str, Any] = field(default_factory=dict)
+    finished: list[FinishedTrial] = field(default_factory=list)
+    warm: list[dict[str, Any]] = field(default_factory=list)
+    done: bool = False
+    stopped: str = ""
+    seconds: float = 0.0
 
 
 class StateFile:
@@ -81,7 +110,7 @@ class StateFile:
         self.directory = directory
         self.path = directory / STATE_FILE
 
-    def load(self) -> dict[str, Any] | None:
+    def load(self) -> SavedSearch | None:
         """The saved state, or ``None`` where there is none.
 
         Raises:
@@ -91,22 +120,21 @@ class StateFile:
             return None
         try:
             state = json.loads(self.path.read_text(encoding="utf-8"))
-            version = state["format"]
-            state["identity"], state["oracle"], state["finished"], state["done"]
-        except (ValueError, KeyError, TypeError) as error:
+            version = state.pop("format")
+            if version != FORMAT:
+                raise StudyError(f"{self.path}: written in format {version}, this program reads {FORMAT}; {_WAY_OUT}")
+            trials = state.pop("finished")
+            finished = [FinishedTrial(TrialPlan(**t["plan"]), TrialOutcome(**t["outcome"])) for t in trials]
+            return SavedSearch(finished=finished, **state)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StudyError(f"{self.path}: damaged, cannot go on from it; {_WAY_OUT}") from error
-        if version != FORMAT:
-            raise StudyError(f"{self.path}: written in format {version}, this program reads {FORMAT}; {_WAY_OUT}")
-        return dict(state)
 
-    def save(
-        self, identity: dict[str, Any], oracle: dict[str, Any], finished: list[FinishedTrial], done: bool = False
-    ) -> None:
-        """Write the state and ``trials.csv``; ``done`` when the search came to its end."""
-        trials = [{"plan": asdict(trial.plan), "outcome": asdict(trial.outcome)} for trial in finished]
-        state = {"format": FORMAT, "identity": identity, "done": done, "oracle": oracle, "finished": trials}
+    def save(self, search: SavedSearch) -> None:
+        """Write the state and ``trials.csv``."""
+        state = {"format": FORMAT, **{item.name: getattr(search, item.name) for item in fields(search)}}
+        state["finished"] = [{"plan": asdict(t.plan), "outcome": asdict(t.outcome)} for t in search.finished]
         write_json(self.path, state)
-        write_text(self.directory / "trials.csv", trials_csv(finished))
+        write_text(self.directory / "trials.csv", trials_csv(search.finished))
 
     def check_same(self, saved: dict[str, Any], now: dict[str, Any]) -> None:
         """Refuse to go on with a search that was begun with something else.
@@ -132,9 +160,9 @@ class StateFile:
         return aside
 
 
-def finished_trials(state: dict[str, Any]) -> list[FinishedTrial]:
-    """The finished trials of a loaded state."""
-    return [FinishedTrial(TrialPlan(**trial["plan"]), TrialOutcome(**trial["outcome"])) for trial in state["finished"]]
+def search_directory(out: Path, task: str) -> Path:
+    """Where a study keeps the search of one model."""
+    return out / "search" / task
 
 
 def load_search(directory: Path) -> SearchResult:
@@ -146,8 +174,10 @@ def load_search(directory: Path) -> SearchResult:
     state = StateFile(directory).load()
     if state is None:
         raise StudyError(f"{directory}: no search here; run 'study.py search' with the same --out first")
-    objective = (state["identity"]["objective"][0], state["identity"]["objective"][1])
-    return SearchResult(directory, state["identity"], objective, tuple(finished_trials(state)), bool(state["done"]))
+    objective = (state.identity["objective"][0], state.identity["objective"][1])
+    return SearchResult(
+        directory, state.identity, objective, tuple(state.finished), state.done, state.stopped, state.seconds
+    )
 
 
 def best_so_far(finished: list[FinishedTrial], direction: str) -> float | None:
@@ -162,16 +192,17 @@ def best_so_far(finished: list[FinishedTrial], direction: str) -> float | None:
 def trials_csv(finished: list[FinishedTrial]) -> str:
     """All trials as CSV text, one a row."""
     names = sorted({name for trial in finished for name in trial.plan.hyperparameters})
-    head = ["id", "parent", "bracket", "rung", "initial_epoch", "epochs", *names]
-    head += ["score", "best_epoch", "seconds", "parameters", "status", "reason"]
+    head = ["id", "parent", "iteration", "bracket", "rung", "initial_epoch", "epochs", *names]
+    head += ["score", "best_epoch", "seconds", "parameters", "attempts", "status", "reason"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
     for trial in finished:
         plan, outcome = trial.plan, trial.outcome
-        row: list[Any] = [plan.id, plan.parent, plan.bracket, plan.rung, plan.initial_epoch, plan.epochs]
-        row += [plan.hyperparameters.get(name) for name in names]
-        row += [outcome.score, outcome.best_epoch, outcome.seconds, outcome.parameters, outcome.status, outcome.reason]
+        row: list[Any] = [plan.id, plan.parent, plan.iteration, plan.bracket, plan.rung, plan.initial_epoch]
+        row += [plan.epochs, *(plan.hyperparameters.get(name) for name in names)]
+        row += [outcome.score, outcome.best_epoch, outcome.seconds, outcome.parameters, outcome.attempts]
+        row += [outcome.status, outcome.reason]
         writer.writerow(["" if value is None else value for value in row])
     return text.getvalue()
 

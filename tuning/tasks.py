@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecg_data import SegmentCache, Split, StudyError
+from ecg_data import CacheReference, SegmentCache, Split, StudyError, find_cache, refer_to
 from search_spaces import Preset
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
 DENOISER, DETECTOR = "denoiser", "detector"
@@ -66,6 +69,18 @@ class Task:
         except ValueError as error:
             raise StudyError(str(error)) from error
 
+    def build(self, hyperparameters: dict[str, Any]) -> keras.Model:
+        """The compiled model of these hyperparameters, weights fresh from the present random state."""
+        import keras_tuner
+
+        values = keras_tuner.HyperParameters()
+        values.values = dict(hyperparameters)
+        return self.space().build(values)
+
+    def reference(self) -> TaskReference:
+        """The task without its segments, to travel."""
+        return TaskReference(self.name, refer_to(self.cache), self.split, self.preset)
+
     def training_batches(self, seed: int, segments_per_epoch: int | None) -> tf.data.Dataset:
         """Shuffled batches of the training records."""
         from ecg_data.pipeline import Batches
@@ -79,8 +94,30 @@ class Task:
 
         return self._batches(self.cache.rows(self.split.validation), Batches(_VALIDATION_BATCH))
 
+    def batches_per_epoch(self) -> tuple[int, int]:
+        """Batches of an epoch of the search: of training, of validation."""
+        training, validation = len(self.cache.rows(self.split.train)), len(self.cache.rows(self.split.validation))
+        if self.preset.segments_per_epoch is not None:
+            training = min(training, self.preset.segments_per_epoch)
+        return math.ceil(training / self.preset.batch_size), math.ceil(validation / _VALIDATION_BATCH)
+
     def _batches(self, rows: np.ndarray, batches: Any) -> tf.data.Dataset:
         from ecg_data.pipeline import denoiser_batches, detector_batches
 
         make = denoiser_batches if self.name == DENOISER else detector_batches
         return make(self.cache, rows, batches)
+
+
+@dataclass(frozen=True)
+class TaskReference:
+    """A `Task` that names its segments instead of holding them."""
+
+    name: str
+    cache: CacheReference
+    split: Split
+    preset: Preset
+
+    def open(self, *others: Path) -> Task | None:
+        """The task with its segments from this machine, ``None`` where they are not; ``others`` are looked in too."""
+        cache = find_cache(self.cache, *others)
+        return None if cache is None else Task(self.name, cache, self.split, self.preset)

@@ -1,11 +1,12 @@
-"""The weights of a trial on disk, with the state of its optimizer.
+"""The weights of a trial with the state of its optimizer, as bytes that travel and as files.
 
-They are written as plain NumPy arrays and not as HDF5: where the disk is full, HDF5 fails while it closes its file,
-with an error that names nothing or with the end of the process. Nothing in such a file can be run when it is read.
+They are plain NumPy arrays and not HDF5: where the disk is full, HDF5 fails while it closes its file, with an error
+that names nothing or with the end of the process. Nothing in them can be run when they are read.
 """
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ecg_data import StudyError
-from ecg_data.files import replacing
 
 if TYPE_CHECKING:
     import keras
@@ -24,27 +24,34 @@ def weights_path(directory: Path, trial: str) -> Path:
     return directory / f"{trial}.npz"
 
 
-def save_weights(model: keras.Model, path: Path) -> None:
-    """Write all variables of a model and of its optimizer, whole or not at all."""
-    arrays = {f"{index:04d}": np.asarray(variable.numpy()) for index, variable in enumerate(_variables(model))}
-    with replacing(path) as temporary:
-        np.savez(temporary, allow_pickle=False, **arrays)
+def copy_variables(model: keras.Model) -> list[np.ndarray]:
+    """The present values of all variables of a model and of its optimizer."""
+    return [np.array(variable.numpy()) for variable in _variables(model)]
 
 
-def load_weights(model: keras.Model, path: Path) -> None:
-    """Put saved variables into a model of the same configuration, whose optimizer is built.
+def pack_weights(values: list[np.ndarray]) -> bytes:
+    """Variables as the bytes of an ``.npz`` file."""
+    packed = io.BytesIO()
+    np.savez(packed, allow_pickle=False, **{f"{index:04d}": value for index, value in enumerate(values)})
+    return packed.getvalue()
+
+
+def load_weights(model: keras.Model, packed: bytes, trial: str) -> None:
+    """Put the variables of ``trial`` into a model of the same configuration, whose optimizer is built.
 
     Raises:
-        StudyError: the file is missing, damaged or of another model.
+        StudyError: the bytes are damaged or of another model.
     """
     variables = _variables(model)
     try:
-        with np.load(path, allow_pickle=False) as saved:
+        with np.load(io.BytesIO(packed), allow_pickle=False) as saved:
             arrays = [saved[name] for name in sorted(saved.files)]
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise StudyError(f"{path}: cannot be read ({error}); give --fresh to begin the search anew") from error
+        raise StudyError(
+            f"the weights of trial {trial} are damaged ({error}); give --fresh to begin the search anew"
+        ) from error
     if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
-        raise StudyError(f"{path}: of another model; give --fresh to begin the search anew")
+        raise StudyError(f"the weights of trial {trial} are of another model; give --fresh to begin the search anew")
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
 

@@ -1,0 +1,367 @@
+"""The search's own doing, with workers that train nothing: any order, any number, losses, budgets, resuming."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ecg_data import StudyError
+from ecg_data.files import locked
+from search_spaces import Bounds
+from tests.conftest import TINY, SmallData
+from tests.test_search import Watcher as _Watcher
+from tuning import DENOISER, Budget, SearchOptions, SearchResult, Task, load_search, run_search, search_directory
+from tuning.plan import SearchPlan
+from tuning.pruning import most_weights
+from tuning.schedule import schedule_of
+from tuning.search import load_same_search
+from tuning.space import count_configurations
+from tuning.speed import Speed
+from tuning.state import FinishedTrial
+from tuning.trials import COMPLETED, TrainedTrial, TrialOutcome, TrialPlan, failed_trial
+from tuning.workers import Ended, Event, EventHandler, Job, Lost, Stopped
+
+PRESET = replace(TINY, max_epochs=9)
+TRIALS = 23
+
+
+class Watcher(_Watcher):
+    """A view that remembers."""
+
+    def search_began(self, plan: SearchPlan, finished: list[FinishedTrial], best: float | None) -> None:
+        assert (best is None) == (not finished)
+        self.plan, self.found = plan, len(finished)
+
+
+class FakeWorkers:
+    """Workers whose trials end in a random order, with a score that the configuration and the epochs decide."""
+
+    def __init__(self, count: int, order: random.Random, losses: float = 0.0, weights: Path | None = None) -> None:
+        self.count, self.order, self.losses = count, order, losses
+        self.jobs: list[Job] = []
+        self.started: list[str] = []
+        self.weights, self.most_kept = weights, 0
+        self.before_each: Callable[[], None] = lambda: None
+        self.answer: Callable[[Job], Event] = lambda job: Ended(job.plan.id, _trained(job.plan))
+
+    def free(self) -> int:
+        return self.count - len(self.jobs)
+
+    def start(self, job: Job) -> None:
+        assert self.free() > 0
+        assert (job.parent is None) == (job.plan.parent is None)
+        if job.plan.parent is not None:
+            assert job.parent == job.plan.parent.encode(), "goes on from its parent's weights"
+        self.started.append(job.plan.id)
+        self.jobs.append(job)
+
+    def wait(self, handle: EventHandler) -> None:
+        self.before_each()
+        job = self.jobs.pop(self.order.randrange(len(self.jobs)))
+        lost = self.order.random() < self.losses
+        handle(Lost(job.plan.id, "killed") if lost else self.answer(job))
+        if self.weights is not None:
+            self.most_kept = max(self.most_kept, len(list(self.weights.glob("*.npz"))))
+
+    def cancel(self) -> None:
+        self.jobs.clear()
+
+    def measure(self, task: Task, configurations: list[dict[str, Any]]) -> list[Speed]:
+        assert task.name
+        return [Speed(10, 100, 1.0, 2.0) for _ in configurations]
+
+
+def _trained(plan: TrialPlan) -> TrainedTrial:
+    score = abs(plan.hyperparameters["learning_rate"] - 0.005) / plan.epochs
+    return TrainedTrial(
+        TrialOutcome(COMPLETED, score, plan.epochs, [{"epoch": 1, "val_loss": score}]), plan.id.encode()
+    )
+
+
+@pytest.fixture(scope="module")
+def task(small_data: SmallData) -> Task:
+    """A search of 23 trials."""
+    return Task(DENOISER, small_data.cache, small_data.split, PRESET)
+
+
+@pytest.fixture(scope="module")
+def reference(task: Task, tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+    """What one worker finds."""
+    directory = tmp_path_factory.mktemp("reference") / "s"
+    return run_search(task, SearchOptions(3), directory, FakeWorkers(1, random.Random(0)), Watcher())
+
+
+def _plans(result: SearchResult) -> dict[str, TrialPlan]:
+    return {trial.plan.id: trial.plan for trial in result.trials}
+
+
+def test_brackets_and_rungs_are_those_of_the_schedule(task: Task, reference: SearchResult) -> None:
+    ran: dict[tuple[int, int, int], int] = {}
+    for plan in _plans(reference).values():
+        ran[plan.iteration, plan.bracket, plan.rung] = ran.get((plan.iteration, plan.bracket, plan.rung), 0) + 1
+    assert ran == {(rung.iteration, rung.bracket, rung.rung): rung.trials for rung in schedule_of(task.preset)}
+    for plan in _plans(reference).values():
+        assert plan.parent == (None if plan.rung == 0 else f"{plan.id[:3]}-r{plan.rung - 1}")
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(count=st.integers(1, 9), seed=st.integers(0, 10**6), losses=st.sampled_from([0.0, 0.05]))
+def test_any_number_of_workers_in_any_order_finds_the_same(
+    task: Task, reference: SearchResult, count: int, seed: int, losses: float
+) -> None:
+    """Also when the program is stopped now and then, and when workers die."""
+    order = random.Random(seed)
+    with tempfile.TemporaryDirectory() as directory:
+        search = Path(directory) / "s"
+
+        def stop_now_and_then() -> None:
+            if order.random() < 0.1:
+                raise KeyboardInterrupt
+
+        started: list[str] = []
+        while True:
+            workers = FakeWorkers(count, order, losses, search / "weights")
+            workers.before_each = stop_now_and_then
+            try:
+                result = run_search(task, SearchOptions(3), search, workers, Watcher())
+            except KeyboardInterrupt:
+                started += workers.started
+                continue
+            break
+        if not any(trial.outcome.status != COMPLETED for trial in result.trials):
+            assert _plans(result) == _plans(reference)
+            assert result.best() == reference.best()
+        assert len(result.trials) == len(_plans(result)) == TRIALS, "each trial once"
+        # Of the trials whose weights nobody needs any more, none is kept.
+        assert workers.most_kept <= most_weights(schedule_of(task.preset))
+        assert [path.name for path in (search / "weights").iterdir()] == [f"{result.best().plan.id}.npz"]
+
+
+def test_several_iterations_are_told_apart(small_data: SmallData, tmp_path: Path) -> None:
+    twice = Task(DENOISER, small_data.cache, small_data.split, replace(PRESET, iterations=2))
+    result = run_search(twice, SearchOptions(3), tmp_path / "s", FakeWorkers(4, random.Random(1)), Watcher())
+    assert len(_plans(result)) == 2 * TRIALS
+    assert [sum(plan.iteration == n for plan in _plans(result).values()) for n in (0, 1)] == [TRIALS, TRIALS]
+
+
+def test_a_worker_lost_again_and_again_fails_the_trial_and_halving_goes_on(task: Task, tmp_path: Path) -> None:
+    workers = FakeWorkers(2, random.Random(0))
+    workers.answer = lambda job: (
+        Lost(job.plan.id, "worker 7 was killed") if job.plan.id == "001-r0" else Ended(job.plan.id, _trained(job.plan))
+    )
+    watcher = Watcher()
+    result = run_search(task, SearchOptions(3), tmp_path / "s", workers, watcher)
+    (failed,) = [trial for trial in result.trials if trial.outcome.status != COMPLETED]
+    assert (failed.plan.id, failed.outcome.attempts, failed.outcome.reason) == ("001-r0", 3, "worker 7 was killed")
+    assert workers.started.count("001-r0") == 3
+    assert len(result.trials) == TRIALS
+    assert watcher.notices[0] == "trial 001-r0: worker 7 was killed; it is tried again (2 of 3)"
+    assert "001-r0,,0,2,0,0,1," in (tmp_path / "s" / "trials.csv").read_text()
+
+
+def test_a_whole_rung_that_fails_ends_its_bracket_and_no_other(task: Task, tmp_path: Path) -> None:
+    workers = FakeWorkers(3, random.Random(0))
+    workers.answer = lambda job: Ended(job.plan.id, failed_trial("no") if job.plan.id < "009" else _trained(job.plan))
+    result = run_search(task, SearchOptions(3), tmp_path / "s", workers, Watcher())
+    assert len(result.trials) == TRIALS
+    reasons = {trial.plan.id: trial.outcome.reason for trial in result.trials if trial.outcome.reason}
+    assert len(reasons) == 13
+    assert sum("goes on from trial" in reason for reason in reasons.values()) == 4
+
+
+def test_a_budget_of_trials_ends_in_order_and_can_be_raised(
+    task: Task, reference: SearchResult, tmp_path: Path
+) -> None:
+    directory = tmp_path / "s"
+
+    def search(trials: int | None, workers: FakeWorkers) -> SearchResult:
+        return run_search(task, SearchOptions(3, budget=Budget(trials=trials)), directory, workers, Watcher())
+
+    first = search(4, FakeWorkers(3, random.Random(0)))
+    assert (len(first.trials), first.done) == (4, False)
+    assert first.stopped == "its budget of 4 trials is spent"
+    assert load_same_search(task, 3, directory) == load_search(directory), "a report can be made of it"
+    idle = FakeWorkers(3, random.Random(0))
+    search(4, idle)
+    assert idle.started == []
+    last = search(None, FakeWorkers(3, random.Random(0)))
+    assert (last.done, last.stopped) == (True, "")
+    assert _plans(last) == _plans(reference)
+
+
+def test_a_budget_of_time_counts_all_runs_and_drops_what_it_stops(task: Task, tmp_path: Path) -> None:
+    options = SearchOptions(3, budget=Budget(seconds=3600))
+    workers = FakeWorkers(2, random.Random(0))
+    left: list[float | None] = []
+
+    def answer(job: Job) -> Event:
+        left.append(job.seconds_left)
+        return Ended(job.plan.id, _trained(job.plan)) if len(left) < 4 else Stopped(job.plan.id)
+
+    workers.answer = answer
+    with pytest.raises(KeyboardInterrupt):
+        run_search(task, options, tmp_path / "s", _interrupting(workers, after=3), Watcher())
+    assert all(seconds is not None and 3590 < seconds <= 3600 for seconds in left)
+    spent = Budget(seconds=load_search(tmp_path / "s").seconds)
+    result = run_search(task, SearchOptions(3, budget=spent), tmp_path / "s", workers, Watcher())
+    assert len(result.trials) == 3
+    assert result.stopped == "its budget of 0 s is spent"
+
+
+def _interrupting(workers: FakeWorkers, after: int) -> FakeWorkers:
+    waits: list[int] = []
+
+    def interrupt() -> None:
+        waits.append(1)
+        if len(waits) > after:
+            raise KeyboardInterrupt
+
+    workers.before_each = interrupt
+    return workers
+
+
+def test_a_budget_too_small_for_one_trial_says_so(task: Task, tmp_path: Path) -> None:
+    workers = FakeWorkers(2, random.Random(0))
+    with pytest.raises(StudyError, match=r"no completed trial: it has none; its budget of 0 s is spent: give more"):
+        run_search(task, SearchOptions(3, budget=Budget(seconds=1e-9)), tmp_path / "s", workers, Watcher())
+    assert workers.started == []
+
+
+def test_two_programs_at_one_search_are_refused(task: Task, tmp_path: Path) -> None:
+    with locked(tmp_path / ".s.lock") as ours:
+        assert ours
+        with pytest.raises(StudyError, match="another process is searching here"):
+            run_search(task, SearchOptions(3), tmp_path / "s", FakeWorkers(1, random.Random(0)), Watcher())
+
+
+def test_the_plan_is_measured_before_the_start_and_taken_from_the_trials_later(task: Task, tmp_path: Path) -> None:
+    watcher = Watcher()
+    workers = FakeWorkers(2, random.Random(0))
+    with pytest.raises(KeyboardInterrupt):
+        run_search(task, SearchOptions(3, measured=2), tmp_path / "s", _interrupting(workers, after=2), watcher)
+    assert watcher.plan.speeds == (Speed(10, 100, 1.0, 2.0),) * 2
+    assert watcher.plan.seconds == (23 * 1.0 + 75 * 2.0) / 2
+    assert watcher.plan.disk_bytes == (1 + 3 + 1 + 2) * 100
+    run_search(task, SearchOptions(3, measured=2), tmp_path / "s", FakeWorkers(2, random.Random(0)), watcher)
+    assert [speed.epoch_seconds for speed in watcher.plan.speeds] == [0.0, 0.0]
+
+
+def test_a_space_smaller_than_the_plan_is_refused_before_anything(small_data: SmallData, tmp_path: Path) -> None:
+    few = Bounds((1, 2), (4,), (0.0,), (16,), ("forward",), (1e-3, 1e-3))
+    small = Task(DENOISER, small_data.cache, small_data.split, replace(PRESET, denoiser=few))
+    with pytest.raises(StudyError, match=r"space of the denoiser holds 4 configurations, the plan draws 17"):
+        run_search(small, SearchOptions(3), tmp_path / "s", FakeWorkers(1, random.Random(0)), Watcher())
+    assert not (tmp_path / "s").exists()
+
+
+def test_configurations_are_counted_with_their_conditions(small_data: SmallData) -> None:
+    def count(bounds: Bounds, limit: int = 1000) -> int:
+        task = Task(DENOISER, small_data.cache, small_data.split, replace(PRESET, denoiser=bounds))
+        return count_configurations(task.space(), limit)
+
+    rate = (1e-3, 1e-3)
+    # One layer: 3 units; two layers: 3 × 3; each with and without residual.
+    assert count(Bounds((1, 2), (4, 6, 8), (0.0,), (16,), ("forward",), rate)) == 2 * (3 + 9)
+    # Three layers: 3 + 9 + 27, times 2 frames.
+    assert count(Bounds((1, 2, 3), (4, 6, 8), (0.0,), (8, 16), ("forward",), rate)) == 2 * 2 * 39
+    assert count(Bounds((1,), (4,), (0.0,), (16,), ("forward",), (1e-3, 1e-2))) == 1000
+
+
+def test_a_space_that_is_just_large_enough_is_searched_to_the_end(small_data: SmallData, tmp_path: Path) -> None:
+    """Keras Tuner as it comes gives up after 20 draws in a row that it has had before."""
+    exact = Bounds((1,), tuple(range(1, 18)), (0.0,), (16,), ("forward",), (1e-3, 1e-3), residual=(True,))
+    task = Task(DENOISER, small_data.cache, small_data.split, replace(PRESET, denoiser=exact))
+    result = run_search(task, SearchOptions(3), tmp_path / "s", FakeWorkers(3, random.Random(0)), Watcher())
+    assert len(result.trials) == TRIALS
+    assert {trial.plan.hyperparameters["units_1"] for trial in result.trials} == set(range(1, 18))
+
+
+def _earlier(task: Task, study: Path, seed: int = 3) -> SearchResult:
+    workers = FakeWorkers(1, random.Random(0))
+    return run_search(task, SearchOptions(seed), search_directory(study, task.name), workers, Watcher())
+
+
+def test_a_warm_start_tries_the_best_of_an_earlier_study_first(task: Task, tmp_path: Path) -> None:
+    earlier = _earlier(task, tmp_path / "first")
+    best = list(dict.fromkeys(str(trial.plan.hyperparameters) for trial in earlier.ranked()))[:3]
+    watcher = Watcher()
+    warm = SearchOptions(8, warm_start=tmp_path / "first")
+    result = run_search(task, warm, tmp_path / "second", FakeWorkers(2, random.Random(0)), watcher)
+    plans = _plans(result)
+    assert [str(plans[f"{n:03d}-r0"].hyperparameters) for n in range(3)] == best
+    assert len({str(plan.hyperparameters) for plan in plans.values()}) == 17, "none is drawn twice"
+    assert len(result.trials) == TRIALS
+    assert watcher.notices == [f"the 3 best of {tmp_path / 'first'} are tried first"]
+    # Going on needs the earlier study no more, but the same choice.
+    (tmp_path / "first").rename(tmp_path / "elsewhere")
+    run_search(task, warm, tmp_path / "second", FakeWorkers(2, random.Random(0)), Watcher())
+    with pytest.raises(StudyError, match=r"begun with warm start = .*first\", now asked for \"\""):
+        run_search(task, SearchOptions(8), tmp_path / "second", FakeWorkers(2, random.Random(0)), Watcher())
+
+
+def test_a_warm_start_leaves_out_what_does_not_fit(task: Task, small_data: SmallData, tmp_path: Path) -> None:
+    earlier = _earlier(task, tmp_path / "first")
+    one_layer = replace(PRESET, denoiser=replace(PRESET.denoiser, layers=(1,)))
+    watcher = Watcher()
+    other = Task(DENOISER, small_data.cache, small_data.split, one_layer)
+    warm = SearchOptions(3, warm_start=tmp_path / "first")
+    result = run_search(other, warm, tmp_path / "second", FakeWorkers(1, random.Random(0)), watcher)
+    fitting = [t.plan.hyperparameters for t in earlier.ranked() if t.plan.hyperparameters["layers"] == 1]
+    assert _plans(result)["000-r0"].hyperparameters == fitting[0]
+    assert "do not fit this space" in watcher.notices[0]
+    none = replace(PRESET, denoiser=replace(PRESET.denoiser, frame=(8,)))
+    with pytest.raises(StudyError, match=r"none of the denoiser's configurations in .* lies in"):
+        run_search(
+            Task(DENOISER, small_data.cache, small_data.split, none),
+            warm,
+            tmp_path / "third",
+            FakeWorkers(1, random.Random(0)),
+            Watcher(),
+        )
+
+
+def test_a_warm_start_from_a_study_that_saw_test_records_is_refused(
+    task: Task, small_data: SmallData, tmp_path: Path
+) -> None:
+    """Whatever the records are called there: they are known by their content."""
+    _earlier(task, tmp_path / "first")
+    split = small_data.split
+    swapped = replace(split, train=(*split.train[1:], split.test[0]), test=(split.train[0], *split.test[1:]))
+    other = Task(DENOISER, small_data.cache, swapped, PRESET)
+    with pytest.raises(StudyError, match=f"was trained or validated on {split.train[0]}, which this study tests on"):
+        run_search(
+            other,
+            SearchOptions(3, warm_start=tmp_path / "first"),
+            tmp_path / "second",
+            FakeWorkers(1, random.Random(0)),
+            Watcher(),
+        )
+    with pytest.raises(StudyError, match="no search here"):
+        run_search(
+            task,
+            SearchOptions(3, warm_start=tmp_path / "nothing"),
+            tmp_path / "second",
+            FakeWorkers(1, random.Random(0)),
+            Watcher(),
+        )
+    assert not (tmp_path / "second").exists()
+
+
+def test_logs_for_tensorboard_hold_each_trial(task: Task, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    options = SearchOptions(3, tensorboard=True)
+    result = run_search(task, options, tmp_path / "s", FakeWorkers(2, random.Random(0)), Watcher())
+    for trial in result.trials:
+        logs = EventAccumulator(str(tmp_path / "s" / "tensorboard" / trial.plan.id)).Reload()
+        (event,) = logs.Scalars("val_loss")
+        assert event.value == pytest.approx(trial.outcome.score)
+        assert b"learning_rate" in logs.SummaryMetadata("_hparams_/session_start_info").plugin_data.content

@@ -1,0 +1,146 @@
+"""What runs in a worker process: Dask calls these functions there.
+
+A worker may be on another machine. It has this project's code and packages, but need not see our files: the segments
+are looked for by their key and sent where they are not, weights travel with the job and with its result.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ecg_data import PackedSegments, StudyError, unpack_segments
+from tuning.environment import environment, import_tensorflow
+from tuning.speed import Speed, measure_speed
+from tuning.tasks import Task, TaskReference
+from tuning.trials import TrainedTrial, TrialPlan, TrialStopped, train_trial
+from tuning.workers import out_of_time
+
+_one_at_a_time = threading.Lock()
+"""Keras keeps models, seeds and names per process, so a process trains one trial at a time, whatever its threads."""
+
+_Answer = TypeVar("_Answer")
+
+_OPEN_TASKS = 4
+_tasks: OrderedDict[tuple[str, str, str], Task] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What a worker must be and know.
+
+    Attributes:
+        environment: versions and code of the process that asks.
+        task: the model, with its segments by name.
+        topic: Dask topic under which epochs are told.
+    """
+
+    environment: dict[str, str]
+    task: TaskReference
+    topic: str
+
+
+@dataclass(frozen=True)
+class NoSegments:
+    """The answer of a worker that does not have the segments."""
+
+    worker: str
+
+
+@dataclass(frozen=True)
+class Halted:
+    """The answer of a worker whose time for the trial was over."""
+
+
+def train_remotely(
+    requirements: Requirements, plan: TrialPlan, seed: int, parent: bytes | None, seconds_left: float | None
+) -> TrainedTrial | NoSegments | Halted:
+    """Train one trial in this worker."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+    late = out_of_time(seconds_left)
+
+    def stop() -> bool:
+        # A job that was given up goes on in its thread until it looks up: Dask cannot end a thread.
+        state = worker.state.tasks.get(key)
+        return late() or state is None or state.state != "executing"
+
+    def said(epoch: int, metrics: dict[str, float]) -> None:
+        worker.log_event(requirements.topic, {"trial": plan.id, "epoch": epoch, "metrics": metrics})
+
+    def train(task: Task) -> TrainedTrial | Halted:
+        try:
+            return train_trial(task, plan, seed, parent, said, stop)
+        except TrialStopped:
+            return Halted()
+
+    return _with_task(requirements, train)
+
+
+def measure_remotely(requirements: Requirements, hyperparameters: dict[str, Any]) -> Speed | NoSegments:
+    """Time one configuration in this worker."""
+    return _with_task(requirements, functools.partial(_measure, hyperparameters))
+
+
+def receive_segments(key: str, packed: PackedSegments) -> None:
+    """Keep the segments of this key in the worker's own folder, for as long as the worker lives."""
+    from distributed import get_worker
+
+    directory = _own_folder(Path(get_worker().local_directory), key)
+    if not directory.is_dir():
+        unpack_segments(packed, directory)
+
+
+def _measure(hyperparameters: dict[str, Any], task: Task) -> Speed:
+    return measure_speed(task, hyperparameters)
+
+
+def _with_task(requirements: Requirements, work: Callable[[Task], _Answer]) -> _Answer | NoSegments:
+    from distributed import get_worker
+
+    worker = get_worker()
+    _check_environment(worker.address, requirements.environment)
+    with _one_at_a_time:
+        task = _open(requirements.task, Path(worker.local_directory))
+        if task is None:
+            return NoSegments(worker.address)
+        import_tensorflow(worker.state.nthreads)
+        return work(task)
+
+
+def _check_environment(worker: str, wanted: dict[str, str]) -> None:
+    """Refuse to train with other versions: figures of one search must be of one kind.
+
+    Raises:
+        StudyError: naming the first difference.
+    """
+    here = environment()
+    for name, version in wanted.items():
+        if here.get(name) != version:
+            raise StudyError(
+                f"worker {worker}: {name} {here.get(name)} there, {version} here; "
+                "start the workers from the same commit with the same requirements.txt"
+            )
+
+
+def _open(reference: TaskReference, local: Path) -> Task | None:
+    name = (reference.name, reference.cache.key, repr((reference.split, reference.preset)))
+    if name not in _tasks:
+        task = reference.open(_own_folder(local, reference.cache.key))
+        if task is None:
+            return None
+        _tasks[name] = task
+        while len(_tasks) > _OPEN_TASKS:
+            _tasks.popitem(last=False)
+    return _tasks[name]
+
+
+def _own_folder(local: Path, key: str) -> Path:
+    return local / f"segments-{key[:16]}"

@@ -1,0 +1,32 @@
+"""Figures in the words people use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def describe(hyperparameters: dict[str, Any]) -> str:
+    """Hyperparameters on one line."""
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in hyperparameters.items()
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def size(n_bytes: float) -> str:
+    """A size as people say it: ``340 kB``, ``1.2 GB``."""
+    for unit in ("kB", "MB"):
+        n_bytes /= 1000
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if n_bytes >= 10 else f"{n_bytes:.1f} {unit}"
+    return f"{n_bytes / 1000:.1f} GB"
