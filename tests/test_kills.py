@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -10,10 +11,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.conftest import ROOT, TINY, TINY_STUDY, SmallData
@@ -34,10 +37,28 @@ def _without_times(path: Path) -> list[Any]:
     return sorted(trials, key=lambda trial: str(trial["plan"]["id"]))
 
 
-def _children(group: int) -> list[int]:
-    listed = subprocess.run(["ps", "-e", "-o", "pid=,pgid=,stat="], capture_output=True, text=True, check=True)
-    rows = [line.split() for line in listed.stdout.splitlines()]
-    return [int(pid) for pid, pgid, stat in rows if int(pgid) == group and not stat.startswith("Z")]
+def _of_group(group: int) -> list[int]:
+    """The living processes of a process group."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found
+
+
+@contextlib.contextmanager
+def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A program in a process group of its own, ended with the block whatever happens."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_many_kills_lose_nothing_and_repeat_nothing(
@@ -71,22 +92,16 @@ def test_killed_in_training_it_ends_as_if_never_killed(
     state = tmp_path / "search" / "denoiser" / "search.json"
     moments = random.Random(workers)
     for finished in (0, 1):
-        process = subprocess.Popen(
-            _command(small_options, tmp_path, workers),
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        while process.poll() is None and (not state.exists() or len(_without_times(state)) < finished):
-            time.sleep(0.01)
-        time.sleep(moments.uniform(0, 2))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    deadline = time.monotonic() + 30
-    while _children(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert _children(process.pid) == [], "workers end with the main process"
+        with _started(_command(small_options, tmp_path, workers)) as process:
+            while process.poll() is None and (not state.exists() or len(_without_times(state)) < finished):
+                time.sleep(0.01)
+            time.sleep(moments.uniform(0, 2))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            deadline = time.monotonic() + 30
+            while _of_group(process.pid) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert _of_group(process.pid) == [], "workers end with the main process"
     command = _command(small_options, tmp_path, workers)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -103,19 +118,18 @@ def test_killed_in_training_it_ends_as_if_never_killed(
 
 
 def test_a_worker_killed_in_mid_trial_is_replaced(small_options: list[str], small_study: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        _command(small_options, tmp_path, 2), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
     state = tmp_path / "search" / "denoiser" / "search.json"
-    while process.poll() is None and (not state.exists() or not _without_times(state)):
-        time.sleep(0.02)
-    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
-    workers = re.findall(rf"^ *(\d+) +{process.pid} .*spawn_main", listed.stdout, re.MULTILINE)
-    assert len(workers) == 2, listed.stdout
-    for worker in workers:
-        os.kill(int(worker), signal.SIGKILL)
-    out, err = process.communicate(timeout=180)
-    assert process.returncode == 0, err
+    with _started(_command(small_options, tmp_path, 2)) as process:
+        while process.poll() is None and (not state.exists() or not _without_times(state)):
+            time.sleep(0.02)
+        workers = [
+            child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())
+        ]
+        assert len(workers) == 2
+        for worker in workers:
+            worker.kill()
+        out, err = process.communicate(timeout=180)
+        assert process.returncode == 0, err
     assert re.search(r"trial \S+: worker \S+ was killed \(out of memory\?\); it is tried again \(2 of 3\)", out), out
     assert "Traceback" not in err
     assert _without_times(state) == _without_times(small_study / "search" / "denoiser" / "search.json")
@@ -125,21 +139,14 @@ def test_a_worker_killed_in_mid_trial_is_replaced(small_options: list[str], smal
 @pytest.mark.parametrize("workers", [0, 2])
 def test_ctrl_c_ends_in_order(workers: int, small_options: list[str], tmp_path: Path) -> None:
     """As a terminal sends it: to the main process and its workers alike."""
-    process = subprocess.Popen(
-        _command(small_options, tmp_path, workers),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
     state = tmp_path / "search" / "denoiser" / "search.json"
-    while process.poll() is None and (not state.exists() or not _without_times(state)):
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    with _started(_command(small_options, tmp_path, workers)) as process:
+        while process.poll() is None and (not state.exists() or not _without_times(state)):
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 130, err
+        assert _of_group(process.pid) == []
     assert "To go on: python study.py search" in err
     assert "Traceback" not in err
-    assert _children(process.pid) == []
     assert _without_times(state)

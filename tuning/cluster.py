@@ -6,6 +6,7 @@ worker may die at any moment, and another does the job again.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import queue
 import threading
@@ -24,7 +25,7 @@ from distributed.system import MEMORY_LIMIT
 from ecg_data import StudyError, pack_segments
 from tuning.environment import environment
 from tuning.interrupts import raise_if_interrupted
-from tuning.remote import Halted, NoSegments, Requirements, measure_remotely, receive_segments, train_remotely
+from tuning.remote import Halted, NoSegments, Setting, measure_remotely, receive_segments, train_remotely
 from tuning.speed import Speed
 from tuning.tasks import Task
 from tuning.workers import Ended, EpochEnded, EventHandler, Job, Lost, Notice, Stopped
@@ -72,6 +73,8 @@ class Cluster:
         self._trials_of: dict[str, int] = {}
         self._restarting: set[str] = set()
         self._alive: dict[str, int] = {}
+        self._environment = environment()
+        self._admitted: set[str] = set()
         self._looked = 0.0
         self._said_waiting = False
         client.subscribe_topic(self._topic, lambda event: self._arrived.put(EpochEnded(**event[1])))
@@ -122,14 +125,14 @@ class Cluster:
 
     def measure(self, task: Task, configurations: list[dict[str, Any]]) -> list[Speed]:
         """See `tuning.workers.Workers`."""
-        requirements = self._requirements(task)
+        setting = self._setting(task)
         found: list[Speed | None] = [None] * len(configurations)
         left = list(enumerate(configurations))
         while left:
             workers = self._wait_for_workers()
             side_by_side, left = left[: len(workers)], left[len(workers) :]
             futures = [
-                self.client.submit(measure_remotely, requirements, configuration, workers=[worker], pure=False)
+                self.client.submit(measure_remotely, setting, configuration, workers=[worker], pure=False)
                 for worker, (_, configuration) in zip(workers, side_by_side, strict=False)
             ]
             for (place, configuration), future in zip(side_by_side, futures, strict=True):
@@ -148,7 +151,7 @@ class Cluster:
         future = self._call(
             self.client.submit,
             train_remotely,
-            self._requirements(job.task),
+            self._setting(job.task),
             job.plan,
             job.seed,
             job.parent,
@@ -194,17 +197,43 @@ class Cluster:
             return future.result(timeout=_CONNECT)
         except KilledWorker as error:
             raise _WorkerGoneError from error
-        except ModuleNotFoundError as error:
-            raise StudyError(
-                f"a worker of {self._address()} has no module {error.name!r}; start the workers in this project's "
-                "folder, with its environment"
-            ) from error
         except (CancelledError, FutureCancelledError, FuturesCancelledError, TimeoutError) as error:
             raise self._gone() from error
 
     def _look_around(self) -> None:
         self._looked = time.monotonic()
         self._alive = dict(self._call(self.client.nthreads))
+        self._admit([worker for worker in self._alive if worker not in self._admitted])
+
+    def _admit(self, workers: list[str]) -> None:
+        """Refuse workers with other versions or other code: figures of one search must be of one kind.
+
+        Raises:
+            StudyError: naming the worker and what differs.
+        """
+        # Asked first in words that any Python understands: a worker without our code drops what it cannot read.
+        specs = self._ask(workers, importlib.util.find_spec, "tuning")
+        for worker, spec in specs.items():
+            if spec is None:
+                raise StudyError(
+                    f"worker {worker} cannot import this project; start it in the project's folder as 'python -m "
+                    f"distributed.cli.dask_worker {self._address()}', with its environment"
+                )
+        for worker, found in self._ask(list(specs), environment).items():
+            for name, version in self._environment.items():
+                if found.get(name) != version:
+                    raise StudyError(
+                        f"worker {worker}: {name} {found.get(name)} there, {version} here; start the workers from the "
+                        "same commit with the same requirements.txt"
+                    )
+            self._admitted.add(worker)
+
+    def _ask(self, workers: list[str], function: Any, *arguments: Any) -> dict[str, Any]:
+        """What these workers answer; one that dies meanwhile does not."""
+        if not workers:
+            return {}
+        answers = self._call(self.client.run, function, *arguments, workers=workers, on_error="return")
+        return {worker: answer for worker, answer in answers.items() if not isinstance(answer, Exception)}
 
     def _say_lost(self, handle: EventHandler) -> None:
         for trial, running in list(self._running.items()):
@@ -220,7 +249,7 @@ class Cluster:
 
     def _free_workers(self) -> list[str]:
         busy = {running.worker for running in self._running.values()} | self._restarting
-        return [worker for worker in self._alive if worker not in busy]
+        return [worker for worker in self._alive if worker in self._admitted and worker not in busy]
 
     def _wait_for_workers(self) -> list[str]:
         while not self._free_workers():
@@ -253,8 +282,8 @@ class Cluster:
         packed = pack_segments(task.cache, [*task.split.train, *task.split.validation])
         self._call(self.client.run, receive_segments, task.cache.key, packed, workers=[worker])
 
-    def _requirements(self, task: Task) -> Requirements:
-        return Requirements(environment(), task.reference(), self._topic)
+    def _setting(self, task: Task) -> Setting:
+        return Setting(task.reference(), self._topic)
 
     def _address(self) -> str:
         return str(self.client.scheduler.address) if self.client.scheduler else "the scheduler"
@@ -293,8 +322,13 @@ def default_workers() -> int:
 
 
 @contextmanager
-def open_cluster(count: int | None, scheduler: str = "") -> Iterator[Cluster]:
+def open_cluster(count: int | None, scheduler: str = "", threads: int | None = None) -> Iterator[Cluster]:
     """Workers on this machine, or those of a scheduler that runs already.
+
+    Args:
+        count: processes on this machine; ``None`` for as many as are fastest.
+        scheduler: address of a Dask scheduler whose workers are used instead.
+        threads: cores a process; ``None`` to share out all.
 
     Raises:
         StudyError: the scheduler does not answer.
@@ -307,9 +341,9 @@ def open_cluster(count: int | None, scheduler: str = "") -> Iterator[Cluster]:
         wanted = default_workers() if count is None else count
         local = LocalCluster(
             n_workers=wanted,
-            threads_per_worker=max(1, CPU_COUNT // wanted),
-            dashboard_address=None,
-            worker_dashboard_address=None,
+            threads_per_worker=threads or max(1, CPU_COUNT // wanted),
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
             preload=["tuning.worker_setup"],
         )

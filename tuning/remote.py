@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ecg_data import PackedSegments, StudyError, unpack_segments
-from tuning.environment import environment, import_tensorflow
+from ecg_data import PackedSegments, unpack_segments
+from tuning.environment import import_tensorflow
 from tuning.speed import Speed, measure_speed
 from tuning.tasks import Task, TaskReference
 from tuning.trials import TrainedTrial, TrialPlan, TrialStopped, train_trial
@@ -31,16 +31,14 @@ _tasks: OrderedDict[tuple[str, str, str], Task] = OrderedDict()
 
 
 @dataclass(frozen=True)
-class Requirements:
-    """What a worker must be and know.
+class Setting:
+    """What a worker must know.
 
     Attributes:
-        environment: versions and code of the process that asks.
         task: the model, with its segments by name.
         topic: Dask topic under which epochs are told.
     """
 
-    environment: dict[str, str]
     task: TaskReference
     topic: str
 
@@ -58,7 +56,7 @@ class Halted:
 
 
 def train_remotely(
-    requirements: Requirements, plan: TrialPlan, seed: int, parent: bytes | None, seconds_left: float | None
+    setting: Setting, plan: TrialPlan, seed: int, parent: bytes | None, seconds_left: float | None
 ) -> TrainedTrial | NoSegments | Halted:
     """Train one trial in this worker."""
     from distributed import get_worker
@@ -73,7 +71,7 @@ def train_remotely(
         return late() or state is None or state.state != "executing"
 
     def said(epoch: int, metrics: dict[str, float]) -> None:
-        worker.log_event(requirements.topic, {"trial": plan.id, "epoch": epoch, "metrics": metrics})
+        worker.log_event(setting.topic, {"trial": plan.id, "epoch": epoch, "metrics": metrics})
 
     def train(task: Task) -> TrainedTrial | Halted:
         try:
@@ -81,19 +79,17 @@ def train_remotely(
         except TrialStopped:
             return Halted()
 
-    return _with_task(requirements, train)
+    return _with_task(setting, train)
 
 
-def measure_remotely(requirements: Requirements, hyperparameters: dict[str, Any]) -> Speed | NoSegments:
+def measure_remotely(setting: Setting, hyperparameters: dict[str, Any]) -> Speed | NoSegments:
     """Time one configuration in this worker."""
-    return _with_task(requirements, functools.partial(_measure, hyperparameters))
+    return _with_task(setting, functools.partial(_measure, hyperparameters))
 
 
-def receive_segments(key: str, packed: PackedSegments) -> None:
-    """Keep the segments of this key in the worker's own folder, for as long as the worker lives."""
-    from distributed import get_worker
-
-    directory = _own_folder(Path(get_worker().local_directory), key)
+def receive_segments(key: str, packed: PackedSegments, dask_worker: Any) -> None:
+    """Keep segments in the worker's own folder, for as long as it lives. Dask fills in ``dask_worker``."""
+    directory = _own_folder(Path(dask_worker.local_directory), key)
     if not directory.is_dir():
         unpack_segments(packed, directory)
 
@@ -102,32 +98,16 @@ def _measure(hyperparameters: dict[str, Any], task: Task) -> Speed:
     return measure_speed(task, hyperparameters)
 
 
-def _with_task(requirements: Requirements, work: Callable[[Task], _Answer]) -> _Answer | NoSegments:
+def _with_task(setting: Setting, work: Callable[[Task], _Answer]) -> _Answer | NoSegments:
     from distributed import get_worker
 
     worker = get_worker()
-    _check_environment(worker.address, requirements.environment)
     with _one_at_a_time:
-        task = _open(requirements.task, Path(worker.local_directory))
+        task = _open(setting.task, Path(worker.local_directory))
         if task is None:
             return NoSegments(worker.address)
         import_tensorflow(worker.state.nthreads)
         return work(task)
-
-
-def _check_environment(worker: str, wanted: dict[str, str]) -> None:
-    """Refuse to train with other versions: figures of one search must be of one kind.
-
-    Raises:
-        StudyError: naming the first difference.
-    """
-    here = environment()
-    for name, version in wanted.items():
-        if here.get(name) != version:
-            raise StudyError(
-                f"worker {worker}: {name} {here.get(name)} there, {version} here; "
-                "start the workers from the same commit with the same requirements.txt"
-            )
 
 
 def _open(reference: TaskReference, local: Path) -> Task | None:

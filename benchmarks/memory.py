@@ -1,0 +1,58 @@
+"""Does memory grow with the number of trials? Resident memory of a search's processes after 40 trials and after 5.
+
+    python -m benchmarks.memory
+
+A search of tiny networks with one worker, so that what TensorFlow keeps per trial weighs most.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from benchmarks.searching import Quiet, synthetic_task
+from search_spaces import PRESETS, Bounds
+from tuning import DENOISER, Budget, FinishedTrial, SearchOptions, run_search
+from tuning.environment import import_tensorflow
+from tuning.workers import open_workers
+
+TRIALS = 45
+
+
+class Meter(Quiet):
+    """Measures after each trial."""
+
+    def __init__(self) -> None:
+        self.main: list[float] = []
+        self.workers: list[float] = []
+
+    def trial_ended(self, trial: FinishedTrial, best: float | None) -> None:  # noqa: ARG002  # a view is told both
+        """Note the resident memory of the main process and of its children, in MB."""
+        process = psutil.Process()
+        children = [child.memory_info().rss for child in process.children(recursive=True)]
+        self.main.append(process.memory_info().rss / 1e6)
+        self.workers.append(sum(children) / 1e6)
+
+
+def main() -> None:
+    """Search, and print the ratios."""
+    import_tensorflow()
+    bounds = Bounds((1, 2), (4, 6, 8), (0.0, 0.1), (16,), ("forward",), (1e-3, 1e-2))
+    preset = replace(PRESETS["quick"], max_epochs=2, iterations=40, segments_per_epoch=32, denoiser=bounds)
+    meter = Meter()
+    with tempfile.TemporaryDirectory() as directory:
+        task = synthetic_task(DENOISER, preset, Path(directory), seconds=30.0)
+        options = SearchOptions(0, budget=Budget(trials=TRIALS))
+        with open_workers(1) as workers:
+            run_search(task, options, Path(directory) / "search", workers, meter)
+    for name, series in (("main process", meter.main), ("worker process", meter.workers)):
+        early, late, most = series[4], series[39], max(series[4:])
+        print(f"{name}: {early:.0f} MB after 5 trials, {late:.0f} MB after 40: {late / early:.2f} times")
+        print(f"  most from the 5th trial on: {most:.0f} MB, {most / early:.2f} times")
+
+
+if __name__ == "__main__":
+    main()

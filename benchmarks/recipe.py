@@ -1,0 +1,168 @@
+"""The search against the recipe that this project starts from, on the same records: epochs a minute, best score.
+
+    python -m benchmarks.recipe                                        # synthetic records
+    python -m benchmarks.recipe --database mitdb --raw-dir ../mitdb    # records of DS1
+
+The recipe: a per-sample LSTM of two layers over segments of 500 samples, batches of 32 from a Python generator that
+are not cached, one process, Keras Tuner's own Hyperband as it comes. Both searches run the same brackets and rungs
+over the same training samples with the same noise, and score the mean squared error on the same validation records;
+so an epoch is the same data. The whole of each search is timed: tracing, validation, the start of the workers.
+
+It takes 15 to 30 minutes on 2 cores, nearly all of it the recipe's. It needs the package tensorboard, without which
+Keras Tuner 1.4.8 fails in every trial (requirements-dev.txt).
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.searching import Quiet
+from ecg_data import SegmentCache, SegmentSettings, Split, open_cache, open_database
+from search_spaces import PRESETS
+from tuning import DENOISER, SearchOptions, Task, run_search
+from tuning.environment import import_tensorflow
+from tuning.plan import SearchPlan
+from tuning.schedule import schedule_of
+from tuning.workers import open_workers
+
+EPOCHS, BATCH = 3, 32
+RECORDS = {
+    "synthetic": (("s01", "s02", "s03", "s04", "s05", "s06"), ("s07", "s08")),
+    "mitdb": (("101", "106", "112", "122"), ("109",)),
+}
+"""Training and validation records; of MIT-BIH, all of DS1."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search gave: seconds, epochs of training in them, the best validation score in mV²."""
+
+    seconds: float
+    epochs: int
+    score: float
+
+    @property
+    def pace(self) -> float:
+        """Epochs a minute."""
+        return 60 * self.epochs / self.seconds
+
+
+def search_ours(cache: SegmentCache, split: Split, directory: Path) -> Found:
+    """The search of this project with its default workers, on all segments in each epoch."""
+    preset = replace(PRESETS["quick"], max_epochs=EPOCHS, batch_size=BATCH, segments_per_epoch=None)
+    task = Task(DENOISER, cache, split, preset)
+    started = time.monotonic()
+    with open_workers(None) as workers:
+        result = run_search(task, SearchOptions(0), directory / "ours", workers, _Progress("ours"))
+    epochs = sum(rung.total_epochs for rung in schedule_of(preset))
+    best = result.best().outcome.score
+    assert best is not None
+    return Found(time.monotonic() - started, epochs, best)
+
+
+def search_by_recipe(cache: SegmentCache, split: Split, directory: Path) -> Found:
+    """The recipe's search."""
+    import keras
+    import keras_tuner
+    from keras import layers
+
+    def build(hp: Any) -> keras.Model:
+        model = keras.Sequential(
+            [
+                keras.Input((cache.settings.segment, 1)),
+                layers.LSTM(hp.Choice("units_1", [32, 64]), return_sequences=True),
+                layers.Dropout(hp.Choice("dropout", [0.0, 0.1, 0.2])),
+                layers.LSTM(hp.Choice("units_2", [16, 32]), return_sequences=True),
+                layers.Dense(1),
+            ]
+        )
+        model.compile(keras.optimizers.Adam(hp.Float("learning_rate", 1e-3, 1e-2, sampling="log")), loss="mse")
+        return model
+
+    tuner = keras_tuner.Hyperband(
+        build,
+        objective="val_loss",
+        max_epochs=EPOCHS,
+        factor=3,
+        seed=1,
+        directory=str(directory / "recipe"),
+        project_name="recipe",
+    )
+    ended: list[int] = []
+    training, validation = (_uncached(cache, records) for records in (split.train, split.validation))
+    started = time.monotonic()
+    tuner.search(training, validation_data=validation, callbacks=[_count_epochs(ended)], verbose=0)
+    seconds = time.monotonic() - started
+    return Found(seconds, len(ended), float(tuner.oracle.get_best_trials(1)[0].score))
+
+
+def _uncached(cache: SegmentCache, records: tuple[str, ...]) -> Any:
+    import tensorflow as tf
+
+    rows = cache.rows(records)
+
+    def segments() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for row in np.random.permutation(rows):  # noqa: NPY002  # as the recipe does it
+            yield cache.noisy[row][:, None], cache.clean[row][:, None]
+
+    spec = tf.TensorSpec((cache.settings.segment, 1), tf.float32)
+    return tf.data.Dataset.from_generator(segments, output_signature=(spec, spec)).batch(BATCH)
+
+
+class _Progress(Quiet):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def search_began(self, plan: SearchPlan, finished: list[Any], best: float | None) -> None:  # noqa: ARG002
+        print(f"{self.name}: {plan.trials} trials, {plan.epochs} epochs, {plan.workers} workers", flush=True)
+
+
+def _count_epochs(ended: list[int]) -> Any:
+    """A callback that notes each epoch in ``ended``, over all trials, though Keras Tuner copies it for each."""
+    import keras
+
+    class Epochs(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002  # Keras' signature
+            ended.append(epoch)
+            print(f"recipe: {len(ended)} epochs", flush=True)
+
+    return Epochs()
+
+
+def main() -> None:
+    """Run both, and print the ratios."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--database", choices=tuple(RECORDS), default="synthetic")
+    parser.add_argument("--raw-dir", type=Path, help="folder of the MIT-BIH records")
+    options = parser.parse_args()
+    import_tensorflow()
+    train, validation = RECORDS[options.database]
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        database = open_database(options.database, directory, options.raw_dir, (*train, *validation))
+        split = Split(train, validation, ("measured nowhere here",))
+        long, short = (
+            open_cache(database, SegmentSettings(segment=segment, window=window), directory)
+            for segment, window in ((2016, 144), (500, 100))
+        )
+        ours = search_ours(long, split, directory)
+        recipe = search_by_recipe(short, split, directory)
+    for title, found in (("ours", ours), ("recipe", recipe)):
+        print(
+            f"{title}: {found.epochs} epochs in {found.seconds:.0f} s, {found.pace:.2f} a minute, "
+            f"best validation score {found.score:.3g} mV² (RMSE {found.score**0.5:.4f} mV)"
+        )
+    pace, error = ours.pace / recipe.pace, ours.score / recipe.score
+    print(f"pace: {pace:.1f} times the recipe's; squared error of the best: {error:.2f} times the recipe's")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""What the benchmarks of the search share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ecg_data import SegmentSettings, open_cache, open_database, split_database
+from ecg_data.synthetic import write_synthetic
+from search_spaces import Preset
+from tuning import FinishedTrial, Task
+from tuning.plan import SearchPlan
+from tuning.trials import TrialPlan
+
+
+class Quiet:
+    """A `tuning.search.SearchView` that says nothing but notices."""
+
+    def search_began(self, plan: SearchPlan, finished: list[FinishedTrial], best: float | None) -> None:
+        """Nothing."""
+
+    def trial_began(self, plan: TrialPlan) -> None:
+        """Nothing."""
+
+    def epoch_ended(self, trial: str, epoch: int, metrics: dict[str, float]) -> None:
+        """Nothing."""
+
+    def trial_ended(self, trial: FinishedTrial, best: float | None) -> None:
+        """Nothing."""
+
+    def said(self, text: str) -> None:
+        """Print a notice: a lost worker spoils the figures."""
+        print(text)
+
+
+def synthetic_task(name: str, preset: Preset, directory: Path, seconds: float) -> Task:
+    """A task on synthetic records of so many seconds, made in ``directory``."""
+    raw = directory / "raw"
+    if not raw.exists():
+        write_synthetic(raw, seed=1, duration=seconds)
+    database = open_database("folder", directory, raw)
+    cache = open_cache(database, SegmentSettings(), directory)
+    return Task(name, cache, split_database(database, cache.records, seed=1), preset)

@@ -1,0 +1,96 @@
+"""Two workers against one, and the overhead of the search over bare training; each a ratio of times in one run.
+
+    python -m benchmarks.workers [--pairs 3]
+
+Trials of one-directional networks of equal size, on synthetic records. The start of the processes is not counted: it
+is some seconds, whatever the length of the search. Bare training fits the same models on the same batches one after
+the other in this process, and keeps nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.searching import Quiet, synthetic_task
+from search_spaces import PRESETS, Bounds
+from tuning import DENOISER, SearchOptions, Task, load_search, run_search
+from tuning.cluster import open_cluster
+from tuning.environment import import_tensorflow
+from tuning.seeding import seed_everything
+from tuning.trials import trial_seed
+from tuning.workers import Workers
+
+TRIALS, EPOCHS = 8, 2
+BOUNDS = Bounds((2,), (48,), (0.0,), (8,), ("forward",), (1e-3, 1e-2), residual=(True,))
+PRESET = replace(
+    PRESETS["quick"], max_epochs=EPOCHS, iterations=TRIALS // 2, batch_size=64, segments_per_epoch=None, denoiser=BOUNDS
+)
+
+
+def search(task: Task, directory: Path, workers: Workers) -> float:
+    """Seconds of a search of 8 trials of 2 epochs."""
+    started = time.monotonic()
+    result = run_search(task, SearchOptions(0), directory, workers, Quiet())
+    seconds = time.monotonic() - started
+    assert len(result.trials) == TRIALS
+    return seconds
+
+
+def train(task: Task, directory: Path) -> float:
+    """Seconds of the same training without a search."""
+    import keras
+
+    trials = load_search(directory).trials
+    started = time.monotonic()
+    for trial in trials:
+        keras.backend.clear_session()
+        seed_everything(trial_seed(0, task.name, trial.plan.id))
+        task.build(trial.plan.hyperparameters).fit(
+            task.training_batches(trial_seed(0, task.name, f"{trial.plan.id}/data"), None),
+            validation_data=task.validation_batches(),
+            epochs=EPOCHS,
+            shuffle=False,
+            verbose=0,
+        )
+    return time.monotonic() - started
+
+
+def main() -> None:
+    """Measure in turns, and print the medians of the ratios."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--pairs", type=int, default=3, help="how often each is measured (default: 3)")
+    pairs = parser.parse_args().pairs
+    import_tensorflow()
+    times: dict[str, list[float]] = {name: [] for name in ("two", "one", "one with one thread", "bare")}
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        directory = Path(name)
+        task = synthetic_task(DENOISER, PRESET, directory, seconds=300.0)
+        two, one = (stack.enter_context(open_cluster(count)) for count in (2, 1))
+        single = stack.enter_context(open_cluster(1, threads=1))
+        for number, workers in enumerate((two, one, single)):
+            search(task, directory / f"warm{number}", workers)  # imports and first traces
+        for number in range(pairs):
+            times["two"].append(search(task, directory / f"two{number}", two))
+            times["one"].append(search(task, directory / f"one{number}", one))
+            times["one with one thread"].append(search(task, directory / f"single{number}", single))
+            times["bare"].append(train(task, directory / f"one{number}"))
+    for name, seconds in times.items():
+        print(f"{name}: {', '.join(f'{value:.1f}' for value in seconds)} s")
+    all_cores, one_core = _ratio(times["one"], times["two"]), _ratio(times["one with one thread"], times["two"])
+    print(f"two workers against one that has all cores: {all_cores:.2f} times as fast")
+    print(f"two workers against one that has one core: {one_core:.2f} times as fast")
+    print(f"one worker against bare training on all cores: {_ratio(times['one'], times['bare']) - 1:+.1%} of time")
+
+
+def _ratio(above: list[float], below: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
+
+
+if __name__ == "__main__":
+    main()
