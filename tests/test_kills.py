@@ -47,6 +47,14 @@ def _of_group(group: int) -> list[int]:
     return found
 
 
+def _ends(group: int) -> bool:
+    """Whether all processes of a group end within half a minute."""
+    deadline = time.monotonic() + 30
+    while _of_group(group) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not _of_group(group)
+
+
 @contextlib.contextmanager
 def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
     """A program in a process group of its own, ended with the block whatever happens."""
@@ -98,10 +106,7 @@ def test_killed_in_training_it_ends_as_if_never_killed(
             time.sleep(moments.uniform(0, 2))
             process.send_signal(signal.SIGKILL)
             process.wait()
-            deadline = time.monotonic() + 30
-            while _of_group(process.pid) and time.monotonic() < deadline:
-                time.sleep(0.1)
-            assert _of_group(process.pid) == [], "workers end with the main process"
+            assert _ends(process.pid), "workers end with the main process"
     command = _command(small_options, tmp_path, workers)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -146,7 +151,7 @@ def test_ctrl_c_ends_in_order(workers: int, small_options: list[str], tmp_path: 
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
-        assert _of_group(process.pid) == []
+        assert _ends(process.pid)
     assert "To go on: python study.py search" in err
     assert "Traceback" not in err
     assert _without_times(state)
