@@ -135,6 +135,14 @@ def _data(report: Report) -> str:
     )
 
 
+def _ended(search: SearchSummary) -> str:
+    said = f" The best configurations of `{search.warm_start}` were tried first." if search.warm_start else ""
+    if search.stopped:
+        ran, planned = (sum(getattr(rung, name) for rung in search.rungs) for name in ("completed", "planned"))
+        said += f" **It ended early**: {search.stopped}. {ran} of {planned} planned trials were completed."
+    return said
+
+
 def _search(searches: Sequence[SearchSummary]) -> str:
     parts = ["## Search\n\n![Validation score of each trial](plots/search.png)"]
     for search in searches:
@@ -154,7 +162,7 @@ def _search(searches: Sequence[SearchSummary]) -> str:
         failures = "\n".join(f"- trial {trial}: {reason}" for trial, reason in search.failures.items())
         parts.append(
             f"### {search.task.capitalize()}\n\nHyperband on `{search.objective}` of the validation records, {better} "
-            f"is better; {search.seconds:.0f} s of training.\n\n"
+            f"is better; {search.seconds:.0f} s of training in {search.wall_seconds:.0f} s.{_ended(search)}\n\n"
             + table(("bracket / rung", "epochs", "planned", "completed", "failed"), rungs)
             + "\n\n"
             + table(("trial", "hyperparameters", "epochs", "weights", "validation score", "time"), leaders)

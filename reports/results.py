@@ -118,6 +118,9 @@ class SearchSummary:
         leaderboard: the best trials, best first.
         failures: trial id → reason.
         seconds: time of all trials together.
+        wall_seconds: time that the search took, trials side by side.
+        stopped: why it ended before its plan; empty where it did not.
+        warm_start: the study whose best configurations were tried first; empty for none.
     """
 
     task: str
@@ -127,6 +130,9 @@ class SearchSummary:
     leaderboard: list[TrialSummary]
     failures: dict[str, str]
     seconds: float
+    wall_seconds: float
+    stopped: str
+    warm_start: str
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,25 @@ def summarise_search(task: str, search: SearchResult, preset: Preset) -> SearchS
         )
         for trial in search.ranked()[:_LEADERS]
     ]
-    failures = {trial.plan.id: trial.outcome.reason for trial in search.trials if trial.outcome.status == FAILED}
+    failures = {
+        trial.plan.id: trial.outcome.reason
+        + (f" ({trial.outcome.attempts} attempts)" if trial.outcome.attempts > 1 else "")
+        for trial in search.trials
+        if trial.outcome.status == FAILED
+    }
     seconds = sum(trial.outcome.seconds for trial in search.trials)
-    return SearchSummary(task, search.objective[0], search.objective[1], rungs, leaders, failures, seconds)
+    return SearchSummary(
+        task=task,
+        objective=search.objective[0],
+        direction=search.objective[1],
+        rungs=rungs,
+        leaderboard=leaders,
+        failures=failures,
+        seconds=seconds,
+        wall_seconds=search.seconds,
+        stopped=search.stopped,
+        warm_start=search.identity["warm start"],
+    )
 
 
 def summarise_denoising(measured: Sequence[MeasuredLead], seed: int) -> list[DenoisingSummary]:

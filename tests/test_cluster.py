@@ -85,6 +85,10 @@ def test_other_versions_on_a_worker_are_refused(
 ) -> None:
     monkeypatch.setattr(cluster, "_environment", environment() | {"keras": "3.0.0"})
     monkeypatch.setattr(cluster, "_admitted", set())
+    changed = r"keras was 3\.0\.0 when the search began and is \S+ now; .* run the same command"
+    with pytest.raises(StudyError, match=changed):
+        run_search(_task(small_data), SearchOptions(0, measured=2), tmp_path / "s", cluster, Watcher())
+    monkeypatch.setattr(cluster, "_wanted", None)
     with pytest.raises(StudyError, match=r"worker tcp://\S+: keras \S+ there, 3\.0\.0 here; start the workers from"):
         run_search(_task(small_data), SearchOptions(0, measured=2), tmp_path / "s", cluster, Watcher())
 

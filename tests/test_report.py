@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,33 @@ import pytest
 
 import study
 from checkpoints import load_bundle
-from reports.markdown import _sentence, table
+from reports.markdown import _search, _sentence, table
 from reports.measures import Interval
 from reports.report import PUBLISHED, _publish
 from reports.results import GRU, INPUTS, LSTM, TOLERANCES_MS, Comparison
+from reports.summary import summarise_search
+from tests.conftest import TINY
+from tuning import load_search, search_directory
 
 
 @pytest.fixture(scope="module")
 def report(small_study: Path) -> Any:
     """The machine-readable report."""
     return json.loads((small_study / "report.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_a_search_that_a_budget_ended_says_so(small_study: Path) -> None:
+    search = load_search(search_directory(small_study, "denoiser"))
+    cut = replace(search, trials=search.trials[:4], done=False, stopped="its budget of 2 h 0 min is spent")
+    said = _search([summarise_search("denoiser", cut, TINY)])
+    assert "**It ended early**: its budget of 2 h 0 min is spent. 4 of 6 planned trials were completed." in said
+    assert "| 0 / 0 | 3 | 2 | 0 | 0 |" in said, "planned and completed side by side"
+    whole = _search([summarise_search("denoiser", search, TINY)])
+    assert "ended early" not in whole
+    warm = replace(search, identity=search.identity | {"warm start": "first-study"})
+    assert "The best configurations of `first-study` were tried first." in _search(
+        [summarise_search("denoiser", warm, TINY)]
+    )
 
 
 def test_everything_is_there_and_nothing_is_left_over(small_study: Path) -> None:

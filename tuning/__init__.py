@@ -1,4 +1,4 @@
-"""Explore a space: Hyperband, trials, resume, progress.
+"""Explore a space: Hyperband, trials, workers, budget, resume, progress.
 
 Importing this package is light; Keras and Keras Tuner are imported when a search begins.
 """

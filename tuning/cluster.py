@@ -33,7 +33,7 @@ from tuning.workers import Ended, EpochEnded, EventHandler, Job, Lost, Notice, S
 _TICK = 0.25  # seconds between two looks around: soon enough for Ctrl-C, seldom enough to cost nothing
 _LOOK_EVERY = 1.0  # seconds between two looks at which workers are alive
 _CONNECT = 15.0  # seconds to wait for a scheduler's answer
-_MEMORY = 1.5e9  # bytes a worker: TensorFlow's 0.6 GB, and a network with its batches
+_MEMORY = 1.5e9  # bytes a process, main or worker: TensorFlow's 0.7 GB, and a network with its batches
 _TRIALS_PER_PROCESS = 15
 """After so many trials a worker process is started anew: TensorFlow keeps about 6 MB a trial for good."""
 
@@ -221,6 +221,11 @@ class Cluster:
                 )
         for worker, found in self._ask(list(specs), environment).items():
             for name, version in self._environment.items():
+                if found.get(name) != version and self._wanted is not None:
+                    raise StudyError(
+                        f"{name} was {version} when the search began and is {found.get(name)} now; what is finished "
+                        "is kept: run the same command to go on"
+                    )
                 if found.get(name) != version:
                     raise StudyError(
                         f"worker {worker}: {name} {found.get(name)} there, {version} here; start the workers from the "
@@ -241,6 +246,8 @@ class Cluster:
                 running.future.cancel()
                 del self._running[trial]
                 handle(Lost(trial, f"worker {running.worker} was killed (out of memory?)"))
+        if self._restarting:
+            return
         if not self._alive and not self._said_waiting:
             handle(Notice(f"no worker is left at {self._address()}: waiting for one to come back"))
         elif self._alive and self._said_waiting:
@@ -318,7 +325,7 @@ def default_workers() -> int:
 
     if tf.config.list_physical_devices("GPU"):
         return 1
-    return max(1, min(int(CPU_COUNT), int(MEMORY_LIMIT // _MEMORY)))
+    return max(1, min(int(CPU_COUNT), int((MEMORY_LIMIT - _MEMORY) // _MEMORY)))
 
 
 @contextmanager
@@ -341,6 +348,7 @@ def open_cluster(count: int | None, scheduler: str = "", threads: int | None = N
         wanted = default_workers() if count is None else count
         local = LocalCluster(
             n_workers=wanted,
+            memory_limit=int(max(_MEMORY, (MEMORY_LIMIT - _MEMORY) / wanted)),
             threads_per_worker=threads or max(1, CPU_COUNT // wanted),
             dashboard_address="127.0.0.1:0",
             worker_dashboard_address="127.0.0.1:0",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import platform
 import re
@@ -54,6 +55,8 @@ def import_tensorflow(threads: int | None = None) -> None:
             os.close(kept)
             said.seek(0)
             os.write(2, b"".join(line for line in said if not _NOTICE.match(line)))
+    # Each trial has a model of its own and traces it once; TensorFlow takes these for one function traced too often.
+    logging.getLogger("tensorflow").addFilter(lambda record: "triggered tf.function retracing" not in record.msg)
     if threads is not None:
         try:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
