@@ -93,6 +93,31 @@ def test_other_versions_on_a_worker_are_refused(
         run_search(_task(small_data), SearchOptions(0, measured=2), tmp_path / "s", cluster, Watcher())
 
 
+def test_a_worker_that_dies_while_it_is_measured_is_no_end(
+    cluster: Cluster, small_data: SmallData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the first configuration needs more memory than there is."""
+    task = _task(small_data)
+    configuration = {"layers": 1, "units_1": 4, "dropout": 0.0, "frame": 16, "direction": "forward"}
+    configuration |= {"learning_rate": 0.005, "residual": True}
+    submit = cluster.client.submit
+    pids = cluster.client.run(os.getpid)
+
+    def submit_and_kill(*arguments: Any, **options: Any) -> Any:
+        future = submit(*arguments, **options)
+        if options["workers"][0] in pids:
+            os.kill(pids.pop(options["workers"][0]), signal.SIGKILL)
+            pids.clear()
+        return future
+
+    monkeypatch.setattr(cluster.client, "submit", submit_and_kill)
+    lost, measured = cluster.measure(task, [configuration, configuration])
+    assert lost.failure == "its worker was killed (out of memory?)"
+    assert measured.failure == ""
+    assert measured.parameters == 416
+    assert measured.epoch_seconds > 0
+
+
 def test_when_all_workers_are_gone_it_waits_and_says_so(cluster: Cluster, small_data: SmallData) -> None:
     """Killed processes come back by themselves; here they are taken away and given back."""
     local = cluster.client.cluster

@@ -33,6 +33,7 @@ from tuning.workers import Ended, EpochEnded, EventHandler, Job, Lost, Notice, S
 _TICK = 0.25  # seconds between two looks around: soon enough for Ctrl-C, seldom enough to cost nothing
 _LOOK_EVERY = 1.0  # seconds between two looks at which workers are alive
 _CONNECT = 15.0  # seconds to wait for a scheduler's answer
+_FETCH = 300.0  # seconds for a result to arrive: weights are megabytes at most, but networks may be slow
 _MEMORY = 1.5e9  # bytes a process, main or worker: TensorFlow's 0.7 GB, and a network with its batches
 _TRIALS_PER_PROCESS = 15
 """After so many trials a worker process is started anew: TensorFlow keeps about 6 MB a trial for good."""
@@ -135,9 +136,9 @@ class Cluster:
                 self.client.submit(measure_remotely, setting, configuration, workers=[worker], pure=False)
                 for worker, (_, configuration) in zip(workers, side_by_side, strict=False)
             ]
-            for (place, configuration), future in zip(side_by_side, futures, strict=True):
+            for (place, configuration), worker, future in zip(side_by_side, workers, futures, strict=False):
                 try:
-                    answer = self._result(future)
+                    answer = self._result_from(worker, future)
                 except _WorkerGoneError:
                     answer = Speed(failure="its worker was killed (out of memory?)")
                 if isinstance(answer, NoSegments):
@@ -186,15 +187,25 @@ class Cluster:
             self._renew(running.worker)
             handle(Ended(trial, answer))
 
+    def _result_from(self, worker: str, future: Future) -> Any:
+        """Wait for the result of what was given to one worker, as long as that lives."""
+        while not future.done():
+            raise_if_interrupted()
+            time.sleep(0.02)
+            if time.monotonic() - self._looked >= _LOOK_EVERY:
+                self._look_around()
+            if worker not in self._alive:
+                future.cancel()
+                raise _WorkerGoneError
+        return self._result(future)
+
     def _result(self, future: Future) -> Any:
+        """The result of a job that has ended."""
         from distributed import CancelledError, KilledWorker
         from distributed.client import FutureCancelledError, FuturesCancelledError
 
         try:
-            while not future.done():
-                raise_if_interrupted()
-                time.sleep(0.02)
-            return future.result(timeout=_CONNECT)
+            return future.result(timeout=_FETCH)
         except KilledWorker as error:
             raise _WorkerGoneError from error
         except (CancelledError, FutureCancelledError, FuturesCancelledError, TimeoutError) as error:
@@ -274,12 +285,15 @@ class Cluster:
 
         def restart() -> None:
             try:
-                self.client.restart_workers([worker], timeout=60, raise_for_error=False)
+                # On a cluster that is shared, the worker may be busy for others.
+                if not self.client.processing([worker]).get(worker):
+                    self.client.restart_workers([worker], timeout=60, raise_for_error=False)
             except Exception:  # a worker without a nanny cannot be restarted: it goes on as it is
                 logging.getLogger(__name__).debug("worker %s was not restarted", worker, exc_info=True)
             finally:
                 # Its process is another now; the next look around finds the new one.
-                self._alive.pop(worker, None)
+                # (A new dictionary, since the main thread may be looking through the old one.)
+                self._alive = {other: threads for other, threads in self._alive.items() if other != worker}
                 self._looked = 0.0
                 self._restarting.discard(worker)
 
@@ -287,7 +301,13 @@ class Cluster:
 
     def _send_segments(self, task: Task, worker: str) -> None:
         packed = pack_segments(task.cache, [*task.split.train, *task.split.validation])
-        self._call(self.client.run, receive_segments, task.cache.key, packed, workers=[worker])
+        answers = self._call(
+            self.client.run, receive_segments, task.cache.key, packed, workers=[worker], on_error="return"
+        )
+        for answer in answers.values():
+            if isinstance(answer, OSError) and answer.errno is not None:
+                raise StudyError(f"worker {worker} cannot keep the segments: {answer}; make room there")
+            # Any other error is its death, which shows at the next look around.
 
     def _setting(self, task: Task) -> Setting:
         return Setting(task.reference(), self._topic)
