@@ -105,6 +105,13 @@ def test_a_plan_says_what_ends_it_and_what_could_not_be_measured() -> None:
     )
 
 
+def test_a_budget_of_trials_counts_their_epochs() -> None:
+    # 5 trials of 2 epochs, 2 of 4 more, 3 of 6; 6 trials are those of the first rung and one of the second.
+    assert _plan().epochs_in_budget == _plan().epochs == 36
+    assert _plan(budget=Budget(trials=6)).epochs_in_budget == 14
+    assert _plan(budget=Budget(trials=99)).epochs_in_budget == 36
+
+
 def test_time_left_is_at_most_what_the_budget_leaves() -> None:
     console = _console(terminal=False)
     display = SearchDisplay(console)

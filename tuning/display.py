@@ -40,7 +40,9 @@ class _Watched:
 
     def seconds_left(self) -> float | None:
         """By the pace so far, before the first epoch by the plan; at most what the budget leaves."""
-        epochs = self.plan.epochs - sum(trial.plan.epochs - trial.plan.initial_epoch for trial in self.finished)
+        epochs = self.plan.epochs_in_budget - sum(
+            trial.plan.epochs - trial.plan.initial_epoch for trial in self.finished
+        )
         begun = sum(self.epoch[trial] - plan.initial_epoch for trial, plan in self.running.items())
         here = time.monotonic() - self.began
         if self.epochs_here:

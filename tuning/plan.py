@@ -52,6 +52,17 @@ class SearchPlan:
         return sum(rung.total_epochs for rung in self.schedule)
 
     @property
+    def epochs_in_budget(self) -> int:
+        """Epochs of the trials that the budget allows, were they to come in the order of the schedule."""
+        left = self.trials if self.budget.trials is None else self.budget.trials
+        epochs = 0
+        for rung in self.schedule:
+            begun = min(left, rung.trials)
+            epochs += begun * (rung.epochs - rung.initial_epoch)
+            left -= begun
+        return epochs
+
+    @property
     def seconds(self) -> float | None:
         """Estimated time of the whole search without a budget; ``None`` where nothing could be measured."""
         measured = [speed for speed in self.speeds if not speed.failure]
