@@ -18,13 +18,20 @@ import pytest
 
 import tuning.cluster
 from ecg_data import StudyError, find_cache, pack_segments, refer_to, unpack_segments
-from tests.conftest import ROOT, SmallData
-from tests.test_search import Watcher, _search, _task, _without_times
-from tuning import DETECTOR, SearchOptions, run_search
+from tests.conftest import ROOT, TINY, SmallData
+from tests.test_search import Watcher, _search, _without_times
+from tuning import DENOISER, DETECTOR, SearchOptions, Task, run_search
 from tuning.cluster import Cluster, open_cluster
 from tuning.environment import environment
 from tuning.tasks import TaskReference
 from tuning.workers import Event, Notice
+
+TWO_TRIALS = replace(TINY, max_epochs=2)
+"""One bracket of one rung of two trials: processes are what is tested here."""
+
+
+def _task(data: SmallData, name: str = DENOISER) -> Task:
+    return Task(name, data.cache, data.split, TWO_TRIALS)
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +77,9 @@ def test_processes_are_started_anew_after_some_trials(
 ) -> None:
     """TensorFlow keeps memory for every trial; only the end of the process gives it back."""
     before = _pids(cluster)
-    monkeypatch.setattr(tuning.cluster, "_TRIALS_PER_PROCESS", 2)
+    monkeypatch.setattr(tuning.cluster, "_TRIALS_PER_PROCESS", 1)
     result = run_search(_task(small_data), SearchOptions(0), tmp_path / "s", cluster, Watcher())
-    assert len(result.trials) == 6
+    assert len(result.trials) == 2
     assert {trial.outcome.attempts for trial in result.trials} == {1}, "none was lost by it"
     deadline = time.monotonic() + 30
     while (len(_pids(cluster)) < 2 or _pids(cluster) & before) and time.monotonic() < deadline:
