@@ -42,7 +42,12 @@ def read_warm_start(study: Path, task: Task) -> WarmStart:
     Raises:
         StudyError: there is no such search, it saw test records of this study, or nothing of it fits.
     """
-    earlier = load_search(search_directory(study, task.name))
+    directory = search_directory(study, task.name)
+    if not directory.is_dir():
+        raise StudyError(
+            f"--warm-start: {study} holds no search of the {task.name}; give the --out of an earlier study"
+        )
+    earlier = load_search(directory)
     seen = set(earlier.identity["signals"])
     shared = [record for record, signals in task.cache.signals(task.split.test).items() if seen & set(signals)]
     if shared:
