@@ -90,7 +90,8 @@ def main() -> None:
     print(f"two workers against one that has all cores: {all_cores:.2f} times as fast")
     print(f"two workers against one that has one core: {one_core:.2f} times as fast")
     print(f"one worker against bare training on all cores: {_ratio(times['one'], times['bare']) - 1:+.1%} of time")
-    print(f"time of one worker that passed outside of trials: {statistics.median(outside):.1%} of that within")
+    each = ", ".join(f"{share:.1%}" for share in outside)
+    print(f"time of one worker that passed outside of trials: {statistics.median(outside):.1%} of that within ({each})")
 
 
 def _ratio(above: list[float], below: list[float]) -> float:
