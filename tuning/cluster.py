@@ -36,8 +36,8 @@ _CONNECT = 15.0  # seconds to wait for a scheduler's answer
 _FETCH = 300.0  # seconds for a result to arrive: weights are megabytes at most, but networks may be slow
 _MEMORY = 1.5e9  # bytes a process, main or worker: TensorFlow's 0.7 GB, and a network with its batches
 _TRIALS_PER_PROCESS = 20
-"""After so many trials a worker process is started anew: TensorFlow keeps 6 MB of even a tiny trial for good. A start
-costs 6 s, a fiftieth of the time of 20 trials of a small network."""
+"""After so many trials a worker process is started anew, which takes some 6 s: TensorFlow keeps 6 MB of even a tiny
+trial for good."""
 
 _CONFIG = {
     # Weights travel with jobs; those of the largest networks of the presets are of this order.
