@@ -23,23 +23,30 @@ from search_spaces import PRESETS, Bounds
 from tuning import DENOISER, SearchOptions, Task, load_search, run_search
 from tuning.cluster import open_cluster
 from tuning.environment import import_tensorflow
+from tuning.schedule import schedule_of
 from tuning.seeding import seed_everything
 from tuning.trials import trial_seed
 from tuning.workers import Workers
 
-TRIALS, EPOCHS = 8, 2
+TRIALS, EPOCHS = 8, 4
 BOUNDS = Bounds((2,), (48,), (0.0,), (8,), ("forward",), (1e-3, 1e-2), residual=(True,))
 PRESET = replace(
-    PRESETS["quick"], max_epochs=EPOCHS, iterations=TRIALS // 2, batch_size=64, segments_per_epoch=None, denoiser=BOUNDS
+    PRESETS["quick"],
+    max_epochs=EPOCHS,
+    factor=EPOCHS + 1,  # one bracket of one rung of two trials
+    iterations=TRIALS // 2,
+    batch_size=64,
+    segments_per_epoch=None,
+    denoiser=BOUNDS,
 )
 
 
 def search(task: Task, directory: Path, workers: Workers) -> float:
-    """Seconds of a search of 8 trials of 2 epochs."""
+    """Seconds of a search."""
     started = time.monotonic()
     result = run_search(task, SearchOptions(0), directory, workers, Quiet())
     seconds = time.monotonic() - started
-    assert len(result.trials) == TRIALS
+    assert len(result.trials) == sum(rung.trials for rung in schedule_of(task.preset))
     return seconds
 
 
@@ -73,10 +80,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         directory = Path(name)
         task = synthetic_task(DENOISER, PRESET, directory, seconds=300.0)
+        warm = replace(task, preset=replace(PRESET, iterations=1, segments_per_epoch=64))
         two, one = (stack.enter_context(open_cluster(count)) for count in (2, 1))
         single = stack.enter_context(open_cluster(1, threads=1))
         for number, workers in enumerate((two, one, single)):
-            search(task, directory / f"warm{number}", workers)  # imports and first traces
+            search(warm, directory / f"warm{number}", workers)  # imports and first traces
         for number in range(pairs):
             times["two"].append(search(task, directory / f"two{number}", two))
             times["one"].append(search(task, directory / f"one{number}", one))
