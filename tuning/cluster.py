@@ -36,8 +36,8 @@ _CONNECT = 15.0  # seconds to wait for a scheduler's answer
 _FETCH = 300.0  # seconds for a result to arrive: weights are megabytes at most, but networks may be slow
 _MEMORY = 1.5e9  # bytes a process, main or worker: TensorFlow's 0.7 GB, and a network with its batches
 _TRIALS_PER_PROCESS = 15
-"""After so many trials a worker process is started anew, which takes some 6 s: TensorFlow keeps 6 to
-13 MB of even a tiny trial for good."""
+"""After so many trials a worker process is started anew, which takes some 6 s: TensorFlow keeps 6 to 13 MB of even a
+tiny trial for good."""
 
 _CONFIG = {
     # Weights travel with jobs; those of the largest networks of the presets are of this order.
