@@ -40,6 +40,8 @@ _TRIALS_PER_PROCESS = 15
 tiny trial for good."""
 
 _CONFIG = {
+    # Dask looks at every worker's stack a hundred times a second, which takes the interpreter from the training.
+    "distributed.worker.profile.enabled": False,
     # Weights travel with jobs; those of the largest networks of the presets are of this order.
     "distributed.admin.large-graph-warning-threshold": "100MB",
     # A worker that nears the machine's limit is ended, and its trial tried again or given up: better than the end of
