@@ -77,18 +77,16 @@ def main() -> None:
     import_tensorflow()
     outside: list[float] = []
     times: dict[str, list[float]] = {name: [] for name in ("two", "one", "one with one thread", "bare")}
-    kinds: dict[str, dict[str, int]] = {
-        "two": {"count": 2},
-        "one": {"count": 1},
-        "one with one thread": {"count": 1, "threads": 1},
-    }
+    kinds: dict[str, tuple[int, int | None]] = {"two": (2, None), "one": (1, None), "one with one thread": (1, 1)}
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         task = synthetic_task(DENOISER, PRESET, directory, seconds=300.0)
         warm = replace(task, preset=replace(PRESET, iterations=1, segments_per_epoch=64))
         for number in range(pairs):
-            for kind, chosen in kinds.items():
-                with open_cluster(**chosen) as workers:  # one at a time: idle processes are not quite idle
+            for kind, (count, threads) in kinds.items():
+                with open_cluster(
+                    count, threads=threads
+                ) as workers:  # one at a time: idle processes are not quite idle
                     search(warm, directory / f"warm {kind} {number}", workers)  # imports and first traces
                     times[kind].append(search(task, directory / f"{kind} {number}", workers))
             trials = load_search(directory / f"one {number}").trials
