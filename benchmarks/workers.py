@@ -84,9 +84,8 @@ def main() -> None:
         warm = replace(task, preset=replace(PRESET, iterations=1, segments_per_epoch=64))
         for number in range(pairs):
             for kind, (count, threads) in kinds.items():
-                with open_cluster(
-                    count, threads=threads
-                ) as workers:  # one at a time: idle processes are not quite idle
+                # One cluster at a time: idle processes are not quite idle.
+                with open_cluster(count, threads=threads) as workers:
                     search(warm, directory / f"warm {kind} {number}", workers)  # imports and first traces
                     times[kind].append(search(task, directory / f"{kind} {number}", workers))
             trials = load_search(directory / f"one {number}").trials
