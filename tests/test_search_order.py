@@ -236,6 +236,29 @@ def test_a_budget_too_small_for_one_trial_says_so(task: Task, tmp_path: Path) ->
     assert workers.started == []
 
 
+def test_a_trial_that_is_stopped_while_there_is_time_is_run_again(task: Task, tmp_path: Path) -> None:
+    workers = FakeWorkers(2, random.Random(0))
+    workers.answer = lambda job: (
+        Stopped(job.plan.id) if len(workers.started) == 5 else Ended(job.plan.id, _trained(job.plan))
+    )
+    result = run_search(task, SearchOptions(3), tmp_path / "s", workers, Watcher())
+    assert result.done
+    assert len(result.trials) == TRIALS
+    assert len(workers.started) > TRIALS
+
+
+def test_what_is_refused_sets_nothing_aside(task: Task, tmp_path: Path) -> None:
+    _earlier(task, tmp_path)
+    directory = search_directory(tmp_path, task.name)
+    before = (directory / "search.json").read_bytes()
+    fresh = SearchOptions(3, fresh=True, warm_start=tmp_path / "nothing")
+    with pytest.raises(StudyError, match="holds no search of the denoiser"):
+        run_search(task, fresh, directory, FakeWorkers(1, random.Random(0)), Watcher())
+    assert (directory / "search.json").read_bytes() == before
+    own = SearchOptions(3, fresh=True, warm_start=tmp_path)
+    assert run_search(task, own, directory, FakeWorkers(1, random.Random(0)), Watcher()).done
+
+
 def test_two_programs_at_one_search_are_refused(task: Task, tmp_path: Path) -> None:
     with locked(tmp_path / ".s.lock") as ours:
         assert ours

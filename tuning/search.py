@@ -151,10 +151,9 @@ class _Search:
 
         self.task, self.options, self.workers, self.view = task, options, workers, view
         self.weights = directory / WEIGHTS
+        self.logs = TensorBoardLogs(directory / "tensorboard") if options.tensorboard else None
         self.file = StateFile(directory)
-        if options.fresh:
-            self.file.set_aside()
-        saved = self.file.load()
+        saved = None if options.fresh else self.file.load()
         warm_start = "" if options.warm_start is None else str(options.warm_start)
         identity = search_identity(task, options.seed, warm_start)
         if saved is None:
@@ -163,6 +162,8 @@ class _Search:
             saved = SavedSearch(identity, warm=list(warm.configurations))
         else:
             self.file.check_same(saved.identity, identity)
+        if options.fresh:
+            self.file.set_aside()  # last: what is refused leaves everything in its place
         self.saved = saved
         self.oracle = SearchOracle(task, options.seed, saved.warm)
         if saved.oracle:
@@ -173,7 +174,6 @@ class _Search:
         self.attempts: dict[str, int] = {}
         self.began = time.monotonic()
         self.spent_before = saved.seconds
-        self.logs = TensorBoardLogs(directory / "tensorboard") if options.tensorboard else None
 
     def run(self) -> None:
         self.check_weights()
@@ -231,6 +231,8 @@ class _Search:
                 self.take(plan, event.trained)
             elif isinstance(event, Lost):
                 self.take(plan, failed_trial(event.reason, worth_retrying=True))
+            elif not self.over():
+                self.again.append(plan)  # stopped, though there is time
 
     def take(self, plan: TrialPlan, trained: TrainedTrial) -> None:
         attempts = self.attempts.get(plan.id, 1)
