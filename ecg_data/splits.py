@@ -18,10 +18,13 @@ DS2 = tuple("100 103 105 111 113 117 121 123 200 202 210 212 213 214 219 221 222
 PACED = ("102", "104", "107", "217")
 """Records with paced beats, in neither part (ANSI/AAMI EC57)."""
 
+NOISE_STRESS = ("118", "119")
+"""Records of DS1 that the records of the MIT-BIH Noise Stress Test Database are made of: out of training, so that the
+noise stress test too is of people never seen."""
+
 MITDB_VALIDATION = ("109", "114", "203", "215", "220")
 """Whole records of DS1 kept for validation: bundle branch block, a V5/MLII pair, fibrillation with noise,
-ventricular and atrial ectopy, nearly a quarter of DS1. 118 and 119 are not among them, so that the noise stress
-records, which are made of these two, can be held out of training without touching validation."""
+ventricular and atrial ectopy, nearly a quarter of DS1."""
 
 SAME_PERSON = {"201": "202"}
 """Record → the record of the same person (MIT-BIH database directory). 201 is in DS1 and 202 in DS2."""
@@ -65,13 +68,19 @@ class Split:
 def split_mitdb(records: Iterable[str]) -> Split:
     """The inter-patient split of de Chazal et al. (2004), with validation records taken from DS1.
 
-    201 is left out: 202, which is tested, is the same person. So DS2 is whole and of people never seen.
+    201 is left out: 202, which is tested, is the same person. So DS2 is whole and of people never seen. 118 and 119 are
+    left out too: see `NOISE_STRESS`.
 
     de Chazal P, O'Dwyer M, Reilly RB. Automatic classification of heartbeats using ECG morphology and heartbeat
     interval features. IEEE Trans Biomed Eng 51(7):1196-1206, 2004.
     """
     present = sorted(set(records))
     left_out = {record: "paced: in neither DS1 nor DS2" for record in present if record in PACED}
+    left_out |= {
+        record: "held out of training: the noise stress records are made of it"
+        for record in present
+        if record in NOISE_STRESS
+    }
     test = tuple(record for record in present if record in DS2)
     for record, same in SAME_PERSON.items():
         if record in present and same in test:

@@ -33,7 +33,7 @@ def _command(options: list[str], out: Path, workers: int) -> list[str]:
 def _without_times(path: Path) -> list[Any]:
     trials = json.loads(path.read_text())["finished"]
     for trial in trials:
-        trial["outcome"]["seconds"] = trial["outcome"]["attempts"] = 0
+        trial["ended"] = trial["outcome"]["seconds"] = trial["outcome"]["attempts"] = 0
     return sorted(trials, key=lambda trial: str(trial["plan"]["id"]))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ecg_data import PARTS, Split, StudyError
 from ecg_data.download import MITDB_RECORDS
-from ecg_data.splits import DS1, DS2, MITDB_VALIDATION, PACED, split_by_record, split_mitdb
+from ecg_data.splits import DS1, DS2, MITDB_VALIDATION, NOISE_STRESS, PACED, split_by_record, split_mitdb
 
 
 def test_the_published_split() -> None:
@@ -18,8 +18,8 @@ def test_the_published_split() -> None:
     assert set(MITDB_VALIDATION) <= set(DS1)
     split = split_mitdb(MITDB_RECORDS)
     assert split.test == DS2
-    assert set(split.train) | set(split.validation) == set(DS1) - {"201"}
-    assert set(split.left_out) == {*PACED, "201"}
+    assert set(split.train) | set(split.validation) == set(DS1) - {"201", *NOISE_STRESS}
+    assert set(split.left_out) == {*PACED, "201", *NOISE_STRESS}
     assert "202" in split.left_out["201"]
 
 

@@ -249,7 +249,7 @@ class _Search:
         if trained.weights is not None:
             write_bytes(weights_path(self.weights, plan.id), trained.weights)
         self.oracle.finish(plan.id, trained.outcome.score)
-        trial = FinishedTrial(plan, trained.outcome)
+        trial = FinishedTrial(plan, trained.outcome, round(self.spent(), 3))
         self.saved.finished.append(trial)
         self.save()
         remove_unneeded(self.weights, self.needed())

@@ -14,17 +14,24 @@ from ecg_data import StudyError
 from ecg_data.files import write_json, write_text
 from tuning.trials import COMPLETED, TrialOutcome, TrialPlan, is_better
 
-FORMAT = 2
+FORMAT = 3
 STATE_FILE = "search.json"
 _WAY_OUT = "give --fresh to set it aside and begin anew, or another --out"
 
 
 @dataclass(frozen=True)
 class FinishedTrial:
-    """A trial that was run, with what came of it."""
+    """A trial that was run, with what came of it.
+
+    Attributes:
+        plan: what it was to do.
+        outcome: what came of it.
+        ended: seconds of searching, over all runs of the program, until it ended.
+    """
 
     plan: TrialPlan
     outcome: TrialOutcome
+    ended: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,9 @@ class StateFile:
             if version != FORMAT:
                 raise StudyError(f"{self.path}: written in format {version}, this program reads {FORMAT}; {_WAY_OUT}")
             trials = state.pop("finished")
-            finished = [FinishedTrial(TrialPlan(**t["plan"]), TrialOutcome(**t["outcome"])) for t in trials]
+            finished = [
+                FinishedTrial(TrialPlan(**t["plan"]), TrialOutcome(**t["outcome"]), t["ended"]) for t in trials
+            ]
             return SavedSearch(finished=finished, **state)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StudyError(f"{self.path}: damaged, cannot go on from it; {_WAY_OUT}") from error
@@ -132,7 +141,7 @@ class StateFile:
     def save(self, search: SavedSearch) -> None:
         """Write the state and ``trials.csv``."""
         state = {"format": FORMAT, **{item.name: getattr(search, item.name) for item in fields(search)}}
-        state["finished"] = [{"plan": asdict(t.plan), "outcome": asdict(t.outcome)} for t in search.finished]
+        state["finished"] = [asdict(trial) for trial in search.finished]
         write_json(self.path, state)
         write_text(self.directory / "trials.csv", trials_csv(search.finished))
 
@@ -193,7 +202,7 @@ def trials_csv(finished: list[FinishedTrial]) -> str:
     """All trials as CSV text, one a row."""
     names = sorted({name for trial in finished for name in trial.plan.hyperparameters})
     head = ["id", "parent", "iteration", "bracket", "rung", "initial_epoch", "epochs", *names]
-    head += ["score", "best_epoch", "seconds", "parameters", "attempts", "status", "reason"]
+    head += ["score", "best_epoch", "seconds", "ended", "parameters", "attempts", "status", "reason"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
@@ -201,8 +210,8 @@ def trials_csv(finished: list[FinishedTrial]) -> str:
         plan, outcome = trial.plan, trial.outcome
         row: list[Any] = [plan.id, plan.parent, plan.iteration, plan.bracket, plan.rung, plan.initial_epoch]
         row += [plan.epochs, *(plan.hyperparameters.get(name) for name in names)]
-        row += [outcome.score, outcome.best_epoch, outcome.seconds, outcome.parameters, outcome.attempts]
-        row += [outcome.status, outcome.reason]
+        row += [outcome.score, outcome.best_epoch, outcome.seconds, trial.ended, outcome.parameters]
+        row += [outcome.attempts, outcome.status, outcome.reason]
         writer.writerow(["" if value is None else value for value in row])
     return text.getvalue()
 
