@@ -27,6 +27,12 @@ class Settings:
 
     database: str = _option("synthetic", "where the records come from", choices=DATABASES)
     raw_dir: str = _option("", "folder of WFDB records that are already there (for mitdb and folder)", metavar="DIR")
+    noise_dir: str = _option(
+        "",
+        "folder of the MIT-BIH Noise Stress Test Database (bw, em, ma, 118e…), for the report under real noise; "
+        "downloaded where mitdb is downloaded too",
+        metavar="DIR",
+    )
     preset: str = _option(
         "quick",
         "size of the search; " + "; ".join(f"{preset.name}: {preset.summary}" for preset in PRESETS.values()),

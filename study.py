@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import errno
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,9 @@ from settings import Settings, add_options, as_mapping, as_options, save_setting
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from reports import Report
     from tuning import Budget, SearchResult, Task
+    from tuning.workers import Workers
 
 EXAMPLES = {
     "data": """\
@@ -46,7 +49,18 @@ EXAMPLES = {
       train on the workers of a Dask cluster; docs/workers.md shows how to start one""",
     "report": """\
   python study.py report
-      retrain the best models of a finished search and measure them on the test records""",
+      retrain the best models of the searches and measure them on the test records
+  python study.py report --noise-dir ../nstdb
+      with real noise: electrode motion, muscle, baseline wander, and the noise stress test
+  python study.py report --sections search,failures
+      make two sections again, from what was measured before
+  python study.py report --render
+      pages and plots anew from report.json, in seconds""",
+    "export": """\
+  python study.py export
+      write outputs/search/optuna.db, which optuna-dashboard opens; needs 'pip install optuna'
+  python study.py export --out mitdb-study --storage trials.db --overwrite
+      the searches of another study, finished or not, into a file of that name""",
     "predict": """\
   python study.py predict outputs/models/denoiser path/to/100
       write outputs/predictions/100.denoised.csv
@@ -92,6 +106,7 @@ class _Data:
     database: Database
     cache: SegmentCache
     split: Split
+    noise: Path | None
 
 
 def data(_: argparse.Namespace, settings: Settings) -> int:
@@ -140,19 +155,18 @@ def search(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def report(_: argparse.Namespace, settings: Settings) -> int:
+def report(options: argparse.Namespace, settings: Settings) -> int:
     """Retrain the best, measure, and write the report."""
     console = _console()
+    if options.render:
+        from reports import render_again
+
+        _say_report(render_again(Path(settings.out)), settings, console)
+        return 0
     prepared = _prepare(settings, console)
     tasks = _tasks(settings, prepared)
-    from tuning import search_directory
-    from tuning.search import load_same_search
-
-    out = Path(settings.out)
-    searches = {
-        name: load_same_search(task, settings.seed, search_directory(out, name)) for name, task in tasks.items()
-    }
-    _report(prepared, tasks, searches, settings, console)
+    searches = _searches_there(tasks, settings)
+    _report(prepared, tasks, searches, settings, console, options.sections)
     return 0
 
 
@@ -163,6 +177,25 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     tasks = _tasks(settings, prepared)
     searches = _search(tasks, settings, console, options.fresh)
     _report(prepared, tasks, searches, settings, console)
+    return 0
+
+
+def export(options: argparse.Namespace, settings: Settings) -> int:
+    """Write the trials of the searches as an Optuna storage, for optuna-dashboard."""
+    import shlex
+
+    from tuning import TASK_NAMES
+    from tuning.export import export_optuna, find_searches, progress, storage_url
+
+    console, out = _console(), Path(settings.out)
+    searches = find_searches(out)
+    path = Path(options.storage) if options.storage else out / "search" / "optuna.db"
+    written = export_optuna(searches, path, options.overwrite)
+    for name in TASK_NAMES:
+        what = f"{written[name]} trials; {progress(searches[name])}" if name in written else "no search"
+        console.print(f"{name}: {what}")
+    console.print(f"Storage: {path}. To open it (pip install optuna-dashboard):")
+    console.print(shlex.join(["optuna-dashboard", storage_url(path)]))
     return 0
 
 
@@ -209,7 +242,7 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
 
 def _prepare(settings: Settings, console: Console) -> _Data:
     """Records, cache and split, with progress."""
-    from ecg_data import open_cache, open_database, split_database
+    from ecg_data import noise_directory, open_cache, open_database, split_database
     from tuning.steps import Steps
 
     segments = SegmentSettings(
@@ -228,7 +261,8 @@ def _prepare(settings: Settings, console: Console) -> _Data:
             steps,
         )
         cache = open_cache(database, segments, data_dir, steps)
-    return _Data(database, cache, split_database(database, cache.records, settings.seed))
+        noise = noise_directory(database, settings.raw_dir, settings.noise_dir, data_dir, steps)
+    return _Data(database, cache, split_database(database, cache.records, settings.seed), noise)
 
 
 def _tasks(settings: Settings, prepared: _Data) -> dict[str, Task]:
@@ -286,23 +320,60 @@ def _budget(settings: Settings, spent: float, searches: int) -> Budget:
     return Budget(seconds, settings.max_trials)
 
 
+def _searches_there(tasks: dict[str, Task], settings: Settings) -> dict[str, SearchResult]:
+    """The searches that are in the output folder; at least one."""
+    from tuning import search_directory
+    from tuning.search import load_same_search
+
+    out = Path(settings.out)
+    there = [name for name in tasks if search_directory(out, name).is_dir()] or list(tasks)
+    return {name: load_same_search(tasks[name], settings.seed, search_directory(out, name)) for name in there}
+
+
 def _report(
-    prepared: _Data, tasks: dict[str, Task], searches: dict[str, SearchResult], settings: Settings, console: Console
+    prepared: _Data,
+    tasks: dict[str, Task],
+    searches: dict[str, SearchResult],
+    settings: Settings,
+    console: Console,
+    sections: Sequence[str] | None = None,
 ) -> None:
-    from reports import Study, make_report
+    from reports import SECTIONS, Study, make_report, usable_searches
     from tuning.interrupts import interrupts_remembered
     from tuning.steps import Steps
+    from tuning.workers import open_workers
 
     out = Path(settings.out)
     command = f"python study.py run {as_options(settings)}".strip()
-    study = Study(prepared.database, tasks, searches, settings.seed, dict(as_mapping(settings)), command)
+    usable, missing = usable_searches(tasks, searches)
+    study = Study(
+        database=prepared.database,
+        tasks={name: tasks[name] for name in usable},
+        searches=usable,
+        missing=missing,
+        noise=prepared.noise,
+        seed=settings.seed,
+        settings=dict(as_mapping(settings)),
+        command=command,
+        data_dir=Path(settings.data_dir),
+    )
+
+    def workers() -> AbstractContextManager[Workers]:
+        return open_workers(settings.workers, settings.scheduler)
+
     with Steps(console) as steps, interrupts_remembered():
-        made = make_report(study, out, steps)
+        made = make_report(study, out, workers, steps, sections or SECTIONS)
     save_settings(settings, out / "settings.toml")
+    _say_report(made, settings, console)
+
+
+def _say_report(made: Report, settings: Settings, console: Console) -> None:
+    for line in made.missing:
+        console.print(line)
     for item in made.comparisons:
         ours, theirs = item.model_value.value, item.baseline_value.value
         console.print(f"{item.figure}: {item.model} {ours:.4f}, {item.baseline} {theirs:.4f}")
-    console.print(f"Report: {out / 'report.md'}")
+    console.print(f"Report: {Path(settings.out) / 'report.md'}")
 
 
 def _locate(name: str, settings: Settings) -> Path:
@@ -347,7 +418,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for function in (run, data, plan, search, report, predict):
+    for function in (run, data, plan, search, report, export, predict):
         name = function.__name__
         summary = (function.__doc__ or "").split("\n", maxsplit=1)[0]
         verb = verbs.add_parser(
@@ -361,8 +432,13 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("search", "run"):
             fresh = "set an earlier search of the same --out aside (renamed, not deleted) and begin anew"
             verb.add_argument("--fresh", action="store_true", help=fresh)
+        if name == "report":
+            _add_report_options(verb)
         if name in ("plan", "search"):
             verb.add_argument("--only", choices=("denoiser", "detector"), help="this model alone")
+        if name == "export":
+            verb.add_argument("--storage", metavar="FILE", help="file to write (default: OUT/search/optuna.db)")
+            verb.add_argument("--overwrite", action="store_true", help="replace a storage that exists")
         if name == "predict":
             verb.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, such as outputs/models/detector")
             verb.add_argument(
@@ -374,6 +450,27 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("--overwrite", action="store_true", help="replace predictions that exist")
         add_options(verb)
     return parser
+
+
+def _sections(text: str) -> tuple[str, ...]:
+    from reports import SECTIONS
+
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in SECTIONS]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(f"{(unknown or [text])[0]!r} is no section; choose from {', '.join(SECTIONS)}")
+    return names
+
+
+def _add_report_options(verb: argparse.ArgumentParser) -> None:
+    which = verb.add_mutually_exclusive_group()
+    which.add_argument(
+        "--sections",
+        type=_sections,
+        metavar="A,B,…",
+        help="make these again (search, denoiser, detector, stress, failures) and take the rest from the report there",
+    )
+    which.add_argument("--render", action="store_true", help="compute nothing: draw and write report.json anew")
 
 
 if __name__ == "__main__":

@@ -62,6 +62,25 @@ def apply_model(
     return total / weights
 
 
+def apply_segments(model: keras.Model, segments: np.ndarray) -> np.ndarray:
+    """Pass separate segments through a model.
+
+    Args:
+        model: from ``(batch, segment, 1)`` to the same shape.
+        segments: mV, shape ``(segments, segment)``.
+
+    Returns:
+        float32 array of the same shape.
+    """
+    outputs = np.empty(segments.shape, np.float32)
+    rows, flat = np.arange(len(segments)), np.ascontiguousarray(segments, np.float32).ravel()
+    for first in range(0, len(segments), _BATCH):
+        batch = rows[first : first + _BATCH]
+        padded = _padded(flat, batch * segments.shape[1], segments.shape[1])
+        outputs[batch] = model.predict_on_batch(padded)[: len(batch), :, 0]
+    return outputs
+
+
 def _padded(signal: np.ndarray, starts: np.ndarray, segment: int) -> np.ndarray:
     """The segments of one batch, filled up with zeros to a power of two so that few shapes are compiled."""
     size = min(_BATCH, 1 << (len(starts) - 1).bit_length())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecg_data.download import CHECKSUMS, download_mitdb
+from ecg_data.download import CHECKSUMS, MITDB, download
 from ecg_data.errors import BadRecordsError, RecordError, StudyError
 from ecg_data.files import read_checksums, sha256_of
 from ecg_data.records import reading, record_files
@@ -22,10 +22,19 @@ SKIP_ADVICE = "Mend them, or leave them out with --skip-bad"
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many steps are done, and how many there are."""
 
+VERSIONS = {"synthetic": str(VERSION), "mitdb": MITDB.version, "folder": ""}
+"""Version of each database; of a folder of the user's own nothing is known."""
+
+LICENCES = {
+    "synthetic": "that of this program (MIT)",
+    "mitdb": "Open Data Commons Attribution License 1.0",
+    "folder": "",
+}
+
 ATTRIBUTION = {
     "synthetic": "Synthetic ECG by the dynamical model of McSharry et al. (2003); made by this program.",
     "mitdb": (
-        "MIT-BIH Arrhythmia Database 1.0.0, PhysioNet, Open Data Commons Attribution License 1.0. Moody GB, Mark RG. "
+        "MIT-BIH Arrhythmia Database, PhysioNet. Moody GB, Mark RG. "
         "The impact of the MIT-BIH Arrhythmia Database. IEEE Eng Med Biol 20(3):45-50, 2001. Goldberger AL et al. "
         "PhysioBank, PhysioToolkit, and PhysioNet. Circulation 101(23):e215-e220, 2000."
     ),
@@ -95,7 +104,7 @@ def open_database(
     errors: dict[str, RecordError] = {}
     for record in sorted(set(records) or present):
         try:
-            checksums |= _checked_files(directory / record, annotator, published)
+            checksums |= checked_files(directory / record, annotator, published)
         except RecordError as error:
             errors[record] = error
     if errors and (not skip_bad or len(errors) == len(set(records) or present)):
@@ -129,7 +138,7 @@ def _directory(name: str, data_dir: Path, raw_dir: Path | None, seed: int, progr
         raise StudyError("--raw-dir: the database 'folder' needs to know which folder")
     directory = data_dir / "raw" / "mitdb"
     if not directory.is_dir():
-        download_mitdb(directory, progress=_said(progress, "Downloading mitdb"))
+        download(MITDB, directory, _said(progress, "Downloading mitdb"))
     return directory
 
 
@@ -151,7 +160,12 @@ def _refuse_copies(checksums: dict[str, str]) -> None:
             raise StudyError(f"{other} and {name} are the same signal under two names; leave one out with --records")
 
 
-def _checked_files(path: Path, annotator: str, published: dict[str, str]) -> dict[str, str]:
+def checked_files(path: Path, annotator: str | None, published: dict[str, str]) -> dict[str, str]:
+    """File name → SHA-256 of a record's files, each held against the published list.
+
+    Raises:
+        RecordError: a file is missing, or differs from the list.
+    """
     with reading(path):
         files = record_files(path, annotator)
         sums = {file.name: sha256_of(file) for file in files}

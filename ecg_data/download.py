@@ -1,32 +1,84 @@
-"""The MIT-BIH Arrhythmia Database from PhysioNet, checked file by file against the published SHA-256."""
+"""Databases from PhysioNet, checked file by file against their published SHA-256."""
 
 from __future__ import annotations
 
 import errno
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_data.errors import StudyError
 from ecg_data.files import read_checksums, replacing, sha256_of
-from ecg_data.splits import DS1, DS2, PACED
+from ecg_data.splits import DS1, DS2, NOISE_STRESS, PACED
 
-MITDB_VERSION = "1.0.0"
-MITDB_RECORDS = tuple(sorted((*DS1, *DS2, *PACED)))
 CHECKSUMS = "SHA256SUMS.txt"
-CHECKSUMS_SHA256 = "b61158a96d5f2ca80edfb354a9a66a6324836c390a84e1966dcee2b907d6be43"
-"""SHA-256 of the list of checksums itself, as published with version 1.0.0: what all other files are held against."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A database as PhysioNet publishes it.
+
+    Attributes:
+        name: its short name.
+        version: its version.
+        files: the files that are wanted.
+        sha256: SHA-256 of its list of checksums: what all other files are held against.
+        option: what points at a folder of these files instead.
+    """
+
+    name: str
+    version: str
+    files: tuple[str, ...]
+    sha256: str
+    option: str
+
+
+MITDB_RECORDS = tuple(sorted((*DS1, *DS2, *PACED)))
+
+NOISE_RECORDS = ("bw", "em", "ma")
+"""Baseline wander, electrode motion, muscle: noise without an ECG, from electrodes where no heart is seen."""
+
+STRESS_LEVELS = (24, 18, 12, 6, 0, -6)
+"""SNR in dB of the noise stress records."""
+
+
+def stress_record(record: str, snr: int) -> str:
+    """Name of the noise stress record made of ``record`` at this SNR: ``118e06``, ``119e_6``."""
+    return f"{record}e{snr:02d}" if snr >= 0 else f"{record}e_{-snr}"
+
+
+_STRESS_RECORDS = tuple(stress_record(record, snr) for record in NOISE_STRESS for snr in STRESS_LEVELS)
+
+MITDB = Published(
+    "mitdb",
+    "1.0.0",
+    tuple(f"{record}.{ending}" for record in MITDB_RECORDS for ending in ("hea", "dat", "atr")),
+    "b61158a96d5f2ca80edfb354a9a66a6324836c390a84e1966dcee2b907d6be43",
+    "--raw-dir",
+)
+NSTDB = Published(
+    "nstdb",
+    "1.0.0",
+    (
+        *(f"{record}.{ending}" for record in NOISE_RECORDS for ending in ("hea", "dat")),
+        *(f"{record}.{ending}" for record in _STRESS_RECORDS for ending in ("hea", "dat", "atr")),
+    ),
+    "b76bd98c5111439fcfff2f410afd70d64e79f072049c45b5a9916a3044fdb84f",
+    "--noise-dir",
+)
 
 _LOCAL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def download_mitdb(directory: Path, progress: Callable[[int, int], None] | None = None) -> None:
-    """Download all 48 records with their annotations into ``directory``.
+def download(database: Published, directory: Path, progress: Callable[[int, int], None] | None = None) -> None:
+    """Download a database into ``directory``.
 
     Files are gathered in a folder beside it, each checked when it arrives; only when all are there and right is that
     folder renamed to ``directory``. A download that broke off is taken up again with the files that passed.
 
     Args:
+        database: what to fetch.
         directory: the folder to make; it must not exist.
         progress: called with the files done and their total.
 
@@ -35,29 +87,28 @@ def download_mitdb(directory: Path, progress: Callable[[int, int], None] | None 
     """
     gathering = directory.parent / f".{directory.name}.download"
     gathering.mkdir(parents=True, exist_ok=True)
-    _fetch(gathering / CHECKSUMS, CHECKSUMS_SHA256)
+    _fetch(database, gathering / CHECKSUMS, database.sha256)
     published = read_checksums(gathering / CHECKSUMS)
-    names = [f"{record}.{ending}" for record in MITDB_RECORDS for ending in ("hea", "dat", "atr")]
-    for done, name in enumerate(names):
+    for done, name in enumerate(database.files):
         if progress is not None:
-            progress(done, len(names))
+            progress(done, len(database.files))
         if name not in published:
             raise StudyError(f"{gathering / CHECKSUMS}: does not list {name}; delete {gathering} and try again")
-        _fetch(gathering / name, published[name])
+        _fetch(database, gathering / name, published[name])
     if progress is not None:
-        progress(len(names), len(names))
+        progress(len(database.files), len(database.files))
     if directory.exists():
         shutil.rmtree(gathering)  # another process was faster, with the same checked content
     else:
         gathering.rename(directory)
 
 
-def _fetch(path: Path, sha256: str) -> None:
+def _fetch(database: Published, path: Path, sha256: str) -> None:
     from wfdb.io import download
 
     if path.is_file() and sha256_of(path) == sha256:
         return
-    url = f"{download.config.db_index_url}mitdb/{MITDB_VERSION}/{path.name}"
+    url = f"{download.config.db_index_url}{database.name}/{database.version}/{path.name}"
     with replacing(path) as temporary:
         try:
             download.dl_full_file(url, str(temporary))
@@ -65,7 +116,7 @@ def _fetch(path: Path, sha256: str) -> None:
             if error.filename or error.errno in _LOCAL_ERRORS:
                 raise
             reason = " ".join(str(error).split())
-            advice = "try again, or point --raw-dir at files you have"
+            advice = f"try again, or point {database.option} at files you have"
             raise StudyError(f"{url}: download failed ({reason}); {advice}") from error
         found = sha256_of(temporary)
         if found != sha256:

@@ -129,7 +129,12 @@ def sha256_of(path: Path) -> str:
 
 def sha256_of_json(value: Any) -> str:
     """SHA-256 of a value's canonical JSON: the same for equal values, whatever the order of their keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
+    return sha256_of_text(json.dumps(value, sort_keys=True, allow_nan=False))
+
+
+def sha256_of_text(text: str) -> str:
+    """SHA-256 of a text as UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_checksums(path: Path) -> dict[str, str]:

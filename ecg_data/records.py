@@ -93,6 +93,36 @@ def _read(path: Path, lead: str, annotator: str | None) -> Record:
     return Record(path.name, float(header.fs), names, signal, r_peaks, unscored)
 
 
+@dataclass(frozen=True)
+class Annotations:
+    """All annotations of a record, beats and others, in time.
+
+    Attributes:
+        samples: int64 sample indices, shape ``(annotations,)``.
+        symbols: code of each, as WFDB has them.
+        texts: auxiliary text of each, such as ``"(AFIB"`` where a rhythm begins; else empty.
+        subtypes: of noise marks (``~``): which leads are noisy or unreadable, bit by bit.
+    """
+
+    samples: np.ndarray
+    symbols: tuple[str, ...]
+    texts: tuple[str, ...]
+    subtypes: tuple[int, ...]
+
+
+def read_annotations(path: Path, annotator: str = "atr") -> Annotations:
+    """Read all annotations of a record.
+
+    Raises:
+        RecordError: the file is missing or no annotation file.
+    """
+    with reading(path):
+        annotation = _open_annotations(path, annotator)
+    texts = tuple((text or "").rstrip("\x00") for text in annotation.aux_note)
+    samples = np.asarray(annotation.sample, dtype=np.int64)
+    return Annotations(samples, tuple(annotation.symbol), texts, tuple(int(kind) for kind in annotation.subtype))
+
+
 def record_files(path: Path, annotator: str | None = "atr") -> list[Path]:
     """The files that make up a record: header, signal files and annotations, each checked to exist."""
     header = _read_header(path)
@@ -221,15 +251,8 @@ def _check_lead(path: Path, name: str, values: np.ndarray) -> None:
 def _read_annotations(
     path: Path, annotator: str, fs: float, samples: int
 ) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
-    import wfdb
-
     file = path.with_name(f"{path.name}.{annotator}")
-    if not file.is_file():
-        raise RecordError(file, "no annotations: the R peaks of a record are read from this file")
-    try:
-        annotation: Any = wfdb.rdann(str(path), annotator)
-    except Exception as error:  # wfdb raises whatever its parsing trips over
-        raise RecordError(file, f"not a WFDB annotation file ({_one_line(error)})") from error
+    annotation = _open_annotations(path, annotator)
     if annotation.fs and annotation.fs != fs:
         raise RecordError(file, f"its times are at {annotation.fs:g} Hz, the signal is at {fs:g} Hz")
     is_beat = np.array([symbol in BEAT_SYMBOLS for symbol in annotation.symbol], dtype=bool)
@@ -240,6 +263,18 @@ def _read_annotations(
         wrong = r_peaks[0] if r_peaks[0] < 0 else r_peaks[-1]
         raise RecordError(file, f"a beat is annotated at sample {wrong:,}, outside the {samples:,} of the signal")
     return r_peaks, _flutter(annotation, samples)
+
+
+def _open_annotations(path: Path, annotator: str) -> Any:
+    import wfdb
+
+    file = path.with_name(f"{path.name}.{annotator}")
+    if not file.is_file():
+        raise RecordError(file, "no annotations: the R peaks of a record are read from this file")
+    try:
+        return wfdb.rdann(str(path), annotator)
+    except Exception as error:  # wfdb raises whatever its parsing trips over
+        raise RecordError(file, f"not a WFDB annotation file ({_one_line(error)})") from error
 
 
 def _flutter(annotation: Any, samples: int) -> tuple[tuple[int, int], ...]:

@@ -2,61 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from checkpoints import apply_model, pick_r_peaks, window_scores
-from ecg_data import Progress, SegmentCache
-from reports.evaluation import WholeLead
+from reports.leads import WholeLead
 from reports.matching import match_r_peaks
 from reports.measures import pooled_f1, standard_error
+from reports.models import LOWEST_ACTIVATION, Detected
 from reports.results import TOLERANCES_MS
 
-_GRID = np.round(np.arange(0.02, 0.99, 0.02), 2)
+_GRID = np.round(np.arange(LOWEST_ACTIVATION, 0.99, 0.02), 2)
 
 
-def calibrate(
-    model: Any,
-    leads: list[WholeLead],
-    cache: SegmentCache,
-    refractory: int,
-    seed: int,
-    progress: Progress | None = None,
-) -> dict[str, float]:
+def calibrate(leads: Sequence[WholeLead], detected: Sequence[Detected], window: int, seed: int) -> dict[str, float]:
     """Thresholds with the best pooled F1 on the noisy validation records.
 
     Args:
-        model: the detector.
         leads: the leads of the validation records.
-        cache: for segment and window.
-        refractory: samples within which there is but one R peak.
+        detected: what the detector says of each of them, noisy.
+        window: samples a window.
         seed: of the bootstrap that tells how sure the best is.
-        progress: told the leads done.
 
     Returns:
         ``r_peak``, by R peaks within 150 ms, and ``window``, by windows; see `choose_threshold`.
     """
-    tolerance = round(TOLERANCES_MS[0] * cache.fs / 1000)
     peak_tables = np.zeros((len(_GRID), len(leads), 3))
     window_tables = np.zeros((len(_GRID), len(leads), 3))
-    for done, lead in enumerate(leads):
-        if progress is not None:
-            progress("Thresholds", done, len(leads))
-        activation = apply_model(model, lead.noisy, cache.settings.segment)
-        # Peaks that fall below a threshold never suppress higher ones, so one pass serves all thresholds.
-        candidates = pick_r_peaks(activation, float(_GRID[0]), refractory)
-        scores = window_scores(activation, cache.settings.window, refractory)
-        labels, scored = lead.window_labels(cache.settings.window)
-        labels, scores = labels[scored], scores[scored]
+    for place, (lead, found) in enumerate(zip(leads, detected, strict=True)):
+        tolerance = round(TOLERANCES_MS[0] * lead.fs / 1000)
+        labels, scored = lead.window_labels(window)
+        labels, scores = labels[scored], found.window_scores[scored]
         for index, threshold in enumerate(_GRID):
-            kept = candidates[activation[candidates] >= threshold]
-            matches = match_r_peaks(lead.r_peaks, kept, tolerance, lead.unscored)
-            found = scores >= threshold
-            peak_tables[index, done] = matches.true_positives, matches.false_negatives, matches.false_positives
-            window_tables[index, done] = np.sum(labels & found), np.sum(labels & ~found), np.sum(~labels & found)
-    if progress is not None:
-        progress("Thresholds", len(leads), len(leads))
+            matches = match_r_peaks(lead.r_peaks, found.r_peaks(threshold), tolerance, lead.unscored)
+            peak_tables[index, place] = matches.table
+            above = scores >= threshold
+            window_tables[index, place] = np.sum(labels & above), np.sum(labels & ~above), np.sum(~labels & above)
     return {
         "r_peak": choose_threshold(_GRID, peak_tables, seed),
         "window": choose_threshold(_GRID, window_tables, seed),

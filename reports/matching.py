@@ -17,12 +17,21 @@ class Matches:
         false_negatives: annotated beats that were missed.
         false_positives: detections without a beat.
         offsets: detection minus annotation in samples, one per true positive.
+        missed: sample indices of the annotated beats that were missed.
+        invented: sample indices of the detections without a beat.
     """
 
     true_positives: int
     false_negatives: int
     false_positives: int
     offsets: np.ndarray
+    missed: np.ndarray
+    invented: np.ndarray
+
+    @property
+    def table(self) -> tuple[int, int, int]:
+        """True positives, false negatives, false positives."""
+        return self.true_positives, self.false_negatives, self.false_positives
 
 
 def match_r_peaks(
@@ -43,23 +52,31 @@ def match_r_peaks(
     beats = _scored(annotated, unscored)
     peaks = _scored(detected, unscored)
     offsets: list[int] = []
+    missed: list[int] = []
+    invented: list[int] = []
     i = j = 0
     while i < len(beats) and j < len(peaks):
         apart = peaks[j] - beats[i]
         if abs(apart) > tolerance:
-            if apart < 0:
-                j += 1
-            else:
-                i += 1
+            alone = apart < 0
         elif _nearer_next(beats, peaks, i, j):
-            j += 1
+            alone = True
         elif _nearer_next(peaks, beats, j, i):
-            i += 1
+            alone = False
         else:
             offsets.append(apart)
             i, j = i + 1, j + 1
-    found = len(offsets)
-    return Matches(found, len(beats) - found, len(peaks) - found, np.array(offsets, dtype=np.int64))
+            continue
+        if alone:  # the detection is the earlier of the two
+            invented.append(peaks[j])
+            j += 1
+        else:
+            missed.append(beats[i])
+            i += 1
+    missed += beats[i:]
+    invented += peaks[j:]
+    samples = (np.array(found, dtype=np.int64) for found in (offsets, missed, invented))
+    return Matches(len(offsets), len(missed), len(invented), *samples)
 
 
 def _nearer_next(ours: list[int], theirs: list[int], i: int, j: int) -> bool:

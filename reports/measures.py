@@ -29,11 +29,20 @@ class Denoising:
         rmse: root mean square error in mV.
         snr_improvement: decibels by which the signal-to-noise ratio rose over the noisy input; ``None`` where
             the input has no noise.
+        prd: percentage root-mean-square difference, against the clean signal around its mean; ``None`` where that
+            is flat.
+        cosine: cosine of the angle between output and clean signal, 1 for the same shape; ``None`` where one is 0.
+        ssd: sum of squared differences in mV², for each second of signal.
+        mad: largest absolute difference in mV.
     """
 
     mae: float
     rmse: float
     snr_improvement: float | None
+    prd: float | None
+    cosine: float | None
+    ssd: float
+    mad: float
 
 
 @dataclass(frozen=True)
@@ -72,13 +81,49 @@ class Confusion:
     specificity: float | None
 
 
-def denoising(clean: np.ndarray, noisy: np.ndarray, denoised: np.ndarray) -> Denoising:
-    """Compare a denoised lead with the clean one; all of shape ``(samples,)``, in mV."""
-    error = denoised.astype(np.float64) - clean
-    before = float(np.sum((noisy.astype(np.float64) - clean) ** 2))
-    after = float(np.sum(error**2))
-    improvement = 10 * float(np.log10(before / after)) if before > 0 and after > 0 else None
-    return Denoising(float(np.mean(np.abs(error))), float(np.sqrt(np.mean(error**2))), improvement)
+def denoising(clean: np.ndarray, noisy: np.ndarray, denoised: np.ndarray, fs: float) -> Denoising:
+    """Compare a denoised lead with the clean one; all of shape ``(samples,)``, in mV.
+
+    The measures are those of Romero F et al., DeepFilter: an ECG baseline wander removal filter using deep learning
+    techniques (Biomed Signal Process Control 70:102992, 2021), and of the works that it compares.
+    """
+    figures = denoising_table(clean[None], noisy[None], denoised[None], fs)
+    row = {name: float(values[0]) for name, values in figures.items()}
+    finite = {name: value if np.isfinite(value) else None for name, value in row.items()}
+    return Denoising(
+        row["mae"],
+        row["rmse"],
+        finite["snr_improvement"],
+        finite["prd"],
+        finite["cosine"],
+        row["ssd"],
+        row["mad"],
+    )
+
+
+def denoising_table(clean: np.ndarray, noisy: np.ndarray, denoised: np.ndarray, fs: float) -> dict[str, np.ndarray]:
+    """The figures of `Denoising` for each row of arrays of shape ``(segments, samples)``; NaN for undefined ones."""
+    clean, denoised = clean.astype(np.float64), denoised.astype(np.float64)
+    error = denoised - clean
+    after = np.sum(error**2, axis=-1)
+    before = np.sum((noisy.astype(np.float64) - clean) ** 2, axis=-1)
+    energy = np.sum((clean - clean.mean(axis=-1, keepdims=True)) ** 2, axis=-1)
+    lengths = np.sqrt(np.sum(clean**2, axis=-1) * np.sum(denoised**2, axis=-1))
+    return {
+        "mae": np.mean(np.abs(error), axis=-1),
+        "rmse": np.sqrt(after / clean.shape[-1]),
+        "snr_improvement": 10 * np.log10(_divided(before, after, least=1e-300)),
+        "prd": 100 * np.sqrt(_divided(after, energy)),
+        "cosine": _divided(np.sum(clean * denoised, axis=-1), lengths),
+        "ssd": after * fs / clean.shape[-1],
+        "mad": np.max(np.abs(error), axis=-1),
+    }
+
+
+def _divided(above: np.ndarray, below: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """A ratio, NaN where the divisor is 0 or, for a logarithm, the dividend."""
+    fine = (below > 0) & (above >= least) if least else below > 0
+    return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=fine))
 
 
 def counts(true_positives: int, false_negatives: int, false_positives: int) -> Counts:
@@ -135,6 +180,24 @@ def bootstrap(table: np.ndarray, statistic: Callable[[np.ndarray], float], seed:
     draws = _draws(table, statistic, seed)
     low, high = np.quantile(draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return Interval(float(statistic(table)), float(low), float(high))
+
+
+def bootstrap_means(table: np.ndarray, seed: int) -> list[Interval | None]:
+    """Means over records of several figures with their intervals, as `bootstrap` gives them, all at once.
+
+    Args:
+        table: one row a record, one column a figure, shape ``(records, figures)``.
+        seed: the same seed gives the same intervals.
+
+    Returns:
+        One interval a column; ``None`` for a column that holds NaN, a figure that is not defined for a record.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = np.array([rng.integers(0, len(table), len(table)) for _ in range(_RESAMPLES)])
+    draws = table[drawn].mean(axis=1)
+    low, high = np.quantile(draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], axis=0)
+    columns = zip(table.mean(axis=0), low, high, strict=True)
+    return [Interval(*(float(v) for v in column)) if np.isfinite(column[0]) else None for column in columns]
 
 
 def standard_error(table: np.ndarray, statistic: Callable[[np.ndarray], float], seed: int) -> float:

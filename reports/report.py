@@ -2,52 +2,52 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from checkpoints import Card, save_bundle, write_signal_csv
-from ecg_data import Database, Progress
-from ecg_data.files import write_json, write_text
+from checkpoints import write_signal_csv
+from ecg_data import Database, NoiseRecords, Progress, StudyError, open_noise
+from reports.bundles import write_bundle
 from reports.calibration import calibrate
-from reports.evaluation import MeasuredLead, Models, measure, read_leads
-from reports.markdown import render
-from reports.plots import draw_plots
-from reports.results import (
-    FORMAT,
-    GRU,
-    LSTM,
-    NOISY,
-    TOLERANCES_MS,
-    Provenance,
-    Report,
-    Training,
-    to_json,
-)
-from reports.summary import (
-    compare,
-    summarise_data,
-    summarise_denoising,
-    summarise_peaks,
-    summarise_search,
-    summarise_windows,
-)
-from reports.training import train_best
-from tuning import DENOISER, DETECTOR, REFRACTORY, SearchResult, Task
+from reports.classical import ClassicalDetectors
+from reports.denoising import denoiser_section
+from reports.detecting import CalibratedDetector, detector_section, inputs_of
+from reports.failures import worst_stretches
+from reports.latency import measure_latencies
+from reports.leads import read_leads
+from reports.models import Applied
+from reports.noise_kinds import NOTE, measure_noise_kinds
+from reports.provenance import describe_run, summarise_data
+from reports.rendering import render_report
+from reports.results import FORMAT, NoiseCell, Report, Training
+from reports.schema import read_report, rounded, write_report
+from reports.search_analysis import summarise_search
+from reports.store import ResultStore
+from reports.stress_test import stress_section
+from reports.verdict import compare
+from tuning import DENOISER, DETECTOR, REFRACTORY, SearchResult, Task, schedule_of
+from tuning.final import FinalModel, train_final_models
+from tuning.workers import Workers
 
-_PACKAGES = ("keras", "tensorflow", "keras-tuner", "wfdb", "numpy", "scipy", "scikit-learn", "pandas", "PyWavelets")
-
-PUBLISHED = ("models", "csv", "plots", "report.json", "report.md")
+PUBLISHED = ("models", "csv", "plots", "report.json", "report.html", "report.md")
 """What a report consists of, in the order in which it is put in place: the page that points at the rest comes last."""
+
+SECTIONS = ("search", "denoiser", "detector", "stress", "failures")
+"""What can be made again alone."""
+
+TRAININGS, MEASURED = "trainings", "measured"
+"""Folders of what is kept between reports: final weights, and what models and detectors made of the test records."""
+
+OpenWorkers = Callable[[], AbstractContextManager[Workers]]
+
+_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True)
@@ -56,161 +56,304 @@ class Study:
 
     Attributes:
         database: the raw records.
-        tasks: denoiser and detector, over the same cache and split.
-        searches: the finished search of each.
+        tasks: the models that have a search: denoiser, detector or both, over the same cache and split.
+        searches: the search of each.
+        missing: what the report lacks and why.
+        noise: folder of the noise records; ``None`` for none.
         seed: seed of the study.
         settings: the settings that were used, for the page.
         command: the command that makes the report again.
+        data_dir: where results that other studies can use are kept.
     """
 
     database: Database
     tasks: dict[str, Task]
     searches: dict[str, SearchResult]
+    missing: list[str]
+    noise: Path | None
     seed: int
     settings: dict[str, Any]
     command: str
+    data_dir: Path
 
 
-def make_report(study: Study, out: Path, progress: Progress) -> Report:
+def usable_searches(
+    tasks: dict[str, Task], searches: dict[str, SearchResult]
+) -> tuple[dict[str, SearchResult], list[str]]:
+    """The searches that a report can be made of, and what it lacks without the others.
+
+    Args:
+        tasks: the models of a whole study.
+        searches: what there is.
+
+    Raises:
+        StudyError: no trial of any search was completed.
+    """
+    usable, missing, errors = {}, [], []
+    for name, task in tasks.items():
+        search = searches.get(name)
+        if search is None:
+            missing.append(f"The {name} was not searched.")
+            continue
+        try:
+            search.best()
+        except StudyError as error:
+            errors.append(error)
+            missing.append(f"The search of the {name} gave nothing: {error}")
+            continue
+        usable[name] = search
+        planned = sum(rung.trials for rung in schedule_of(task.preset))
+        if search.stopped:
+            missing.append(f"The search of the {name} ended early: {search.stopped}.")
+        elif not search.done:
+            missing.append(
+                f"The search of the {name} has not ended: {len(search.trials)} of {planned} trials are done, and the "
+                "best of these is taken."
+            )
+    if not usable:
+        raise errors[0]
+    return usable, missing
+
+
+def make_report(
+    study: Study, out: Path, open_workers: OpenWorkers, progress: Progress, sections: Sequence[str] = SECTIONS
+) -> Report:
     """Retrain the best of each search, measure on test records, and write the report into ``out``.
 
-    Everything is written beside and put in place when it is complete.
+    Everything is written beside and put in place when it is complete. Trained weights and what was measured are kept,
+    so that a report that was stopped goes on, and one that is made again is made of what is there.
 
     Args:
         study: searches, data and settings.
         out: folder of the study's outputs.
+        open_workers: who trains, where training is needed.
         progress: told of training epochs and records.
+        sections: what to compute; the rest is taken from the report that is there.
+
+    Raises:
+        StudyError: a training failed; or a section is to be taken from a report that is not there or not of these
+            models.
     """
-    started = time.monotonic()
-    cache, split = study.tasks[DENOISER].cache, study.tasks[DENOISER].split
-    models, trainings = _train(study, progress)
-    refractory = round(REFRACTORY * cache.fs)
-    validation = read_leads(cache, study.database, split.validation)
-    thresholds = calibrate(models[DETECTOR], validation, cache, refractory, study.seed, progress)
-    trainings[DETECTOR] = replace(trainings[DETECTOR], thresholds=thresholds)
-    settings = cache.settings
-    applied = Models(models[DENOISER], models[DETECTOR], thresholds, settings.segment, settings.window, refractory)
-    measured = measure(applied, read_leads(cache, study.database, split.test), progress)
-    report = _report(study, list(trainings.values()), measured, time.monotonic() - started)
+    previous = None if set(sections) == set(SECTIONS) else read_report(out / "report.json")
+    classical = ClassicalDetectors(ResultStore(study.data_dir / MEASURED), progress)
+    try:
+        maker = _Maker(study, out, open_workers, classical, progress)
+        report = maker.make(sections, previous)
+    finally:
+        classical.close()
+    publish(out, lambda staging: maker.write(staging, report))
+    return report
+
+
+def render_again(out: Path) -> Report:
+    """Render the report that is in ``out`` from its ``report.json``, without computing anything."""
+    report = read_report(out / "report.json")
+    publish(out, lambda staging: render_report(staging, report), ("plots", "report.html", "report.md"))
+    return report
+
+
+class _Maker:
+    """A report at work."""
+
+    def __init__(
+        self,
+        study: Study,
+        out: Path,
+        open_workers: OpenWorkers,
+        classical: ClassicalDetectors,
+        progress: Progress,
+    ) -> None:
+        self.study, self.classical, self.progress = study, classical, progress
+        self.started = time.monotonic()
+        task = next(iter(study.tasks.values()))
+        self.cache, self.split = task.cache, task.split
+        self.store = ResultStore(out / MEASURED)
+        finals = train_final_models(study.tasks, study.searches, study.seed, out / TRAININGS, open_workers, progress)
+        self.finals = {name: [item for item in finals if item.task == name] for name in study.tasks}
+        self.applied = {name: [self._applied(item) for item in items] for name, items in self.finals.items()}
+        self.detectors = self._calibrated()
+        self.leads = read_leads(self.cache, study.database, self.split.test)
+
+    def make(self, sections: Sequence[str], previous: Report | None) -> Report:
+        """Compute these sections, and take the others from the previous report."""
+        trainings = self._trainings()
+        if previous is not None and [_same(item) for item in previous.trainings] != [_same(i) for i in trainings]:
+            raise StudyError("--only: the report that is there is of other models; make the whole report first")
+
+        def part(name: str, compute: Callable[[], _Part], get: Callable[[Report], _Part]) -> _Part:
+            return compute() if previous is None or name in sections else get(previous)
+
+        searches = part("search", self._searches, lambda report: report.searches)
+        noise, why_not = self._noise()
+        denoiser = part("denoiser", lambda: self._denoiser(noise, why_not), lambda report: report.denoiser)
+        detector = part("detector", self._detector, lambda report: report.detector)
+        stress = part("stress", lambda: self._stress(noise), lambda report: report.stress)
+        failures = part("failures", self._failures, lambda report: report.failures)
+        missing = [*self.study.missing, *([f"Noise of real electrodes: {why_not}"] if why_not else [])]
+        study = self.study
+        report = Report(
+            format=FORMAT,
+            provenance=describe_run(study.command, study.settings, study.seed, time.monotonic() - self.started),
+            data=summarise_data(study.database, self.cache, self.split),
+            missing=missing,
+            comparisons=compare(self.leads, denoiser, detector, study.seed),
+            searches=searches,
+            trainings=trainings,
+            denoiser=denoiser,
+            detector=detector,
+            stress=stress,
+            failures=failures,
+        )
+        if previous is None:
+            self.store.remove_unused()
+        return rounded(report)
+
+    def write(self, staging: Path, report: Report) -> None:
+        """Write bundles, tables of samples, and the rendered report."""
+        for name, finals in self.finals.items():
+            write_bundle(staging / "models" / name, finals[0].model, report, name, self.study.tasks[name].preset.name)
+        self._write_csv(staging / "csv")
+        write_report(staging / "report.json", report)
+        render_report(staging, report)
+
+    def _write_csv(self, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        names = [lead.record for lead in self.leads]
+        for done, lead in enumerate(self.leads):
+            self.progress("CSV files", done, len(self.leads))
+            # Where a record is measured in one lead, its name alone says which. Names of leads come from the records.
+            several = names.count(lead.record) > 1
+            name = f"{lead.record}-{re.sub(r'[^A-Za-z0-9+_-]', '_', lead.lead)}" if several else lead.record
+            denoised = self.applied[DENOISER][0].denoise(lead.noisy) if DENOISER in self.applied else None
+            found = self.detectors[0].r_peaks(lead.noisy).r_peaks if self.detectors else None
+            write_signal_csv(directory / f"{name}.csv", lead.fs, lead.noisy, denoised, found)
+        self.progress("CSV files", len(self.leads), len(self.leads))
+
+    def _applied(self, final: FinalModel) -> Applied:
+        settings = self.cache.settings
+        refractory = round(REFRACTORY * self.cache.fs)
+        return Applied(final.model, settings.segment, settings.window, refractory, self.store)
+
+    def _calibrated(self) -> list[CalibratedDetector]:
+        models = self.applied.get(DETECTOR, [])
+        if not models:
+            return []
+        leads = read_leads(self.cache, self.study.database, self.split.validation)
+        detectors = []
+        for done, model in enumerate(models):
+            self.progress("Thresholds, seeds", done, len(models))
+            detected = [model.detect(lead.noisy) for lead in leads]
+            thresholds = calibrate(leads, detected, self.cache.settings.window, self.study.seed)
+            detectors.append(CalibratedDetector(model, thresholds))
+        self.progress("Thresholds, seeds", len(models), len(models))
+        return detectors
+
+    def _trainings(self) -> list[Training]:
+        trainings = []
+        for name, finals in self.finals.items():
+            for place, final in enumerate(finals):
+                trainings.append(_training(final, self.detectors[place].thresholds if name == DETECTOR else {}))
+        return trainings
+
+    def _searches(self) -> list[Any]:
+        study = self.study
+        return [
+            summarise_search(
+                name,
+                search,
+                study.tasks[name].preset,
+                measure_latencies(study.tasks[name], search, self.store, self.progress),
+            )
+            for name, search in study.searches.items()
+        ]
+
+    def _noise(self) -> tuple[NoiseRecords | None, str]:
+        """The noise records, or why they are not used."""
+        if self.study.noise is None:
+            return None, "not measured, since --noise-dir names no folder of the Noise Stress Test Database."
+        noise = open_noise(self.study.noise)
+        if noise.fs != self.cache.fs:
+            return (
+                None,
+                f"not measured, since it is recorded at {noise.fs:g} Hz and this study is at {self.cache.fs:g}.",
+            )
+        return noise, ""
+
+    def _denoiser(self, noise: NoiseRecords | None, why_not: str) -> Any:
+        models = self.applied.get(DENOISER)
+        if not models:
+            return None
+        cells: list[NoiseCell] = []
+        if noise is not None:
+            cells = measure_noise_kinds(models[0], self.leads, noise, self.study.seed, self.store, self.progress)
+        return denoiser_section(models, self.leads, cells, NOTE if cells else why_not, self.study.seed, self.progress)
+
+    def _detector(self) -> Any:
+        if not self.detectors:
+            return None
+        inputs = inputs_of(self.leads, self.applied[DENOISER][0] if DENOISER in self.applied else None)
+        return detector_section(self.detectors, self.classical, inputs, self.study.seed, self.progress)
+
+    def _stress(self, noise: NoiseRecords | None) -> Any:
+        if noise is None or not self.detectors:
+            return None
+        denoiser = self.applied[DENOISER][0] if DENOISER in self.applied else None
+        return stress_section(
+            self.detectors[0],
+            denoiser,
+            self.classical,
+            noise,
+            self.leads,
+            [*self.split.train, *self.split.validation],
+            self.study.seed,
+            self.progress,
+        )
+
+    def _failures(self) -> list[Any]:
+        if not self.detectors:
+            return []
+        found = [self.detectors[0].r_peaks(lead.noisy) for lead in self.leads]
+        database = self.study.database
+        return worst_stretches(self.leads, found, database.directory, database.annotator)
+
+
+def _training(final: FinalModel, thresholds: dict[str, float]) -> Training:
+    outcome = final.outcome
+    return Training(
+        task=final.task,
+        number=final.number,
+        trial=final.trial,
+        hyperparameters=final.plan.hyperparameters,
+        parameters=outcome.parameters or 0,
+        history=outcome.history,
+        best_epoch=outcome.best_epoch or 0,
+        seconds=outcome.seconds,
+        thresholds=thresholds,
+    )
+
+
+def _same(training: Training) -> Training:
+    """What tells one training from another, whatever else was written of it."""
+    return replace(training, history=[], seconds=0.0)
+
+
+def publish(out: Path, write: Callable[[Path], None], names: Sequence[str] = PUBLISHED) -> None:
+    """Write into a folder beside, and put what was made in the place of what was there; all or none, but for a kill."""
     out.mkdir(parents=True, exist_ok=True)
     for leftover in out.glob(".report-*"):
         shutil.rmtree(leftover, ignore_errors=True)  # of a report that was killed; two at once share no --out
     staging = Path(tempfile.mkdtemp(prefix=".report-", dir=out))
     try:
-        _write(staging, study, report, models, measured, progress)
-        _publish(staging, out)
+        write(staging)
+        _put_in_place(staging, out, names)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return report
 
 
-def _train(study: Study, progress: Progress) -> tuple[dict[str, Any], dict[str, Training]]:
-    models, trainings = {}, {}
-    for name, task in study.tasks.items():
-        what, epochs = f"Training the {name}", task.preset.final_epochs
-
-        def said(epoch: int, _: dict[str, float], what: str = what, epochs: int = epochs) -> None:
-            progress(what, epoch, epochs)
-
-        progress(what, 0, epochs)
-        models[name], trainings[name] = train_best(task, study.searches[name].best(), study.seed, said)
-        if len(trainings[name].history) < epochs:
-            progress(f"{what}, ended early", len(trainings[name].history), len(trainings[name].history))
-    return models, trainings
-
-
-def _report(study: Study, trainings: list[Training], measured: Sequence[MeasuredLead], seconds: float) -> Report:
-    task = study.tasks[DENOISER]
-    return Report(
-        format=FORMAT,
-        provenance=Provenance(
-            command=study.command,
-            settings=study.settings,
-            seed=study.seed,
-            versions={"Python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
-            machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            seconds=seconds,
-        ),
-        data=summarise_data(study.database.name, task.cache, task.split),
-        comparisons=compare(measured, study.seed),
-        searches=[summarise_search(name, search, study.tasks[name].preset) for name, search in study.searches.items()],
-        trainings=trainings,
-        denoising=summarise_denoising(measured, study.seed),
-        denoising_by_record=[item for lead in measured for item in lead.denoising],
-        windows=summarise_windows(measured, study.seed),
-        windows_by_record=[item for lead in measured for item in lead.windows],
-        peaks=summarise_peaks(measured, study.seed),
-        peaks_by_record=[item for lead in measured for item in lead.peaks],
-    )
-
-
-def _write(
-    directory: Path,
-    study: Study,
-    report: Report,
-    models: dict[str, Any],
-    measured: Sequence[MeasuredLead],
-    progress: Progress,
-) -> None:
-    for training in report.trainings:
-        save_bundle(directory / "models" / training.task, models[training.task], _card(study, report, training))
-    for done, item in enumerate(measured):
-        progress("CSV files", done, len(measured))
-        lead = item.lead
-        # Where a record is measured in one lead, its name alone says which. Names of leads come from the records.
-        several = sum(other.lead.record == lead.record for other in measured) > 1
-        name = f"{lead.record}-{re.sub(r'[^A-Za-z0-9+_-]', '_', lead.lead)}" if several else lead.record
-        path = directory / "csv" / f"{name}.csv"
-        write_signal_csv(path, lead.fs, lead.noisy, item.denoised, item.detected)
-    progress("CSV files", len(measured), len(measured))
-    draw_plots(directory / "plots", report, list(study.searches.values()), measured)
-    write_json(directory / "report.json", to_json(report))
-    write_text(directory / "report.md", render(report))
-
-
-def _card(study: Study, report: Report, training: Training) -> Card:
-    data = report.data
-    if training.task == DENOISER:
-        from search_spaces.denoiser import NORMALISATION
-
-        ours = next(item for item in report.denoising if item.method == LSTM)
-        metrics = {"test, mean over records": to_json(ours)}
-    else:
-        from search_spaces.detector import NORMALISATION
-
-        peaks = [p for p in report.peaks if (p.detector, p.input) == (GRU, NOISY)]
-        metrics = {f"test, R peaks within {ms} ms": to_json(p) for ms, p in zip(TOLERANCES_MS, peaks, strict=True)}
-        metrics["test, windows"] = to_json(next(w for w in report.windows if w.input == NOISY))
-    return Card(
-        task=training.task,
-        fs=data.fs,
-        segment=data.segment,
-        window=data.window,
-        normalisation=NORMALISATION,
-        thresholds=training.thresholds,
-        refractory=REFRACTORY,
-        preset=study.tasks[training.task].preset.name,
-        hyperparameters=training.hyperparameters,
-        parameters=training.parameters,
-        data={
-            "database": data.database,
-            "attribution": data.attribution,
-            "key": data.key,
-            "lead": data.lead,
-            "sigma_mv": data.sigma,
-            "records": {name: part.records for name, part in data.parts.items()},
-        },
-        metrics=metrics,
-        seed=study.seed,
-    )
-
-
-def _publish(staging: Path, out: Path) -> None:
-    """Put what was made in the place of what was there, one piece after the other; all or none, but for a kill."""
+def _put_in_place(staging: Path, out: Path, names: Sequence[str]) -> None:
     moved: list[str] = []
     try:
-        for name in PUBLISHED:
+        for name in names:
             if (out / name).exists():
                 (out / name).rename(staging / f"old-{name}")
             moved.append(name)

@@ -55,6 +55,7 @@ class Preset:
         batch_size: segments a batch.
         segments_per_epoch: at most so many segments an epoch of the search, drawn anew each epoch; ``None`` for all.
         final_epochs: the most epochs of the final training.
+        seeds: how many times the final training is run, each from other weights and in another order.
         patience: epochs without a better validation score after which the final training ends.
         denoiser: bounds of the denoiser's space.
         detector: bounds of the detector's space.
@@ -68,6 +69,7 @@ class Preset:
     batch_size: int
     segments_per_epoch: int | None
     final_epochs: int
+    seeds: int
     patience: int
     denoiser: Bounds
     detector: Bounds
@@ -84,9 +86,9 @@ _QUICK = Bounds(
 )
 _STANDARD = Bounds(
     layers=(1, 2, 3),
-    units=(16, 32, 48, 64, 96),
+    units=(16, 32, 48, 64),
     dropout=(0.0, 0.1, 0.2, 0.3),
-    frame=(4, 8, 16),
+    frame=(8, 16),
     direction=(FORWARD, BOTH),
     learning_rate=(5e-4, 1e-2),
 )
@@ -111,20 +113,22 @@ PRESETS = {
             batch_size=32,
             segments_per_epoch=1024,
             final_epochs=16,
+            seeds=3,
             patience=4,
             denoiser=_QUICK,
             detector=replace(_QUICK, dense_units=(0, 32)),
         ),
         Preset(
             name="standard",
-            summary="70 trials a model, up to 27 epochs each: hours on the real records",
+            summary="70 trials a model, up to 27 epochs each: an hour or two on the real records",
             max_epochs=27,
             factor=3,
             iterations=1,
             batch_size=64,
-            segments_per_epoch=4096,
-            final_epochs=60,
-            patience=8,
+            segments_per_epoch=2048,
+            final_epochs=40,
+            seeds=3,
+            patience=6,
             denoiser=_STANDARD,
             detector=replace(_STANDARD, dense_units=(0, 32, 64)),
         ),
@@ -137,6 +141,7 @@ PRESETS = {
             batch_size=64,
             segments_per_epoch=None,
             final_epochs=120,
+            seeds=3,
             patience=12,
             denoiser=_FULL,
             detector=replace(_FULL, dense_units=(0, 16, 32, 64, 128)),

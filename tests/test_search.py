@@ -222,7 +222,7 @@ def test_an_error_of_the_disk_stops_the_search_and_keeps_it(
             raise OSError(28, "No space left on device")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr("tuning.workers.train_trial", train)
+    monkeypatch.setattr("tuning.search.train_trial", train)
     with pytest.raises(OSError, match="No space left"):
         _search(_task(small_data), tmp_path / "s")
     assert len(load_search(tmp_path / "s").trials) == 2

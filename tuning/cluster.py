@@ -160,6 +160,7 @@ class Cluster:
             job.seed,
             job.parent,
             job.seconds_left,
+            job.train,
             key=f"{job.task.name}-{job.plan.id}-{uuid.uuid4().hex}",
             workers=[worker],
             pure=False,

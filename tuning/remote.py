@@ -18,7 +18,7 @@ from ecg_data import PackedSegments, unpack_segments
 from tuning.environment import import_tensorflow
 from tuning.speed import Speed, measure_speed
 from tuning.tasks import Task, TaskReference
-from tuning.trials import TrainedTrial, TrialPlan, TrialStopped, train_trial
+from tuning.trials import TrainedTrial, TrainFunction, TrialPlan, TrialStopped
 from tuning.workers import out_of_time
 
 _one_at_a_time = threading.Lock()
@@ -56,7 +56,12 @@ class Halted:
 
 
 def train_remotely(
-    setting: Setting, plan: TrialPlan, seed: int, parent: bytes | None, seconds_left: float | None
+    setting: Setting,
+    plan: TrialPlan,
+    seed: int,
+    parent: bytes | None,
+    seconds_left: float | None,
+    train: TrainFunction,
 ) -> TrainedTrial | NoSegments | Halted:
     """Train one trial in this worker."""
     from distributed import get_worker
@@ -73,13 +78,13 @@ def train_remotely(
     def said(epoch: int, metrics: dict[str, float]) -> None:
         worker.log_event(setting.topic, {"trial": plan.id, "epoch": epoch, "metrics": metrics})
 
-    def train(task: Task) -> TrainedTrial | Halted:
+    def work(task: Task) -> TrainedTrial | Halted:
         try:
-            return train_trial(task, plan, seed, parent, said, stop)
+            return train(task, plan, seed, parent, said, stop)
         except TrialStopped:
             return Halted()
 
-    return _with_task(setting, train)
+    return _with_task(setting, work)
 
 
 def measure_remotely(setting: Setting, hyperparameters: dict[str, Any]) -> Speed | NoSegments:

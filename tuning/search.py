@@ -20,7 +20,7 @@ from tuning.space import check_space
 from tuning.state import FinishedTrial, SavedSearch, SearchResult, StateFile, best_so_far, load_search, search_directory
 from tuning.tasks import Task
 from tuning.tensorboard import TensorBoardLogs
-from tuning.trials import FAILED, TrainedTrial, TrialPlan, failed_trial
+from tuning.trials import FAILED, TrainedTrial, TrialPlan, failed_trial, train_trial
 from tuning.warm import WarmStart, read_warm_start
 from tuning.weights import weights_path
 from tuning.workers import Ended, EpochEnded, Event, Job, Lost, Notice, Workers
@@ -105,18 +105,14 @@ def run_search(task: Task, options: SearchOptions, directory: Path, workers: Wor
 
 
 def load_same_search(task: Task, seed: int, directory: Path) -> SearchResult:
-    """Read a search that has ended, and check that it was of this task, data and seed.
+    """Read a search, ended or not, and check that it was of this task, data and seed.
 
     Raises:
-        StudyError: there is none, it is damaged, it was of something else, or it has not ended.
+        StudyError: there is none, it is damaged, or it was of something else.
     """
     result = load_search(directory)
     identity = search_identity(task, seed, result.identity["warm start"])
     StateFile(directory).check_same(result.identity, identity)
-    if not result.done and not result.stopped:
-        planned = sum(rung.trials for rung in schedule_of(task.preset))
-        ran = len(result.trials)
-        raise StudyError(f"{directory}: {ran} of {planned} trials are done; go on with 'study.py search' first")
     return result
 
 
@@ -217,7 +213,7 @@ class _Search:
             self.view.trial_began(plan)
             parent = None if plan.parent is None else weights_path(self.weights, plan.parent).read_bytes()
             left = self.options.budget.left(self.spent())
-            self.workers.start(Job(self.task, plan, self.options.seed, parent, left))
+            self.workers.start(Job(self.task, plan, self.options.seed, parent, left, train_trial))
         return False
 
     def handle(self, event: Event) -> None:

@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -90,6 +90,21 @@ class TrainedTrial:
     outcome: TrialOutcome
     weights: bytes | None
     worth_retrying: bool = False
+
+
+class TrainFunction(Protocol):
+    """Trains what a plan says: `train_trial`, or the final training."""
+
+    def __call__(
+        self,
+        task: Task,
+        plan: TrialPlan,
+        seed: int,
+        parent: bytes | None = None,
+        on_epoch: EpochCallback | None = None,
+        asked_to_stop: Callable[[], bool] = ...,
+    ) -> TrainedTrial:
+        """See `train_trial`."""
 
 
 class TrialStopped(Exception):  # noqa: N818  # no error: it was asked for

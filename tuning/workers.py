@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tuning.speed import Speed, measure_speed
 from tuning.tasks import Task
-from tuning.trials import TrainedTrial, TrialPlan, TrialStopped, train_trial
+from tuning.trials import TrainedTrial, TrainFunction, TrialPlan, TrialStopped, train_trial
 
 if TYPE_CHECKING:
     from tuning.cluster import Cluster
@@ -26,6 +26,7 @@ class Job:
         seed: seed of the study.
         parent: the weights to go on from, the bytes of an ``.npz`` file.
         seconds_left: after so many seconds it shall stop; ``None`` for no limit.
+        train: how to train it; a function of this project, which a worker finds by its name.
     """
 
     task: Task
@@ -33,6 +34,7 @@ class Job:
     seed: int
     parent: bytes | None = None
     seconds_left: float | None = None
+    train: TrainFunction = train_trial
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class ThisProcess:
             handle(EpochEnded(trial, epoch, metrics))
 
         try:
-            trained = train_trial(job.task, job.plan, job.seed, job.parent, said, out_of_time(job.seconds_left))
+            trained = job.train(job.task, job.plan, job.seed, job.parent, said, out_of_time(job.seconds_left))
         except TrialStopped:
             handle(Stopped(trial))
         else:

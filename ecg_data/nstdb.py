@@ -1,0 +1,182 @@
+"""The noise of the MIT-BIH Noise Stress Test Database, and which of it is for training and which for tests.
+
+Moody GB, Muldrow WE, Mark RG. A noise stress test for arrhythmia detectors. Computers in Cardiology 11:381-384, 1984.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ecg_data.databases import Database, Progress, checked_files
+from ecg_data.download import CHECKSUMS, NOISE_RECORDS, NSTDB, download
+from ecg_data.errors import RecordError, StudyError
+from ecg_data.files import read_checksums
+from ecg_data.records import ALL_LEADS, read_record
+
+MIX = "mix"
+"""All three kinds in equal power."""
+
+TRAINING, TEST = "training", "test"
+
+_EM_TEST_MINUTES = tuple((start, start + 2) for start in range(5, 31, 4))
+"""Minutes of ``em`` that the noise stress records hold, sample for sample at the same place: ``nst`` lets five minutes
+pass and adds noise in every other two."""
+
+_HALF = 0.5
+"""Of ``bw`` and ``ma`` the second half is for tests."""
+
+STRESS_CHANNEL = 0
+"""Of ``em``; ``nst`` pairs the first lead with the first channel of the noise."""
+
+
+@dataclass(frozen=True)
+class NoiseRecords:
+    """The three noise records.
+
+    Attributes:
+        directory: the folder of the database.
+        fs: sampling rate in Hz.
+        signals: ``bw``, ``em`` and ``ma``: float32 arrays of shape ``(samples, 2)``, in mV.
+        checksums: SHA-256 of their files.
+    """
+
+    directory: Path
+    fs: float
+    signals: dict[str, np.ndarray]
+    checksums: dict[str, str]
+
+    def stretches(self, kind: str, part: str) -> list[tuple[int, int]]:
+        """Stretches ``(start, end)`` in samples, end excluded, of one noise for one part; the two never overlap."""
+        samples = len(self.signals[kind])
+        if kind == "em":
+            test = [(round(start * 60 * self.fs), round(end * 60 * self.fs)) for start, end in _EM_TEST_MINUTES]
+        else:
+            test = [(round(_HALF * samples), samples)]
+        test = [(start, min(end, samples)) for start, end in test if start < samples]
+        if part == TEST:
+            return test
+        borders = [0, *(border for stretch in test for border in stretch), samples]
+        between = zip(borders[::2], borders[1::2], strict=True)
+        return [(start, end) for start, end in between if end > start]
+
+
+def noise_directory(
+    database: Database, raw_dir: str, noise_dir: str, data_dir: Path, progress: Progress | None = None
+) -> Path | None:
+    """Where the noise records are: the folder that was named, or a download where MIT-BIH was downloaded too.
+
+    Args:
+        database: the records of the study.
+        raw_dir: the folder that was named for these; empty where they were made or downloaded.
+        noise_dir: the folder that was named for the noise; empty for none.
+        data_dir: the folder under which ``raw/`` is kept.
+        progress: told how far a download is.
+
+    Returns:
+        The folder; ``None`` where none was named and none is to be downloaded.
+
+    Raises:
+        StudyError: the folder is not there, or the download failed.
+    """
+    if noise_dir:
+        if not Path(noise_dir).is_dir():
+            raise StudyError(f"--noise-dir: {noise_dir} is not a folder")
+        return Path(noise_dir)
+    if database.name != "mitdb" or raw_dir:
+        return None
+    directory = data_dir / "raw" / NSTDB.name
+    if not directory.is_dir():
+        said: Callable[[int, int], None] | None = None
+        if progress is not None:
+            told = progress
+
+            def said(done: int, total: int) -> None:
+                told("Downloading nstdb", done, total)
+
+        download(NSTDB, directory, said)
+    return directory
+
+
+def open_noise(directory: Path) -> NoiseRecords:
+    """Read ``bw``, ``em`` and ``ma``, each checked against the list of checksums beside them where there is one.
+
+    Raises:
+        StudyError: a record is missing, damaged, or of another sampling rate than the others.
+    """
+    try:
+        published = read_checksums(directory / CHECKSUMS)
+    except ValueError as error:
+        raise StudyError(f"{directory / CHECKSUMS}: is no list of SHA-256 and file names; mend or remove it") from error
+    signals: dict[str, np.ndarray] = {}
+    rates: dict[str, float] = {}
+    checksums: dict[str, str] = {}
+    for name in NOISE_RECORDS:
+        checksums |= checked_files(directory / name, None, published)
+        record = read_record(directory / name, ALL_LEADS, annotator=None)
+        signals[name], rates[name] = record.signal, record.fs
+    if len(set(rates.values())) > 1:
+        raise StudyError(f"{directory}: the noise records have different sampling rates")
+    noise = NoiseRecords(directory, rates[NOISE_RECORDS[0]], signals, checksums)
+    for name in NOISE_RECORDS:
+        if not noise.stretches(name, TEST) or not noise.stretches(name, TRAINING):
+            raise RecordError(directory / name, "is too short to give noise to both training and tests")
+    return noise
+
+
+def draw_noise(noise: NoiseRecords, kind: str, part: str, segments: int, samples: int, seed: list[int]) -> np.ndarray:
+    """Stretches of noise, each from a random place and channel, of mean 0 and power 1.
+
+    Args:
+        noise: the noise records.
+        kind: one of `NOISE_RECORDS`, or `MIX`.
+        part: `TRAINING` or `TEST`.
+        segments: how many.
+        samples: length of each.
+        seed: the same seed draws the same.
+
+    Returns:
+        float32 array of shape ``(segments, samples)``.
+
+    Raises:
+        ValueError: no stretch is as long as that.
+    """
+    if kind == MIX:
+        parts = [draw_noise(noise, name, part, segments, samples, [*seed, i]) for i, name in enumerate(NOISE_RECORDS)]
+        return _unit_power(np.sum(parts, axis=0))
+    rng = np.random.default_rng(seed)
+    places = np.concatenate(
+        [np.arange(start, end - samples + 1) for start, end in noise.stretches(kind, part) if end - start >= samples]
+        or [np.empty(0, np.int64)]
+    )
+    if not len(places):
+        raise ValueError(f"no stretch of {kind} for {part} holds {samples} samples")
+    signal = noise.signals[kind]
+    starts = rng.choice(places, segments)
+    channels = rng.integers(0, signal.shape[1], segments)
+    windows = np.lib.stride_tricks.sliding_window_view(signal, samples, axis=0)
+    return _unit_power(windows[starts, channels])
+
+
+def _unit_power(noise: np.ndarray) -> np.ndarray:
+    centred = noise - noise.mean(axis=-1, keepdims=True, dtype=np.float64)
+    power = np.mean(centred**2, axis=-1, keepdims=True)
+    return np.asarray(centred / np.sqrt(np.maximum(power, 1e-12)), dtype=np.float32)
+
+
+def scaled_to(clean: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
+    """Noise of power 1 scaled so that the clean signal stands at this SNR above it, segment by segment.
+
+    Args:
+        clean: mV, shape ``(segments, samples)``; its power is taken around its mean.
+        noise: power 1, the same shape.
+        snr: in dB.
+
+    Returns:
+        mV, the same shape.
+    """
+    power = np.var(clean, axis=-1, keepdims=True, dtype=np.float64)
+    return np.asarray(noise * np.sqrt(power * 10 ** (-snr / 10)), dtype=np.float32)

@@ -1,0 +1,76 @@
+"""The best models as bundles, each with its card for programs and for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from checkpoints import Card, save_bundle
+from ecg_data.files import write_text
+from reports.markdown import render_card
+from reports.results import GRU, LSTM, NOISY, TOLERANCES_MS, Report, Training
+from reports.schema import to_json
+from tuning import DENOISER, REFRACTORY
+
+CARD_PAGE = "CARD.md"
+
+
+def write_bundle(directory: Path, model: Any, report: Report, task: str, preset: str) -> None:
+    """Write the model of one task with ``card.json`` and ``CARD.md``: use, data, figures, limits.
+
+    Args:
+        directory: to be made.
+        model: the Keras model of the first seed.
+        report: its figures.
+        task: denoiser or detector.
+        preset: name of the space that was searched.
+    """
+    training = next(item for item in report.trainings if (item.task, item.number) == (task, 1))
+    save_bundle(directory, model, _card(report, training, preset))
+    write_text(directory / CARD_PAGE, render_card(report, training))
+
+
+def _card(report: Report, training: Training, preset: str) -> Card:
+    data = report.data
+    if training.task == DENOISER:
+        from search_spaces.denoiser import NORMALISATION
+    else:
+        from search_spaces.detector import NORMALISATION
+    return Card(
+        task=training.task,
+        fs=data.fs,
+        segment=data.segment,
+        window=data.window,
+        normalisation=NORMALISATION,
+        thresholds=training.thresholds,
+        refractory=REFRACTORY,
+        preset=preset,
+        hyperparameters=training.hyperparameters,
+        parameters=training.parameters,
+        data={
+            "database": data.database,
+            "version": data.version,
+            "attribution": data.attribution,
+            "licence": data.licence,
+            "sha256": data.sha256,
+            "key": data.key,
+            "lead": data.lead,
+            "sigma_mv": data.sigma,
+            "records": {name: part.records for name, part in data.parts.items()},
+        },
+        metrics=_metrics(report, training.task),
+        seed=report.provenance.seed,
+    )
+
+
+def _metrics(report: Report, task: str) -> dict[str, Any]:
+    if task == DENOISER and report.denoiser is not None:
+        ours = next(item for item in report.denoiser.summaries if item.method == LSTM)
+        return {"test, mean over records": to_json(ours.figures)}
+    if report.detector is None:
+        return {}
+    peaks = [p for p in report.detector.peaks if (p.detector, p.input, p.skipped) == (GRU, NOISY, False)]
+    metrics = {f"test, R peaks within {ms} ms": to_json(p) for ms, p in zip(TOLERANCES_MS, peaks, strict=True)}
+    windows = next(w for w in report.detector.windows if w.input == NOISY)
+    metrics["test, windows"] = to_json({"confusion": windows.confusion, "f1": windows.f1, "brier": windows.brier})
+    return metrics

@@ -1,0 +1,118 @@
+"""Running the classical detectors on many leads: side by side, and each result kept by the content of its input."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal as signals
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+
+from ecg_data import Progress
+from reports.detectors import DETECTORS, find_r_peaks
+from reports.store import ResultStore, key_of
+
+FORMAT = 1
+"""Raised whenever a detector would find something else in the same signal with the same version of its library."""
+
+_WORTH_PROCESSES = 2_000_000
+"""Samples times detectors below which starting processes takes longer than the work: some ten seconds of it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a detector found in one lead.
+
+    Attributes:
+        r_peaks: sample indices, int64, strictly rising.
+        error: what it said where it gave up; else empty.
+    """
+
+    r_peaks: np.ndarray
+    error: str = ""
+
+
+class ClassicalDetectors:
+    """The classical detectors, with a memory on disk, and processes that live until `close`.
+
+    Args:
+        store: where results are kept.
+        progress: told the leads done.
+    """
+
+    def __init__(self, store: ResultStore, progress: Progress) -> None:
+        self.store = store
+        self.progress = progress
+        self._pool: ProcessPoolExecutor | None = None
+
+    def find(
+        self, what: str, leads: Mapping[str, np.ndarray], fs: float, names: Sequence[str]
+    ) -> dict[str, dict[str, Found]]:
+        """R peaks by each of several detectors in each of several leads.
+
+        Args:
+            what: said with the progress.
+            leads: any name → one lead in mV, shape ``(samples,)``.
+            fs: sampling rate in Hz.
+            names: of the detectors.
+
+        Returns:
+            Name of the lead → detector → what it found.
+        """
+        found: dict[str, dict[str, Found]] = {lead: {} for lead in leads}
+        missing: dict[str, list[str]] = {}
+        for lead, signal in leads.items():
+            for name in names:
+                kept = self.store.get(_key(name, signal, fs))
+                if kept is None:
+                    missing.setdefault(lead, []).append(name)
+                else:
+                    found[lead][name] = Found(kept["r_peaks"], str(kept["error"]))
+        for done, (lead, results) in enumerate(self._run(leads, missing, fs), start=1):
+            for name, result in results.items():
+                found[lead][name] = result
+                content = {"r_peaks": result.r_peaks, "error": np.array(result.error)}
+                self.store.put(_key(name, leads[lead], fs), content)
+            self.progress(what, done, len(missing))
+        return found
+
+    def close(self) -> None:
+        """End the processes; what is not done is given up."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    def _run(
+        self, leads: Mapping[str, np.ndarray], missing: Mapping[str, list[str]], fs: float
+    ) -> Iterator[tuple[str, dict[str, Found]]]:
+        work = sum(len(leads[lead]) * len(names) for lead, names in missing.items())
+        if self._pool is None and work < _WORTH_PROCESSES:
+            for lead, names in missing.items():
+                yield lead, _find_all(leads[lead], fs, names)
+            return
+        if self._pool is None:
+            # Spawned, not forked: TensorFlow's threads do not survive a fork.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(os.cpu_count(), context, initializer=_prepare_process)
+        futures: dict[Future[dict[str, Found]], str] = {
+            self._pool.submit(_find_all, leads[lead], fs, names): lead for lead, names in missing.items()
+        }
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
+
+def _prepare_process() -> None:
+    signals.signal(signals.SIGINT, signals.SIG_IGN)  # Ctrl-C reaches the main process, which ends the others
+
+
+def _find_all(signal: np.ndarray, fs: float, names: Sequence[str]) -> dict[str, Found]:
+    return {name: Found(*find_r_peaks(name, signal, fs)) for name in names}
+
+
+def _key(name: str, signal: np.ndarray, fs: float) -> str:
+    package = next(item.package for item in DETECTORS if item.name == name)
+    return key_of({"format": FORMAT, "detector": name, "version": version(package), "fs": fs}, signal)

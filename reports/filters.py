@@ -1,0 +1,151 @@
+"""The classical filters that the denoiser is held against, each as its authors or the field set it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+BANDPASS = "zero-phase band-pass, 0.67–40 Hz"
+LOWPASS = "zero-phase low-pass, 40 Hz"
+WAVELET = "stationary wavelet"
+NEUROKIT = "neurokit2 ecg_clean"
+
+_LOW, _HIGH = 0.67, 40.0
+"""Hz. The lower edge is what Kligfield P et al. allow a filter without phase distortion (Recommendations for the
+standardization and interpretation of the electrocardiogram, part I. Circulation 115(10):1306-1324, 2007); above the
+upper there is no QRS energy of note, as in monitors."""
+
+_REFERENCE_EDGE = 0.5  # Hz: below the filters' own edge, so that none of them is measured against its own output
+
+_ORDER = 4
+_WAVELET = "sym8"
+_LEVELS = 3  # at 360 Hz the details of three levels hold what lies above 22.5 Hz
+_THRESHOLD = 3.0  # in standard deviations of the noise, hard: keeps the height of the QRS
+_DRIFT_LEVELS = 8  # at 360 Hz the approximation below them holds what lies under 0.7 Hz
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A classical filter.
+
+    Attributes:
+        name: as it stands in the report.
+        apply: from leads in mV, shape ``(…, samples)``, and the sampling rate in Hz to the same shape.
+        reference: where it comes from.
+    """
+
+    name: str
+    apply: Callable[[np.ndarray, float], np.ndarray]
+    reference: str
+
+
+def lowpass(signal: np.ndarray, fs: float) -> np.ndarray:
+    """Butterworth low-pass of order 4 at 40 Hz, run forwards and backwards, so that no wave is shifted.
+
+    Args:
+        signal: mV, shape ``(…, samples)``.
+        fs: sampling rate in Hz, above 80.
+    """
+    return _both_ways(signal, _HIGH, "low", fs)
+
+
+def bandpass(signal: np.ndarray, fs: float) -> np.ndarray:
+    """Butterworth band-pass of order 4 from 0.67 to 40 Hz, run forwards and backwards."""
+    return _both_ways(signal, (_LOW, _HIGH), "band", fs)
+
+
+def without_drift(signal: np.ndarray, fs: float) -> np.ndarray:
+    """Butterworth high-pass of order 4 at 0.5 Hz, run forwards and backwards: takes off the wander of the baseline."""
+    return _both_ways(signal, _REFERENCE_EDGE, "high", fs)
+
+
+def _both_ways(signal: np.ndarray, edges: float | tuple[float, float], kind: str, fs: float) -> np.ndarray:
+    from scipy.signal import butter, sosfiltfilt
+
+    sections = butter(_ORDER, edges, btype=kind, fs=fs, output="sos")
+    return np.asarray(sosfiltfilt(sections, signal.astype(np.float64), axis=-1))
+
+
+def wavelet(signal: np.ndarray, fs: float = 0.0) -> np.ndarray:  # noqa: ARG001  # of one form with the others
+    """Stationary wavelet denoising: sym8, three levels, hard threshold at three times the noise.
+
+    The noise is estimated from the finest details by their median absolute deviation.
+
+    Donoho DL, Johnstone IM. Ideal spatial adaptation by wavelet shrinkage. Biometrika 81(3):425-455, 1994.
+    Pesquet JC, Krim H, Carfantan H. Time-invariant orthonormal wavelet representations. IEEE Trans Signal Process
+    44(8):1964-1970, 1996.
+
+    Args:
+        signal: mV, shape ``(…, samples)``.
+        fs: not needed.
+    """
+    return _shrink(signal, _LEVELS, "hard", _THRESHOLD, keep_approximation=True)
+
+
+def wavelet_without_drift(signal: np.ndarray, fs: float = 0.0) -> np.ndarray:  # noqa: ARG001
+    """The same over eight levels with a soft universal threshold, the approximation dropped: for noise with drift.
+
+    At 360 Hz the approximation holds what lies below 0.7 Hz, the wander of the baseline.
+    """
+    return _shrink(signal, _DRIFT_LEVELS, "soft", None, keep_approximation=False)
+
+
+def _shrink(
+    signal: np.ndarray, levels: int, mode: str, threshold: float | None, keep_approximation: bool
+) -> np.ndarray:
+    import pywt
+
+    samples = signal.shape[-1]
+    padding = [(0, 0)] * (signal.ndim - 1) + [(0, -samples % 2**levels)]
+    padded = np.pad(signal.astype(np.float64), padding, mode="symmetric")
+    coefficients = pywt.swt(padded, _WAVELET, level=levels, trim_approx=True, norm=True, axis=-1)
+    noise = np.median(np.abs(coefficients[-1]), axis=-1, keepdims=True) / 0.6745
+    limit = noise * (np.sqrt(2 * np.log(padded.shape[-1])) if threshold is None else threshold)
+    kept = [_threshold(detail, limit, mode) for detail in coefficients[1:]]
+    approximation = coefficients[0] if keep_approximation else np.zeros_like(coefficients[0])
+    return np.asarray(pywt.iswt([approximation, *kept], _WAVELET, norm=True, axis=-1)[..., :samples])
+
+
+def _threshold(detail: np.ndarray, limit: np.ndarray, mode: str) -> np.ndarray:
+    """As `pywt.threshold`, which takes no limit of its own for each row."""
+    if mode == "hard":
+        return np.where(np.abs(detail) >= limit, detail, 0.0)
+    return np.asarray(np.sign(detail) * np.maximum(np.abs(detail) - limit, 0.0))
+
+
+def neurokit_clean(signal: np.ndarray, fs: float) -> np.ndarray:
+    """``neurokit2.ecg_clean`` as it comes: a high-pass at 0.5 Hz and a filter against mains hum at 50 Hz.
+
+    Makowski D et al. NeuroKit2: A Python toolbox for neurophysiological signal processing. Behav Res Methods
+    53(4):1689-1696, 2021.
+
+    Args:
+        signal: mV, shape ``(…, samples)``.
+        fs: sampling rate in Hz.
+    """
+    import neurokit2
+
+    rows = signal.reshape(-1, signal.shape[-1]).astype(np.float64)
+    cleaned = [neurokit2.ecg_clean(row, sampling_rate=fs, method="neurokit") for row in rows]
+    return np.asarray(cleaned).reshape(signal.shape)
+
+
+_WAVELET_REFERENCE = "Donoho and Johnstone 1994; Pesquet et al. 1996"
+_NEUROKIT_REFERENCE = "Makowski et al. 2021"
+
+FILTERS = (
+    Filter(LOWPASS, lowpass, "Butterworth, order 4"),
+    Filter(BANDPASS, bandpass, "Butterworth, order 4"),
+    Filter(WAVELET, wavelet, f"sym8, 3 levels, hard threshold at 3 σ; {_WAVELET_REFERENCE}"),
+    Filter(NEUROKIT, neurokit_clean, _NEUROKIT_REFERENCE),
+)
+"""For white noise on a signal whose baseline is as it was recorded."""
+
+DRIFT_FILTERS = (
+    Filter(BANDPASS, bandpass, "Butterworth, order 4"),
+    Filter(WAVELET, wavelet_without_drift, f"sym8, 8 levels, soft, approximation dropped; {_WAVELET_REFERENCE}"),
+    Filter(NEUROKIT, neurokit_clean, _NEUROKIT_REFERENCE),
+)
+"""For noise that moves the baseline, on a signal that has none of its own."""

@@ -1,0 +1,45 @@
+"""The plots of the report. They show what is in the report value; nothing is computed here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reports.plots.denoiser import denoiser_figures
+from reports.plots.detector import detector_figures, failure_figures, stress_figure
+from reports.plots.style import DPI
+from reports.plots.training import loss_figure
+from reports.results import Report
+from reports.search_plots import search_figures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_plots"]
+
+
+def draw_plots(directory: Path, report: Report) -> list[str]:
+    """Write every plot of the report as PNG into ``directory``. Returns their names, without the ending."""
+    directory.mkdir(parents=True, exist_ok=True)
+    figures = all_figures(report)
+    for name, figure in figures.items():
+        # Without the version of matplotlib in it, so that the same report gives the same file.
+        figure.savefig(directory / f"{name}.png", dpi=DPI, metadata={"Software": None})
+    return list(figures)
+
+
+def all_figures(report: Report) -> dict[str, Figure]:
+    """Name → figure of all that the report has."""
+    figures: dict[str, Figure] = {}
+    for search in report.searches:
+        figures |= search_figures(search)
+    figures["loss_curves"] = loss_figure(report.trainings)
+    fs = report.data.fs
+    if report.denoiser is not None:
+        figures |= denoiser_figures(report.denoiser, fs)
+    if report.detector is not None:
+        figures |= detector_figures(report.detector, fs)
+    if report.stress is not None:
+        figures["stress"] = stress_figure(report.stress)
+    figures |= failure_figures(report.failures, fs)
+    return figures

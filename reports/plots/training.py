@@ -1,0 +1,38 @@
+"""Plots of the final training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from reports.plots.style import BLUE, GREY, ORANGE, SMALL, figure_of
+from reports.results import Training
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LOSSES = {"denoiser": "mean squared error in mV²", "detector": "binary cross-entropy"}
+
+
+def loss_figure(trainings: Sequence[Training]) -> Figure:
+    """Losses by epoch, a panel a model, a line a seed; the model handed over is drawn strong."""
+    from matplotlib.ticker import MaxNLocator
+
+    tasks = list(dict.fromkeys(training.task for training in trainings))
+    figure, axes = figure_of(1, len(tasks), 3.6)
+    for axis, task in zip(axes, tasks, strict=True):
+        for training in [item for item in trainings if item.task == task]:
+            strong = training.number == 1
+            style: dict[str, Any] = {"linewidth": 1.6 if strong else 0.8, "alpha": 1.0 if strong else 0.5}
+            rows = [row for row in training.history if {"loss", "val_loss"} <= set(row)]
+            epochs = [row["epoch"] for row in rows]
+            for key, colour, name in (("loss", BLUE, "training"), ("val_loss", ORANGE, "validation")):
+                label = name if strong else None
+                axis.plot(epochs, [row[key] for row in rows], color=colour, label=label, **style)
+            if strong:
+                axis.axvline(training.best_epoch, color=GREY, linestyle="--", label="weights kept")
+        axis.set(xlabel="epoch", ylabel=_LOSSES[task], yscale="log")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_title(f"final training of the {task}", fontsize=10)
+        axis.legend(frameon=False, fontsize=SMALL)
+    return figure

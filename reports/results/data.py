@@ -1,0 +1,129 @@
+"""Where a report comes from: data, settings, machine, training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the report comes from: command, settings, seed, versions, machine, time.
+
+    Attributes:
+        command: makes the report again.
+        settings: by option name.
+        seed: of the study.
+        versions: package → version.
+        machine: system, processor, cores, memory.
+        created: date and time, UTC.
+        seconds: that the report took, without what was there from before.
+    """
+
+    command: str
+    settings: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+    machine: str
+    created: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class PartSummary:
+    """One part of the split.
+
+    Attributes:
+        records: its records.
+        segments: how many segments of them.
+        windows: how many windows.
+        windows_with_peak: share of the windows that hold an R peak.
+    """
+
+    records: list[str]
+    segments: int
+    windows: int
+    windows_with_peak: float
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """The data of the study.
+
+    Attributes:
+        database: its name.
+        version: of the database; empty where it has none.
+        licence: of the database; empty where it is not known.
+        attribution: source and how to cite it.
+        sha256: of the list of all raw files with their SHA-256, as ``sha256sum`` prints it, sorted by name.
+        files: how many raw files these are.
+        key: hash of files and settings.
+        fs: sampling rate in Hz.
+        segment: samples a segment.
+        window: samples a window.
+        sigma: standard deviation of the added noise in mV.
+        lead: which lead was asked for.
+        parts: train, validation and test.
+        left_out: records in no part, with the reason.
+        unscored_segments: segments dropped for ventricular flutter.
+    """
+
+    database: str
+    version: str
+    licence: str
+    attribution: str
+    sha256: str
+    files: int
+    key: str
+    fs: float
+    segment: int
+    window: int
+    sigma: float
+    lead: str
+    parts: dict[str, PartSummary]
+    left_out: dict[str, str]
+    unscored_segments: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """The final training of one model from one seed.
+
+    Attributes:
+        task: denoiser or detector.
+        number: which of the seeds, from 1; the model of the first is the one handed over.
+        trial: the trial whose hyperparameters were taken.
+        hyperparameters: these.
+        parameters: trainable weights.
+        history: metrics of each epoch.
+        best_epoch: the epoch whose weights were kept, by the validation records.
+        seconds: wall-clock time.
+        thresholds: of the detector, chosen on the validation records.
+    """
+
+    task: str
+    number: int
+    trial: str
+    hyperparameters: dict[str, Any]
+    parameters: int
+    history: list[dict[str, float]]
+    best_epoch: int
+    seconds: float
+    thresholds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class SeedFigures:
+    """Headline figures of the same configuration, trained from several seeds.
+
+    Attributes:
+        figure: what is measured.
+        values: one a seed; the first is that of the model handed over.
+        mean: of these.
+        deviation: standard deviation (n - 1); ``None`` for one seed.
+    """
+
+    figure: str
+    values: list[float]
+    mean: float
+    deviation: float | None
