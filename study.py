@@ -56,6 +56,10 @@ EXAMPLES = {
       make two sections again, from what was measured before
   python study.py report --render
       pages and plots anew from report.json, in seconds""",
+    "compare": """\
+  python study.py compare first-study second-study
+      figures of both, and whether they differ, record by record
+  python study.py compare first-study second-study --write comparison.md""",
     "export": """\
   python study.py export
       write outputs/search/optuna.db, which optuna-dashboard opens; needs 'pip install optuna'
@@ -177,6 +181,18 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     tasks = _tasks(settings, prepared)
     searches = _search(tasks, settings, console, options.fresh)
     _report(prepared, tasks, searches, settings, console)
+    return 0
+
+
+def compare(options: argparse.Namespace, _: Settings) -> int:
+    """Put two studies side by side, by their reports."""
+    from ecg_data.files import write_text
+    from reports.comparing import compare_studies, render_comparison
+
+    text = render_comparison(compare_studies(Path(options.first), Path(options.second)))
+    print(text, end="")
+    if options.write:
+        write_text(Path(options.write), text)
     return 0
 
 
@@ -418,7 +434,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for function in (run, data, plan, search, report, export, predict):
+    for function in (run, data, plan, search, report, compare, export, predict):
         name = function.__name__
         summary = (function.__doc__ or "").split("\n", maxsplit=1)[0]
         verb = verbs.add_parser(
@@ -436,6 +452,10 @@ def _parser() -> argparse.ArgumentParser:
             _add_report_options(verb)
         if name in ("plan", "search"):
             verb.add_argument("--only", choices=("denoiser", "detector"), help="this model alone")
+        if name == "compare":
+            verb.add_argument("first", metavar="A", help="output folder of a study, or its report.json")
+            verb.add_argument("second", metavar="B", help="likewise")
+            verb.add_argument("--write", metavar="FILE", help="write the comparison as markdown, too")
         if name == "export":
             verb.add_argument("--storage", metavar="FILE", help="file to write (default: OUT/search/optuna.db)")
             verb.add_argument("--overwrite", action="store_true", help="replace a storage that exists")

@@ -13,7 +13,7 @@ from ecg_data.download import NOISE_RECORDS
 from ecg_data.nstdb import MIX, TEST, draw_noise, scaled_to
 from ecg_data.segments import segment_starts
 from reports.denoising import MEASURES, intervals
-from reports.filters import DRIFT_FILTERS, without_drift
+from reports.filters import DRIFT_FILTERS, LOWPASS, WAVELET, lowpass, wavelet, without_drift
 from reports.leads import WholeLead, by_record
 from reports.measures import denoising_table
 from reports.models import Applied
@@ -100,6 +100,8 @@ def _measure(
         unit = draw_noise(noise, kind, TEST, len(clean), segment, case)
     noisy = clean + scaled_to(clean, unit, snr)
     methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {NO_FILTER: lambda signal: signal}
+    if kind == GAUSSIAN:  # which moves no baseline
+        methods |= {LOWPASS: lambda signal: lowpass(signal, lead.fs), WAVELET: wavelet}
     for item in DRIFT_FILTERS:
         methods[item.name] = lambda signal, apply=item.apply: apply(signal, lead.fs)  # type: ignore[misc]
     methods[LSTM] = lambda signal: apply_segments(model.model, signal)

@@ -27,7 +27,7 @@ from reports.noise_kinds import NOTE, measure_noise_kinds
 from reports.provenance import describe_run, summarise_data
 from reports.rendering import render_report
 from reports.results import FORMAT, NoiseCell, Report, Training
-from reports.schema import read_report, rounded, write_report
+from reports.schema import read_report, rounded, to_json, write_report
 from reports.search_analysis import summarise_search
 from reports.store import ResultStore
 from reports.stress_test import stress_section
@@ -178,7 +178,7 @@ class _Maker:
         """Compute these sections, and take the others from the previous report."""
         trainings = self._trainings()
         if previous is not None and [_same(item) for item in previous.trainings] != [_same(i) for i in trainings]:
-            raise StudyError("--only: the report that is there is of other models; make the whole report first")
+            raise StudyError("--sections: the report that is there is of other models; make the whole report first")
 
         def part(name: str, compute: Callable[[], _Part], get: Callable[[Report], _Part]) -> _Part:
             return compute() if previous is None or name in sections else get(previous)
@@ -332,9 +332,9 @@ def _training(final: FinalModel, thresholds: dict[str, float]) -> Training:
     )
 
 
-def _same(training: Training) -> Training:
-    """What tells one training from another, whatever else was written of it."""
-    return replace(training, history=[], seconds=0.0)
+def _same(training: Training) -> Any:
+    """What tells one training from another, whatever else was written of it, with the digits of a written report."""
+    return to_json(replace(training, history=[], seconds=0.0))
 
 
 def publish(out: Path, write: Callable[[Path], None], names: Sequence[str] = PUBLISHED) -> None:

@@ -10,6 +10,7 @@ from reports.measures import Interval
 from reports.results import (
     GRU,
     LSTM,
+    NO_FILTER,
     NOISY,
     TOLERANCES_MS,
     Comparison,
@@ -51,9 +52,16 @@ def _is_figure(cell: str) -> bool:
     return re.fullmatch(rf"\**{number}\**( ?(%|s|\[.*\]|of \d+|± {number}))?|–", cell) is not None
 
 
+def plain(text: str) -> str:
+    """A name from a record, in which no character means anything to markdown."""
+    return re.sub(r"([\\`*_\[\]<>#!&])", r"\\\1", text)
+
+
 def interval(value: Interval, digits: int = 4) -> str:
     """A figure with its interval behind it."""
-    return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+    # Adding 0 makes a plain 0 of what rounds to -0.
+    middle, low, high = (round(figure, digits) + 0.0 for figure in (value.value, value.low, value.high))
+    return f"{middle:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def hyperparameters(values: dict[str, Any]) -> str:
@@ -81,7 +89,13 @@ def verdict(comparisons: Sequence[Comparison]) -> str:
 def parts(data: DataSummary) -> str:
     """Records of each part."""
     rows = [
-        (name, ", ".join(part.records), f"{part.segments:,}", f"{part.windows:,}", f"{part.windows_with_peak:.1%}")
+        (
+            name,
+            plain(", ".join(part.records)),
+            f"{part.segments:,}",
+            f"{part.windows:,}",
+            f"{part.windows_with_peak:.1%}",
+        )
         for name, part in data.parts.items()
     ]
     return table(("part", "records", "segments", "windows", "windows with an R peak"), rows)
@@ -168,7 +182,8 @@ def denoising_by_record(section: DenoiserSection) -> str:
     leads = list(dict.fromkeys((row.record, row.lead) for row in section.by_record))
     at = {(row.record, row.lead, row.method): row.figures for row in section.by_record}
     rows = [
-        (f"{record} {lead}", *(f"{at[record, lead, method].rmse:.4f}" for method in methods)) for record, lead in leads
+        (plain(f"{record} {lead}"), *(f"{at[record, lead, method].rmse:.4f}" for method in methods))
+        for record, lead in leads
     ]
     return table(("record", *methods), rows)
 
@@ -176,11 +191,12 @@ def denoising_by_record(section: DenoiserSection) -> str:
 def noise_kinds(section: DenoiserSection, measure: str, names: dict[str, str]) -> str:
     """One measure by kind of noise, level and method."""
     methods = list(dict.fromkeys(cell.method for cell in section.noise))
+    methods = sorted(methods, key=lambda method: (method == LSTM, method != NO_FILTER))
     at = {(cell.kind, cell.snr, cell.method): cell.figures.get(measure) for cell in section.noise}
     digits = _MEASURES[measure][1]
     rows = []
     for kind, snr in dict.fromkeys((cell.kind, cell.snr) for cell in section.noise):
-        values = [at[kind, snr, method] for method in methods]
+        values = [at.get((kind, snr, method)) for method in methods]
         cells = ["–" if value is None else interval(value, digits) for value in values]
         rows.append((names.get(kind, kind), snr, *cells))
     return table(("noise", "input SNR in dB", *methods), rows)
@@ -259,7 +275,7 @@ def peaks_by_record(section: DetectorSection) -> str:
     for record, lead in dict.fromkeys((row.record, row.lead) for row in chosen):
         found, missed, false = at[record, lead, GRU]
         cells = [f"{_f1(at[record, lead, detector]):.4f}" for detector in detectors]
-        rows.append((f"{record} {lead}", f"{found + missed:,}", missed, false, *cells))
+        rows.append((plain(f"{record} {lead}"), f"{found + missed:,}", missed, false, *cells))
     return table(("record", "beats", "missed by ours", "false by ours", *detectors), rows)
 
 
@@ -324,7 +340,7 @@ def failures(items: Sequence[Failure]) -> str:
         minutes, seconds = divmod(item.start, 60)
         reasons = "; ".join(item.reasons) or "nothing that the annotations tell"
         time = f"{minutes:.0f} min {seconds:.0f} s"
-        rows.append((number, item.record, time, item.missed, item.false, item.symbols or "–", reasons))
+        rows.append((number, plain(item.record), time, item.missed, item.false, plain(item.symbols) or "–", reasons))
     return table(("", "record", "from", "missed", "false", "beats", "what the annotations and the signal say"), rows)
 
 

@@ -25,6 +25,7 @@ TINY = replace(
     max_epochs=3,
     segments_per_epoch=32,
     final_epochs=3,
+    seeds=2,
     denoiser=replace(_QUICK.denoiser, units=(4, 6), layers=(1, 2), frame=(16,), direction=("forward",)),
     detector=replace(_QUICK.detector, units=(4, 6), layers=(1, 2), frame=(16,), direction=("forward",)),
 )
@@ -83,6 +84,31 @@ def small_data(raw_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Small
 
 
 @pytest.fixture(scope="session")
+def noise_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise records of eight minutes: ``em`` has its test stretch from the fifth to the seventh."""
+    import wfdb
+
+    directory = tmp_path_factory.mktemp("nstdb")
+    rng = np.random.default_rng(5)
+    for name, width in (("bw", 700), ("em", 30), ("ma", 1)):
+        noise = rng.normal(0, 1, (8 * 60 * 360 + width - 1, 2))
+        smooth = np.cumsum(noise, axis=0)
+        smooth = (smooth[width - 1 :] - np.concatenate([[[0, 0]], smooth[:-width]])) / np.sqrt(width)
+        wfdb.wrsamp(
+            name,
+            fs=360,
+            units=["mV", "mV"],
+            sig_name=["noise1", "noise2"],
+            p_signal=0.2 * smooth,
+            fmt=["16", "16"],
+            adc_gain=[1000, 1000],
+            baseline=[0, 0],
+            write_dir=str(directory),
+        )
+    return directory
+
+
+@pytest.fixture(scope="session")
 def tiny_preset() -> Iterator[Preset]:
     """The preset ``quick``, made tiny for the whole session."""
     PRESETS["quick"] = TINY
@@ -91,10 +117,11 @@ def tiny_preset() -> Iterator[Preset]:
 
 
 @pytest.fixture(scope="session")
-def small_options(raw_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def small_options(raw_dir: Path, noise_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Options of a study on the small database."""
     data_dir = tmp_path_factory.mktemp("study-data")
-    return f"--database folder --raw-dir {raw_dir} --data-dir {data_dir} --segment 720 --workers 0".split()
+    options = f"--database folder --raw-dir {raw_dir} --noise-dir {noise_dir} --data-dir {data_dir} --segment 720"
+    return [*options.split(), "--workers", "0"]
 
 
 @pytest.fixture(scope="session")

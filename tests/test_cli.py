@@ -18,7 +18,7 @@ import study
 from settings import Settings, as_options
 
 ROOT = Path(__file__).parent.parent
-VERBS = ("run", "data", "search", "report", "predict")
+VERBS = ("run", "data", "plan", "search", "report", "compare", "export", "predict")
 
 
 def _error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -58,7 +58,9 @@ def test_all_files_arrive_and_progress_is_told(published: tuple[Path, Published]
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["mitdb"]
 
 
-def test_a_broken_download_leaves_nothing_that_looks_whole_and_goes_on(published: tuple[Path, Published], tmp_path: Path) -> None:
+def test_a_broken_download_leaves_nothing_that_looks_whole_and_goes_on(
+    published: tuple[Path, Published], tmp_path: Path
+) -> None:
     folder, database = published
     good = (folder / "101.dat").read_bytes()
     (folder / "101.dat").write_bytes(good[:-1])

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from ecg_data import gaussian_noise, read_record
-from reports.baselines import lowpass, wavelet, xqrs
+from reports.detectors import find_r_peaks
+from reports.filters import lowpass, wavelet
 from reports.matching import match_r_peaks
 from reports.measures import bootstrap, confusion, counts, denoising, pooled_f1
 
@@ -20,12 +21,18 @@ def test_denoising_by_hand() -> None:
     clean = np.array([0.0, 1.0, 0.0, -1.0])
     noisy = clean + np.array([0.2, -0.2, 0.2, -0.2])
     half = clean + np.array([0.1, -0.1, 0.1, -0.1])
-    figures = denoising(clean, noisy, half)
+    figures = denoising(clean, noisy, half, 360)
     assert figures.mae == pytest.approx(0.1)
     assert figures.rmse == pytest.approx(0.1)
     assert figures.snr_improvement == pytest.approx(20 * np.log10(2))
-    assert denoising(clean, noisy, noisy).snr_improvement == 0
-    assert denoising(clean, clean, half).snr_improvement is None
+    assert denoising(clean, noisy, noisy, 360).snr_improvement == 0
+    assert denoising(clean, clean, half, 360).snr_improvement is None
+    assert figures.prd == pytest.approx(100 * np.sqrt(0.04 / 2))
+    assert figures.cosine == pytest.approx(2.0 / np.sqrt(2 * (0.1**2 + 0.9**2 + 0.1**2 + 1.1**2)))
+    assert figures.ssd == pytest.approx(0.04 * 360 / 4)
+    assert figures.mad == pytest.approx(0.1)
+    flat = np.zeros(4)
+    assert (denoising(flat, noisy, half, 360).prd, denoising(flat, noisy, half, 360).cosine) == (None, None)
 
 
 def test_counts_by_hand() -> None:
@@ -70,7 +77,7 @@ def test_filters_remove_noise_and_move_nothing(method: object, raw_dir: Path) ->
     for samples in (len(clean), len(clean) - 3):
         cleaned = method(noisy[:samples])
         assert cleaned.shape == (samples,)
-        assert denoising(clean[:samples], noisy[:samples], cleaned).rmse < 0.028
+        assert denoising(clean[:samples], noisy[:samples], cleaned, 360).rmse < 0.028
         assert np.argmax(np.correlate(cleaned[:2000], clean[:2000], "full")) == 1999
 
 
@@ -79,6 +86,7 @@ def test_classical_methods_do_as_published(real_data: Path) -> None:
     record = read_record(real_data / "mitdb" / "100")
     clean = record.signal[:, 0]
     noisy = clean + gaussian_noise(len(clean), 0.05, 1, "100", "MLII")
-    assert denoising(clean, noisy, wavelet(noisy)).rmse == pytest.approx(0.0255, abs=0.006)
-    matches = match_r_peaks(record.r_peaks, xqrs(clean, 360), 54)
-    assert counts(matches.true_positives, matches.false_negatives, matches.false_positives).f1 > 0.999
+    assert denoising(clean, noisy, wavelet(noisy), 360).rmse == pytest.approx(0.0255, abs=0.006)
+    r_peaks, error = find_r_peaks("wfdb xqrs", clean, 360)
+    assert error == ""
+    assert counts(*match_r_peaks(record.r_peaks, r_peaks, 54).table).f1 > 0.999

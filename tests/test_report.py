@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,22 @@ import pytest
 
 import study
 from checkpoints import load_bundle
-from reports.markdown import _search, _sentence, table
+from reports import read_report, report_schema
+from reports.detectors import DETECTOR_NAMES
+from reports.markdown import render, sentence
 from reports.measures import Interval
-from reports.report import PUBLISHED, _publish
-from reports.results import GRU, INPUTS, LSTM, TOLERANCES_MS, Comparison
-from reports.summary import summarise_search
-from tests.conftest import TINY
+from reports.report import PUBLISHED, publish
+from reports.results import GRU, INPUTS, LSTM, NOISY, TOLERANCES_MS, Comparison
+from reports.schema import dump_report, parse_report
+from reports.search_analysis import summarise_search
+from reports.tables import interval, plain, table
+from tests.conftest import ROOT, TINY
 from tuning import load_search, search_directory
+
+
+SCHEMA_COMMAND = (
+    "python -c 'import json, reports; print(json.dumps(reports.report_schema(), indent=1))' > docs/report.schema.json"
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,48 +40,51 @@ def report(small_study: Path) -> Any:
 
 
 def test_a_search_that_a_budget_ended_says_so(small_study: Path) -> None:
+    whole = read_report(small_study / "report.json")
     search = load_search(search_directory(small_study, "denoiser"))
     cut = replace(search, trials=search.trials[:4], done=False, stopped="its budget of 2 h 0 min is spent")
-    said = _search([summarise_search("denoiser", cut, TINY)])
-    assert "**It ended early**: its budget of 2 h 0 min is spent. 4 of 6 planned trials were completed." in said
+    said = render(replace(whole, searches=[summarise_search("denoiser", cut, TINY)]), [])
+    assert "**It ended early**: its budget of 2 h 0 min is spent." in said
     assert "| 0 / 0 | 3 | 2 | 0 | 0 |" in said, "planned and completed side by side"
-    whole = _search([summarise_search("denoiser", search, TINY)])
-    assert "ended early" not in whole
+    assert "ended early" not in render(whole, [])
     warm = replace(search, identity=search.identity | {"warm start": "first-study"})
-    assert "The best configurations of `first-study` were tried first." in _search(
-        [summarise_search("denoiser", warm, TINY)]
+    assert "The best configurations of `first-study` were tried first." in render(
+        replace(whole, searches=[summarise_search("denoiser", warm, TINY)]), []
     )
 
 
 def test_everything_is_there_and_nothing_is_left_over(small_study: Path) -> None:
     names = {path.name for path in small_study.iterdir()}
-    assert names == {"report.md", "report.json", "plots", "csv", "models", "search", "settings.toml"}
-    assert {path.name for path in (small_study / "plots").iterdir()} == {
-        "search.png",
-        "loss_curves.png",
-        "denoising.png",
-        "confusion.png",
-        "r_peaks.png",
+    made = {"report.md", "report.html", "report.json", "plots", "csv", "models", "search", "settings.toml"}
+    assert names == made | {"trainings", "measured"}
+    plots = {path.stem for path in (small_study / "plots").iterdir()}
+    assert {"loss_curves", "denoising", "spectra", "noise_kinds", "confusion", "curves", "r_peaks", "jitter"} <= plots
+    assert {name for name in plots if name.startswith("search_")} >= {
+        "search_denoiser_curves",
+        "search_detector_pareto",
     }
 
 
 def test_every_plot_and_file_of_the_page_exists(small_study: Path) -> None:
     page = (small_study / "report.md").read_text()
     plots = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
-    assert len(plots) == 5
+    assert {Path(plot).name for plot in plots} == {path.name for path in (small_study / "plots").iterdir()}
     for plot in plots:
-        assert (small_study / plot).stat().st_size > 5000
+        assert (small_study / plot).stat().st_size > 2000
     assert page.index("## Verdict") < page.index("## Data") < page.index("## Search")
-    assert "not a medical device" in page
+    assert "not a medical device" in page.lower()
     assert "nan" not in page.lower().split()
+    assert "None" not in page
 
 
 def test_page_and_json_say_the_same(small_study: Path, report: Any) -> None:
     page = (small_study / "report.md").read_text()
-    ours = next(item for item in report["denoising"] if item["method"] == LSTM)
-    assert f"{ours['rmse']['value']:.4f} [{ours['rmse']['low']:.4f}, {ours['rmse']['high']:.4f}]" in page
-    for item in report["peaks"]:
-        assert f"{item['counts']['f1']:.4f}" in page
+    html = (small_study / "report.html").read_text()
+    ours = next(item for item in report["denoiser"]["summaries"] if item["method"] == LSTM)["figures"]["rmse"]
+    assert interval(Interval(**ours)) in page
+    for item in report["detector"]["peaks"]:
+        for text in (page, html):
+            assert f"{item['counts']['f1']:.4f}" in text
     for comparison in report["comparisons"]:
         assert comparison["real"] is None  # three records cannot tell
     assert "on too few records to tell" in page
@@ -80,27 +93,197 @@ def test_page_and_json_say_the_same(small_study: Path, report: Any) -> None:
 
 
 def test_pooled_counts_are_the_sum_of_the_records(report: Any) -> None:
-    for item in report["peaks"]:
-        place = (item["detector"], item["input"], item["tolerance_ms"])
+    section = report["detector"]
+    for item in section["peaks"]:
+        place = (item["detector"], item["input"])
         rows = [
-            row["counts"]
-            for row in report["peaks_by_record"]
-            if (row["detector"], row["input"], row["tolerance_ms"]) == place
+            row["whole"][str(item["tolerance_ms"])]
+            for row in section["peaks_by_record"]
+            if (row["detector"], row["input"]) == place
         ]
         assert len(rows) == len(report["data"]["parts"]["test"]["records"])
-        for count in ("true_positives", "false_negatives", "false_positives"):
-            assert item["counts"][count] == sum(row[count] for row in rows)
-    assert len(report["peaks"]) == 2 * len(INPUTS) * len(TOLERANCES_MS)
+        names = ("true_positives", "false_negatives", "false_positives")
+        assert [item["counts"][name] for name in names] == np.sum(rows, axis=0).tolist()
+    assert len(section["peaks"]) == (1 + len(DETECTOR_NAMES)) * len(INPUTS) * len(TOLERANCES_MS)
+    assert not any(item["skipped"] for item in section["peaks"]), "no record is longer than five minutes"
 
 
 def test_parts_share_no_record(report: Any) -> None:
     parts = [part["records"] for part in report["data"]["parts"].values()]
     together = [record for part in parts for record in part]
     assert len(together) == len(set(together)) == 16
-    assert {row["record"] for row in report["peaks_by_record"]} == set(report["data"]["parts"]["test"]["records"])
+    test = set(report["data"]["parts"]["test"]["records"])
+    assert {row["record"] for row in report["detector"]["peaks_by_record"]} == test
 
 
-def test_csv_of_each_test_record(small_study: Path, report: Any, raw_dir: Path) -> None:
+def test_each_seed_has_its_training_and_figures(report: Any) -> None:
+    assert [(item["task"], item["number"]) for item in report["trainings"]] == [
+        (task, number) for task in ("denoiser", "detector") for number in (1, 2)
+    ]
+    first, second = (item["history"] for item in report["trainings"][:2])
+    assert first != second, "another seed is another training"
+    ours = next(item for item in report["denoiser"]["summaries"] if item["method"] == LSTM)
+    rmse = next(item for item in report["denoiser"]["seeds"] if item["figure"] == "RMSE in mV")
+    assert rmse["values"][0] == ours["figures"]["rmse"]["value"], "the first is the one handed over"
+    assert rmse["mean"] == pytest.approx(np.mean(rmse["values"]))
+    assert rmse["deviation"] == pytest.approx(np.std(rmse["values"], ddof=1), rel=1e-3)
+    f1 = next(item for item in report["detector"]["seeds"] if item["figure"] == "R peaks: F1 within 150 ms")
+    peaks = report["detector"]["peaks"]
+    place = (GRU, NOISY, 150)
+    main = next(item for item in peaks if (item["detector"], item["input"], item["tolerance_ms"]) == place)
+    assert f1["values"][0] == pytest.approx(main["counts"]["f1"], rel=1e-6)
+
+
+def test_what_was_not_measured_is_said(small_study: Path, report: Any) -> None:
+    page = (small_study / "report.md").read_text()
+    assert report["stress"]["rows"] == []
+    assert "No test record is longer than five minutes." in report["stress"]["note"]
+    assert report["missing"] == []
+    assert len({(cell["kind"], cell["snr"]) for cell in report["denoiser"]["noise"]}) == 20
+    assert "This report is not whole" not in page
+
+
+def test_the_value_survives_being_written_and_read(small_study: Path) -> None:
+    text = (small_study / "report.json").read_text()
+    value = parse_report(text)
+    assert dump_report(value) == text
+    assert render(value, [path.stem for path in sorted((small_study / "plots").iterdir())]).count("## Verdict") == 1
+
+
+def test_the_published_schema_is_that_of_the_program() -> None:
+    published = json.loads((ROOT / "docs" / "report.schema.json").read_text())
+    assert published == report_schema(), f"write it anew: {SCHEMA_COMMAND}"
+
+
+def test_the_report_fits_its_schema(report: Any) -> None:
+    import jsonschema
+
+    jsonschema.Draft202012Validator(report_schema()).validate(report)
+    report = json.loads(json.dumps(report))
+    report["denoiser"]["seeds"][0]["mean"] = "high"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(report_schema()).validate(report)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: text.replace('"format": 2', '"format": 99', 1), "format 99, this program reads 2"),
+        (lambda text: text[: len(text) // 2], "not a report that can be read"),
+        (lambda text: text.replace('"parameters": ', '"parameters": "many", "was": ', 1), "parameters"),
+        (lambda _: "[]", "not a report that can be read"),
+    ],
+)
+def test_a_damaged_report_is_refused(
+    change: Any, says: str, small_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (small_study / "report.json").read_text()
+    (tmp_path / "report.json").write_text(change(text))
+    assert study.main(["report", "--render", "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_rendering_again_gives_the_same_and_computes_nothing(
+    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(small_study / "report.json", tmp_path)
+    for name in ("apply_model", "pick_r_peaks"):
+        monkeypatch.setattr(f"reports.models.{name}", pytest.fail)
+    assert study.main(["report", "--render", "--out", str(tmp_path)]) == 0
+    for name in ("report.md", "report.html"):
+        assert (tmp_path / name).read_bytes() == (small_study / name).read_bytes()
+    for plot in (small_study / "plots").iterdir():
+        assert (tmp_path / "plots" / plot.name).read_bytes() == plot.read_bytes()
+
+
+def test_a_study_of_one_model_is_reported_as_such(
+    small_study: Path, small_options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("search", "trainings", "measured"):
+        shutil.copytree(small_study / name, tmp_path / name)
+    shutil.rmtree(tmp_path / "search" / "denoiser")
+    state = json.loads((tmp_path / "search" / "detector" / "search.json").read_text())
+    state["finished"] = state["finished"][:5]
+    state["done"] = False
+    (tmp_path / "search" / "detector" / "search.json").write_text(json.dumps(state))
+    assert study.main(["report", *small_options, "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "report.md").read_text()
+    assert "**This report is not whole.**" in page
+    assert "- The denoiser was not searched." in page
+    assert "- The search of the detector has not ended: 5 of 6 trials are done, and the best of these is taken." in page
+    assert "The denoiser was not searched." in capsys.readouterr().out
+    made = read_report(tmp_path / "report.json")
+    assert made.denoiser is None
+    assert made.detector is not None
+    assert {row.input for row in made.detector.peaks_by_record} == {"noisy", "clean"}
+    assert "denoised_mv" not in (tmp_path / "csv" / f"{made.data.parts['test'].records[0]}.csv").read_text()[:100]
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["detector"]
+
+
+def test_sections_made_again_alone(
+    small_study: Path, small_options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "outputs"
+    shutil.copytree(small_study, out)
+    content = json.loads((out / "report.json").read_text())
+    content["failures"], content["denoiser"]["noise_note"] = [], "from before"
+    (out / "report.json").write_text(json.dumps(content))
+    options = [*small_options, "--out", str(out)]
+    assert study.main(["report", "--sections", "failures", *options]) == 0
+    again, before = read_report(out / "report.json"), read_report(small_study / "report.json")
+    assert again.failures == before.failures
+    assert again.denoiser is not None
+    assert again.denoiser.noise_note == "from before", "the rest is taken from what is there"
+    with pytest.raises(SystemExit):
+        study.main(["report", "--sections", "verdict", *options])
+    assert (
+        "'verdict' is no section; choose from search, denoiser, detector, stress, failures" in capsys.readouterr().err
+    )
+    content["trainings"][0]["best_epoch"] += 1
+    (out / "report.json").write_text(json.dumps(content))
+    assert study.main(["report", "--sections", "failures", *options]) == 2
+    assert "is of other models; make the whole report first" in capsys.readouterr().err
+
+
+def test_cards_say_use_data_figures_and_limits(small_study: Path, report: Any) -> None:
+    for task in ("denoiser", "detector"):
+        card = (small_study / "models" / task / "CARD.md").read_text()
+        for part in ("## Use", "## Data", "## Figures on the test records", "## Limits", "Not a medical device"):
+            assert part in card
+        assert ", ".join(report["data"]["parts"]["test"]["records"]) in card
+        ours = {"denoiser": LSTM, "detector": GRU}[task]
+        for comparison in report["comparisons"]:
+            value = interval(Interval(**comparison["model_value"]))
+            assert (f"{comparison['figure']}: {value}" in card) == (comparison["model"] == ours)
+
+
+def test_comparing_two_studies(small_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads((small_study / "report.json").read_text())
+    for row in content["denoiser"]["by_record"]:
+        if row["method"] == LSTM:
+            row["figures"]["rmse"] -= 0.001
+    (tmp_path / "report.json").write_text(json.dumps(content))
+    written = tmp_path / "comparison.md"
+    assert study.main(["compare", str(small_study), str(tmp_path), "--write", str(written)]) == 0
+    said = capsys.readouterr().out
+    assert written.read_text() == said
+    (rmse,) = [line for line in said.splitlines() if "RMSE" in line]
+    assert rmse.endswith("| 0.0010 [0.0010, 0.0010] | – |"), "three records cannot tell"
+    content["data"]["sigma"] = 0.1
+    (tmp_path / "report.json").write_text(json.dumps(content))
+    assert study.main(["compare", str(small_study), str(tmp_path / "report.json")]) == 0
+    said = capsys.readouterr().out
+    assert "cannot be held against each other" in said
+    assert "- noise in mV: 0.05 and 0.1" in said
+    assert "0.0010 [" not in said
+    assert study.main(["compare", str(small_study), str(tmp_path / "none")]) == 2
+    assert "no report here" in capsys.readouterr().err
+
+
+def test_csv_of_each_test_record(small_study: Path, report: Any) -> None:
     test = report["data"]["parts"]["test"]["records"]
     assert sorted(path.stem for path in (small_study / "csv").iterdir()) == sorted(test)
     frame = pd.read_csv(small_study / "csv" / f"{test[0]}.csv")
@@ -109,11 +292,11 @@ def test_csv_of_each_test_record(small_study: Path, report: Any, raw_dir: Path) 
     assert frame["time_s"].iloc[360] == pytest.approx(1)
     wanted = next(
         row
-        for row in report["peaks_by_record"]
+        for row in report["detector"]["peaks_by_record"]
         if (row["record"], row["detector"], row["input"]) == (test[0], GRU, "noisy")
     )
-    assert frame["R_peak"].sum() == wanted["counts"]["true_positives"] + wanted["counts"]["false_positives"]
-    assert raw_dir.is_dir()
+    found, _, false = wanted["whole"]["150"]
+    assert frame["R_peak"].sum() == found + false
 
 
 def test_bundles_give_the_signals_of_the_csv(small_study: Path, report: Any) -> None:
@@ -122,7 +305,7 @@ def test_bundles_give_the_signals_of_the_csv(small_study: Path, report: Any) -> 
     assert bundle.card.segment == 720
     detector = load_bundle(small_study / "models" / "detector").card
     assert set(detector.thresholds) == {"r_peak", "window"}
-    assert detector.hyperparameters == report["searches"][1]["leaderboard"][0]["hyperparameters"]
+    assert detector.hyperparameters == report["searches"][1]["trials"][0]["hyperparameters"]
     record = report["data"]["parts"]["test"]["records"][0]
     frame = pd.read_csv(small_study / "csv" / f"{record}.csv")
     from checkpoints import apply_model
@@ -142,8 +325,8 @@ def test_report_alone_repeats_the_figures(
 ) -> None:
     assert study.main(["report", *small_options, "--out", str(small_study)]) == 0
     again = json.loads((small_study / "report.json").read_text())
-    assert again["peaks"] == report["peaks"]
-    assert again["denoising_by_record"] == report["denoising_by_record"]
+    for part in ("denoiser", "detector", "failures", "trainings", "comparisons"):
+        assert again[part] == report[part]
     assert "Report: " in capsys.readouterr().out
 
 
@@ -155,30 +338,38 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device", "plots/search.png")
 
-    monkeypatch.setattr("reports.report.draw_plots", full)
+    monkeypatch.setattr("reports.rendering.draw_plots", full)
     assert study.main(["report", *small_options, "--out", str(small_study)]) == 2
     assert "plots/search.png: cannot write, is the disk full? (No space left on device)" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in small_study.rglob("*") if path.is_file()} == before
 
 
 def test_what_cannot_be_put_in_place_whole_leaves_the_old(tmp_path: Path) -> None:
-    out, staging = tmp_path / "out", tmp_path / "staging"
-    for folder, text in ((out, "old"), (staging, "new")):
+    out = tmp_path / "out"
+
+    def write(folder: Path, text: str, without: str = "") -> None:
         for name in PUBLISHED:
+            if name == without:
+                continue
             if name.startswith("report"):
                 (folder / name).write_text(text)
                 continue
             (folder / name).mkdir(parents=True)
             (folder / name / "file").write_text(text)
-    (staging / "report.md").unlink()  # the last of all: everything before it is already in place
-    with pytest.raises(FileNotFoundError):
-        _publish(staging, out)
+
+    out.mkdir()
+    write(out, "old")
+    with pytest.raises(FileNotFoundError):  # report.md is the last of all: everything before it is already in place
+        publish(out, lambda staging: write(staging, "new", without="report.md"))
     assert {path.read_text() for path in out.rglob("*") if path.is_file()} == {"old"}
-    (staging / "report.md").write_text("new")
-    for name in PUBLISHED[:-1]:
-        (staging / f"new-{name}").rename(staging / name)
-    _publish(staging, out)
+    publish(out, lambda staging: write(staging, "new"))
     assert {path.read_text() for path in out.rglob("*") if path.is_file()} == {"new"}
+    assert {path.name for path in out.iterdir()} == set(PUBLISHED)
+
+
+def test_names_from_records_mean_nothing_to_markdown() -> None:
+    assert plain("a*b_c|[d](e)") == "a\\*b\\_c|\\[d\\](e)"
+    assert plain("118e_6 MLII") == "118e\\_6 MLII"
 
 
 def test_figures_stand_to_the_right_and_texts_to_the_left() -> None:
@@ -200,4 +391,4 @@ def test_figures_stand_to_the_right_and_texts_to_the_left() -> None:
 def test_the_verdict_says_no_more_than_was_measured(gain: float, real: bool | None, says: str) -> None:
     zero = Interval(0, 0, 0)
     comparison = Comparison("denoising: RMSE in mV", "ours", zero, "theirs", zero, Interval(gain, gain, gain), real)
-    assert _sentence(comparison) == says
+    assert sentence(comparison) == says

@@ -81,6 +81,8 @@ def _noise_kinds(section: DenoiserSection) -> Figure:
             colour, marker = styles.get(method, (BLUE, "o"))
             gains = [cell.figures["snr_improvement"].value for cell in cells]
             width = 2.0 if method == LSTM else 1.2
+            if not cells:
+                continue
             axis.plot(
                 [cell.snr for cell in cells],
                 gains,
@@ -99,6 +101,6 @@ def _noise_kinds(section: DenoiserSection) -> Figure:
         axis.set_ylim(low, high)
     axes[0].set_ylabel("SNR improvement in dB")
     figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=SMALL
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=SMALL
     )
     return figure
