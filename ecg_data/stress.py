@@ -70,7 +70,7 @@ def add_stress(signal: np.ndarray, r_peaks: np.ndarray, noise: np.ndarray, fs: f
 def is_noisy(samples: int, fs: float) -> np.ndarray:
     """Where `add_stress` adds noise: bool of shape ``(samples,)``."""
     seconds = np.arange(samples) / fs - QUIET_START
-    return np.asarray((seconds > 0) & (seconds % (2 * _TURN) < _TURN))
+    return np.asarray((seconds >= 0) & (seconds % (2 * _TURN) < _TURN))
 
 
 def _trimmed_mean(values: np.ndarray) -> float:

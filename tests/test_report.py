@@ -27,7 +27,6 @@ from reports.tables import interval, plain, table
 from tests.conftest import ROOT, TINY
 from tuning import load_search, search_directory
 
-
 SCHEMA_COMMAND = (
     "python -c 'import json, reports; print(json.dumps(reports.report_schema(), indent=1))' > docs/report.schema.json"
 )

@@ -1,0 +1,120 @@
+"""The classical methods: what they find, what they leave, and that it is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecg_data import gaussian_noise, read_record
+from reports.classical import ClassicalDetectors
+from reports.detectors import DETECTOR_NAMES, find_r_peaks
+from reports.filters import DRIFT_FILTERS, FILTERS, Filter, without_drift
+from reports.matching import match_r_peaks
+from reports.measures import counts, denoising
+from reports.store import ResultStore, key_of
+
+
+@pytest.mark.parametrize("name", DETECTOR_NAMES)
+def test_every_detector_finds_the_beats_of_a_clean_record(name: str, raw_dir: Path) -> None:
+    record = read_record(raw_dir / "s02")
+    found, error = find_r_peaks(name, record.signal[:, 0], record.fs)
+    assert error == ""
+    assert found.dtype == np.int64
+    assert (np.diff(found) > 0).all()
+    assert counts(*match_r_peaks(record.r_peaks, found, 54).table).f1 > 0.9
+
+
+@pytest.mark.parametrize("name", DETECTOR_NAMES)
+@pytest.mark.parametrize("value", [0.0, 1.5])
+def test_a_flat_signal_gives_no_beats_or_says_why(name: str, value: float) -> None:
+    found, error = find_r_peaks(name, np.full(3600, value, np.float32), 360)
+    assert error or len(found) <= 1
+    assert "\n" not in error
+
+
+@pytest.mark.parametrize("method", [*FILTERS, *DRIFT_FILTERS], ids=lambda item: item.name)
+def test_filters_take_leads_and_segments_alike_and_move_nothing(method: Filter, raw_dir: Path) -> None:
+    clean = without_drift(read_record(raw_dir / "s02").signal[:, 0], 360)
+    noisy = clean + gaussian_noise(len(clean), 0.02, 1, "s02", "MLII")
+    for samples in (len(clean), len(clean) - 3):
+        cleaned = method.apply(noisy[:samples], 360)
+        assert cleaned.shape == (samples,)
+        # The mains filter of neurokit2 runs one way, and is late by a sample or two.
+        assert abs(np.argmax(np.correlate(cleaned[:2000], clean[:2000], "full")) - 1999) <= 4
+    rows = noisy[:7200].reshape(4, 1800)
+    together = method.apply(rows, 360)
+    for row, cleaned in zip(rows, together, strict=True):
+        np.testing.assert_allclose(method.apply(row, 360), cleaned, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", FILTERS[:3], ids=lambda item: item.name)
+@given(gain=st.floats(0.1, 10))
+@settings(max_examples=5, deadline=None)
+def test_filters_keep_the_gain(method: Filter, gain: float, raw_dir: Path) -> None:
+    signal = read_record(raw_dir / "s02").signal[:3600, 0].astype(np.float64)
+    np.testing.assert_allclose(method.apply(gain * signal, 360), gain * method.apply(signal, 360), atol=1e-6)
+
+
+def test_the_filters_for_white_noise_remove_it(raw_dir: Path) -> None:
+    clean = read_record(raw_dir / "s02").signal[:, 0]
+    noisy = clean + gaussian_noise(len(clean), 0.05, 1, "s02", "MLII")
+    for item in (FILTERS[0], FILTERS[2]):
+        assert denoising(clean, noisy, item.apply(noisy, 360), 360).rmse < 0.028
+
+
+def test_results_are_kept_by_the_content_of_the_signal(
+    tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = read_record(raw_dir / "s02")
+    signal = record.signal[:, 0]
+    told: list[tuple[str, int, int]] = []
+    detectors = ClassicalDetectors(ResultStore(tmp_path), lambda *step: told.append(step))
+    first = detectors.find("Leads", {"a": signal}, 360, ["sleepecg"])
+    assert told == [("Leads", 1, 1)]
+    assert len(first["a"]["sleepecg"].r_peaks) > 20
+
+    def asked(*_: object) -> None:
+        pytest.fail("computed again")
+
+    monkeypatch.setattr("reports.classical.find_r_peaks", asked)
+    again = ClassicalDetectors(ResultStore(tmp_path), lambda *_: None).find("", {"b": signal.copy()}, 360, ["sleepecg"])
+    np.testing.assert_array_equal(again["b"]["sleepecg"].r_peaks, first["a"]["sleepecg"].r_peaks)
+    changed = signal.copy()
+    changed[100] += 0.001
+    with pytest.raises(pytest.fail.Exception):
+        detectors.find("", {"a": changed}, 360, ["sleepecg"])
+    with pytest.raises(pytest.fail.Exception):
+        detectors.find("", {"a": signal}, 250, ["sleepecg"])
+
+
+def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leads = {name: read_record(raw_dir / name).signal[:, 0] for name in ("s01", "s02", "s03")}
+    here = ClassicalDetectors(ResultStore(tmp_path / "a"), lambda *_: None).find("", leads, 360, ["sleepecg"])
+    monkeypatch.setattr("reports.classical._WORTH_PROCESSES", 0)
+    elsewhere = ClassicalDetectors(ResultStore(tmp_path / "b"), lambda *_: None)
+    there = elsewhere.find("", leads, 360, ["sleepecg"])
+    elsewhere.close()
+    for name in leads:
+        np.testing.assert_array_equal(here[name]["sleepecg"].r_peaks, there[name]["sleepecg"].r_peaks)
+
+
+def test_a_damaged_result_is_computed_again_and_an_unused_one_goes(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    keys = [key_of({"a": number}, np.arange(3)) for number in range(3)]
+    for number, key in enumerate(keys):
+        store.put(key, {"value": np.array(number)})
+    found = store.get(keys[1])
+    assert found is not None
+    assert found["value"] == 1
+    path = next(tmp_path.glob(f"*/{keys[2]}.npz"))
+    path.write_bytes(path.read_bytes()[:50])
+    assert store.get(keys[2]) is None
+    later = ResultStore(tmp_path)
+    later.get(keys[0])
+    later.remove_unused()
+    assert [path.stem for path in tmp_path.glob("*/*.npz")] == [keys[0]]
+    assert key_of({"a": 1}, np.arange(3)) != key_of({"a": 1}, np.arange(3.0)), "the type of an array counts"
