@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -31,7 +32,7 @@ from tuning.trials import (
     trial_seed,
 )
 from tuning.weights import copy_variables, load_weights, pack_weights
-from tuning.workers import Ended, EpochEnded, Event, Job, Lost, Workers
+from tuning.workers import Ended, EpochEnded, Event, Job, Lost, Stopped, Workers
 
 if TYPE_CHECKING:
     import keras
@@ -226,6 +227,8 @@ def _train(
             epochs[event.trial] = event.epoch
         elif isinstance(event, Lost):
             again(event.trial, event.reason)
+        elif isinstance(event, Stopped):
+            again(event.trial, "was stopped")
         elif isinstance(event, Ended):
             reason = event.trained.outcome.reason
             if event.trained.weights is None and not event.trained.worth_retrying:
@@ -258,21 +261,26 @@ class _Kept:
         self.seed = seed
 
     def load(self, task: Task, plan: TrialPlan) -> TrainedTrial | None:
-        """What was trained under the very same conditions; ``None`` where nothing was, or under others."""
+        """What was trained under the very same conditions; ``None`` where nothing was, under others, or is damaged."""
         try:
             content = json.loads((self.directory / f"{plan.id}.json").read_text(encoding="utf-8"))
             if content["conditions"] != self._conditions(task, plan):
                 return None
             weights = (self.directory / f"{plan.id}.npz").read_bytes()
+            if hashlib.sha256(weights).hexdigest() != content["sha256"]:
+                return None
             return TrainedTrial(TrialOutcome(**content["outcome"]), weights)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None  # it is trained again
 
     def save(self, task: Task, plan: TrialPlan, trained: TrainedTrial) -> None:
-        # The weights first: the other file says that they are there, and of what.
-        (self.directory / f"{plan.id}.json").unlink(missing_ok=True)
-        write_bytes(self.directory / f"{plan.id}.npz", trained.weights or b"")
-        content = {"conditions": self._conditions(task, plan), "outcome": asdict(trained.outcome)}
+        weights = trained.weights or b""
+        write_bytes(self.directory / f"{plan.id}.npz", weights)
+        content = {
+            "conditions": self._conditions(task, plan),
+            "sha256": hashlib.sha256(weights).hexdigest(),
+            "outcome": asdict(trained.outcome),
+        }
         write_json(self.directory / f"{plan.id}.json", content)
 
     def _conditions(self, task: Task, plan: TrialPlan) -> dict[str, Any]:

@@ -131,9 +131,7 @@ class StateFile:
             if version != FORMAT:
                 raise StudyError(f"{self.path}: written in format {version}, this program reads {FORMAT}; {_WAY_OUT}")
             trials = state.pop("finished")
-            finished = [
-                FinishedTrial(TrialPlan(**t["plan"]), TrialOutcome(**t["outcome"]), t["ended"]) for t in trials
-            ]
+            finished = [FinishedTrial(TrialPlan(**t["plan"]), TrialOutcome(**t["outcome"]), t["ended"]) for t in trials]
             return SavedSearch(finished=finished, **state)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StudyError(f"{self.path}: damaged, cannot go on from it; {_WAY_OUT}") from error
