@@ -7,16 +7,21 @@ is some seconds, whatever the length of the search. Bare training fits the same 
 the other in this process, and keeps nothing. On a machine that others use, its time varies more than the overhead; so
 the time that passed outside of trials is given as well, which is measured within one search. Not in these figures:
 a worker process is started anew after 15 trials, which takes some 6 s.
+
+What two processes can gain at most depends on the machine: cores may share caches, memory, or the time of a host. So
+bare training is measured in one process of one thread and in two such side by side, too.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.searching import Quiet, synthetic_task
 from search_spaces import PRESETS, Bounds
@@ -25,10 +30,12 @@ from tuning.cluster import open_cluster
 from tuning.environment import import_tensorflow
 from tuning.schedule import schedule_of
 from tuning.seeding import seed_everything
-from tuning.trials import trial_seed
+from tuning.tasks import TaskReference
+from tuning.trials import TrialPlan, trial_seed
 from tuning.workers import Workers
 
 TRIALS, EPOCHS = 8, 4
+BARE = ("bare, one process of one thread", "bare, two processes of one thread")
 BOUNDS = Bounds((2,), (48,), (0.0,), (8,), ("forward",), (1e-3, 1e-2), residual=(True,))
 PRESET = replace(
     PRESETS["quick"],
@@ -52,21 +59,56 @@ def search(task: Task, directory: Path, workers: Workers) -> float:
 
 def train(task: Task, directory: Path) -> float:
     """Seconds of the same training without a search."""
-    import keras
-
     trials = load_search(directory).trials
     started = time.monotonic()
     for trial in trials:
-        keras.backend.clear_session()
-        seed_everything(trial_seed(0, task.name, trial.plan.id))
-        task.build(trial.plan.hyperparameters).fit(
-            task.training_batches(trial_seed(0, task.name, f"{trial.plan.id}/data"), None),
-            validation_data=task.validation_batches(),
-            epochs=EPOCHS,
-            shuffle=False,
-            verbose=0,
-        )
+        _fit(task, trial.plan, EPOCHS)
     return time.monotonic() - started
+
+
+def _fit(task: Task, plan: TrialPlan, epochs: int) -> None:
+    import keras
+
+    keras.backend.clear_session()
+    seed_everything(trial_seed(0, task.name, plan.id))
+    task.build(plan.hyperparameters).fit(
+        task.training_batches(trial_seed(0, task.name, f"{plan.id}/data"), None),
+        validation_data=task.validation_batches(),
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+    )
+
+
+def train_side_by_side(reference: TaskReference, directory: Path, processes: int) -> float:
+    """Seconds of the same training in processes of one thread each, their start not counted."""
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Barrier(processes + 1), context.Barrier(processes + 1)
+    shares = [(number, processes) for number in range(processes)]
+    started = [
+        context.Process(target=_train_share, args=(reference, directory, share, ready, done)) for share in shares
+    ]
+    for process in started:
+        process.start()
+    ready.wait()
+    began = time.monotonic()
+    done.wait()
+    seconds = time.monotonic() - began
+    for process in started:
+        process.join()
+    return seconds
+
+
+def _train_share(reference: TaskReference, directory: Path, share: tuple[int, int], ready: Any, done: Any) -> None:
+    import_tensorflow(1)
+    task = reference.open()
+    assert task is not None
+    trials = load_search(directory).trials
+    _fit(task, trials[0].plan, 1)  # imports and first traces
+    ready.wait()
+    for trial in trials[share[0] :: share[1]]:
+        _fit(task, trial.plan, EPOCHS)
+    done.wait()
 
 
 def main() -> None:
@@ -76,10 +118,10 @@ def main() -> None:
     pairs = parser.parse_args().pairs
     import_tensorflow()
     outside: list[float] = []
-    times: dict[str, list[float]] = {name: [] for name in ("two", "one", "one with one thread", "bare")}
+    times: dict[str, list[float]] = {name: [] for name in ("two", "one", "one with one thread", "bare", *BARE)}
     kinds: dict[str, tuple[int, int | None]] = {"two": (2, None), "one": (1, None), "one with one thread": (1, 1)}
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
         task = synthetic_task(DENOISER, PRESET, directory, seconds=300.0)
         warm = replace(task, preset=replace(PRESET, iterations=1, segments_per_epoch=64))
         for number in range(pairs):
@@ -91,11 +133,15 @@ def main() -> None:
             trials = load_search(directory / f"one {number}").trials
             outside.append(times["one"][-1] / sum(trial.outcome.seconds for trial in trials) - 1)
             times["bare"].append(train(task, directory / f"one {number}"))
+            for processes, name in enumerate(BARE, start=1):
+                times[name].append(train_side_by_side(task.reference(), directory / f"one {number}", processes))
     for name, seconds in times.items():
         print(f"{name}: {', '.join(f'{value:.1f}' for value in seconds)} s")
     all_cores, one_core = _ratio(times["one"], times["two"]), _ratio(times["one with one thread"], times["two"])
     print(f"two workers against one that has all cores: {all_cores:.2f} times as fast")
     print(f"two workers against one that has one core: {one_core:.2f} times as fast")
+    possible = _ratio(times[BARE[0]], times[BARE[1]])
+    print(f"two bare processes against one, the most that this machine gives: {possible:.2f} times as fast")
     print(f"one worker against bare training on all cores: {_ratio(times['one'], times['bare']) - 1:+.1%} of time")
     each = ", ".join(f"{share:.1%}" for share in outside)
     print(f"time of one worker that passed outside of trials: {statistics.median(outside):.1%} of that within ({each})")

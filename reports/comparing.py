@@ -113,14 +113,14 @@ def _said(value: object) -> str:
 def _row(
     figure: str, tables: Sequence[np.ndarray], statistic: Callable[[np.ndarray], float], sign: int, paired: bool
 ) -> Row:
-    values = [interval(bootstrap(rows, statistic, 1)) for rows in tables]
+    before, after = (interval(bootstrap(rows, statistic, 1)) for rows in tables)
     if not paired:
-        return Row(figure, *values)
+        return Row(figure, before, after)
     width = tables[0].shape[1]
     both = np.concatenate(tables, axis=1)
     gain = bootstrap(both, lambda rows: sign * (statistic(rows[:, width:]) - statistic(rows[:, :width])), 1)
     real = gain.low > 0 or gain.high < 0 if len(both) >= FEWEST_RECORDS else None
-    return Row(figure, *values, gain, real)
+    return Row(figure, before, after, gain, real)
 
 
 def _denoising(first: Report, second: Report, paired: bool) -> list[Row]:
@@ -174,7 +174,7 @@ def _windows(first: Report, second: Report) -> list[Row]:
         for section in sections
         if section is not None
     ]
-    return [Row(f"{GRU}: F1 of windows", *found)] if len(found) == 2 else []
+    return [Row(f"{GRU}: F1 of windows", found[0], found[1])] if len(found) == 2 else []
 
 
 def _searches(first: Report, second: Report) -> list[Row]:
@@ -194,5 +194,5 @@ def _searches(first: Report, second: Report) -> list[Row]:
             )
         )
         trials = [f"{len(search.trials)} in {search.wall_seconds / 60:.0f} min" for search in searched if search]
-        rows.append(Row(f"{task}: trials", *trials))
+        rows.append(Row(f"{task}: trials", trials[0], trials[1]))
     return rows

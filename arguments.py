@@ -1,0 +1,137 @@
+"""The command line's verbs and options, with examples; each verb's work is in `study.py`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+
+from settings import add_options
+
+EXAMPLES = {
+    "data": """\
+  python study.py data
+      make the synthetic records and cache their segments
+  python study.py data --database mitdb
+      download the MIT-BIH Arrhythmia Database (100 MB) and cache its segments
+  python study.py data --database folder --raw-dir my_records --annotator qrs
+      any folder of WFDB records with annotations""",
+    "plan": """\
+  python study.py plan --preset standard
+      brackets, rungs, trials, epochs, disk, and the time by a short measurement on this machine
+  python study.py plan --database mitdb --preset full --scheduler tcp://host:8786
+      the same for the workers of a Dask cluster""",
+    "search": """\
+  python study.py search --preset quick
+      search both models; the same command again goes on where it was stopped
+  python study.py search --database mitdb --preset standard --only detector --out mitdb-study
+  python study.py search --preset standard --max-hours 8
+      end after eight hours, with the best so far for the report
+  python study.py search --preset standard --out second --warm-start mitdb-study
+      try the best configurations of an earlier study first
+  python study.py search --preset full --scheduler tcp://host:8786
+      train on the workers of a Dask cluster; docs/workers.md shows how to start one""",
+    "report": """\
+  python study.py report
+      retrain the best models of the searches and measure them on the test records
+  python study.py report --noise-dir ../nstdb
+      with real noise: electrode motion, muscle, baseline wander, and the noise stress test
+  python study.py report --sections search,failures
+      make two sections again, from what was measured before
+  python study.py report --render
+      pages and plots anew from report.json, in seconds""",
+    "compare": """\
+  python study.py compare first-study second-study
+      figures of both, and whether they differ, record by record
+  python study.py compare first-study second-study --write comparison.md""",
+    "export": """\
+  python study.py export
+      write outputs/search/optuna.db, which optuna-dashboard opens; needs 'pip install optuna'
+  python study.py export --out mitdb-study --storage trials.db --overwrite
+      the searches of another study, finished or not, into a file of that name""",
+    "predict": """\
+  python study.py predict outputs/models/denoiser path/to/100
+      write outputs/predictions/100.denoised.csv
+  python study.py predict outputs/models/detector records/*.hea --out holter
+      mark the R peaks of many records; one that cannot be read is named, the rest is done, the exit code is 2
+  python study.py predict outputs/models/detector 100 103 --raw-dir data/raw/mitdb""",
+    "run": """\
+  python study.py run
+      data, search and report on the embedded synthetic database, in minutes
+  python study.py run --database mitdb --raw-dir ../mitdb --preset quick --out mitdb-study
+  python study.py run --config outputs/settings.toml
+      the same study again""",
+}
+
+
+def build_parser(description: str, verbs: Sequence[Callable[..., int]]) -> argparse.ArgumentParser:
+    """The parser of the whole command line.
+
+    Args:
+        description: of the program; its first line is shown.
+        verbs: a function each, whose name is the verb and whose docstring's first line is its summary; it is found as
+            ``verb`` in the result.
+    """
+    parser = argparse.ArgumentParser(
+        prog="study.py",
+        description=description.split("\n", maxsplit=1)[0],
+        epilog="examples:\n" + EXAMPLES["run"] + "\n\n'study.py VERB --help' has more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for function in verbs:
+        name = function.__name__
+        summary = (function.__doc__ or "").split("\n", maxsplit=1)[0]
+        verb = subparsers.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog="examples:\n" + EXAMPLES[name],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        verb.set_defaults(verb=function)
+        if name in ("search", "run"):
+            fresh = "set an earlier search of the same --out aside (renamed, not deleted) and begin anew"
+            verb.add_argument("--fresh", action="store_true", help=fresh)
+        if name == "report":
+            _add_report_options(verb)
+        if name in ("plan", "search"):
+            verb.add_argument("--only", choices=("denoiser", "detector"), help="this model alone")
+        if name == "compare":
+            verb.add_argument("first", metavar="A", help="output folder of a study, or its report.json")
+            verb.add_argument("second", metavar="B", help="likewise")
+            verb.add_argument("--write", metavar="FILE", help="write the comparison as markdown, too")
+        if name == "export":
+            verb.add_argument("--storage", metavar="FILE", help="file to write (default: OUT/search/optuna.db)")
+            verb.add_argument("--overwrite", action="store_true", help="replace a storage that exists")
+        if name == "predict":
+            verb.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, such as outputs/models/detector")
+            verb.add_argument(
+                "records_to_predict",
+                metavar="RECORD",
+                nargs="+",
+                help="WFDB records, or names of records in --raw-dir; a bad one is named and the rest is done",
+            )
+            verb.add_argument("--overwrite", action="store_true", help="replace predictions that exist")
+        add_options(verb)
+    return parser
+
+
+def _sections(text: str) -> tuple[str, ...]:
+    from reports import SECTIONS
+
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in SECTIONS]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(f"{(unknown or [text])[0]!r} is no section; choose from {', '.join(SECTIONS)}")
+    return names
+
+
+def _add_report_options(verb: argparse.ArgumentParser) -> None:
+    which = verb.add_mutually_exclusive_group()
+    which.add_argument(
+        "--sections",
+        type=_sections,
+        metavar="A,B,…",
+        help="make these again (search, denoiser, detector, stress, failures) and take the rest from the report there",
+    )
+    which.add_argument("--render", action="store_true", help="compute nothing: draw and write report.json anew")
