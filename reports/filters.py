@@ -88,9 +88,9 @@ def wavelet(signal: np.ndarray, fs: float = 0.0) -> np.ndarray:  # noqa: ARG001 
         signal: mV, shape ``(…, samples)``.
         fs: not needed.
     """
-    approximation, details, samples = _decompose(signal, _LEVELS)
-    limit = _THRESHOLD * _deviation(details[-1])
-    return _compose(approximation, [np.where(np.abs(item) >= limit, item, 0.0) for item in details], samples)
+    approximation, details, samples = decompose(signal, _LEVELS)
+    limit = _THRESHOLD * deviation(details[-1])
+    return compose(approximation, [np.where(np.abs(item) >= limit, item, 0.0) for item in details], samples)
 
 
 def drift_wavelet(signal: np.ndarray, fs: float) -> np.ndarray:
@@ -103,13 +103,17 @@ def drift_wavelet(signal: np.ndarray, fs: float) -> np.ndarray:
     Johnstone IM, Silverman BW. Wavelet threshold estimators for data with correlated noise. J R Stat Soc B
     59(2):319-351, 1997.
     """
-    approximation, details, samples = _decompose(highpass(signal, fs), _COLOURED_LEVELS)
-    soft = [np.sign(item) * np.maximum(np.abs(item) - _deviation(item), 0.0) for item in details]
-    return _compose(approximation, soft, samples)
+    approximation, details, samples = decompose(highpass(signal, fs), _COLOURED_LEVELS)
+    soft = [np.sign(item) * np.maximum(np.abs(item) - deviation(item), 0.0) for item in details]
+    return compose(approximation, soft, samples)
 
 
-def _decompose(signal: np.ndarray, levels: int) -> tuple[np.ndarray, list[np.ndarray], int]:
-    """Approximation, details from the coarsest to the finest, and the samples that there were without padding."""
+def decompose(signal: np.ndarray, levels: int) -> tuple[np.ndarray, list[np.ndarray], int]:
+    """A stationary wavelet transform (sym8) of signals of shape ``(…, samples)``.
+
+    Returns:
+        Approximation, details from the coarsest to the finest, and the samples that there were without padding.
+    """
     import pywt
 
     samples = signal.shape[-1]
@@ -119,13 +123,14 @@ def _decompose(signal: np.ndarray, levels: int) -> tuple[np.ndarray, list[np.nda
     return approximation, details, samples
 
 
-def _compose(approximation: np.ndarray, details: list[np.ndarray], samples: int) -> np.ndarray:
+def compose(approximation: np.ndarray, details: list[np.ndarray], samples: int) -> np.ndarray:
+    """The way back from `decompose`."""
     import pywt
 
     return np.asarray(pywt.iswt([approximation, *details], _WAVELET, norm=True, axis=-1)[..., :samples])
 
 
-def _deviation(detail: np.ndarray) -> np.ndarray:
+def deviation(detail: np.ndarray) -> np.ndarray:
     """Standard deviation of normal noise by its median absolute value, which the few large values of a QRS leave be."""
     return np.asarray(np.median(np.abs(detail), axis=-1, keepdims=True) / 0.6745)
 

@@ -37,7 +37,7 @@ def test_help_answers_at_once_without_tensorflow(verb: str) -> None:
     started = time.monotonic()
     words = [verb, "--help"] if verb else ["--help"]
     done = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 2
     assert "examples:" in done.stdout
     assert done.stdout.splitlines()[-1] == "False"
 

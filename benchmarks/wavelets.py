@@ -1,0 +1,98 @@
+"""How the wavelet filter for real noise was set: SNR improvement of several settings on the validation records.
+
+    python -m benchmarks.wavelets --raw-dir ../mitdb --noise-dir ../nstdb
+
+Noise of the stretches for training, every sixth segment of 2,048 samples of each validation record of MIT-BIH, the
+recording without its drift taken as clean. Printed is the mean over kinds of noise and levels, and each of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ecg_data import NoiseRecords, open_noise, read_record
+from ecg_data.nstdb import TRAINING, draw_noise, scaled_to
+from ecg_data.splits import MITDB_VALIDATION
+from reports.filters import bandpass, compose, decompose, deviation, highpass, without_drift
+from reports.noise_kinds import GAUSSIAN, KINDS, LEVELS
+
+SEGMENT, EVERY = 2048, 6
+
+Apply = Callable[[np.ndarray, float], np.ndarray]
+
+
+def setting(levels: int, mode: str, limit: float, by_level: bool) -> Apply:
+    """A high-pass and a stationary wavelet with so many levels and so high a threshold."""
+
+    def apply(signal: np.ndarray, fs: float) -> np.ndarray:
+        approximation, details, samples = decompose(highpass(signal, fs), levels)
+        kept = []
+        for detail in details:
+            threshold = limit * deviation(detail if by_level else details[-1])
+            soft = np.sign(detail) * np.maximum(np.abs(detail) - threshold, 0.0)
+            kept.append(soft if mode == "soft" else np.where(np.abs(detail) >= threshold, detail, 0.0))
+        return compose(approximation, kept, samples)
+
+    return apply
+
+
+SETTINGS: dict[str, Apply] = {
+    "high-pass alone": highpass,
+    "band-pass alone": bandpass,
+    **{
+        f"{levels} levels, {mode} at {limit:g} σ of {'each level' if by_level else 'the finest'}": setting(
+            levels, mode, limit, by_level
+        )
+        for levels, mode, limit, by_level in (
+            (3, "hard", 3.0, False),
+            (3, "soft", 1.0, False),
+            (5, "hard", 3.0, False),
+            (5, "soft", 1.0, False),
+            (3, "soft", 1.0, True),
+            (3, "hard", 2.0, True),
+            (4, "soft", 1.0, True),
+            (5, "soft", 0.6, True),
+        )
+    },
+}
+
+
+def gains(raw_dir: Path, noise: NoiseRecords, apply: Apply) -> dict[str, list[float]]:
+    """Kind of noise → mean SNR improvement in dB at each level."""
+    found: dict[str, list[list[float]]] = {kind: [[] for _ in LEVELS] for kind in KINDS}
+    for number, name in enumerate(MITDB_VALIDATION):
+        record = read_record(raw_dir / name)
+        whole = without_drift(record.signal[:, 0], record.fs)
+        clean = whole[: len(whole) // SEGMENT * SEGMENT].reshape(-1, SEGMENT)[::EVERY].astype(np.float32)
+        for kind in KINDS:
+            unit = np.random.default_rng(number).standard_normal(clean.shape, dtype=np.float32)
+            if kind != GAUSSIAN:
+                unit = draw_noise(noise, kind, TRAINING, len(clean), SEGMENT, [number])
+            for place, snr in enumerate(LEVELS):
+                added = scaled_to(clean, unit, snr)
+                left = np.sum((apply(clean + added, record.fs) - clean) ** 2, axis=1)
+                found[kind][place].append(float(np.mean(10 * np.log10(np.sum(added**2, axis=1) / left))))
+    return {kind: [float(np.mean(values)) for values in levels] for kind, levels in found.items()}
+
+
+def main() -> None:
+    """Print what each setting gives."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--raw-dir", required=True, type=Path, help="the MIT-BIH records")
+    parser.add_argument("--noise-dir", required=True, type=Path, help="the noise records")
+    options = parser.parse_args()
+    noise = open_noise(options.noise_dir)
+    print(f"dB at {', '.join(f'{snr}' for snr in LEVELS)} dB; in front the mean of all")
+    for name, apply in SETTINGS.items():
+        found = gains(options.raw_dir, noise, apply)
+        mean = np.mean([value for values in found.values() for value in values])
+        each = "; ".join(f"{kind} {' / '.join(f'{value:.1f}' for value in values)}" for kind, values in found.items())
+        print(f"{mean:.2f}  {name}: {each}")
+
+
+if __name__ == "__main__":
+    main()
