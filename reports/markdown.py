@@ -15,6 +15,15 @@ from reports.search_lessons import lessons
 TITLE = "LSTM denoiser and GRU detector for ECG"
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_SEARCH_PLOTS = {
+    "curves": "validation score by epoch, by rung",
+    "progress": "score of each trial as it ended, and the best so far",
+    "importances": "importance of each hyperparameter",
+    "parallel": "every configuration and its score",
+    "pareto": "score against weights and against time, and what no other beats in both",
+}
+"""Last part of a plot's name → what it shows."""
+
 _FEW = 10
 """Test records below which the report warns that intervals say little."""
 
@@ -56,6 +65,7 @@ def _fill(name: str, report: Report, **more: Any) -> str:
         title=TITLE,
         disclaimer=DISCLAIMER,
         kind_names=KIND_NAMES,
+        search_plots=_SEARCH_PLOTS,
         widest=TOLERANCES_MS[0],
         few=_FEW,
         LSTM=LSTM,
