@@ -19,13 +19,13 @@ import numpy as np
 from ecg_data import open_noise, read_record
 from ecg_data.download import stress_record
 from ecg_data.splits import DS2, NOISE_STRESS
-from reports.classical import ClassicalDetectors
-from reports.detectors import DETECTOR_NAMES
-from reports.leads import WholeLead
-from reports.measures import pooled_f1
-from reports.peaks import LEARNING, match
+from reports.measuring.classical import ClassicalDetectors
+from reports.measuring.detectors import DETECTOR_NAMES
+from reports.measuring.leads import WholeLead
+from reports.measuring.measures import pooled_f1
+from reports.measuring.store import ResultStore
 from reports.results import TOLERANCES_MS
-from reports.store import ResultStore
+from reports.sections.peaks import LEARNING, match
 
 KNOWN = {
     "wfdb xqrs": (99.77, 99.75, 99.66),

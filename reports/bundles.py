@@ -7,7 +7,7 @@ from typing import Any
 
 from checkpoints import Card, save_bundle
 from ecg_data.files import write_text
-from reports.markdown import render_card
+from reports.rendering.markdown import render_card
 from reports.results import GRU, LSTM, NOISY, TOLERANCES_MS, Report, Training
 from reports.schema import to_json
 from tuning import DENOISER, REFRACTORY

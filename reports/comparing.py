@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from ecg_data import StudyError
-from reports.measures import Interval, bootstrap, pooled_f1
-from reports.peaks import FEWEST_RECORDS
+from reports.measuring.measures import bootstrap, pooled_f1
+from reports.rendering.tables import hyperparameters, interval, plain, table
 from reports.results import GRU, LSTM, NOISY, TOLERANCES_MS, Report
+from reports.results.figures import Interval
 from reports.schema import read_report
-from reports.tables import hyperparameters, interval, plain, table
+from reports.sections.peaks import FEWEST_RECORDS
 
 
 @dataclass(frozen=True)

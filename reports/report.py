@@ -15,23 +15,23 @@ from typing import Any, TypeVar
 from checkpoints import write_signal_csv
 from ecg_data import Database, NoiseRecords, Progress, StudyError, open_noise
 from reports.bundles import write_bundle
-from reports.calibration import calibrate
-from reports.classical import ClassicalDetectors
-from reports.denoising import denoiser_section
-from reports.detecting import CalibratedDetector, detector_section, inputs_of
-from reports.failures import worst_stretches
-from reports.latency import measure_latencies
-from reports.leads import read_leads
-from reports.models import Applied
-from reports.noise_kinds import NOTE, measure_noise_kinds
-from reports.provenance import describe_run, summarise_data
-from reports.rendering import render_report
+from reports.measuring.calibration import calibrate
+from reports.measuring.classical import ClassicalDetectors
+from reports.measuring.latency import measure_latencies
+from reports.measuring.leads import read_leads
+from reports.measuring.models import Applied
+from reports.measuring.store import ResultStore
+from reports.rendering.pages import render_report
 from reports.results import FORMAT, NoiseCell, Report, Training
 from reports.schema import read_report, rounded, to_json, write_report
-from reports.search_analysis import summarise_search
-from reports.store import ResultStore
-from reports.stress_test import stress_section
-from reports.verdict import compare
+from reports.sections.denoising import denoiser_section
+from reports.sections.detecting import CalibratedDetector, detector_section, inputs_of
+from reports.sections.failures import worst_stretches
+from reports.sections.noise_kinds import NOTE, measure_noise_kinds
+from reports.sections.provenance import describe_run, summarise_data
+from reports.sections.search_analysis import summarise_search
+from reports.sections.stress_test import stress_section
+from reports.sections.verdict import compare
 from tuning import DENOISER, DETECTOR, REFRACTORY, SearchResult, Task, schedule_of
 from tuning.final import FinalModel, train_final_models
 from tuning.workers import Workers

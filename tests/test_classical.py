@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecg_data import gaussian_noise, read_record
-from reports.classical import ClassicalDetectors
-from reports.detectors import DETECTOR_NAMES, find_r_peaks
-from reports.filters import DRIFT_FILTERS, FILTERS, Filter, without_drift
-from reports.matching import match_r_peaks
-from reports.measures import counts, denoising
-from reports.store import ResultStore, key_of
+from reports.measuring.classical import ClassicalDetectors
+from reports.measuring.detectors import DETECTOR_NAMES, find_r_peaks
+from reports.measuring.filters import DRIFT_FILTERS, FILTERS, Filter, without_drift
+from reports.measuring.matching import match_r_peaks
+from reports.measuring.measures import counts, denoising
+from reports.measuring.store import ResultStore, key_of
 
 
 @pytest.mark.parametrize("name", DETECTOR_NAMES)
@@ -80,7 +80,7 @@ def test_results_are_kept_by_the_content_of_the_signal(
     def asked(*_: object) -> None:
         pytest.fail("computed again")
 
-    monkeypatch.setattr("reports.classical.find_r_peaks", asked)
+    monkeypatch.setattr("reports.measuring.classical.find_r_peaks", asked)
     again = ClassicalDetectors(ResultStore(tmp_path), lambda *_: None).find("", {"b": signal.copy()}, 360, ["sleepecg"])
     np.testing.assert_array_equal(again["b"]["sleepecg"].r_peaks, first["a"]["sleepecg"].r_peaks)
     changed = signal.copy()
@@ -94,7 +94,7 @@ def test_results_are_kept_by_the_content_of_the_signal(
 def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leads = {name: read_record(raw_dir / name).signal[:, 0] for name in ("s01", "s02", "s03")}
     here = ClassicalDetectors(ResultStore(tmp_path / "a"), lambda *_: None).find("", leads, 360, ["sleepecg"])
-    monkeypatch.setattr("reports.classical._WORTH_PROCESSES", 0)
+    monkeypatch.setattr("reports.measuring.classical._WORTH_PROCESSES", 0)
     elsewhere = ClassicalDetectors(ResultStore(tmp_path / "b"), lambda *_: None)
     there = elsewhere.find("", leads, 360, ["sleepecg"])
     elsewhere.close()

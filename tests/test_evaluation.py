@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ecg_data import gaussian_noise
-from reports.leads import WholeLead, read_leads
+from reports.measuring.leads import WholeLead, read_leads
 from tests.conftest import SmallData
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from ecg_data import gaussian_noise, read_record
-from reports.detectors import find_r_peaks
-from reports.filters import lowpass, wavelet
-from reports.matching import match_r_peaks
-from reports.measures import bootstrap, confusion, counts, denoising, pooled_f1
+from reports.measuring.detectors import find_r_peaks
+from reports.measuring.filters import lowpass, wavelet
+from reports.measuring.matching import match_r_peaks
+from reports.measuring.measures import bootstrap, confusion, counts, denoising, pooled_f1
 
 
 def test_denoising_by_hand() -> None:

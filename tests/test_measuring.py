@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from reports.classical import Found
-from reports.denoising import intervals, stretch
-from reports.failures import worst_stretches
-from reports.leads import WholeLead, by_record
-from reports.measures import bootstrap, bootstrap_means
-from reports.models import Detected
-from reports.morphology import inner_beats, measure_waves, upright_waves
-from reports.peaks import jitter_edges, measure_jitter, paired_gains, peaks_by_record, summarise_peaks
+from reports.measuring.classical import Found
+from reports.measuring.leads import WholeLead, by_record
+from reports.measuring.measures import bootstrap, bootstrap_means
+from reports.measuring.models import Detected
+from reports.measuring.morphology import inner_beats, measure_waves, upright_waves
 from reports.results import GRU, NOISY
-from reports.windows import summarise_windows, windows_by_record
+from reports.sections.denoising import intervals, stretch
+from reports.sections.failures import worst_stretches
+from reports.sections.peaks import jitter_edges, measure_jitter, paired_gains, peaks_by_record, summarise_peaks
+from reports.sections.windows import summarise_windows, windows_by_record
 from tests.conftest import WriteRecord
 
 FS = 360.0

@@ -16,14 +16,14 @@ import pytest
 import study
 from checkpoints import load_bundle
 from reports import read_report, report_schema
-from reports.detectors import DETECTOR_NAMES
-from reports.markdown import render, sentence
-from reports.measures import Interval
+from reports.measuring.detectors import DETECTOR_NAMES
+from reports.rendering.markdown import render, sentence
+from reports.rendering.tables import interval, plain, table
 from reports.report import PUBLISHED, publish
 from reports.results import GRU, INPUTS, LSTM, NOISY, TOLERANCES_MS, Comparison
+from reports.results.figures import Interval
 from reports.schema import dump_report, parse_report
-from reports.search_analysis import summarise_search
-from reports.tables import interval, plain, table
+from reports.sections.search_analysis import summarise_search
 from tests.conftest import ROOT, TINY
 from tuning import load_search, search_directory
 
@@ -190,7 +190,7 @@ def test_rendering_again_gives_the_same_and_computes_nothing(
 ) -> None:
     shutil.copy(small_study / "report.json", tmp_path)
     for name in ("apply_model", "pick_r_peaks"):
-        monkeypatch.setattr(f"reports.models.{name}", pytest.fail)
+        monkeypatch.setattr(f"reports.measuring.models.{name}", pytest.fail)
     assert study.main(["report", "--render", "--out", str(tmp_path)]) == 0
     for name in ("report.md", "report.html"):
         assert (tmp_path / name).read_bytes() == (small_study / name).read_bytes()
@@ -337,7 +337,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device", "plots/search.png")
 
-    monkeypatch.setattr("reports.rendering.draw_plots", full)
+    monkeypatch.setattr("reports.rendering.pages.draw_plots", full)
     assert study.main(["report", *small_options, "--out", str(small_study)]) == 2
     assert "plots/search.png: cannot write, is the disk full? (No space left on device)" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in small_study.rglob("*") if path.is_file()} == before

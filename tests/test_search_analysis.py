@@ -15,8 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports.rendering.plots.search import search_figures
+from reports.rendering.search_lessons import lessons
 from reports.results.search import SearchSummary
-from reports.search_analysis import (
+from reports.sections.search_analysis import (
     EPOCHS,
     best_of_each,
     best_quarter,
@@ -25,8 +27,6 @@ from reports.search_analysis import (
     shortfall,
     summarise_search,
 )
-from reports.search_lessons import lessons
-from reports.search_plots import search_figures
 from search_spaces import PRESETS, Bounds, Preset
 from tuning import DENOISER, DETECTOR, FinishedTrial, SearchResult, schedule_of
 from tuning.trials import COMPLETED, FAILED, TrialOutcome, TrialPlan
@@ -142,7 +142,7 @@ REALISTIC: dict[str, Score] = {DENOISER: realistic, DETECTOR: realistic_area}
 @pytest.fixture
 def unweighed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out the importances, which take seconds, where a test is not about them."""
-    monkeypatch.setattr("reports.search_analysis.importances", lambda *_: ([], None))
+    monkeypatch.setattr("reports.sections.search_analysis.importances", lambda *_: ([], None))
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_scores_by_lot_are_explained_by_nothing() -> None:
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_gives_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reports.search_analysis._DRAWS", 6)
+    monkeypatch.setattr("reports.sections.search_analysis._DRAWS", 6)
     search = made_up_search(DENOISER, SMALL, realistic)
     search = replace(search, trials=search.trials + made_up_search(DENOISER, SMALL, realistic, seed=1).trials)
     once, again, other = (summarise_search(DENOISER, search, SMALL, seed=seed) for seed in (3, 3, 4))

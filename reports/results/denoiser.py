@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reports.measures import Denoising, Interval
 from reports.results.data import SeedFigures
+from reports.results.figures import Denoising, Interval
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reports.measures import Confusion, Counts, Interval
 from reports.results.data import SeedFigures
+from reports.results.figures import Confusion, Counts, Interval
 
 
 @dataclass(frozen=True)

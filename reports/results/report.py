@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reports.measures import Interval
 from reports.results.data import DataSummary, Provenance, Training
 from reports.results.denoiser import DenoiserSection
 from reports.results.detector import DetectorSection, Failure, StressSection
+from reports.results.figures import Interval
 from reports.results.search import SearchSummary
 
 FORMAT = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from reports.plots.style import BLUE, GREY, ORANGE, SMALL, figure_of
+from reports.rendering.plots.style import BLUE, GREY, ORANGE, SMALL, figure_of
 from reports.results import Training
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from reports.measures import Interval
 from reports.results import (
     GRU,
     LSTM,
@@ -25,6 +24,7 @@ from reports.results import (
     StressSection,
     Training,
 )
+from reports.results.figures import Interval
 
 _LEADERS = 10
 _MEASURES = {

@@ -11,14 +11,14 @@ from ecg_data.download import STRESS_LEVELS, stress_record
 from ecg_data.nstdb import STRESS_CHANNEL
 from ecg_data.splits import NOISE_STRESS
 from ecg_data.stress import add_stress
-from reports.classical import ClassicalDetectors, Found
-from reports.detecting import CalibratedDetector
-from reports.detectors import DETECTOR_NAMES, GQRS
-from reports.leads import WholeLead, by_record
-from reports.measures import bootstrap, pooled_f1
-from reports.models import Applied
-from reports.peaks import FEWEST_RECORDS, LEARNING, added_up, match
+from reports.measuring.classical import ClassicalDetectors, Found
+from reports.measuring.detectors import DETECTOR_NAMES, GQRS
+from reports.measuring.leads import WholeLead, by_record
+from reports.measuring.measures import bootstrap, pooled_f1
+from reports.measuring.models import Applied
 from reports.results import GRU, TOLERANCES_MS, StressRow, StressSection
+from reports.sections.detecting import CalibratedDetector
+from reports.sections.peaks import FEWEST_RECORDS, LEARNING, added_up, match
 
 PUBLISHED_TEST = "118e, 119e"
 TEST_RECORDS = "test records + em"

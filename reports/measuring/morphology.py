@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.filters import lowpass
+from reports.measuring.filters import lowpass
 
 _BEFORE_QRS = (-0.100, -0.080)
 """Seconds from the R peak between which the level before the QRS complex is taken: in the PR segment, behind the P wave

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reports.leads import WholeLead
-from reports.matching import match_r_peaks
-from reports.measures import pooled_f1, standard_error
-from reports.models import LOWEST_ACTIVATION, Detected
+from reports.measuring.leads import WholeLead
+from reports.measuring.matching import match_r_peaks
+from reports.measuring.measures import pooled_f1, standard_error
+from reports.measuring.models import LOWEST_ACTIVATION, Detected
 from reports.results import TOLERANCES_MS
 
 _GRID = np.round(np.arange(LOWEST_ACTIVATION, 0.99, 0.02), 2)

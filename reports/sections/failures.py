@@ -11,12 +11,12 @@ import numpy as np
 
 from ecg_data import Annotations, read_annotations
 from ecg_data.records import BEAT_SYMBOLS
-from reports.classical import Found
-from reports.denoising import microvolts
-from reports.detecting import within
-from reports.leads import WholeLead
-from reports.peaks import match
+from reports.measuring.classical import Found
+from reports.measuring.leads import WholeLead
 from reports.results import TOLERANCES_MS, Failure
+from reports.sections.denoising import microvolts
+from reports.sections.detecting import within
+from reports.sections.peaks import match
 
 STRETCH = 6.0
 """Seconds of a stretch."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ecg_data import Progress
-from reports.store import ResultStore, key_of
+from reports.measuring.store import ResultStore, key_of
 from tuning import SearchResult, Task
 from tuning.environment import PACKAGES, environment
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from reports.filters import FILTERS
-from reports.leads import WholeLead, by_record
-from reports.measures import bootstrap, pooled_f1
-from reports.peaks import FEWEST_RECORDS, peak_table
+from reports.measuring.filters import FILTERS
+from reports.measuring.leads import WholeLead, by_record
+from reports.measuring.measures import bootstrap, pooled_f1
 from reports.results import (
     DENOISED,
     GRU,
@@ -20,6 +19,7 @@ from reports.results import (
     DenoiserSection,
     DetectorSection,
 )
+from reports.sections.peaks import FEWEST_RECORDS, peak_table
 
 
 def compare(

@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ecg_data import Progress
-from reports.filters import FILTERS, WAVELET
-from reports.leads import WholeLead, by_record
-from reports.measures import Denoising, Interval, bootstrap_means, denoising
-from reports.models import Applied
-from reports.morphology import FALSE_ST, Waves, inner_beats, measure_waves, upright_waves
+from reports.measuring.filters import FILTERS, WAVELET
+from reports.measuring.leads import WholeLead, by_record
+from reports.measuring.measures import bootstrap_means, denoising
+from reports.measuring.models import Applied
+from reports.measuring.morphology import FALSE_ST, Waves, inner_beats, measure_waves, upright_waves
 from reports.results import (
     LSTM,
     NO_FILTER,
@@ -26,6 +26,7 @@ from reports.results import (
     Spread,
     Trace,
 )
+from reports.results.figures import Denoising, Interval
 
 MEASURES = tuple(item.name for item in fields(Denoising))
 
@@ -68,7 +69,7 @@ def denoiser_section(
     Args:
         models: the denoiser of each seed; the first is the one handed over.
         leads: of the test records.
-        noise: what was measured under real noise, see `reports.noise_kinds`.
+        noise: what was measured under real noise, see `reports.sections.noise_kinds`.
         noise_note: how, or why not.
         seed: of the bootstrap.
         progress: told the leads done.

@@ -13,8 +13,8 @@ from importlib.metadata import version
 import numpy as np
 
 from ecg_data import Progress
-from reports.detectors import DETECTORS, find_r_peaks
-from reports.store import ResultStore, key_of
+from reports.measuring.detectors import DETECTORS, find_r_peaks
+from reports.measuring.store import ResultStore, key_of
 
 FORMAT = 1
 """Raised whenever a detector would find something else in the same signal with the same version of its library."""

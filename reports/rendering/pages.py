@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ecg_data.files import write_text
-from reports.html import to_html
-from reports.markdown import TITLE, render
-from reports.plots import draw_plots
+from reports.rendering.html import to_html
+from reports.rendering.markdown import TITLE, render
+from reports.rendering.plots import draw_plots
 from reports.results import Report
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from reports.classical import Found
-from reports.leads import WholeLead, by_record
-from reports.matching import Matches, match_r_peaks
-from reports.measures import Counts, bootstrap, counts, pooled_f1
+from reports.measuring.classical import Found
+from reports.measuring.leads import WholeLead, by_record
+from reports.measuring.matching import Matches, match_r_peaks
+from reports.measuring.measures import bootstrap, counts, pooled_f1
 from reports.results import (
     GRU,
     NOISY,
@@ -19,6 +19,7 @@ from reports.results import (
     PeaksSummary,
     RecordPeaks,
 )
+from reports.results.figures import Counts
 
 LEARNING = 300.0
 """Seconds at the start of a record that ANSI/AAMI EC57 leaves out, so that a detector may learn."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reports.plots.style import BLACK, BLUE, GREY, MARKERS, OTHERS, SMALL, figure_of
+from reports.rendering.plots.style import BLACK, BLUE, GREY, MARKERS, OTHERS, SMALL, figure_of
 from reports.results import LSTM, NO_FILTER, DenoiserSection
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reports.rendering.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, figure_of
 from reports.results.search import SearchSummary, TrialSummary
-from reports.search_analysis import best_of_each, configuration, shortfall
+from reports.sections.search_analysis import best_of_each, configuration, shortfall
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.ticker import Formatter, Locator
 
-# Okabe and Ito's colours, which the colour-blind can tell apart (https://jfly.uni-koeln.de/color/).
-_BLUE, _ORANGE, _GREEN, _PURPLE, _SKY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9"
-_GREY, _BLACK, _RED = "#B0B0B0", "#000000", "#D55E00"
-_RUNGS = (_SKY, _ORANGE, _GREEN, _PURPLE, _BLUE)
+_RUNGS = (SKY, ORANGE, GREEN, PURPLE, BLUE)
 
 _LABELS = {"val_loss": "mean squared error in mV²", "val_window_pr_auc": "area under precision–recall curve"}
 
@@ -55,7 +53,7 @@ def _curves_figure(summary: SearchSummary) -> Figure | None:
     curves = {trial.id: _curve(trial, summary.direction) for trial in summary.trials}
     if not any(curves.values()):
         return None
-    figure, (axis,) = _figure(1, 4.6)
+    figure, (axis,) = figure_of(1, 1, 4.6)
     best = summary.trials[0]
     ends = {(configuration(t), t.bracket, t.rung): curves[t.id][-1] for t in summary.trials if curves[t.id]}
     for trial in reversed(summary.trials):
@@ -64,14 +62,14 @@ def _curves_figure(summary: SearchSummary) -> Figure | None:
             continue
         own = configuration(trial) == configuration(best) and trial.bracket == best.bracket and trial.rung <= best.rung
         if parent is not None:
-            axis.plot(*_columns([parent, points[0]]), color=_BLACK if own else _GREY, linewidth=1.8 if own else 0.7)
+            axis.plot(*_columns([parent, points[0]]), color=BLACK if own else GREY, linewidth=1.8 if own else 0.7)
         if own:
-            axis.plot(*_columns(points), color=_BLACK, linewidth=4.5, zorder=4)
+            axis.plot(*_columns(points), color=BLACK, linewidth=4.5, zorder=4)
         style: dict[str, Any] = {"linewidth": 2.2, "zorder": 5} if own else {"linewidth": 1.0, "alpha": 0.75}
         axis.plot(*_columns(points), ".-", color=_rung_colour(trial.rung), markersize=5, **style)
     before = ", and those that it goes on from" if best.rung else ""
     before = ", and those that it goes on from" if best.rung else ""
-    handles = [*_rung_handles(summary.trials), _line(_BLACK, 4.5, f"best trial, {best.id}{before}")]
+    handles = [*_rung_handles(summary.trials), _line(BLACK, 4.5, f"best trial, {best.id}{before}")]
     values = [value for points in curves.values() for _, value in points]
     above = sum(any(value > _ceiling(values) for _, value in points) for points in curves.values())
     axis.set(xlabel="epoch", ylabel=_label(summary), xscale="log")
@@ -89,21 +87,21 @@ def _progress_figure(summary: SearchSummary) -> Figure | None:
     """Score of each trial when it ended, and the best so far."""
     if not summary.trials:
         return None
-    figure, (axis,) = _figure(1, 4.0)
+    figure, (axis,) = figure_of(1, 1, 4.0)
     trials = sorted(summary.trials, key=lambda trial: trial.ended)
     whole = max(summary.wall_seconds, trials[-1].ended)
     unit, seconds = ("h", 3600) if whole >= 7200 else ("min", 60) if whole >= 120 else ("s", 1)
     values = [shortfall(trial.score, summary.direction) for trial in trials]
     times = [trial.ended / seconds for trial in trials]
     best = np.minimum.accumulate(values)
-    axis.step([*times, whole / seconds], [*best, best[-1]], where="post", color=_BLACK, linewidth=1.2, zorder=1)
+    axis.step([*times, whole / seconds], [*best, best[-1]], where="post", color=BLACK, linewidth=1.2, zorder=1)
     colours = [_rung_colour(trial.rung) for trial in trials]
     _scatter(axis, times, values, colours)
     axis.set(xlabel=f"time of the search in {unit}", ylabel=_label(summary), xlim=(0, 1.02 * whole / seconds or 1))
     _log_scale(axis, "y", values)
     title = f"{summary.task}: validation score of each trial as it ended, lower is better"
     axis.set_title(title + _triangles(values), fontsize=10)
-    _legend(figure, [*_rung_handles(trials, marker="o"), _line(_BLACK, 1.2, "best so far")])
+    _legend(figure, [*_rung_handles(trials, marker="o"), _line(BLACK, 1.2, "best so far")])
     return figure
 
 
@@ -112,17 +110,17 @@ def _importances_figure(summary: SearchSummary) -> Figure | None:
     if not summary.importances:
         return None
     items = list(reversed(summary.importances))
-    figure, (axis,) = _figure(1, 1.3 + 0.32 * len(items))
-    axis.axvline(0, color=_GREY, linewidth=1)
+    figure, (axis,) = figure_of(1, 1, 1.3 + 0.32 * len(items))
+    axis.axvline(0, color=GREY, linewidth=1)
     for row, item in enumerate(items):
-        colour = _BLUE if item.low > 0 else _GREY
+        colour = BLUE if item.low > 0 else GREY
         axis.plot([item.low, item.high], [row, row], color=colour, linewidth=2, solid_capstyle="butt")
         axis.plot([item.value], [row], "o", color=colour, markersize=7)
     axis.set_yticks(range(len(items)), [item.hyperparameter for item in items])
     axis.set(xlabel="loss of explained variance (R²) when its values are shuffled, 95 % interval")
     explained = "" if summary.explained is None else f"; the forest explains R² = {summary.explained:.2f}"
     axis.set_title(f"{summary.task}: how much each choice matters{explained}", fontsize=10)
-    _legend(figure, [_line(_BLUE, 2, "interval above 0"), _line(_GREY, 2, "cannot be told from 0")])
+    _legend(figure, [_line(BLUE, 2, "interval above 0"), _line(GREY, 2, "cannot be told from 0")])
     return figure
 
 
@@ -135,7 +133,7 @@ def _parallel_figure(summary: SearchSummary) -> Figure | None:
     names = _varying(trials)
     if len(trials) < 3 or len(names) < 2:
         return None
-    figure, (axis,) = _figure(1, 4.8)
+    figure, (axis,) = figure_of(1, 1, 4.8)
     scales = [_Scale(name, [trial.hyperparameters.get(name) for trial in trials]) for name in names]
     scores = [shortfall(trial.score, summary.direction) for trial in trials]
     lowest, highest = min(scores), float(np.percentile(scores, 90))  # one that diverged would pale all others
@@ -178,24 +176,24 @@ def _pareto_figure(summary: SearchSummary) -> Figure | None:
     if len(trials) < 2:
         return None
     timed = [trial for trial in trials if trial.milliseconds is not None]
-    figure, axes = _figure(2 if len(timed) > 1 else 1, 4.2)
+    figure, axes = figure_of(1, 2 if len(timed) > 1 else 1, 4.2)
     weights = {trial.id: float(trial.parameters) for trial in trials}
     _draw_front(axes[0], summary, weights, summary.pareto_parameters, "trainable weights")
     if len(timed) > 1:
         times = {trial.id: trial.milliseconds or 0.0 for trial in timed}
         _draw_front(axes[1], summary, times, summary.pareto_latency, "time for one segment in ms")
-    handles = [_line(_GREY, 0, "best trial of a configuration", "o"), _line(_BLUE, 1.5, "no other beats in both", "o")]
-    _legend(figure, [*handles, _line(_RED, 0, "best score", "*")])
+    handles = [_line(GREY, 0, "best trial of a configuration", "o"), _line(BLUE, 1.5, "no other beats in both", "o")]
+    _legend(figure, [*handles, _line(VERMILION, 0, "best score", "*")])
     return figure
 
 
 def _draw_front(axis: Axes, summary: SearchSummary, costs: dict[str, float], front: Sequence[str], name: str) -> None:
     scores = {t.id: shortfall(t.score, summary.direction) for t in summary.trials if t.id in costs}
-    _scatter(axis, [costs[i] for i in scores], list(scores.values()), [_GREY] * len(scores))
+    _scatter(axis, [costs[i] for i in scores], list(scores.values()), [GREY] * len(scores))
     steps = [(costs[i], scores[i]) for i in front]
     # From each on, nothing cheaper does better: the front goes on level to the most costly, and upright to the worst.
-    axis.step(*_columns([*steps, (max(costs.values()), steps[-1][1])]), where="post", color=_BLUE, linewidth=1.5)
-    axis.plot(*_columns(steps), "o", color=_BLUE, markersize=6)
+    axis.step(*_columns([*steps, (max(costs.values()), steps[-1][1])]), where="post", color=BLUE, linewidth=1.5)
+    axis.plot(*_columns(steps), "o", color=BLUE, markersize=6)
     _log_scale(axis, "x", list(costs.values()))
     _log_scale(axis, "y", list(scores.values()))
     axis.set(xlabel=name, ylabel=_label(summary))
@@ -203,10 +201,10 @@ def _draw_front(axis: Axes, summary: SearchSummary, costs: dict[str, float], fro
     winner = summary.trials[0].id
     if winner in costs:
         place = (costs[winner], scores[winner])
-        axis.plot(*_columns([place]), "*", color=_RED, markersize=13, zorder=5)
+        axis.plot(*_columns([place]), "*", color=VERMILION, markersize=13, zorder=5)
         right = np.log(place[0]) > np.mean(np.log([min(costs.values()), max(costs.values())]))
         side: dict[str, Any] = {"ha": "right" if right else "left", "xytext": (-4 if right else 4, -8)}
-        axis.annotate(winner, place, textcoords="offset points", va="top", fontsize=9, color=_RED, **side)
+        axis.annotate(winner, place, textcoords="offset points", va="top", fontsize=9, color=VERMILION, **side)
 
 
 class _Scale:
@@ -243,7 +241,7 @@ class _Scale:
 
 
 def _draw_scale(axis: Axes, column: int, scale: _Scale) -> None:
-    axis.axvline(column, ymin=0.02, ymax=0.98, color=_BLACK, linewidth=0.8, zorder=3)
+    axis.axvline(column, ymin=0.02, ymax=0.98, color=BLACK, linewidth=0.8, zorder=3)
     box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
     for height, text in scale.ticks():
         axis.annotate(
@@ -256,16 +254,6 @@ def _varying(trials: Sequence[TrialSummary]) -> list[str]:
     fullest = sorted(trials, key=lambda trial: -len(trial.hyperparameters))
     names = dict.fromkeys(name for trial in fullest for name in trial.hyperparameters)
     return [name for name in names if len({trial.hyperparameters.get(name) for trial in trials}) > 1]
-
-
-def _figure(columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, height), layout="constrained")
-    axes = list(np.atleast_1d(np.asarray(figure.subplots(1, columns), dtype=object)))
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def _curve(trial: TrialSummary, direction: str) -> list[tuple[float, float]]:

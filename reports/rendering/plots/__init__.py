@@ -6,12 +6,12 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.plots.denoiser import denoiser_figures
-from reports.plots.detector import detector_figures, failure_figures, stress_figure
-from reports.plots.style import DPI
-from reports.plots.training import loss_figure
+from reports.rendering.plots.denoiser import denoiser_figures
+from reports.rendering.plots.detector import detector_figures, failure_figures, stress_figure
+from reports.rendering.plots.search import search_figures
+from reports.rendering.plots.style import DPI
+from reports.rendering.plots.training import loss_figure
 from reports.results import Report
-from reports.search_plots import search_figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import DISCLAIMER
-from reports import tables
-from reports.plots.denoiser import KIND_NAMES
+from reports.rendering import tables
+from reports.rendering.plots.denoiser import KIND_NAMES
+from reports.rendering.search_lessons import lessons
 from reports.results import DENOISED, GRU, LSTM, NOISY, TOLERANCES_MS, Comparison, Report, Training
-from reports.search_lessons import lessons
 
 TITLE = "LSTM denoiser and GRU detector for ECG"
 

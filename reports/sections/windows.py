@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from reports.leads import WholeLead, by_record
-from reports.measures import bootstrap, confusion, confusion_of, pooled_f1
-from reports.models import Detected
+from reports.measuring.leads import WholeLead, by_record
+from reports.measuring.measures import bootstrap, confusion, confusion_of, pooled_f1
+from reports.measuring.models import Detected
 from reports.results import CalibrationBin, RecordWindows, WindowsSummary
 
 _BINS = 10

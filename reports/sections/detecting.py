@@ -8,21 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecg_data import Progress
-from reports.classical import ClassicalDetectors, Found
-from reports.denoising import STRETCH, microvolts, seed_figures, stretch
-from reports.detectors import DETECTOR_NAMES
-from reports.leads import WholeLead, by_record
-from reports.measures import pooled_f1
-from reports.models import Applied, Detected
-from reports.peaks import (
-    Place,
-    jitter_edges,
-    measure_jitter,
-    paired_gains,
-    peaks_by_record,
-    record_peaks,
-    summarise_peaks,
-)
+from reports.measuring.classical import ClassicalDetectors, Found
+from reports.measuring.detectors import DETECTOR_NAMES
+from reports.measuring.leads import WholeLead, by_record
+from reports.measuring.measures import pooled_f1
+from reports.measuring.models import Applied, Detected
 from reports.results import (
     CLEAN,
     DENOISED,
@@ -34,7 +24,17 @@ from reports.results import (
     RecordPeaks,
     SeedFigures,
 )
-from reports.windows import summarise_windows, windows_by_record
+from reports.sections.denoising import STRETCH, microvolts, seed_figures, stretch
+from reports.sections.peaks import (
+    Place,
+    jitter_edges,
+    measure_jitter,
+    paired_gains,
+    peaks_by_record,
+    record_peaks,
+    summarise_peaks,
+)
+from reports.sections.windows import summarise_windows, windows_by_record
 
 
 @dataclass(frozen=True)

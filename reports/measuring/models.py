@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from checkpoints import apply_model, pick_r_peaks, window_scores
-from reports.store import ResultStore, key_of
+from reports.measuring.store import ResultStore, key_of
 
 FORMAT = 1
 """Raised whenever the same model would give something else for the same signal."""

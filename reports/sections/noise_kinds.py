@@ -12,13 +12,13 @@ from ecg_data import NoiseRecords, Progress
 from ecg_data.download import NOISE_RECORDS
 from ecg_data.nstdb import MIX, TEST, draw_noise, scaled_to
 from ecg_data.segments import segment_starts
-from reports.denoising import MEASURES, intervals
-from reports.filters import DRIFT_FILTERS, LOWPASS, WAVELET, lowpass, wavelet, without_drift
-from reports.leads import WholeLead, by_record
-from reports.measures import denoising_table
-from reports.models import Applied
+from reports.measuring.filters import DRIFT_FILTERS, LOWPASS, WAVELET, lowpass, wavelet, without_drift
+from reports.measuring.leads import WholeLead, by_record
+from reports.measuring.measures import denoising_table
+from reports.measuring.models import Applied
+from reports.measuring.store import ResultStore, key_of
 from reports.results import LSTM, NO_FILTER, NoiseCell
-from reports.store import ResultStore, key_of
+from reports.sections.denoising import MEASURES, intervals
 
 GAUSSIAN = "gaussian"
 KINDS = (GAUSSIAN, *NOISE_RECORDS, MIX)

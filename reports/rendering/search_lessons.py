@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from reports.results.search import BoundHit, SearchSummary, TrialSummary
-from reports.search_analysis import (
+from reports.sections.search_analysis import (
     EPOCHS,
     FEWEST_CONFIGURATIONS,
     best_of_each,

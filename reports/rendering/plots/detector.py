@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reports.plots.style import BLACK, BLUE, GREY, MARKERS, ORANGE, OTHERS, SMALL, VERMILION, figure_of
+from reports.rendering.plots.style import BLACK, BLUE, GREY, MARKERS, ORANGE, OTHERS, SMALL, VERMILION, figure_of
 from reports.results import GRU, DetectorSection, Failure, StressSection
 
 if TYPE_CHECKING:
