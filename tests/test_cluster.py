@@ -14,17 +14,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tuning.cluster
 from ecg_data import StudyError, find_cache, pack_segments, refer_to, unpack_segments
 from tests.conftest import ROOT, TINY, SmallData
+from tests.test_final import train
 from tests.test_search import Watcher, _search, _without_times
 from tuning import DENOISER, DETECTOR, SearchOptions, Task, run_search
 from tuning.cluster import Cluster, open_cluster
 from tuning.environment import environment
 from tuning.tasks import TaskReference
-from tuning.workers import Event, Notice
+from tuning.workers import Event, Notice, ThisProcess
 
 TWO_TRIALS = replace(TINY, max_epochs=2)
 """One bracket of one rung of two trials: processes are what is tested here."""
@@ -70,6 +72,18 @@ def test_segments_that_a_worker_lacks_are_sent_and_the_search_is_the_same(
     here = _search(task, tmp_path / "here")
     by_id = sorted(_without_times(remote), key=lambda pair: str(pair[0].id))
     assert by_id == sorted(_without_times(here), key=lambda pair: str(pair[0].id))
+
+
+def test_final_trainings_run_side_by_side_and_give_the_same(
+    cluster: Cluster, small_data: SmallData, tmp_path: Path
+) -> None:
+    task = replace(_task(small_data), preset=replace(TWO_TRIALS, final_epochs=1, seeds=2))
+    side_by_side = train(task, tmp_path / "remote", cluster)
+    here = train(task, tmp_path / "here", ThisProcess())
+    for ours, theirs in zip(here, side_by_side, strict=True):
+        assert ours.plan == theirs.plan
+        for first, second in zip(ours.model.get_weights(), theirs.model.get_weights(), strict=True):
+            np.testing.assert_allclose(first, second, atol=1e-6)
 
 
 def test_processes_are_started_anew_after_some_trials(

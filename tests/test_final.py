@@ -42,9 +42,7 @@ def _search(**changes: object) -> SearchResult:
     return SearchResult(Path(), {}, ("val_loss", "min"), (trial,), True)
 
 
-def _train(
-    task: Task, directory: Path, workers: Workers | None, search: SearchResult | None = None
-) -> list[FinalModel]:
+def train(task: Task, directory: Path, workers: Workers | None, search: SearchResult | None = None) -> list[FinalModel]:
     @contextmanager
     def opened() -> Iterator[Workers]:
         assert workers is not None, "nothing is to be trained"
@@ -65,7 +63,7 @@ def _equal(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
 def trained(task: Task, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[np.ndarray]]]:
     """Two trained seeds, and where they are kept. Not to be changed."""
     directory = tmp_path_factory.mktemp("final")
-    models = _train(task, directory, ThisProcess())
+    models = train(task, directory, ThisProcess())
     assert [(item.number, item.plan.id) for item in models] == [(1, "denoiser-final-1"), (2, "denoiser-final-2")]
     assert all(len(item.outcome.history) == 2 and item.outcome.parameters for item in models)
     return directory, _weights(models)
@@ -76,13 +74,13 @@ def test_seeds_differ_and_are_repeatable(
 ) -> None:
     _, (first, second) = trained
     assert not _equal(first, second)
-    again = _weights(_train(replace(task, preset=replace(task.preset, seeds=1)), tmp_path, ThisProcess()))
+    again = _weights(train(replace(task, preset=replace(task.preset, seeds=1)), tmp_path, ThisProcess()))
     assert _equal(again[0], first), "the first does not depend on how many there are"
 
 
 def test_what_is_there_is_taken(task: Task, trained: tuple[Path, list[list[np.ndarray]]]) -> None:
     directory, weights = trained
-    again = _weights(_train(task, directory, None))
+    again = _weights(train(task, directory, None))
     assert all(_equal(a, b) for a, b in zip(again, weights, strict=True))
 
 
@@ -107,7 +105,7 @@ def test_what_was_trained_otherwise_or_is_damaged_is_trained_anew(
         (tmp_path / path.name).write_bytes(path.read_bytes())
     changed, search = change(task, tmp_path)
     with pytest.raises(AssertionError, match="nothing is to be trained"):
-        _train(changed, tmp_path, None, search)
+        train(changed, tmp_path, None, search)
 
 
 class _Unlucky(ThisProcess):
@@ -140,7 +138,7 @@ def test_a_lost_training_is_begun_again(
     task: Task, trained: tuple[Path, list[list[np.ndarray]]], tmp_path: Path
 ) -> None:
     workers = _Unlucky([Lost, "out of memory", Stopped])
-    weights = _weights(_train(task, tmp_path, workers))
+    weights = _weights(train(task, tmp_path, workers))
     assert all(_equal(a, b) for a, b in zip(weights, trained[1], strict=True))
     assert len(workers.started) == 5
 
@@ -156,7 +154,7 @@ def test_a_training_that_cannot_be_done_is_said(
     misfortunes: list[object], says: str, task: Task, tmp_path: Path
 ) -> None:
     with pytest.raises(StudyError, match=says):
-        _train(task, tmp_path, _Unlucky(misfortunes))
+        train(task, tmp_path, _Unlucky(misfortunes))
 
 
 def test_a_report_that_was_stopped_goes_on(task: Task, tmp_path: Path) -> None:
@@ -169,9 +167,9 @@ def test_a_report_that_was_stopped_goes_on(task: Task, tmp_path: Path) -> None:
             super().wait(handle)
 
     with pytest.raises(KeyboardInterrupt):
-        _train(task, tmp_path, Interrupted([]))
+        train(task, tmp_path, Interrupted([]))
     kept = json.loads((tmp_path / "denoiser-final-1.json").read_text())
     assert kept["conditions"]["seed"] == 1
     workers = _Unlucky([])
-    _train(task, tmp_path, workers)
+    train(task, tmp_path, workers)
     assert workers.started == ["denoiser-final-2"]
