@@ -191,6 +191,7 @@ def test_failures_with_what_the_annotations_tell(write_record: WriteRecord) -> N
     signal = np.zeros(round(100 * FS))
     signal[peaks] = 1.0
     signal[peaks[80:83]] = 0.2
+    signal[round(52 * FS) :] += 1.5  # a step of the baseline, beside the false detection
     symbols = ["N"] * len(peaks)
     symbols[10], symbols[12] = "V", "A"
     path = write_record("f", signal, tuple(int(peak) for peak in peaks), "".join(symbols))
@@ -222,6 +223,8 @@ def test_failures_with_what_the_annotations_tell(write_record: WriteRecord) -> N
     assert len(first.annotated) == len(first.symbols)
     assert any(reason.startswith("QRS complexes") for reason in small.reasons) or len(small.annotated) > 5
     assert "marked as noisy by the annotators" in noisy.reasons
+    assert "the baseline moves by 1.5 mV" in noisy.reasons
+    assert not any("baseline" in reason for reason in first.reasons)
     assert len(noisy.noisy) == round(6 * FS)
     assert worst_stretches([lead], [Found(peaks)], path.parent, "atr") == []
 

@@ -188,8 +188,8 @@ def denoising_by_record(section: DenoiserSection) -> str:
     return table(("record", *methods), rows)
 
 
-def noise_kinds(section: DenoiserSection, measure: str, names: dict[str, str]) -> str:
-    """One measure by kind of noise, level and method."""
+def noise_kinds(section: DenoiserSection, measure: str, names: dict[str, str], spans: bool = True) -> str:
+    """One measure by kind of noise, level and method, with or without its intervals."""
     methods = list(dict.fromkeys(cell.method for cell in section.noise))
     methods = sorted(methods, key=lambda method: (method == LSTM, method != NO_FILTER))
     at = {(cell.kind, cell.snr, cell.method): cell.figures.get(measure) for cell in section.noise}
@@ -197,9 +197,19 @@ def noise_kinds(section: DenoiserSection, measure: str, names: dict[str, str]) -
     rows = []
     for kind, snr in dict.fromkeys((cell.kind, cell.snr) for cell in section.noise):
         values = [at.get((kind, snr, method)) for method in methods]
-        cells = ["–" if value is None else interval(value, digits) for value in values]
+        cells = [
+            "–" if value is None else interval(value, digits) if spans else f"{value.value:.{digits}f}"
+            for value in values
+        ]
         rows.append((names.get(kind, kind), snr, *cells))
     return table(("noise", "input SNR in dB", *methods), rows)
+
+
+def noise_by_record(section: DenoiserSection, snr: int, names: dict[str, str]) -> str:
+    """SNR improvement of our denoiser on each record, by kind of noise, at one level."""
+    cells = [cell for cell in section.noise if (cell.method, cell.snr) == (LSTM, snr)]
+    rows = [(plain(record), *(f"{cell.by_record[record]:.2f}" for cell in cells)) for record in cells[0].by_record]
+    return table(("record", *(names.get(cell.kind, cell.kind) for cell in cells)), rows)
 
 
 def morphology(section: DenoiserSection) -> str:

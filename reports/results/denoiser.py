@@ -40,12 +40,14 @@ class NoiseCell:
         snr: of the input in dB.
         method: its name.
         figures: measure → mean, as in `DenoisingSummary`.
+        by_record: record → SNR improvement in dB, mean over its segments.
     """
 
     kind: str
     snr: int
     method: str
     figures: dict[str, Interval]
+    by_record: dict[str, float]
 
 
 @dataclass(frozen=True)

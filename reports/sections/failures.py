@@ -62,6 +62,8 @@ _BEATS = {
 
 _FLAT = 0.5  # seconds over which a signal does not move where a lead is off
 _STILL = 0.01  # mV
+_MEDIAN = 0.6  # seconds: the longer of the two filters of de Chazal et al. (2004) against drift
+_RESTLESS = 1.0  # mV: a baseline that moves by as much as a QRS complex is high
 _SMALL = 0.4  # of the record's median: a QRS complex so much smaller is named
 
 
@@ -147,6 +149,9 @@ def _reasons(lead: WholeLead, part: slice, annotations: Annotations, beats: Sequ
     clean = lead.clean[part]
     if _longest_still(clean) >= _FLAT * lead.fs:
         reasons.append("flat for half a second or more: lead off, or a pause")
+    moved = _baseline_range(clean, lead.fs)
+    if moved >= _RESTLESS:
+        reasons.append(f"the baseline moves by {moved:.1f} mV")
     small = _relative_height(lead, part)
     if small is not None and small < _SMALL:
         reasons.append(f"QRS complexes {small:.0%} as high as usual in this record")
@@ -184,6 +189,13 @@ def _longest_still(signal: np.ndarray) -> int:
     moving = np.flatnonzero(np.abs(np.diff(signal)) > _STILL)
     borders = np.concatenate([[-1], moving, [len(signal) - 1]])
     return int(np.diff(borders).max())
+
+
+def _baseline_range(signal: np.ndarray, fs: float) -> float:
+    """How far the baseline moves, in mV: the range of the signal's median over 0.6 s, which a QRS does not sway."""
+    from scipy.ndimage import median_filter
+
+    return float(np.ptp(median_filter(signal, round(_MEDIAN * fs), mode="nearest")))
 
 
 def _relative_height(lead: WholeLead, part: slice) -> float | None:

@@ -53,12 +53,15 @@ def measure_noise_kinds(
         progress: told the cases done.
     """
     cases = [(kind, snr) for kind in KINDS for snr in LEVELS]
+    names = list(dict.fromkeys(lead.record for lead in leads))
     cells = []
     for done, (kind, snr) in enumerate(cases):
         progress("Kinds of noise", done, len(cases))
         tables = _tables(model, leads, noise, kind, snr, seed, store)
         for method, table in tables.items():
-            cells.append(NoiseCell(kind, snr, method, intervals(by_record(leads, table, mean=True), seed)))
+            records = by_record(leads, table, mean=True)
+            gains = dict(zip(names, records[:, MEASURES.index("snr_improvement")].tolist(), strict=True))
+            cells.append(NoiseCell(kind, snr, method, intervals(records, seed), gains))
     progress("Kinds of noise", len(cases), len(cases))
     return cells
 

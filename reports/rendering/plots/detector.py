@@ -153,14 +153,14 @@ def failure_figures(failures: Sequence[Failure], fs: float) -> dict[str, Figure]
     figures = {}
     for first in range(0, len(failures), 5):
         group = failures[first : first + 5]
-        figure, axes = figure_of(len(group), 1, 2.15 * len(group) + 0.3)
+        figure, axes = figure_of(len(group), 1, 2.3 * len(group) + 0.3)
         for number, (axis, item) in enumerate(zip(axes, group, strict=True), start=first + 1):
             _draw_peaks(axis, item.noisy, item.start, fs, item.annotated, item.detected)
             _name_beats(axis, item, fs)
             minutes, seconds = divmod(item.start, 60)
             title = f"{number}. record {item.record}, lead {item.lead}, {minutes:.0f} min {seconds:.0f} s"
             errors = f"{item.missed} missed, {item.false} false"
-            axis.set_title(f"{title}: {errors}", fontsize=10, loc="left")
+            axis.set_title(f"{title}: {errors}", fontsize=10, loc="left", pad=14)  # above the letters of the beats
         figure.legend(
             *axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False, fontsize=SMALL
         )
