@@ -246,11 +246,13 @@ def test_a_disk_that_is_really_full_ends_in_one_line_and_keeps_the_search(
     assert not list(tmp_path.rglob("*.npz"))
 
 
-def test_a_report_on_an_unfinished_search_is_refused(
+def test_an_unfinished_search_is_read_as_such_and_another_is_refused(
     searched: tuple[SearchResult, Watcher], small_data: SmallData, tmp_path: Path
 ) -> None:
     state = json.loads((searched[0].directory / "search.json").read_text())
     state["done"], state["finished"] = False, state["finished"][:2]
     (tmp_path / "search.json").write_text(json.dumps(state))
-    with pytest.raises(StudyError, match=r"2 of 6 trials are done; go on with 'study\.py search'"):
-        load_same_search(_task(small_data), 0, tmp_path)
+    found = load_same_search(_task(small_data), 0, tmp_path)
+    assert (found.done, len(found.trials), found.stopped) == (False, 2, "")
+    with pytest.raises(StudyError, match=r"begun with seed = 0, now asked for 1"):
+        load_same_search(_task(small_data), 1, tmp_path)

@@ -81,7 +81,7 @@ class Cluster:
         self._admitted: set[str] = set()
         self._looked = 0.0
         self._said_waiting = False
-        client.subscribe_topic(self._topic, lambda event: self._arrived.put(EpochEnded(**event[1])))
+        client.subscribe_topic(self._topic, lambda event: self._hear(event[1]))
         self._look_around()
 
     @property
@@ -150,6 +150,10 @@ class Cluster:
                 else:
                     found[place] = answer
         return [speed for speed in found if speed is not None]
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        """Take what a worker says of an epoch; Dask adds the worker's address to it."""
+        self._arrived.put(EpochEnded(said["trial"], said["epoch"], said["metrics"]))
 
     def _submit(self, job: Job, worker: str) -> None:
         future = self._call(
