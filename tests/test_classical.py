@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecg_data import gaussian_noise, read_record
+from ecg_data import StudyError, gaussian_noise, read_record
 from reports.measuring.classical import ClassicalDetectors
 from reports.measuring.detectors import DETECTOR_NAMES, find_r_peaks
 from reports.measuring.filters import DRIFT_FILTERS, FILTERS, Filter, without_drift
@@ -100,6 +100,20 @@ def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pyt
     elsewhere.close()
     for name in leads:
         np.testing.assert_array_equal(here[name]["sleepecg"].r_peaks, there[name]["sleepecg"].r_peaks)
+
+
+def test_a_killed_process_is_one_line(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reports.measuring.classical._WORTH_PROCESSES", 0)
+    detectors = ClassicalDetectors(ResultStore(tmp_path), lambda *_: None)
+    lead = read_record(raw_dir / "s01").signal[:, 0]
+    detectors.find("", {"a": lead}, 360, ["sleepecg"])
+    assert detectors._pool is not None
+    for process in list(detectors._pool._processes.values()):
+        process.kill()
+        process.join()
+    with pytest.raises(StudyError, match=r"was killed .* run the same command again"):
+        detectors.find("", {"a": lead + 1}, 360, ["sleepecg"])
+    detectors.close()
 
 
 def test_a_damaged_result_is_computed_again_and_an_unused_one_goes(tmp_path: Path) -> None:

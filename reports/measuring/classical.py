@@ -7,12 +7,13 @@ import os
 import signal as signals
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
 
-from ecg_data import Progress
+from ecg_data import Progress, StudyError
 from reports.measuring.detectors import DETECTORS, find_r_peaks
 from reports.measuring.store import ResultStore, key_of
 
@@ -98,11 +99,17 @@ class ClassicalDetectors:
             # Spawned, not forked: TensorFlow's threads do not survive a fork.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(os.cpu_count(), context, initializer=_prepare_process)
-        futures: dict[Future[dict[str, Found]], str] = {
-            self._pool.submit(_find_all, leads[lead], fs, names): lead for lead, names in missing.items()
-        }
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        try:
+            futures: dict[Future[dict[str, Found]], str] = {
+                self._pool.submit(_find_all, leads[lead], fs, names): lead for lead, names in missing.items()
+            }
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise StudyError(
+                "a process with classical detectors was killed (out of memory?); what is finished is kept: "
+                "run the same command again"
+            ) from error
 
 
 def _prepare_process() -> None:
