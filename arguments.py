@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 
 from settings import add_options
@@ -49,11 +50,20 @@ EXAMPLES = {
   python study.py export --out mitdb-study --storage trials.db --overwrite
       the searches of another study, finished or not, into a file of that name""",
     "predict": """\
-  python study.py predict outputs/models/denoiser path/to/100
-      write outputs/predictions/100.denoised.csv
-  python study.py predict outputs/models/detector records/*.hea --out holter
-      mark the R peaks of many records; one that cannot be read is named, the rest is done, the exit code is 2
+  python study.py predict outputs/models/detector path/to/100
+      R peaks of a WFDB record: outputs/predictions/100.beats.csv, 100.qrs (WFDB annotations), 100.beats.json
+  python study.py predict outputs/models/denoiser holter.edf --lead all --write wfdb,plot
+      the recording without its noise as a WFDB record, and a picture
+  python study.py predict outputs/models/detector watch.csv --lead ecg_uV --time-column t
+  python study.py predict outputs/models/detector chest.npy --fs 250 --gain 200
+      samples in ADC units, 200 of them a mV
+  python study.py predict outputs/models/detector recordings/ more/*.edf --out holter
+      whole folders; one that cannot be read is named, the rest is done, the exit code is 2
   python study.py predict outputs/models/detector 100 103 --raw-dir data/raw/mitdb""",
+    "bundles": """\
+  python study.py bundles
+      those that come with the project, and those of outputs/
+  python study.py bundles --out mitdb-study""",
     "run": """\
   python study.py run
       data, search and report on the embedded synthetic database, in minutes
@@ -61,6 +71,10 @@ EXAMPLES = {
   python study.py run --config outputs/settings.toml
       the same study again""",
 }
+
+
+USED = {"predict": ("out", "raw_dir", "lead"), "bundles": ("out",)}
+"""The settings that a verb has options for, where it does not use all."""
 
 
 def build_parser(description: str, verbs: Sequence[Callable[..., int]]) -> argparse.ArgumentParser:
@@ -104,15 +118,8 @@ def build_parser(description: str, verbs: Sequence[Callable[..., int]]) -> argpa
             verb.add_argument("--storage", metavar="FILE", help="file to write (default: OUT/search/optuna.db)")
             verb.add_argument("--overwrite", action="store_true", help="replace a storage that exists")
         if name == "predict":
-            verb.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, such as outputs/models/detector")
-            verb.add_argument(
-                "records_to_predict",
-                metavar="RECORD",
-                nargs="+",
-                help="WFDB records, or names of records in --raw-dir; a bad one is named and the rest is done",
-            )
-            verb.add_argument("--overwrite", action="store_true", help="replace predictions that exist")
-        add_options(verb)
+            _add_predict_options(verb)
+        add_options(verb, USED.get(name))
     return parser
 
 
@@ -135,3 +142,56 @@ def _add_report_options(verb: argparse.ArgumentParser) -> None:
         help="make these again (search, denoiser, detector, stress, failures) and take the rest from the report there",
     )
     which.add_argument("--render", action="store_true", help="compute nothing: draw and write report.json anew")
+
+
+def _outputs(text: str) -> tuple[str, ...]:
+    from checkpoints.outputs import OUTPUTS
+
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    unknown = [name for name in names if name not in OUTPUTS]
+    if unknown or not names:
+        problem = f"{(unknown or [text])[0]!r} is not written; choose from {', '.join(OUTPUTS)}"
+        raise argparse.ArgumentTypeError(problem)
+    return names
+
+
+def _number(least: float, what: str) -> Callable[[str], float]:
+    def convert(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or value <= least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no {what}")
+        return value
+
+    return convert
+
+
+def _add_predict_options(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, or its name")
+    verb.add_argument(
+        "recordings",
+        metavar="RECORDING",
+        nargs="+",
+        help="WFDB records, .edf, .bdf, .csv, .npy, folders of them, or names of records in --raw-dir; a bad one is "
+        "named and the rest is done",
+    )
+    verb.add_argument(
+        "--write",
+        type=_outputs,
+        default=("csv", "wfdb", "json"),
+        metavar="A,B,…",
+        help="csv: one row a beat, or a sample of the denoised signal; samples: one row a sample with R_peak; wfdb: "
+        "annotations, or the denoised record; json: a summary; plot: a picture (default: csv,wfdb,json)",
+    )
+    verb.add_argument("--overwrite", action="store_true", help="replace results that exist")
+    verb.add_argument(
+        "--engine", choices=("onnx", "keras"), help="what runs the model (default: ONNX Runtime where it is installed)"
+    )
+    group = verb.add_argument_group("what a file does not tell of itself")
+    group.add_argument("--fs", type=_number(0, "sampling rate in Hz"), metavar="HZ", help="sampling rate of .csv, .npy")
+    group.add_argument("--time-column", default="", metavar="NAME", help="column of a table that has the time")
+    group.add_argument("--units", default="", choices=("mV", "uV", "V"), help="unit of .csv, .npy (default: mV)")
+    group.add_argument("--gain", type=_number(0, "gain above 0"), metavar="N", help="ADC units in a mV, in .csv, .npy")
+    group.add_argument("--baseline", type=float, default=0.0, metavar="N", help="ADC units at 0 mV (default: 0)")

@@ -6,7 +6,7 @@ import argparse
 import math
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import NoneType, UnionType
@@ -67,11 +67,18 @@ class Settings:
     tensorboard: bool = _option(False, "write logs for TensorBoard beside the search", runtime=True)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a parser an option for every setting, and ``--config``. What is not given is not in the result."""
+def add_options(parser: argparse.ArgumentParser, names: Sequence[str] | None = None) -> None:
+    """Give a parser an option for every setting, and ``--config``. What is not given is not in the result.
+
+    Args:
+        parser: to be extended.
+        names: of the settings; all unless told.
+    """
     group = parser.add_argument_group("settings")
     group.add_argument("--config", metavar="FILE", help="TOML file with these settings; options win over it")
     for item in fields(Settings):
+        if names is not None and item.name not in names:
+            continue
         more = {key: item.metadata[key] for key in ("choices", "metavar") if key in item.metadata}
         name = "--" + item.name.replace("_", "-")
         if isinstance(item.default, bool):

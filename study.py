@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,44 +162,49 @@ def export(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def predict(options: argparse.Namespace, settings: Settings) -> int:
-    """Apply a bundle to records; a bad one is named and the rest is done."""
-    from checkpoints import load_bundle, predict_record, prediction_path, write_prediction
-    from tuning.environment import import_tensorflow
+    """Apply a bundle to recordings (WFDB, EDF, CSV, NumPy); a bad one is named and the rest is done."""
+    from checkpoints import find_bundle, load
+    from checkpoints.outputs import output_paths, predict_file
+    from ecg_data.recordings import ReadingOptions
     from tuning.steps import Steps
 
     console = _console()
-    import_tensorflow()
-    if settings.lead == "all":
-        raise StudyError("--lead: predict reads one lead; name it, or give 'auto' (MLII, else the first)")
-    bundle = load_bundle(Path(options.bundle))
     directory = Path(settings.out) / "predictions"
+    bundle = find_bundle(options.bundle, Path(settings.out) / "models")
+    model = load(bundle, options.engine)
+    reading = ReadingOptions(
+        settings.lead, options.fs, options.time_column, options.units, options.gain, options.baseline
+    )
     failed = 0
-    written: set[Path] = set()
+    written: dict[Path, Path] = {}
     with Steps(console) as steps:
-        for name in options.records_to_predict:
-            record = _locate(name, settings)
-            target = prediction_path(directory, record, bundle.card.task)
+        for path in _recordings(options.recordings, settings):
 
-            def said(done: int, total: int, record: Path = record) -> None:
-                steps(record.name, done, total)
+            def said(done: int, total: int, path: Path = path) -> None:
+                steps(path.name, done, total)
 
             try:
-                if target.exists() and not options.overwrite:
-                    raise StudyError(f"{target}: exists; give --overwrite to replace it, or another --out")
-                if target in written:
-                    raise StudyError(f"{record}: {target} was just written for another record; use another --out")
-                prediction = predict_record(bundle, record, settings.lead, said)
+                paths = output_paths(directory, path, model.card.task, options.write)
+                _check_free(paths.values(), path, written, options.overwrite)
+                done = predict_file(model, str(options.bundle), path, reading, paths, said)
             except StudyError as error:
                 failed += 1
                 _refuse(str(error))
                 continue
-            write_prediction(target, prediction, options.overwrite)
-            written.add(target)
-            found = "" if prediction.r_peaks is None else f"{len(prediction.r_peaks):,} R peaks, "
-            console.print(f"{record.name}: {found}{target}")
-    if written:
-        save_settings(settings, directory / "settings.toml")
+            written |= dict.fromkeys(done.paths, path)
+            console.print(f"{path.name}: {done.line}: {', '.join(str(made) for made in done.paths)}")
     return 2 if failed else 0
+
+
+def bundles(_: argparse.Namespace, settings: Settings) -> int:
+    """List the bundles at hand, with their figures."""
+    from checkpoints import list_bundles
+    from checkpoints.listing import bundle_lines
+
+    console, found = _console(), list_bundles(Path(settings.out) / "models")
+    for line in bundle_lines(found):
+        console.print(line)
+    return 2 if any(item.problem for item in found) else 0
 
 
 def _prepare(settings: Settings, console: Console) -> _Data:
@@ -338,12 +343,27 @@ def _say_report(made: Report, settings: Settings, console: Console) -> None:
     console.print(f"Report: {Path(settings.out) / 'report.md'}")
 
 
-def _locate(name: str, settings: Settings) -> Path:
-    """A record as it was named: a path, or, with --raw-dir, the name of a record there."""
-    path = Path(name)
-    if settings.raw_dir and not path.with_suffix(".hea").exists() and path.name == name:
-        return Path(settings.raw_dir) / name
-    return path
+def _recordings(names: Sequence[str], settings: Settings) -> Iterator[Path]:
+    """Recordings as they were named: paths, folders, or, with --raw-dir, names of records there."""
+    from ecg_data.recordings import find_recordings
+
+    for name in names:
+        path = Path(name)
+        if settings.raw_dir and not path.exists() and not path.with_suffix(".hea").exists() and path.name == name:
+            path = Path(settings.raw_dir) / name
+        try:
+            yield from find_recordings(path)
+        except StudyError:
+            yield path  # opening it says what is wrong
+
+
+def _check_free(paths: Iterable[Path], recording: Path, written: Mapping[Path, Path], overwrite: bool) -> None:
+    """Refuse to write over what is there, or over what was just written for another recording."""
+    for path in paths:
+        if path in written:
+            raise StudyError(f"{recording}: {path} was just written for {written[path]}; use another --out")
+        if path.exists() and not overwrite:
+            raise StudyError(f"{path}: exists; give --overwrite to replace it, or another --out")
 
 
 def _console() -> Console:
@@ -372,7 +392,7 @@ def _again(arguments: list[str] | None) -> str:
     return shlex.join(["python", "study.py", *(sys.argv[1:] if arguments is None else arguments)])
 
 
-VERBS = (run, data, plan, search, report, compare, export, predict)
+VERBS = (run, data, plan, search, report, compare, export, predict, bundles)
 """In the order in which the help lists them."""
 
 

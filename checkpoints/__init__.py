@@ -1,27 +1,43 @@
-"""Keep a best model with all it needs to be used again, and apply it to whole records.
+"""Keep a best model with all it needs to be used again, and apply it to any ECG.
 
-Importing this package is light; Keras is imported when a bundle is opened.
+    from checkpoints import load
+
+    detector = load("outputs/models/detector")
+    found = detector.r_peaks(signal, fs=360)      # found.samples, found.confidences
+
+Importing this package is light; Keras or ONNX Runtime is imported when a bundle is opened.
 """
 
-from checkpoints.apply import apply_model, apply_segments, pick_r_peaks, window_scores
-from checkpoints.bundle import DISCLAIMER, Bundle, Card, load_bundle, read_card, save_bundle
-from checkpoints.predict import Prediction, predict_record, prediction_path, write_prediction
+from checkpoints.apply import apply_model, apply_segments, window_scores
+from checkpoints.bundle import Bundle, load_bundle, save_bundle
+from checkpoints.card import DISCLAIMER, Card, card_schema, read_card
+from checkpoints.denoiser import Denoiser, DenoiserStream
+from checkpoints.detector import Detector, DetectorStream, RPeaks
+from checkpoints.loading import find_bundle, list_bundles, load, load_denoiser, load_detector
+from checkpoints.peaks import pick_r_peaks
 from checkpoints.tables import write_signal_csv
 
 __all__ = [
     "DISCLAIMER",
     "Bundle",
     "Card",
-    "Prediction",
+    "Denoiser",
+    "DenoiserStream",
+    "Detector",
+    "DetectorStream",
+    "RPeaks",
     "apply_model",
     "apply_segments",
+    "card_schema",
+    "find_bundle",
+    "list_bundles",
+    "load",
     "load_bundle",
+    "load_denoiser",
+    "load_detector",
     "pick_r_peaks",
-    "predict_record",
-    "prediction_path",
     "read_card",
     "save_bundle",
     "window_scores",
-    "write_prediction",
     "write_signal_csv",
 ]

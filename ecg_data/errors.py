@@ -29,3 +29,7 @@ class BadRecordsError(StudyError):
         listed = "; ".join(str(error) for error in errors)
         count = "1 record" if len(errors) == 1 else f"{len(errors)} records"
         super().__init__(f"{count} cannot be used: {listed}. {advice}")
+
+
+class SignalError(StudyError, ValueError):
+    """A signal that was handed over in Python is not what it must be."""

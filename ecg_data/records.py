@@ -80,8 +80,8 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def _read(path: Path, lead: str, annotator: str | None) -> Record:
-    header = _read_header(path)
-    _check_files(path, header)
+    header = read_header(path)
+    check_files(path, header)
     columns = _choose_leads(path, header, lead)
     signal = _read_signal(path, header, columns)
     names = tuple(header.sig_name[column] for column in columns)
@@ -125,8 +125,8 @@ def read_annotations(path: Path, annotator: str = "atr") -> Annotations:
 
 def record_files(path: Path, annotator: str | None = "atr") -> list[Path]:
     """The files that make up a record: header, signal files and annotations, each checked to exist."""
-    header = _read_header(path)
-    files = [path.with_name(path.name + ".hea"), *_check_files(path, header)]
+    header = read_header(path)
+    files = [path.with_name(path.name + ".hea"), *check_files(path, header)]
     if annotator is not None:
         annotations = path.with_name(f"{path.name}.{annotator}")
         if not annotations.is_file():
@@ -135,7 +135,12 @@ def record_files(path: Path, annotator: str | None = "atr") -> list[Path]:
     return files
 
 
-def _read_header(path: Path) -> wfdb.Record:
+def read_header(path: Path) -> wfdb.Record:
+    """The header of a WFDB record of one segment and one rate, named without ``.hea``.
+
+    Raises:
+        RecordError: there is none, or it is of a kind that is not read.
+    """
     import wfdb
 
     if not path.name:
@@ -147,7 +152,7 @@ def _read_header(path: Path) -> wfdb.Record:
     try:
         header = wfdb.rdheader(str(path))
     except Exception as error:  # wfdb raises whatever its parsing trips over
-        raise RecordError(header_path, f"not a WFDB header ({_one_line(error)})") from error
+        raise RecordError(header_path, f"not a WFDB header ({one_line(error)})") from error
     if isinstance(header, wfdb.MultiRecord):
         raise RecordError(header_path, "multi-segment records are not supported; join its segments first")
     if not header.n_sig or not header.file_name or not header.sig_name:
@@ -178,7 +183,7 @@ def _check_header_text(header_path: Path) -> None:
             raise RecordError(header_path, problem)
 
 
-def _check_files(path: Path, header: wfdb.Record) -> list[Path]:
+def check_files(path: Path, header: wfdb.Record) -> list[Path]:
     """The signal files of a record, checked to be there and as long as the header says."""
     files = []
     for name in dict.fromkeys(header.file_name):
@@ -222,7 +227,7 @@ def _read_signal(path: Path, header: wfdb.Record, columns: list[int]) -> np.ndar
         record = wfdb.rdrecord(str(path), physical=False)
         sums = record.calc_checksum()
     except Exception as error:  # wfdb raises whatever its parsing trips over
-        raise RecordError(path, f"cannot be read as a WFDB record ({_one_line(error)})") from error
+        raise RecordError(path, f"cannot be read as a WFDB record ({one_line(error)})") from error
     for name, found, written in zip(record.sig_name, sums, header.checksum, strict=True):
         # Headers hold the sum of the samples modulo 2¹⁶, as a signed or as an unsigned number.
         if written is not None and (found - written) % 65536:
@@ -274,7 +279,7 @@ def _open_annotations(path: Path, annotator: str) -> Any:
     try:
         return wfdb.rdann(str(path), annotator)
     except Exception as error:  # wfdb raises whatever its parsing trips over
-        raise RecordError(file, f"not a WFDB annotation file ({_one_line(error)})") from error
+        raise RecordError(file, f"not a WFDB annotation file ({one_line(error)})") from error
 
 
 def _flutter(annotation: Any, samples: int) -> tuple[tuple[int, int], ...]:
@@ -292,5 +297,6 @@ def _flutter(annotation: Any, samples: int) -> tuple[tuple[int, int], ...]:
     return tuple(stretches)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """An error's text without its line breaks."""
     return " ".join(str(error).split()) or type(error).__name__

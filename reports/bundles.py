@@ -37,7 +37,7 @@ def _card(report: Report, training: Training, preset: str) -> Card:
     else:
         from search_spaces.detector import NORMALISATION
     return Card(
-        task=training.task,
+        task="denoiser" if training.task == DENOISER else "detector",
         fs=data.fs,
         segment=data.segment,
         window=data.window,

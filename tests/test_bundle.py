@@ -10,10 +10,12 @@ import keras
 import numpy as np
 import pytest
 
-from checkpoints import Card, load_bundle, read_card, save_bundle
+from checkpoints import Card, card_schema, load_bundle, read_card, save_bundle
+from checkpoints.bundle import open_engine
 from ecg_data import StudyError
 from ecg_data.files import sha256_of
 from search_spaces.denoiser import DenoiserConfig, build_denoiser
+from search_spaces.detector import DetectorConfig, build_detector
 from search_spaces.recurrent import StackConfig
 
 CARD = Card(
@@ -55,19 +57,24 @@ def test_what_is_saved_is_what_is_opened(bundle: Path, model: keras.Model) -> No
     assert opened.card == CARD
     segments = np.random.default_rng(0).normal(size=(2, 288, 1)).astype(np.float32)
     np.testing.assert_array_equal(opened.model.predict_on_batch(segments), model.predict_on_batch(segments))
-    assert sorted(path.name for path in bundle.iterdir()) == ["card.json", "model.keras"]
+    assert sorted(path.name for path in bundle.iterdir()) == ["card.json", "model.keras", "model.onnx"]
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"task": "foo"}, "task is 'foo', not denoiser or detector"),
-        ({"task": "detector"}, "r_peak"),
-        ({"task": "detector", "thresholds": {"r_peak": "0.3", "window": 0.3}}, "thresholds.r_peak is '0.3'"),
-        ({"fs": "360"}, "fs is '360'"),
-        ({"segment": 1.5}, "segment is 1.5, not a whole number"),
-        ({"refractory": None}, "refractory is None"),
+        ({"task": "foo"}, r"task: Input should be 'denoiser' or 'detector', not 'foo'"),
+        ({"task": "detector"}, "thresholds: r_peak and window are needed"),
+        ({"task": "detector", "thresholds": {"r_peak": "0.3", "window": 0.3}}, r"thresholds.r_peak: .* not '0.3'"),
+        ({"task": "detector", "thresholds": {"r_peak": 1.3, "window": 0.3}}, r"thresholds.r_peak: .* not 1.3"),
+        ({"fs": "360"}, "fs: .* not '360'"),
+        ({"fs": 0}, "fs: .* not 0"),
+        ({"segment": 1.5}, "segment: .* not 1.5"),
+        ({"refractory": None}, "refractory: .* not None"),
+        ({"surprise": 2}, "unknown: surprise"),
         ({"sha256": []}, "not the card of a bundle"),
+        ({"sha256": {}}, "sha256 has no model.keras"),
+        ({"sha256": {"model.keras": "0", "../../passwd": "0"}}, "model.onnx: its card does not know it"),
         ({"segment": 144}, "reads 288 samples where its card says 144"),
     ],
 )
@@ -88,10 +95,7 @@ def test_missing_and_damaged_files_are_named(bundle: Path, tmp_path: Path) -> No
     with pytest.raises(StudyError, match=r"nowhere/card\.json: missing"):
         read_card(tmp_path / "nowhere")
     _edit_card(bundle, format=99)
-    with pytest.raises(StudyError, match="format 99, this program reads 1"):
-        read_card(bundle)
-    _edit_card(bundle, format=1, surprise=2)
-    with pytest.raises(StudyError, match="keys surprise are missing or unknown"):
+    with pytest.raises(StudyError, match="format 99, this program reads up to 2"):
         read_card(bundle)
     (bundle / "card.json").write_text("[]")
     with pytest.raises(StudyError, match="not the card of a bundle"):
@@ -101,9 +105,14 @@ def test_missing_and_damaged_files_are_named(bundle: Path, tmp_path: Path) -> No
         read_card(bundle)
 
 
+def _seal(bundle: Path) -> None:
+    """Make the card one for the files that are there."""
+    _edit_card(bundle, sha256={path.name: sha256_of(path) for path in bundle.glob("model.*")})
+
+
 def _replace_model(bundle: Path, model: keras.Model) -> None:
     model.save(bundle / "model.keras")
-    _edit_card(bundle, sha256={"model.keras": sha256_of(bundle / "model.keras")})
+    _seal(bundle)
 
 
 def test_a_model_that_would_run_code_is_refused(bundle: Path) -> None:
@@ -118,13 +127,83 @@ def test_a_layer_of_another_package_is_refused(bundle: Path) -> None:
     content["config"]["layers"][0]["module"] = "os"
     with zipfile.ZipFile(bundle / "model.keras", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("config.json", json.dumps(content))
-    _edit_card(bundle, sha256={"model.keras": sha256_of(bundle / "model.keras")})
+    _seal(bundle)
     with pytest.raises(StudyError, match=r"holds os\.InputLayer"):
         load_bundle(bundle)
 
 
 def test_what_is_no_keras_model_is_refused(bundle: Path) -> None:
     (bundle / "model.keras").write_bytes(b"\x80\x04pickle")
-    _edit_card(bundle, sha256={"model.keras": sha256_of(bundle / "model.keras")})
+    _seal(bundle)
     with pytest.raises(StudyError, match="not a Keras model"):
         load_bundle(bundle)
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_onnx_form_is_the_same_model(direction: str, layers: int, tmp_path: Path) -> None:
+    stack = StackConfig((5,) * layers, 0.1, 8, direction, 1e-3)
+    rng = np.random.default_rng(layers)
+    signal = rng.normal(0.2, 0.5, (7, 288)).astype(np.float32)
+    signal[3] = 0.0
+    models = [build_denoiser(DenoiserConfig(stack, residual), 288) for residual in (True, False)]
+    models += [build_detector(DetectorConfig(stack, units), 288, 72, 20) for units in (0, 6)]
+    for number, model in enumerate(models):
+        # Weights as a trained model has them: biases are 0 at the start, and would hide a wrong order of gates.
+        model.set_weights([weight + 0.3 * rng.normal(size=weight.shape) for weight in model.get_weights()])
+        directory = tmp_path / str(number)
+        save_bundle(directory, model, CARD)
+        runs = {name: open_engine(directory, name)[1].run(signal) for name in ("onnx", "keras")}
+        assert np.ptp(runs["keras"][0]) > 0.01
+        np.testing.assert_allclose(runs["onnx"], runs["keras"], atol=1e-5)
+
+
+def test_an_onnx_form_that_holds_more_is_refused(bundle: Path) -> None:
+    import onnx
+
+    form = onnx.load(bundle / "model.onnx")
+    form.graph.node[-1].op_type = "Loop"
+    onnx.save(form, bundle / "model.onnx")
+    _seal(bundle)
+    with pytest.raises(StudyError, match=r"model\.onnx: holds Loop, .* refused unopened"):
+        open_engine(bundle)
+    form.graph.node[-1].op_type = "Identity"
+    form.graph.node[-1].domain = "elsewhere"
+    onnx.save(form, bundle / "model.onnx")
+    _seal(bundle)
+    with pytest.raises(StudyError, match="operators of elsewhere"):
+        open_engine(bundle)
+    form.graph.node[-1].domain = ""
+    onnx.external_data_helper.set_external_data(form.graph.initializer[0], "../../passwd")
+    (bundle / "model.onnx").write_bytes(form.SerializeToString())
+    _seal(bundle)
+    with pytest.raises(StudyError, match="data in other files"):
+        open_engine(bundle)
+    (bundle / "model.onnx").write_bytes(b"no such thing")
+    _seal(bundle)
+    with pytest.raises(StudyError, match=r"model\.onnx: not an ONNX model"):
+        open_engine(bundle)
+
+
+def test_a_bundle_without_an_onnx_form_is_run_by_keras(bundle: Path) -> None:
+    (bundle / "model.onnx").unlink()
+    with pytest.raises(StudyError, match=r"model\.onnx: missing; take a fresh copy"):
+        open_engine(bundle)
+    _seal(bundle)
+    _edit_card(bundle, format=1)  # as bundles of the first format are
+    assert open_engine(bundle)[1].name == "keras"
+    with pytest.raises(StudyError, match="this bundle has no ONNX form"):
+        open_engine(bundle, "onnx")
+    with pytest.raises(StudyError, match="the engine 'jax' is not known; choose onnx or keras"):
+        open_engine(bundle, "jax")
+
+
+def test_the_published_schema_is_that_of_the_card(bundle: Path) -> None:
+    import jsonschema
+
+    published = json.loads((Path(__file__).parent.parent / "docs" / "card.schema.json").read_text())
+    assert published == json.loads(json.dumps(card_schema()))
+    content = json.loads((bundle / "card.json").read_text())
+    jsonschema.validate(content, published)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content | {"fs": "360"}, published)

@@ -1,0 +1,217 @@
+"""The face of a detector bundle: a signal in, R peaks out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from checkpoints.buffers import SampleBuffer
+from checkpoints.card import Card
+from checkpoints.engines import Engine
+from checkpoints.fusing import fuse
+from checkpoints.leads import LeadStream, Rates
+from checkpoints.peaks import LONGEST_CLUSTER, MaximaFinder, RefractoryFilter, snap, snap_reach
+from checkpoints.preparing import scale_segments
+from checkpoints.resampling import rate_ratio
+from checkpoints.signals import BLOCK_SECONDS, as_leads, check_rate
+from ecg_data.errors import SignalError
+
+
+@dataclass(frozen=True)
+class RPeaks:
+    """The R peaks of a signal.
+
+    Attributes:
+        samples: sample indices, int64, shape ``(peaks,)``, strictly rising, at least a refractory period apart.
+        confidences: the model's probability of each, float32, shape ``(peaks,)``, from its threshold to 1.
+        unusable: stretches in which no lead could be used and no peak is given, int64, shape ``(stretches, 2)``: first
+            sample and the one after the last.
+    """
+
+    samples: np.ndarray
+    confidences: np.ndarray
+    unusable: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @staticmethod
+    def joined(parts: Iterable[RPeaks]) -> RPeaks:
+        """What a stream gave, as one."""
+        parts = list(parts)
+        return RPeaks(
+            np.concatenate([np.empty(0, np.int64), *(part.samples for part in parts)]),
+            np.concatenate([np.empty(0, np.float32), *(part.confidences for part in parts)]),
+            np.concatenate([np.empty((0, 2), np.int64), *(part.unusable for part in parts)]),
+        )
+
+
+class Detector:
+    """Finds the R peaks in any ECG.
+
+    Args:
+        card: of the bundle.
+        engine: runs its model.
+    """
+
+    def __init__(self, card: Card, engine: Engine) -> None:
+        self.card = card
+        self.engine = engine
+
+    def r_peaks(self, signal: Any, fs: float, progress: Callable[[int, int], None] | None = None) -> RPeaks:
+        """The R peaks of a signal.
+
+        Gain, offset and polarity of the leads do not matter, nor does the sampling rate: peaks are those of the signal
+        as given. Missing samples (NaN), flat stretches and artifacts are passed over and named. A signal without beats
+        has no peaks.
+
+        Args:
+            signal: mV, shape ``(samples,)`` or ``(samples, leads)``: array, list, or pandas. Leads are of one heart at
+                one time; they are judged together.
+            fs: sampling rate in Hz, from 100 to 10,000.
+            progress: called with the samples done and their total.
+
+        Raises:
+            SignalError: the signal or its rate is not what they must be.
+        """
+        leads = as_leads(signal)
+        stream = self.stream(fs, leads.shape[1])
+        block = round(BLOCK_SECONDS * fs)
+        found = []
+        for start in range(0, len(leads), block):
+            if progress is not None:
+                progress(start, len(leads))
+            found.append(stream.push(leads[start : start + block]))
+        found.append(stream.finish())
+        if progress is not None:
+            progress(len(leads), len(leads))
+        return RPeaks.joined(found)
+
+    def stream(self, fs: float, leads: int = 1) -> DetectorStream:
+        """A detector for a signal that comes in chunks.
+
+        Args:
+            fs: sampling rate in Hz.
+            leads: how many there are.
+        """
+        return DetectorStream(self.card, self.engine, fs, leads, self.card.thresholds["r_peak"])
+
+
+class DetectorStream:
+    """Finds R peaks as a signal comes in; together they are those of `Detector.r_peaks`.
+
+    Args:
+        card: of the bundle.
+        engine: runs its model.
+        fs: sampling rate in Hz.
+        leads: how many there are.
+        threshold: lowest activation of an R peak.
+
+    Attributes:
+        delay: a peak is given at the latest when so many samples after it have been pushed.
+    """
+
+    def __init__(self, card: Card, engine: Engine, fs: float, leads: int, threshold: float) -> None:
+        fs = check_rate(fs)
+        if leads < 1:
+            raise SignalError(f"{leads} leads; there must be at least one")
+        self._rates = Rates(fs, *rate_ratio(fs, card.fs))
+        self._leads = [LeadStream(engine.run, card.segment, self._rates, scale_segments) for _ in range(leads)]
+        refractory = round(card.refractory * card.fs)
+        self._finder = MaximaFinder(threshold, refractory)
+        longest = round(LONGEST_CLUSTER * fs)
+        apart = int(np.ceil(card.refractory * fs))
+        self._filter = RefractoryFilter(apart, snap_reach(fs), longest)
+        self._clearest = SampleBuffer(np.int16)
+        self._pushed = 0
+        self._finished = False
+        self._unusable_since: int | None = None
+        self._judged = 0
+        reach = -(-(refractory + 2) * self._rates.down // self._rates.up)
+        self.delay = self._leads[0].lookahead + reach + longest + 1
+
+    def push(self, chunk: Any) -> RPeaks:
+        """Take the next samples in mV, shape ``(samples,)`` or ``(samples, leads)``; give what is certain now.
+
+        Raises:
+            SignalError: the chunk is not what it must be, or `finish` was called before.
+        """
+        leads = as_leads(chunk)
+        if self._finished:
+            raise SignalError("the stream is finished; begin another")
+        if leads.shape[1] != len(self._leads):
+            raise SignalError(f"a chunk of {leads.shape[1]} leads for a stream of {len(self._leads)}")
+        self._pushed += len(leads)
+        parts = [lead.push(leads[:, column]) for column, lead in enumerate(self._leads)]
+        fused = self._fuse(parts)
+        unusable = self._unusable(min(lead.judged for lead in self._leads), last=False)
+        return self._peaks(*self._finder.push(fused), unusable, last=False)
+
+    def finish(self) -> RPeaks:
+        """What is left, at the end of the signal."""
+        if self._finished:
+            raise SignalError("the stream is finished; begin another")
+        self._finished = True
+        fused = self._fuse([lead.finish() for lead in self._leads])
+        maxima, heights = self._finder.push(fused)
+        late, late_heights = self._finder.finish()
+        maxima, heights = np.concatenate([maxima, late]), np.concatenate([heights, late_heights])
+        return self._peaks(maxima, heights, self._unusable(self._pushed, last=True), last=True)
+
+    def _fuse(self, parts: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        activations, usable = np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts])
+        fused, clearest = fuse(activations, usable)
+        if len(self._leads) > 1:
+            self._clearest.append(clearest)
+        return fused
+
+    def _peaks(self, maxima: np.ndarray, heights: np.ndarray, unusable: np.ndarray, last: bool) -> RPeaks:
+        found = np.minimum(self._rates.to_lead(maxima), max(0, self._pushed - 1))
+        positions = self._snap(maxima, found)
+        decided = self._finder.decided * self._rates.down // self._rates.up
+        samples, confidences = self._filter.push(found, heights, positions, decided)
+        if last:
+            more, more_confidences = self._filter.finish()
+            samples, confidences = np.concatenate([samples, more]), np.concatenate([confidences, more_confidences])
+        # A second around the next maximum is kept: far more than a peak is moved by or judged from.
+        for lead in self._leads:
+            lead.drop_before(decided - round(self._rates.fs))
+        if len(self._leads) > 1:
+            self._clearest.drop_before(self._finder.decided - 1)
+        return RPeaks(samples, confidences, unusable)
+
+    def _snap(self, maxima: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """The maxima on the extremum of the lead in which each is clearest."""
+        positions = found.copy()
+        clearest = np.zeros(len(maxima), np.int16)
+        if len(self._leads) > 1 and len(maxima):
+            held = self._clearest.view(int(maxima[0]), int(maxima[-1]) + 1)
+            clearest = held[maxima - maxima[0]]
+        for number, lead in enumerate(self._leads):
+            mine = clearest == number
+            signal, usable = lead.signal, lead.usable
+            held = signal.view(signal.start, signal.end)
+            shifted = found[mine] - signal.start
+            positions[mine] = snap(held, usable.view(usable.start, usable.end), shifted, self._rates.fs) + signal.start
+        return positions
+
+    def _unusable(self, until: int, last: bool) -> np.ndarray:
+        """Stretches that have ended by ``until`` in which no lead can be used, in samples of the signal."""
+        first, self._judged = self._judged, max(self._judged, until)
+        usable = np.zeros(self._judged - first, bool)
+        for lead in self._leads:
+            usable |= lead.usable.view(first, self._judged)
+        before = self._unusable_since is None
+        ended = []
+        for change in (first + np.flatnonzero(np.diff(np.concatenate([[before], usable])))).tolist():
+            if self._unusable_since is None:
+                self._unusable_since = change
+            else:
+                ended.append((self._unusable_since, change))
+                self._unusable_since = None
+        if last and self._unusable_since is not None:
+            ended.append((self._unusable_since, self._judged))
+        return np.array(ended, np.int64).reshape(-1, 2)

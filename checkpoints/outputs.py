@@ -1,0 +1,142 @@
+"""From a file to its results: which are written, where, and whether they may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from checkpoints.denoiser import Denoiser
+from checkpoints.detector import Detector
+from checkpoints.predicting import Beats, Cleaned, Said, cleaned, find_beats
+from checkpoints.writing import (
+    summarise_beats,
+    summarise_cleaned,
+    write_annotations,
+    write_beats_csv,
+    write_record,
+    write_samples_csv,
+    write_summary,
+)
+from checkpoints.writing.beats import ANNOTATOR, wfdb_name
+from ecg_data import StudyError
+from ecg_data.recordings import ReadingOptions, open_recording
+
+DETECTOR_OUTPUTS = {
+    "csv": "beats.csv",
+    "samples": "samples.csv",
+    "wfdb": ANNOTATOR,
+    "json": "beats.json",
+    "plot": "beats.png",
+}
+"""Endings of what is written of R peaks."""
+
+DENOISER_OUTPUTS = {
+    "csv": "denoised.csv",
+    "wfdb": "hea",
+    "json": "denoised.json",
+    "plot": "denoised.png",
+}
+"""Endings of what is written of a cleaned signal; the WFDB record bears its own name."""
+
+OUTPUTS = tuple(DETECTOR_OUTPUTS)
+USUAL_OUTPUTS = ("csv", "wfdb", "json")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written of one recording.
+
+    Attributes:
+        line: what was found, for a person.
+        paths: the files.
+    """
+
+    line: str
+    paths: tuple[Path, ...]
+
+
+def output_paths(directory: Path, recording: Path, task: str, outputs: Sequence[str]) -> dict[str, Path]:
+    """Where the results of a recording are written, for each of ``outputs``.
+
+    Raises:
+        StudyError: one of them is not made by such a model.
+    """
+    endings = DETECTOR_OUTPUTS if task == "detector" else DENOISER_OUTPUTS
+    unknown = [name for name in outputs if name not in endings]
+    if unknown:
+        raise StudyError(f"--write: a {task} makes no {unknown[0]!r}; choose from {', '.join(endings)}")
+    name = recording.name if recording.suffix.lower() not in _ENDINGS else recording.stem
+    paths = {output: directory / f"{name}.{endings[output]}" for output in outputs}
+    if "wfdb" in paths:
+        plain = wfdb_name(name)
+        paths["wfdb"] = directory / (f"{plain}.{ANNOTATOR}" if task == "detector" else f"{plain}_denoised.hea")
+    return paths
+
+
+_ENDINGS = frozenset({".hea", ".edf", ".bdf", ".csv", ".tsv", ".txt", ".npy"})
+
+
+def predict_file(
+    model: Detector | Denoiser,
+    bundle: str,
+    path: Path,
+    reading: ReadingOptions,
+    paths: dict[str, Path],
+    said: Said | None = None,
+) -> Written:
+    """Apply a model to a file and write what it gives.
+
+    Args:
+        model: the detector or denoiser.
+        bundle: its name, for the summary.
+        path: the recording.
+        reading: what the file does not tell of itself.
+        paths: of `output_paths`.
+        said: told of the samples done.
+
+    Raises:
+        RecordError: the recording cannot be read.
+    """
+    recording = open_recording(path, reading)
+    if isinstance(model, Detector):
+        return _write_beats(find_beats(model, recording, said), bundle, model.engine.name, paths)
+    directory = next(iter(paths.values())).parent
+    with cleaned(model, recording, directory, said) as result:
+        return _write_cleaned(result, bundle, model.engine.name, paths)
+
+
+def _write_beats(beats: Beats, bundle: str, engine: str, paths: dict[str, Path]) -> Written:
+    summary = summarise_beats(beats, bundle, engine)
+    if "csv" in paths:
+        write_beats_csv(paths["csv"], beats)
+    if "samples" in paths:
+        write_samples_csv(paths["samples"], beats)
+    if "wfdb" in paths:
+        write_annotations(paths["wfdb"], beats)
+    if "plot" in paths:
+        from checkpoints.writing.plots import plot_beats
+
+        plot_beats(paths["plot"], beats)
+    if "json" in paths:
+        write_summary(paths["json"], summary)
+    rate = f", {summary.mean_rate_bpm:.0f} beats/min" if summary.mean_rate_bpm else ""
+    lost = f", {summary.unusable_share:.1%} of the signal unusable" if summary.unusable_share else ""
+    return Written(f"{summary.beats:,} R peaks{rate}{lost}", tuple(paths.values()))
+
+
+def _write_cleaned(result: Cleaned, bundle: str, engine: str, paths: dict[str, Path]) -> Written:
+    summary = summarise_cleaned(result, bundle, engine)
+    if "csv" in paths:
+        write_samples_csv(paths["csv"], result)
+    if "wfdb" in paths:
+        write_record(paths["wfdb"], result)
+    if "plot" in paths:
+        from checkpoints.writing.plots import plot_cleaned
+
+        plot_cleaned(paths["plot"], result)
+    if "json" in paths:
+        write_summary(paths["json"], summary)
+    lost = f", {summary.unusable_share:.1%} unusable and left as it was" if summary.unusable_share else ""
+    leads = "1 lead" if len(summary.leads) == 1 else f"{len(summary.leads)} leads"
+    return Written(f"{leads} of {summary.duration_s:,.0f} s cleaned{lost}", tuple(paths.values()))

@@ -1,0 +1,60 @@
+"""What a user gives as a signal, checked and brought into one form."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ecg_data.errors import SignalError
+from ecg_data.recordings.recording import HIGHEST_RATE, LOWEST_RATE
+
+BLOCK_SECONDS = 600.0
+"""So much of a long recording is passed through a model at once."""
+
+
+def check_rate(fs: float) -> float:
+    """The sampling rate as a float.
+
+    Raises:
+        SignalError: it is no number, or out of range.
+    """
+    if isinstance(fs, bool) or not isinstance(fs, (int, float, np.integer, np.floating)) or not math.isfinite(fs):
+        raise SignalError(f"the sampling rate is {fs!r}; give it in Hz, such as 360")
+    if not LOWEST_RATE <= fs <= HIGHEST_RATE:
+        problem = f"the sampling rate is {fs:g} Hz; ECG from {LOWEST_RATE:g} to {HIGHEST_RATE:,g} Hz can be read"
+        raise SignalError(problem)
+    return float(fs)
+
+
+def as_leads(signal: Any) -> np.ndarray:
+    """A signal in mV as an array of shape ``(samples, leads)``; not copied where it is one.
+
+    Args:
+        signal: array, list, pandas Series or DataFrame of real numbers, shape ``(samples,)`` or ``(samples, leads)``.
+
+    Raises:
+        SignalError: it is of another shape, or holds whole numbers, complex numbers, or what are no numbers.
+    """
+    try:
+        values = np.asarray(signal)
+    except (ValueError, TypeError) as error:
+        raise SignalError("the signal is no array of numbers: its rows are of different length") from error
+    if values.dtype.kind in "iu" and values.size:
+        problem = f"the signal holds whole numbers ({values.dtype}), which look like ADC units; "
+        raise SignalError(
+            problem + "give mV as floats: (signal - baseline) / gain, or signal.astype(float) if it is mV"
+        )
+    if values.dtype.kind == "c":
+        raise SignalError("the signal holds complex numbers; an ECG is of real ones, in mV")
+    if values.dtype.kind not in "fiu":
+        raise SignalError(f"the signal holds what are no numbers ({values.dtype}); give mV as floats")
+    if values.ndim == 1:
+        values = values[:, np.newaxis]
+    if values.ndim != 2 or not values.shape[1]:
+        raise SignalError(f"the signal has the shape {values.shape}; it must be (samples,) or (samples, leads)")
+    if values.shape[1] > max(64, values.shape[0]):
+        problem = f"the signal has the shape {values.shape}: {values.shape[1]:,} leads? Turn it round with signal.T"
+        raise SignalError(problem)
+    return values

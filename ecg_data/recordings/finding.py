@@ -1,0 +1,66 @@
+"""Which reader a file needs, and which files of a folder are recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ecg_data.errors import RecordError
+from ecg_data.recordings.recording import HIGHEST_RATE, LOWEST_RATE, ReadingOptions, Recording
+from ecg_data.records import reading
+
+ENDINGS = (".hea", ".edf", ".bdf", ".csv", ".tsv", ".txt", ".npy")
+"""Of files that are read; a name without one is that of a WFDB record."""
+
+
+def open_recording(path: Path, options: ReadingOptions) -> Recording:
+    """Open a file, by what its ending says.
+
+    Raises:
+        RecordError: it is not there, of no known kind, not what its name says, or does not tell enough of itself.
+    """
+    with reading(path):
+        recording = _reader(path)(path, options)
+    if not LOWEST_RATE <= recording.fs <= HIGHEST_RATE:
+        problem = f"has {recording.fs:g} Hz; ECG from {LOWEST_RATE:g} to {HIGHEST_RATE:,g} Hz can be read"
+        raise RecordError(path, problem)
+    return recording
+
+
+def _reader(path: Path) -> Callable[[Path, ReadingOptions], Recording]:
+    ending = path.suffix.lower()
+    if ending not in (".hea", "") and not path.exists() and path.with_name(path.name + ".hea").exists():
+        ending = ".hea"  # a record's name may have a point in it
+    if ending in ("", ".hea"):
+        from ecg_data.recordings.wfdb_file import open_wfdb
+
+        return open_wfdb
+    if not path.exists():
+        raise RecordError(path, "no such file")
+    if ending in (".edf", ".bdf"):
+        from ecg_data.recordings.edf import open_edf
+
+        return open_edf
+    if ending in (".csv", ".tsv", ".txt"):
+        from ecg_data.recordings.table import open_table
+
+        return open_table
+    if ending == ".npy":
+        from ecg_data.recordings.arrays import open_array
+
+        return open_array
+    raise RecordError(path, f"a file {ending} is of no kind that is read ({', '.join(ENDINGS)})")
+
+
+def find_recordings(path: Path) -> list[Path]:
+    """The recordings that a path means: itself, or those in a folder, by name.
+
+    Raises:
+        RecordError: a folder without any.
+    """
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS and not file.name.startswith("."))
+    if not found:
+        raise RecordError(path, f"holds no recording ({', '.join(ENDINGS)})")
+    return found

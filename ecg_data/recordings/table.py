@@ -1,0 +1,237 @@
+"""Recordings in text tables: CSV, with commas, semicolons, tabs or blanks."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecg_data.errors import RecordError
+from ecg_data.recordings.recording import (
+    ReadingOptions,
+    Recording,
+    choose_columns,
+    to_millivolts,
+    unit_in,
+    without_unit,
+)
+from ecg_data.records import ALL_LEADS
+
+_ROWS = 500_000
+"""Rows that are in memory at once."""
+
+_HEAD = 5000
+"""Rows from which rate and kind of number are told."""
+
+_DELIMITERS = ",;\t "
+
+_TIME_NAMES = frozenset(
+    {"time", "t", "time_s", "time_ms", "time_us", "timestamp", "seconds", "sec", "elapsed", "datetime"}
+)
+_TIME_UNITS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+
+_UNEVEN = 0.5
+"""Share of a sample by which a time may lie off its place: clocks are rounded, samples are not left out."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a table is laid out.
+
+    Attributes:
+        delimiter: between its columns.
+        names: of its columns; their numbers where it has no header.
+        skipped: lines before the first row of numbers.
+    """
+
+    delimiter: str
+    names: tuple[str, ...]
+    skipped: int
+
+
+def open_table(path: Path, options: ReadingOptions) -> Recording:
+    """Open a text table with a lead in each column.
+
+    The sampling rate is that of ``options`` or that of a column with the time, in seconds unless its name says
+    otherwise, or as dates. An empty field is a missing sample.
+
+    Raises:
+        RecordError: it is no table, has text among its numbers, no such column, or a time that is uneven, or nothing
+            tells its rate or unit.
+    """
+    layout = _layout(path)
+    time = _time_column(path, layout, options)
+    others = [column for column, name in enumerate(layout.names) if column != time]
+    if not others:
+        raise RecordError(path, "has no column beside the time")
+    columns = [others[i] for i in choose_columns(path, [layout.names[o] for o in others], options.lead, "columns")]
+    if options.lead == ALL_LEADS:
+        columns = [column for column in columns if layout.names[column] != "R_peak"]
+    rate = options.fs if options.fs is not None else _rate(path, layout, time)
+    head = np.column_stack([_numbers(path, layout, column, _HEAD) for column in columns])
+    known = head[np.isfinite(head)]
+    whole = bool(len(known)) and bool((known == np.round(known)).all()) and bool((known != 0).any())
+    scales = [to_millivolts(path, options, whole, unit_in(layout.names[column])) for column in columns]
+    gains, baselines = (np.array(values) for values in zip(*scales, strict=True))
+
+    def blocks() -> Iterator[np.ndarray]:
+        for values in _read(path, layout, columns):
+            yield (values - baselines) / gains
+
+    names = tuple(without_unit(layout.names[column]) for column in columns)
+    return Recording(path, path.stem, rate, names, None, blocks)
+
+
+def _layout(path: Path) -> _Layout:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as lines:
+            first = [line for _, line in zip(range(50), lines, strict=False)]
+    except UnicodeDecodeError as error:
+        raise RecordError(path, "not a text table: it holds bytes that are no UTF-8 text") from error
+    skipped = 0
+    while skipped < len(first) and (not first[skipped].strip() or first[skipped].lstrip().startswith("#")):
+        skipped += 1
+    rows = first[skipped:]
+    if not rows or any("\0" in line for line in rows):
+        raise RecordError(path, "not a text table" if rows else "is empty")
+    delimiter = max(_DELIMITERS, key=lambda mark: (rows[-1].strip().count(mark), -_DELIMITERS.index(mark)))
+    if delimiter not in rows[-1].strip():
+        delimiter = ","
+    fields = [
+        field.strip() for field in next(csv.reader([rows[0].strip()], delimiter=delimiter, skipinitialspace=True))
+    ]
+    if all(_is_number(field) or not field for field in fields):
+        return _Layout(delimiter, tuple(str(number + 1) for number in range(len(fields))), skipped)
+    if len(rows) < 2:
+        raise RecordError(path, "has a header and no rows")
+    return _Layout(delimiter, tuple(fields), skipped + 1)
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _time_column(path: Path, layout: _Layout, options: ReadingOptions) -> int | None:
+    if options.time_column:
+        if options.time_column not in layout.names:
+            listed = ", ".join(layout.names)
+            raise RecordError(path, f"has no column {options.time_column!r} ({listed}); choose with --time-column")
+        return layout.names.index(options.time_column)
+    named = [column for column, name in enumerate(layout.names) if _time_name(name) in _TIME_NAMES]
+    return named[0] if named else None
+
+
+def _time_name(name: str) -> str:
+    return name.lower().split("(")[0].split("[")[0].strip()
+
+
+def _time_unit(name: str) -> float:
+    """Seconds in one of a time column's unit; 1 where its name says none."""
+    words = name.lower().replace("(", "_").replace("[", "_").replace(")", "").replace("]", "").split("_")
+    return _TIME_UNITS.get(words[-1].strip(), 1.0)
+
+
+def _rate(path: Path, layout: _Layout, time: int | None) -> float:
+    if time is None:
+        raise RecordError(path, "has no column with the time; give --fs in Hz, or name one with --time-column")
+    name = layout.names[time]
+    times = _times(path, layout, time)
+    if len(times) < 2 or not np.isfinite(times).all():
+        raise RecordError(path, f"column {name}: too few times to tell the rate from; give --fs in Hz")
+    steps = np.diff(times)
+    step = float((times[-1] - times[0]) / (len(times) - 1))
+    if step <= 0 or (steps <= 0).any():
+        row = int((steps <= 0).argmax()) + 1
+        raise RecordError(path, f"column {name}: the time does not rise at row {row + 1:,}; give --fs if rows are even")
+    off = np.abs(times - times[0] - step * np.arange(len(times))) / step
+    if off.max() > _UNEVEN:
+        row = int(np.abs(steps - np.median(steps)).argmax()) + 2
+        problem = f"column {name}: samples are not evenly spaced, see row {row:,}"
+        raise RecordError(path, problem + "; fill the gap with empty rows, or give --fs if rows are even")
+    return _rounded(1 / step, (times[-1] - times[0]))
+
+
+def _rounded(rate: float, seconds: float) -> float:
+    """A whole rate where the times, rounded as clocks are, tell no other."""
+    nearest = round(rate)
+    return float(nearest) if nearest and abs(rate - nearest) * seconds < 1.0 else rate
+
+
+def _times(path: Path, layout: _Layout, time: int) -> np.ndarray:
+    """The first times in seconds."""
+    import pandas as pd
+
+    name = layout.names[time]
+    try:
+        return _numbers(path, layout, time, _HEAD) * _time_unit(name)
+    except RecordError:
+        texts = _frame(path, layout, [time], nrows=_HEAD, dtype=str).iloc[:, 0]
+        try:
+            dates = pd.to_datetime(texts)
+        except (ValueError, TypeError) as error:
+            problem = f"column {name}: {texts.iloc[0]!r} is no time; give --fs in Hz, or another --time-column"
+            raise RecordError(path, problem) from error
+        return np.asarray((dates - dates.iloc[0]).dt.total_seconds(), np.float64)
+
+
+def _frame(path: Path, layout: _Layout, columns: list[int], **more: Any) -> Any:
+    import pandas as pd
+
+    return pd.read_csv(
+        path,
+        sep=r"\s+" if layout.delimiter == " " else layout.delimiter,
+        header=None,
+        skiprows=layout.skipped,
+        usecols=columns,
+        comment="#",
+        encoding="utf-8-sig",
+        skip_blank_lines=True,
+        **more,
+    )
+
+
+def _numbers(path: Path, layout: _Layout, column: int, rows: int) -> np.ndarray:
+    """The first rows of a column."""
+    try:
+        frame = _frame(path, layout, [column], nrows=rows, dtype=np.float64)
+    except (ValueError, OverflowError) as error:
+        raise _not_numbers(path, layout, [column], error) from error
+    return np.asarray(frame.iloc[:, 0])
+
+
+def _read(path: Path, layout: _Layout, columns: list[int]) -> Iterator[np.ndarray]:
+    order = sorted(columns)
+    try:
+        with _frame(path, layout, columns, dtype=np.float64, chunksize=_ROWS) as chunks:
+            for chunk in chunks:
+                yield chunk[order].to_numpy()[:, [order.index(column) for column in columns]]
+    except (ValueError, OverflowError) as error:
+        raise _not_numbers(path, layout, columns, error) from error
+
+
+def _not_numbers(path: Path, layout: _Layout, columns: list[int], error: Exception) -> RecordError:
+    """Names the first field that is no number; reads the table once more for it."""
+    row = 0
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as lines:
+        for number, line in enumerate(lines):
+            if number < layout.skipped or not line.strip() or line.startswith("#"):
+                continue
+            row = number + 1
+            fields = line.split() if layout.delimiter == " " else next(csv.reader([line], delimiter=layout.delimiter))
+            if len(fields) <= max(columns):
+                return RecordError(path, f"line {row:,} has {len(fields)} columns where {max(columns) + 1} are needed")
+            for column in columns:
+                field = fields[column].strip()
+                if field and not _is_number(field) and field.lower() not in ("na", "n/a", "null", "none"):
+                    advice = "; write decimals with a point" if "," in field else "; leave missing samples empty"
+                    problem = f"line {row:,}: {field[:40]!r} in column {layout.names[column]} is no number"
+                    return RecordError(path, problem + advice)
+    return RecordError(path, f"not a table of numbers ({' '.join(str(error).split())[:120]})")
