@@ -40,12 +40,12 @@ def apply_model(
         done = min(len(signal), int(starts[-1]) + segment)
         if progress is not None:
             progress(done, len(signal))
-        return outputs
+        return outputs[np.newaxis]
 
     if progress is not None:
         progress(0, len(signal))
     stitcher = Stitcher(run, segment)
-    return np.concatenate([stitcher.push(np.asarray(signal, np.float32)), stitcher.finish()])
+    return np.concatenate([stitcher.push(np.asarray(signal, np.float32)), stitcher.finish()], axis=1)[0]
 
 
 def apply_segments(model: keras.Model, segments: np.ndarray) -> np.ndarray:

@@ -44,6 +44,8 @@ class Card:
         data: database, attribution, records of each part, noise, key of the cached data.
         metrics: figures of this model, each with the records it was measured on in its name.
         seed: seed of the study.
+        polarity: detector: ``"either"`` where it was trained on leads both ways up; ``"upright"`` where on leads as
+            they are, so that it is asked twice.
         disclaimer: what the model must not be used for.
     """
 
@@ -60,6 +62,7 @@ class Card:
     data: dict[str, Any]
     metrics: dict[str, Any]
     seed: int
+    polarity: Literal["upright", "either"] = "upright"
     disclaimer: str = field(default=DISCLAIMER)
 
 

@@ -144,11 +144,11 @@ class _CleanedLead:
     def push(self, chunk: np.ndarray) -> np.ndarray:
         self._given.append(chunk)
         output, _ = self._lead.push(chunk)
-        return self._finished(self._back.push(output))
+        return self._finished(self._back.push(output[0]))
 
     def finish(self) -> np.ndarray:
         output, _ = self._lead.finish()
-        return self._finished(np.concatenate([self._back.push(output), self._back.finish(self._given.end)]))
+        return self._finished(np.concatenate([self._back.push(output[0]), self._back.finish(self._given.end)]))
 
     def _finished(self, clean: np.ndarray) -> np.ndarray:
         first, self._made = self._made, self._made + len(clean)

@@ -11,7 +11,7 @@ import numpy as np
 from checkpoints.buffers import SampleBuffer
 from checkpoints.card import Card
 from checkpoints.engines import Engine
-from checkpoints.fusing import fuse
+from checkpoints.fusing import LOOKAHEAD, Fuser
 from checkpoints.leads import LeadStream, Rates
 from checkpoints.peaks import LONGEST_CLUSTER, MaximaFinder, RefractoryFilter, snap, snap_reach
 from checkpoints.preparing import scale_segments
@@ -119,7 +119,12 @@ class DetectorStream:
         if leads < 1:
             raise SignalError(f"{leads} leads; there must be at least one")
         self._rates = Rates(fs, *rate_ratio(fs, card.fs))
-        self._leads = [LeadStream(engine.run, card.segment, self._rates, scale_segments) for _ in range(leads)]
+        # A model that was trained on leads as they are is asked about the lead upside down as well.
+        self._turned = card.polarity == "upright"
+        self._leads = [
+            LeadStream(engine.run, card.segment, self._rates, scale_segments, self._turned) for _ in range(leads)
+        ]
+        self._fuser = Fuser(leads * (1 + self._turned))
         refractory = round(card.refractory * card.fs)
         self._finder = MaximaFinder(threshold, refractory)
         longest = round(LONGEST_CLUSTER * fs)
@@ -130,7 +135,7 @@ class DetectorStream:
         self._finished = False
         self._unusable_since: int | None = None
         self._judged = 0
-        reach = -(-(refractory + 2) * self._rates.down // self._rates.up)
+        reach = -(-(refractory + 2 + LOOKAHEAD) * self._rates.down // self._rates.up)
         self.delay = self._leads[0].lookahead + reach + longest + 1
 
     def push(self, chunk: Any) -> RPeaks:
@@ -146,7 +151,7 @@ class DetectorStream:
             raise SignalError(f"a chunk of {leads.shape[1]} leads for a stream of {len(self._leads)}")
         self._pushed += len(leads)
         parts = [lead.push(leads[:, column]) for column, lead in enumerate(self._leads)]
-        fused = self._fuse(parts)
+        fused = self._fuse(parts, last=False)
         unusable = self._unusable(min(lead.judged for lead in self._leads), last=False)
         return self._peaks(*self._finder.push(fused), unusable, last=False)
 
@@ -155,17 +160,22 @@ class DetectorStream:
         if self._finished:
             raise SignalError("the stream is finished; begin another")
         self._finished = True
-        fused = self._fuse([lead.finish() for lead in self._leads])
+        fused = self._fuse([lead.finish() for lead in self._leads], last=True)
         maxima, heights = self._finder.push(fused)
         late, late_heights = self._finder.finish()
         maxima, heights = np.concatenate([maxima, late]), np.concatenate([heights, late_heights])
         return self._peaks(maxima, heights, self._unusable(self._pushed, last=True), last=True)
 
-    def _fuse(self, parts: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-        activations, usable = np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts])
-        fused, clearest = fuse(activations, usable)
+    def _fuse(self, parts: list[tuple[np.ndarray, np.ndarray]], last: bool) -> np.ndarray:
+        """The activation of all leads together that is certain now."""
+        activations = np.concatenate([outputs for outputs, _ in parts])
+        usable = np.concatenate([np.broadcast_to(usable, outputs.shape) for outputs, usable in parts])
+        fused, strongest = self._fuser.push(activations, usable)
+        if last:
+            more, more_strongest = self._fuser.finish()
+            fused, strongest = np.concatenate([fused, more]), np.concatenate([strongest, more_strongest])
         if len(self._leads) > 1:
-            self._clearest.append(clearest)
+            self._clearest.append(strongest // (1 + self._turned))
         return fused
 
     def _peaks(self, maxima: np.ndarray, heights: np.ndarray, unusable: np.ndarray, last: bool) -> RPeaks:

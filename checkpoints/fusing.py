@@ -1,22 +1,143 @@
-"""Several leads of one heart, judged together."""
+"""Several activations of one heart, from several leads or both polarities of one, judged together."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from checkpoints.buffers import SampleBuffer
 
-def fuse(activations: np.ndarray, usable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One activation of several leads: their mean, each weighed by whether it can be used.
+_BLOCK = 120
+"""Samples, a third of a second: certainty is judged by three blocks, about the time of a beat."""
+
+_MEMORY = 45
+"""Blocks before, 15 s: how certain a member was in them counts where it says nothing, so that a member that has seen
+every beat is believed when it sees none. Without it, whatever wavers most would fill each pause of the heart."""
+
+_SAID = 1.0
+"""Sum of the activation that outweighs the memory: a beat has some ten."""
+
+_SHARPNESS = 8
+"""Power of certainty that a member is weighed by."""
+
+_SOME_ACTIVATION = 0.01
+"""Added to the sum of each block, so that a lead in which nothing is ever seen is not certain."""
+
+_AHEAD = 2  # blocks that must be known beyond a sample
+
+LOOKAHEAD = (_AHEAD + 1) * _BLOCK
+"""Samples that must be known beyond one before it is fused."""
+
+
+class Fuser:
+    """Makes one activation of several, in chunks.
+
+    Each is weighed by how certain it is around there: the mean of its activation, itself weighed by activation, is near
+    1 where it says yes or no, and low where it wavers. One alone is passed on as it is.
 
     Args:
-        activations: shape ``(leads, samples)``, 0 to 1.
-        usable: likewise, whether a lead can be used there.
-
-    Returns:
-        The fused activation, float32, 0 where no lead can be used; and the lead in which each sample is clearest.
+        members: how many there are.
     """
-    masked = np.where(usable, activations, np.float32(0))
-    if len(activations) == 1:
-        return masked[0], np.zeros(masked.shape[1], np.int16)
-    fused = masked.sum(axis=0) / np.maximum(usable.sum(axis=0), 1)
-    return fused.astype(np.float32), masked.argmax(axis=0).astype(np.int16)
+
+    def __init__(self, members: int) -> None:
+        self._members = [_Member() for _ in range(members)]
+        self._made = 0
+
+    def push(self, activations: np.ndarray, usable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Take the next samples; give those that are certain now.
+
+        Args:
+            activations: 0 to 1, shape ``(members, samples)``.
+            usable: whether each can be used, likewise.
+
+        Returns:
+            The fused activation, float32, 0 where no member can be used; and the member that weighs most there.
+        """
+        for member, activation, known in zip(self._members, activations, usable, strict=True):
+            member.push(np.where(known, activation, np.float32(0)), known)
+        end = self._members[0].activation.end
+        return self._make(end if len(self._members) == 1 else (end // _BLOCK - _AHEAD) * _BLOCK)
+
+    def finish(self) -> tuple[np.ndarray, np.ndarray]:
+        """The samples that are left, at the end of the lead."""
+        for member in self._members:
+            member.finish()
+        return self._make(self._members[0].activation.end)
+
+    def _make(self, until: int) -> tuple[np.ndarray, np.ndarray]:
+        first = self._made
+        if until <= first:
+            return np.empty(0, np.float32), np.empty(0, np.int16)
+        self._made = until
+        held = np.stack([member.activation.view(first, until) for member in self._members])
+        if len(held) == 1:
+            fused, strongest = held[0], np.zeros(until - first, np.int16)
+        else:
+            weighed = held * self._weights(first, until)
+            fused, strongest = weighed.sum(axis=0), weighed.argmax(axis=0).astype(np.int16)
+        for member in self._members:
+            member.drop_before(until)
+        return np.asarray(fused, np.float32), strongest
+
+    def _weights(self, first: int, until: int) -> np.ndarray:
+        """Shares of the members, shape ``(members, samples)``: between the middles of blocks in a straight line."""
+        begin = max(0, first // _BLOCK - 1)
+        end = min(-(-until // _BLOCK) + 1, self._members[0].blocks)
+        at, middles = np.arange(first, until), (np.arange(begin, end) + 0.5) * _BLOCK
+        weights = np.array([np.interp(at, middles, member.certainties(begin, end)) for member in self._members])
+        weights *= np.stack([member.usable.view(first, until) for member in self._members])
+        return np.asarray(weights / np.maximum(weights.sum(axis=0), 1e-30), np.float32)
+
+
+class _Member:
+    """One activation, and its sums block by block."""
+
+    def __init__(self) -> None:
+        self.activation, self.usable = SampleBuffer(np.float32), SampleBuffer(np.bool_)
+        self._sums, self._squares = SampleBuffer(np.float64), SampleBuffer(np.float64)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that are complete; at the end the last one as it is."""
+        return self._sums.end
+
+    def push(self, activation: np.ndarray, usable: np.ndarray) -> None:
+        self.activation.append(activation)
+        self.usable.append(usable)
+        self._sum(self.activation.end // _BLOCK * _BLOCK)
+
+    def finish(self) -> None:
+        self._sum(self.activation.end)
+
+    def certainties(self, begin: int, end: int) -> np.ndarray:
+        """Of blocks ``begin`` to before ``end``: each with its neighbours, and with what came before."""
+        around_sums, around_squares = self._windows(begin, end, -1, 2)
+        sums, squares = self._windows(begin, end, -_MEMORY, 0)
+        before = squares / (sums + _MEMORY * _SOME_ACTIVATION)
+        certainty = (around_squares + _SAID * before) / (around_sums + _SAID)
+        return np.asarray(certainty**_SHARPNESS + 1e-12)
+
+    def drop_before(self, sample: int) -> None:
+        # Whole blocks are kept, since a block is summed when it is complete.
+        self.activation.drop_before(sample // _BLOCK * _BLOCK)
+        self.usable.drop_before(sample)
+        for blocks in (self._sums, self._squares):
+            blocks.drop_before(sample // _BLOCK - _MEMORY - 2)
+
+    def _sum(self, until: int) -> None:
+        first = self.blocks * _BLOCK
+        if until <= first:
+            return
+        values = self.activation.view(first, until).astype(np.float64)
+        starts = np.arange(0, len(values), _BLOCK)
+        self._sums.append(np.add.reduceat(values, starts))
+        self._squares.append(np.add.reduceat(values**2, starts))
+
+    def _windows(self, begin: int, end: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Sums from ``first`` to before ``last`` blocks off each block; blocks that are not there count nothing."""
+        low, high = begin + first, end - 1 + last
+        totals = []
+        for blocks in (self._sums, self._squares):
+            held = blocks.view(max(low, 0), min(high, blocks.end))
+            padded = np.pad(held, (max(0, -low), max(0, high - blocks.end)))
+            totals.append(np.lib.stride_tricks.sliding_window_view(padded, last - first).sum(axis=1))
+        return totals[0], totals[1]

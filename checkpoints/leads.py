@@ -42,6 +42,7 @@ class LeadStream:
         segment: samples it reads at once.
         rates: of lead and model.
         prepare: makes segments ready for the model.
+        turned: whether the model is shown the lead upside down as well, as a second output.
 
     Attributes:
         signal: the lead less its offset, filled, as far as it is needed still.
@@ -50,13 +51,20 @@ class LeadStream:
         lookahead: samples of the lead that must be known beyond one before the model's output there is final.
     """
 
-    def __init__(self, run: Callable[[np.ndarray], np.ndarray], segment: int, rates: Rates, prepare: Prepare) -> None:
+    def __init__(
+        self,
+        run: Callable[[np.ndarray], np.ndarray],
+        segment: int,
+        rates: Rates,
+        prepare: Prepare,
+        turned: bool = False,
+    ) -> None:
         self.filler = GapFiller(rates.fs)
         self.signal = SampleBuffer(np.float32)
         self.usable = SampleBuffer(np.bool_)
         self._rates = rates
         self._resampler = Resampler(rates.up, rates.down)
-        self._stitcher = Stitcher(self._with_artifacts(run, prepare), segment)
+        self._stitcher = Stitcher(self._with_artifacts(run, prepare, turned), segment, 1 + turned)
         self._artifacts: list[np.ndarray] = []
         self._made = 0
         in_lead = -(-segment * rates.down // rates.up)
@@ -66,7 +74,8 @@ class LeadStream:
         """Take the next samples in mV, shape ``(samples,)``.
 
         Returns:
-            The model's output that is final now, float32, at the model's rate, and whether each sample can be used.
+            The model's outputs that are final now, float32, at the model's rate, shape ``(outputs, samples)``, and
+            whether each sample can be used.
         """
         filled = self._keep(*self.filler.push(chunk))
         return self._finished(self._stitcher.push(self._resampler.push(filled)))
@@ -76,7 +85,7 @@ class LeadStream:
         filled = self._keep(*self.filler.finish())
         resampled = np.concatenate([self._resampler.push(filled), self._resampler.finish()])
         output = self._stitcher.push(resampled)
-        return self._finished(np.concatenate([output, self._stitcher.finish()]))
+        return self._finished(np.concatenate([output, self._stitcher.finish()], axis=1))
 
     @property
     def judged(self) -> int:
@@ -95,20 +104,20 @@ class LeadStream:
         self.usable.append(usable)
         return filled
 
-    def _with_artifacts(self, run: Callable[[np.ndarray], np.ndarray], prepare: Prepare) -> Run:
+    def _with_artifacts(self, run: Callable[[np.ndarray], np.ndarray], prepare: Prepare, turned: bool) -> Run:
         def prepared(segments: np.ndarray, starts: np.ndarray) -> np.ndarray:
             ready, artifacts = prepare(segments)
             if artifacts is not None:
                 rows, columns = np.nonzero(artifacts)
                 self._artifacts.append(np.unique(starts[rows] + columns))
-            return run(ready)
+            return np.stack([run(ready), run(-ready)]) if turned else run(ready)[np.newaxis]
 
         return prepared
 
     def _finished(self, output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        first, end = self._made, self._made + len(output)
+        first, end = self._made, self._made + output.shape[1]
         self._made = end
-        if not len(output):
+        if first == end:
             return output, np.empty(0, np.bool_)
         # A sample between two of the lead can be used where both can.
         at = np.arange(first, end) * self._rates.down

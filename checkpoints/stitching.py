@@ -19,7 +19,8 @@ BATCH = 128
 """Segments that are passed through a model at once."""
 
 Run = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""From segments, shape ``(segments, segment)``, and the index of the first sample of each, to outputs of that shape."""
+"""From segments, shape ``(segments, segment)``, and the index of the first sample of each, to outputs, shape
+``(outputs, segments, segment)``: a model may be asked more than once, as for both polarities."""
 
 
 class Stitcher:
@@ -28,20 +29,21 @@ class Stitcher:
     Args:
         run: the model.
         segment: samples it reads at once.
+        outputs: how many there are of each segment.
     """
 
-    def __init__(self, run: Run, segment: int) -> None:
+    def __init__(self, run: Run, segment: int, outputs: int = 1) -> None:
         self._run = run
         self._segment = segment
         self._overlap = segment // _OVERLAP
         self._hop = segment - self._overlap
         self._signal = SampleBuffer(np.float32)
         self._next = 0  # start of the next segment
-        self._tail = np.empty(0, np.float32)  # the last segment's output where the next overlaps it
+        self._tail = np.empty((outputs, 0), np.float32)  # the last segment's outputs where the next overlaps it
         self._fade = (np.arange(1, self._overlap + 1) / (self._overlap + 1)).astype(np.float32)
 
     def push(self, signal: np.ndarray) -> np.ndarray:
-        """Take the next samples, shape ``(samples,)``; give the output that is final now, float32."""
+        """Take the next samples, shape ``(samples,)``; give what is final now, float32, ``(outputs, samples)``."""
         self._signal.append(signal)
         outputs = []
         while (ready := (self._signal.end - self._next - self._overlap) // self._hop) > 0:
@@ -49,16 +51,17 @@ class Stitcher:
             held = self._signal.view(self._next, self._next + (count - 1) * self._hop + self._segment)
             segments = np.lib.stride_tricks.sliding_window_view(held, self._segment)[:: self._hop]
             outputs.append(self._join(segments))
-        return np.concatenate(outputs) if outputs else np.empty(0, np.float32)
+        return np.concatenate(outputs, axis=1) if outputs else self._tail[:, :0]
 
     def finish(self) -> np.ndarray:
-        """The output that is left, at the end of the lead."""
+        """The outputs that are left, at the end of the lead."""
         left = self._signal.end - self._next
         if not left:
-            return np.empty(0, np.float32)
+            return self._tail[:, :0]
         rest = self._signal.view(self._next, self._signal.end)
         padded = np.pad(rest, (0, self._segment - left), mode="symmetric")
-        return self._join(padded[np.newaxis])[:left] if left <= self._hop else self._join_all(padded)[:left]
+        body = self._join(padded[np.newaxis])
+        return np.concatenate([body, self._tail], axis=1)[:, :left]
 
     def _join(self, segments: np.ndarray) -> np.ndarray:
         """Pass segments through the model and fade them in; what the next one overlaps is held back."""
@@ -66,16 +69,12 @@ class Stitcher:
         outputs = np.asarray(self._run(segments, starts), np.float32)
         self._next = int(starts[-1]) + self._hop
         self._signal.drop_before(self._next)
-        body = outputs[:, : self._hop].copy()
-        before = outputs[:-1, self._hop :]
-        if len(self._tail):
-            before = np.concatenate([self._tail[np.newaxis], before])
-        faded = body[len(body) - len(before) :, : self._overlap]
+        body = outputs[:, :, : self._hop].copy()
+        before = outputs[:, :-1, self._hop :]
+        if self._tail.shape[1]:
+            before = np.concatenate([self._tail[:, np.newaxis], before], axis=1)
+        faded = body[:, body.shape[1] - before.shape[1] :, : self._overlap]
         faded *= self._fade
         faded += before * (1 - self._fade)
-        self._tail = outputs[-1, self._hop :].copy()
-        return body.ravel()
-
-    def _join_all(self, segment: np.ndarray) -> np.ndarray:
-        body = self._join(segment[np.newaxis])
-        return np.concatenate([body, self._tail])
+        self._tail = outputs[:, -1, self._hop :].copy()
+        return body.reshape(len(body), -1)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkpoints.buffers import SampleBuffer
+from checkpoints.fusing import Fuser
 from checkpoints.peaks import MaximaFinder, RefractoryFilter, pick_r_peaks, snap
 from checkpoints.resampling import Resampler, rate_ratio
 from checkpoints.stitching import Stitcher
@@ -123,13 +124,13 @@ def test_ratios_are_exact_where_they_can_be() -> None:
 
 
 def echo(segments: np.ndarray, _: np.ndarray) -> np.ndarray:
-    return segments
+    return segments[np.newaxis]
 
 
 def position(segments: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """A model that sees where in the segment a sample lies, so that seams show."""
     ramp = np.linspace(0, 1, segments.shape[1], dtype=np.float32)
-    return np.asarray(segments + ramp + 0 * starts[:, np.newaxis])
+    return np.stack([segments + ramp, 2 * segments + starts[:, np.newaxis]])
 
 
 @given(st.integers(0, 3000), CUTS, st.integers(1, 400))
@@ -138,11 +139,47 @@ def test_stitching_does_not_depend_on_chunks(length: int, cuts: list[int], segme
     signal = np.random.default_rng(length).normal(size=length).astype(np.float32)
 
     def stitched(run: Callable[[np.ndarray, np.ndarray], np.ndarray], cuts: list[int]) -> np.ndarray:
-        stitcher = Stitcher(run, segment)
-        return np.concatenate([*(stitcher.push(chunk) for chunk in chunks_of(signal, cuts)), stitcher.finish()])
+        stitcher = Stitcher(run, segment, 1 if run is echo else 2)
+        parts = [*(stitcher.push(chunk) for chunk in chunks_of(signal, cuts)), stitcher.finish()]
+        return np.concatenate(parts, axis=1)
 
-    np.testing.assert_allclose(stitched(echo, cuts), signal, atol=1e-6)
+    np.testing.assert_allclose(stitched(echo, cuts)[0], signal, atol=1e-6)
     np.testing.assert_array_equal(stitched(position, cuts), stitched(position, []))
+
+
+@given(st.integers(0, 2000), CUTS, st.integers(1, 4))
+@settings(deadline=None)
+def test_fusing_does_not_depend_on_chunks(length: int, cuts: list[int], members: int) -> None:
+    rng = np.random.default_rng(length)
+    activations = (rng.random((members, length)) ** 6).astype(np.float32)
+    usable = rng.random((members, length)) < 0.9
+
+    def fused(cuts: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        fuser = Fuser(members)
+        splits = sorted(min(cut, length) for cut in cuts)
+        chunks = zip(np.split(activations, splits, axis=1), np.split(usable, splits, axis=1), strict=True)
+        parts = [*(fuser.push(*chunk) for chunk in chunks), fuser.finish()]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    whole, strongest = fused([])
+    again, strongest_again = fused(cuts)
+    np.testing.assert_array_equal(again, whole)
+    np.testing.assert_array_equal(strongest_again, strongest)
+    assert len(whole) == length
+    known = np.where(usable, activations, 0)
+    assert (whole <= known.max(axis=0) + 1e-6).all()
+    assert not whole[~usable.any(axis=0)].any()
+
+
+def test_the_certain_lead_decides() -> None:
+    certain, wavering = np.zeros(3600, np.float32), np.full(3600, 0.4, np.float32)
+    certain[::300] = 0.98
+    fuser = Fuser(2)
+    parts = [fuser.push(np.stack([wavering, certain]), np.ones((2, 3600), bool)), fuser.finish()]
+    fused = np.concatenate([part[0] for part in parts])
+    assert fused[0] > 0.8  # nothing is remembered yet
+    assert fused[300::300].min() > 0.95
+    assert np.delete(fused, np.arange(0, 3600, 300)).max() < 0.1
 
 
 @given(st.integers(0, 10_000), st.integers(1, 800), CUTS, st.integers(1, 40), st.integers(0, 5))
