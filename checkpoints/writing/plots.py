@@ -74,7 +74,7 @@ def _draw_rate(axis: Any, beats: Beats) -> None:
     axis.set_ylabel("rate (beats/min)")
     axis.set_title("Heart rate, beat by beat", loc="left")
     if len(beats.r_peaks.unusable):
-        axis.legend(loc="upper right")
+        _legend(axis)
 
 
 def _pieces(recording: Recording, starts: list[int], length: int) -> list[np.ndarray]:
@@ -103,7 +103,12 @@ def _label(axis: Any, times: np.ndarray, what: str) -> None:
     axis.set_ylabel("mV")
     if len(times):
         axis.set_xlim(times[0], times[-1] if times[-1] > times[0] else times[0] + 1)
-    axis.legend(loc="upper right", ncols=3, fontsize="small")
+    _legend(axis)
+
+
+def _legend(axis: Any) -> None:
+    """Above the axes on the right, where no trace is."""
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, fontsize="small", frameon=False, borderaxespad=0.2)
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -149,12 +149,12 @@ def _rate(path: Path, layout: _Layout, time: int | None) -> float:
     steps = np.diff(times)
     step = float((times[-1] - times[0]) / (len(times) - 1))
     if step <= 0 or (steps <= 0).any():
-        row = int((steps <= 0).argmax()) + 1
-        raise RecordError(path, f"column {name}: the time does not rise at row {row + 1:,}; give --fs if rows are even")
+        line = layout.skipped + int((steps <= 0).argmax()) + 2
+        raise RecordError(path, f"column {name}: the time does not rise at line {line:,}; give --fs if rows are even")
     off = np.abs(times - times[0] - step * np.arange(len(times))) / step
     if off.max() > _UNEVEN:
-        row = int(np.abs(steps - np.median(steps)).argmax()) + 2
-        problem = f"column {name}: samples are not evenly spaced, see row {row:,}"
+        line = layout.skipped + int(np.abs(steps - np.median(steps)).argmax()) + 2
+        problem = f"column {name}: samples are not evenly spaced, see line {line:,}"
         raise RecordError(path, problem + "; fill the gap with empty rows, or give --fs if rows are even")
     return _rounded(1 / step, (times[-1] - times[0]))
 
@@ -175,9 +175,9 @@ def _times(path: Path, layout: _Layout, time: int) -> np.ndarray:
     except RecordError:
         texts = _frame(path, layout, [time], nrows=_HEAD, dtype=str).iloc[:, 0]
         try:
-            dates = pd.to_datetime(texts)
+            dates = pd.to_datetime(texts, format="ISO8601")
         except (ValueError, TypeError) as error:
-            problem = f"column {name}: {texts.iloc[0]!r} is no time; give --fs in Hz, or another --time-column"
+            problem = f"column {name}: {texts.iloc[0]!r} is no time (a number, or ISO 8601); give --fs in Hz"
             raise RecordError(path, problem) from error
         return np.asarray((dates - dates.iloc[0]).dt.total_seconds(), np.float64)
 
