@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
@@ -10,15 +9,13 @@ import tomllib
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
 import study
 from settings import Settings, as_options
 
 ROOT = Path(__file__).parent.parent
-VERBS = ("run", "data", "plan", "search", "report", "compare", "export", "predict")
+VERBS = ("run", "data", "plan", "search", "report", "compare", "export", "predict", "bundles")
 
 
 def _error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -136,70 +133,6 @@ def test_a_report_on_other_data_than_the_search_is_refused(
     message = _error(["report", *small_options, "--noise", "0.1", "--out", str(small_study)], capsys)
     assert "begun with" in message
     assert "--fresh" in message
-
-
-def test_predict_writes_what_the_models_find(
-    small_study: Path, raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for task in ("denoiser", "detector"):
-        bundle = str(small_study / "models" / task)
-        assert study.main(["predict", bundle, str(raw_dir / "s02"), "--out", str(tmp_path)]) == 0
-    assert "R peaks, " in capsys.readouterr().out
-    cleaned = pd.read_csv(tmp_path / "predictions" / "s02.denoised.csv")
-    marked = pd.read_csv(tmp_path / "predictions" / "s02.r_peaks.csv")
-    assert list(cleaned.columns) == ["time_s", "signal_mv", "denoised_mv"]
-    assert list(marked.columns) == ["time_s", "signal_mv", "R_peak"]
-    assert len(cleaned) == len(marked) == 10_800
-    assert np.isfinite(cleaned["denoised_mv"]).all()
-    assert set(marked["R_peak"]) <= {0, 1}
-
-
-def test_predict_names_the_bad_record_and_does_the_rest(
-    small_study: Path, raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    records = tmp_path / "records"
-    records.mkdir()
-    for name in ("s01", "s02"):
-        for file in raw_dir.glob(f"{name}.*"):
-            shutil.copy(file, records)
-    (records / "s01.dat").write_bytes(b"short")
-    (records / "s02.atr").unlink()  # no annotations are needed
-    options = [str(small_study / "models" / "denoiser"), "s01", "s02", "s09", "--raw-dir", str(records)]
-    options += ["--out", str(tmp_path)]
-    assert study.main(["predict", *options]) == 2
-    errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 2
-    assert "s01.dat: truncated" in errors[0]
-    assert "s09.hea: no such file" in errors[1]
-    assert sorted(path.name for path in (tmp_path / "predictions").iterdir()) == ["s02.denoised.csv", "settings.toml"]
-    assert study.main(["predict", *options]) == 2
-    assert "s02.denoised.csv: exists; give --overwrite" in capsys.readouterr().err
-    assert study.main(["predict", options[0], "s02", *options[4:], "--overwrite"]) == 0
-
-
-def test_predict_refuses_another_rate_and_a_short_record(
-    small_study: Path, own_raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    header = own_raw_dir / "s01.hea"
-    header.write_text(header.read_text().replace("s01 2 360", "s01 2 250"))
-    bundle = str(small_study / "models" / "detector")
-    message = _error(["predict", bundle, str(own_raw_dir / "s01"), "--out", str(tmp_path)], capsys)
-    assert "has 250 Hz, the model was trained at 360 Hz" in message
-    message = _error(["predict", str(tmp_path), str(own_raw_dir / "s02")], capsys)
-    assert "a bundle is a folder with model.keras and card.json" in message
-
-
-def test_predict_refuses_what_it_would_do_halfway(
-    small_study: Path, raw_dir: Path, own_raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bundle = str(small_study / "models" / "denoiser")
-    message = _error(["predict", bundle, str(raw_dir / "s01"), "--lead", "all"], capsys)
-    assert "--lead: predict reads one lead" in message
-    twice = [str(raw_dir / "s01"), str(own_raw_dir / "s01"), ".", "--out", str(tmp_path), "--overwrite"]
-    assert study.main(["predict", bundle, *twice]) == 2
-    errors = capsys.readouterr().err.splitlines()
-    assert "was just written for another record" in errors[0]
-    assert "is a folder; name a record in it" in errors[1]
 
 
 def test_a_full_disk_is_one_line(raw_dir: Path, tmp_path: Path) -> None:

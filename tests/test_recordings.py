@@ -73,7 +73,7 @@ def test_damaged_wfdb_records_are_named(write_record: WriteRecord) -> None:
     content = bytearray(data.read_bytes())
     content[40] ^= 1
     data.write_bytes(content)
-    with pytest.raises(RecordError, match="lead II: checksum .* the signal is damaged"):
+    with pytest.raises(RecordError, match=r"lead II: checksum .* the signal is damaged"):
         read(opened(path))
     data.write_bytes(content[:100])
     with pytest.raises(RecordError, match=r"r\.dat: truncated"):
