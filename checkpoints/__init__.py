@@ -8,11 +8,12 @@
 Importing this package is light; Keras or ONNX Runtime is imported when a bundle is opened.
 """
 
-from checkpoints.apply import apply_model, apply_segments, window_scores
+from checkpoints.apply import apply_segments, window_scores
 from checkpoints.bundle import Bundle, load_bundle, save_bundle
 from checkpoints.card import DISCLAIMER, Card, card_schema, read_card
 from checkpoints.denoiser import Denoiser, DenoiserStream
-from checkpoints.detector import Detector, DetectorStream, RPeaks
+from checkpoints.detector import Detector, DetectorSetup, DetectorStream, RPeaks
+from checkpoints.engines import KerasEngine
 from checkpoints.loading import find_bundle, list_bundles, load, load_denoiser, load_detector
 from checkpoints.peaks import pick_r_peaks
 from checkpoints.tables import write_signal_csv
@@ -24,9 +25,10 @@ __all__ = [
     "Denoiser",
     "DenoiserStream",
     "Detector",
+    "DetectorSetup",
     "DetectorStream",
+    "KerasEngine",
     "RPeaks",
-    "apply_model",
     "apply_segments",
     "card_schema",
     "find_bundle",

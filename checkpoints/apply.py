@@ -1,51 +1,15 @@
-"""Applying a Keras model to a whole lead at its own rate, and reading windows off an activation."""
+"""Applying a Keras model to separate segments, and reading windows off an activation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from checkpoints.engines import KerasEngine
-from checkpoints.stitching import Stitcher
 
 if TYPE_CHECKING:
     import keras
-
-
-def apply_model(
-    model: keras.Model,
-    signal: np.ndarray,
-    segment: int,
-    progress: Callable[[int, int], None] | None = None,
-) -> np.ndarray:
-    """Pass a lead of any length through a model that reads one segment at a time.
-
-    Args:
-        model: from ``(batch, segment, 1)`` to the same shape.
-        signal: one lead in mV, shape ``(samples,)``.
-        segment: samples a segment.
-        progress: called with the samples done and their total.
-
-    Returns:
-        float32 array of shape ``(samples,)``.
-    """
-    engine = KerasEngine(model)
-    done = 0
-
-    def run(segments: np.ndarray, starts: np.ndarray) -> np.ndarray:
-        nonlocal done
-        outputs = engine.run(segments)
-        done = min(len(signal), int(starts[-1]) + segment)
-        if progress is not None:
-            progress(done, len(signal))
-        return outputs[np.newaxis]
-
-    if progress is not None:
-        progress(0, len(signal))
-    stitcher = Stitcher(run, segment)
-    return np.concatenate([stitcher.push(np.asarray(signal, np.float32)), stitcher.finish()], axis=1)[0]
 
 
 def apply_segments(model: keras.Model, segments: np.ndarray) -> np.ndarray:

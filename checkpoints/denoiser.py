@@ -69,28 +69,29 @@ class Denoiser:
             fs: sampling rate in Hz.
             leads: how many there are.
         """
-        return DenoiserStream(self.card, self.engine, fs, leads)
+        return DenoiserStream(self.card.fs, self.card.segment, self.engine, fs, leads)
 
 
 class DenoiserStream:
     """Cleans a signal as it comes in; put together, what it gives is that of `Denoiser.clean`.
 
     Args:
-        card: of the bundle.
-        engine: runs its model.
-        fs: sampling rate in Hz.
+        model_fs: sampling rate in Hz that the model was trained at.
+        segment: samples it reads at once.
+        engine: runs it.
+        fs: sampling rate of the signal in Hz.
         leads: how many there are.
 
     Attributes:
         delay: a sample is given at the latest when so many samples after it have been pushed.
     """
 
-    def __init__(self, card: Card, engine: Engine, fs: float, leads: int) -> None:
+    def __init__(self, model_fs: float, segment: int, engine: Engine, fs: float, leads: int) -> None:
         fs = check_rate(fs)
         if leads < 1:
             raise SignalError(f"{leads} leads; there must be at least one")
-        rates = Rates(fs, *rate_ratio(fs, card.fs))
-        self._leads = [_CleanedLead(engine, card.segment, rates) for _ in range(leads)]
+        rates = Rates(fs, *rate_ratio(fs, model_fs))
+        self._leads = [_CleanedLead(engine, segment, rates) for _ in range(leads)]
         self._one = leads == 1
         self._finished = False
         self.delay = self._leads[0].delay

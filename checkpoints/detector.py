@@ -49,6 +49,28 @@ class RPeaks:
         )
 
 
+@dataclass(frozen=True)
+class DetectorSetup:
+    """What a detector's model must be used with.
+
+    Attributes:
+        fs: sampling rate in Hz that it was trained at.
+        segment: samples it reads at once.
+        refractory: seconds within which there is but one R peak.
+        polarity: see `Card`.
+    """
+
+    fs: float
+    segment: int
+    refractory: float
+    polarity: str
+
+    @staticmethod
+    def of(card: Card) -> DetectorSetup:
+        """That of a card."""
+        return DetectorSetup(card.fs, card.segment, card.refractory, card.polarity)
+
+
 class Detector:
     """Finds the R peaks in any ECG.
 
@@ -97,40 +119,51 @@ class Detector:
             fs: sampling rate in Hz.
             leads: how many there are.
         """
-        return DetectorStream(self.card, self.engine, fs, leads, self.card.thresholds["r_peak"])
+        setup = DetectorSetup.of(self.card)
+        return DetectorStream(setup, self.engine, fs, leads, self.card.thresholds["r_peak"])
 
 
 class DetectorStream:
     """Finds R peaks as a signal comes in; together they are those of `Detector.r_peaks`.
 
     Args:
-        card: of the bundle.
-        engine: runs its model.
+        setup: what the model must be used with.
+        engine: runs the model.
         fs: sampling rate in Hz.
         leads: how many there are.
         threshold: lowest activation of an R peak.
+        on_activation: told of the activation of all leads together, at the model's rate, as it becomes final.
 
     Attributes:
         delay: a peak is given at the latest when so many samples after it have been pushed.
     """
 
-    def __init__(self, card: Card, engine: Engine, fs: float, leads: int, threshold: float) -> None:
+    def __init__(
+        self,
+        setup: DetectorSetup,
+        engine: Engine,
+        fs: float,
+        leads: int,
+        threshold: float,
+        on_activation: Callable[[np.ndarray], None] | None = None,
+    ) -> None:
         fs = check_rate(fs)
         if leads < 1:
             raise SignalError(f"{leads} leads; there must be at least one")
-        self._rates = Rates(fs, *rate_ratio(fs, card.fs))
+        self._rates = Rates(fs, *rate_ratio(fs, setup.fs))
         # A model that was trained on leads as they are is asked about the lead upside down as well.
-        self._turned = card.polarity == "upright"
+        self._turned = setup.polarity == "upright"
         self._leads = [
-            LeadStream(engine.run, card.segment, self._rates, scale_segments, self._turned) for _ in range(leads)
+            LeadStream(engine.run, setup.segment, self._rates, scale_segments, self._turned) for _ in range(leads)
         ]
         self._fuser = Fuser(leads * (1 + self._turned))
-        refractory = round(card.refractory * card.fs)
+        refractory = round(setup.refractory * setup.fs)
         self._finder = MaximaFinder(threshold, refractory)
         longest = round(LONGEST_CLUSTER * fs)
-        apart = int(np.ceil(card.refractory * fs))
+        apart = int(np.ceil(setup.refractory * fs))
         self._filter = RefractoryFilter(apart, snap_reach(fs), longest)
         self._clearest = SampleBuffer(np.int16)
+        self._on_activation = on_activation
         self._pushed = 0
         self._finished = False
         self._unusable_since: int | None = None
@@ -176,6 +209,8 @@ class DetectorStream:
             fused, strongest = np.concatenate([fused, more]), np.concatenate([strongest, more_strongest])
         if len(self._leads) > 1:
             self._clearest.append(strongest // (1 + self._turned))
+        if self._on_activation is not None:
+            self._on_activation(fused)
         return fused
 
     def _peaks(self, maxima: np.ndarray, heights: np.ndarray, unusable: np.ndarray, last: bool) -> RPeaks:

@@ -7,6 +7,7 @@ from typing import Any
 
 from checkpoints import Card, save_bundle
 from ecg_data.files import write_text
+from reports.measuring.models import Applied
 from reports.rendering.markdown import render_card
 from reports.results import GRU, LSTM, NOISY, TOLERANCES_MS, Report, Training
 from reports.schema import to_json
@@ -60,6 +61,7 @@ def _card(report: Report, training: Training, preset: str) -> Card:
         },
         metrics=_metrics(report, training.task),
         seed=report.provenance.seed,
+        polarity=Applied.polarity,
     )
 
 

@@ -230,9 +230,8 @@ class _Maker:
         self.progress("CSV files", len(self.leads), len(self.leads))
 
     def _applied(self, final: FinalModel) -> Applied:
-        settings = self.cache.settings
-        refractory = round(REFRACTORY * self.cache.fs)
-        return Applied(final.model, settings.segment, settings.window, refractory, self.store)
+        cache, settings = self.cache, self.cache.settings
+        return Applied(final.model, cache.fs, settings.segment, settings.window, REFRACTORY, self.store)
 
     def _calibrated(self) -> list[CalibratedDetector]:
         models = self.applied.get(DETECTOR, [])

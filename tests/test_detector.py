@@ -251,7 +251,7 @@ def test_lists_and_pandas_are_signals_too(detector: Detector) -> None:
     frame = pd.DataFrame(signal, columns=["I", "II"], index=pd.RangeIndex(100, 100 + len(signal)))
     np.testing.assert_array_equal(detector.r_peaks(frame, 360.0).samples, wanted)
     one = detector.r_peaks(signal[:, 0], 360.0).samples
-    np.testing.assert_array_equal(detector.r_peaks(frame["I"], np.float32(360)).samples, one)
+    np.testing.assert_array_equal(detector.r_peaks(frame["I"], float(np.float32(360))).samples, one)
     np.testing.assert_array_equal(detector.r_peaks(signal[:, 0].tolist(), 360).samples, one)
     told: list[tuple[int, int]] = []
     detector.r_peaks(signal, 360.0, lambda done, total: told.append((done, total)))

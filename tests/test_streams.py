@@ -13,7 +13,7 @@ from checkpoints.buffers import SampleBuffer
 from checkpoints.fusing import Fuser
 from checkpoints.peaks import MaximaFinder, RefractoryFilter, pick_r_peaks, snap
 from checkpoints.resampling import Resampler, rate_ratio
-from checkpoints.stitching import Stitcher
+from checkpoints.stitching import BATCH, Stitcher
 from checkpoints.usable import GapFiller
 
 CUTS = st.lists(st.integers(0, 2000), max_size=12)
@@ -145,6 +145,29 @@ def test_stitching_does_not_depend_on_chunks(length: int, cuts: list[int], segme
 
     np.testing.assert_allclose(stitched(echo, cuts)[0], signal, atol=1e-6)
     np.testing.assert_array_equal(stitched(position, cuts), stitched(position, []))
+
+
+def test_an_error_at_a_border_is_faded_out() -> None:
+    def wrong_at_borders(segments: np.ndarray, _: np.ndarray) -> np.ndarray:
+        outputs = segments[np.newaxis].copy()
+        outputs[:, :, [0, -1]] += 1.0
+        return outputs
+
+    stitcher = Stitcher(wrong_at_borders, 400)
+    stitched = np.concatenate([stitcher.push(np.zeros(3000)), stitcher.finish()], axis=1)[0]
+    assert np.abs(stitched[1:]).max() < 0.02
+    assert stitched[0] == 1  # no other segment knows the beginning; beyond the end the signal goes on mirrored
+
+
+def test_many_segments_are_passed_on_in_batches() -> None:
+    sizes: list[int] = []
+
+    def noted(segments: np.ndarray, _: np.ndarray) -> np.ndarray:
+        sizes.append(len(segments))
+        return segments[np.newaxis]
+
+    Stitcher(noted, 40).push(np.zeros(40 * 500))
+    assert max(sizes) == BATCH and len(sizes) > 4
 
 
 @given(st.integers(0, 2000), CUTS, st.integers(1, 4))

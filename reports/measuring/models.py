@@ -1,18 +1,18 @@
-"""The trained models, applied to whole leads, with a memory on disk."""
+"""The trained models, applied to whole leads just as their bundles are, with a memory on disk."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from checkpoints import apply_model, pick_r_peaks, window_scores
+from checkpoints import DenoiserStream, DetectorSetup, DetectorStream, KerasEngine, window_scores
 from reports.measuring.store import ResultStore, key_of
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same model would give something else for the same signal."""
 
 LOWEST_ACTIVATION = 0.02
@@ -24,7 +24,8 @@ class Detected:
     """What the detector says of one lead, before any threshold.
 
     Attributes:
-        samples: local maxima of the activation, one within each refractory period, int64, strictly rising.
+        samples: maxima of the activation on the extremum of the lead nearby, one within each refractory period,
+            int64, strictly rising.
         activations: of these, from 0 to 1.
         window_scores: of each window, shape ``(samples // window,)``.
     """
@@ -43,15 +44,19 @@ class Applied:
 
     Args:
         model: from ``(batch, segment, 1)`` to the same shape.
+        fs: sampling rate of model and leads in Hz.
         segment: samples the model reads at once.
         window: samples a window.
-        refractory: samples within which there is but one R peak.
+        refractory: seconds within which there is but one R peak.
         store: where results are kept.
     """
 
-    def __init__(self, model: Any, segment: int, window: int, refractory: int, store: ResultStore) -> None:
+    polarity: Literal["upright", "either"] = "upright"
+    """Training shows the models leads as they are."""
+
+    def __init__(self, model: Any, fs: float, segment: int, window: int, refractory: float, store: ResultStore) -> None:
         self.model = model
-        self.segment, self.window, self.refractory = segment, window, refractory
+        self.fs, self.segment, self.window, self.refractory = fs, segment, window, refractory
         self.store = store
         self.identity = {"format": FORMAT, "model": model_hash(model), "segment": segment}
 
@@ -63,26 +68,40 @@ class Applied:
             keep: whether to keep the result on disk, at four bytes a sample.
         """
         if not keep:
-            return apply_model(self.model, signal, self.segment)
+            return self._clean(signal)
         key = key_of({**self.identity, "output": "signal"}, signal)
         kept = self.store.get(key)
         if kept is None:
-            kept = {"signal": apply_model(self.model, signal, self.segment)}
+            kept = {"signal": self._clean(signal)}
             self.store.put(key, kept)
         return kept["signal"]
 
     def detect(self, signal: np.ndarray) -> Detected:
         """Where R peaks are, in a lead in mV of shape ``(samples,)``."""
-        sizes = {"window": self.window, "refractory": self.refractory, "lowest": LOWEST_ACTIVATION}
-        key = key_of({**self.identity, "output": "R peaks", **sizes}, signal)
+        how = {"window": self.window, "refractory": self.refractory, "lowest": LOWEST_ACTIVATION}
+        key = key_of({**self.identity, "output": "R peaks", "polarity": self.polarity, **how}, signal)
         kept = self.store.get(key)
         if kept is None:
-            activation = apply_model(self.model, signal, self.segment)
-            samples = pick_r_peaks(activation, LOWEST_ACTIVATION, self.refractory)
-            scores = window_scores(activation, self.window, self.refractory).astype(np.float32)
-            kept = {"samples": samples, "activations": activation[samples], "window_scores": scores}
+            kept = self._detect(signal)
             self.store.put(key, kept)
         return Detected(kept["samples"], kept["activations"], kept["window_scores"])
+
+    def _clean(self, signal: np.ndarray) -> np.ndarray:
+        stream = DenoiserStream(self.fs, self.segment, KerasEngine(self.model), self.fs, 1)
+        return np.concatenate([stream.push(signal), stream.finish()]).astype(np.float32)
+
+    def _detect(self, signal: np.ndarray) -> dict[str, np.ndarray]:
+        heard: list[np.ndarray] = []
+        setup = DetectorSetup(self.fs, self.segment, self.refractory, self.polarity)
+        engine = KerasEngine(self.model)
+        stream = DetectorStream(setup, engine, self.fs, 1, LOWEST_ACTIVATION, heard.append)
+        first, last = stream.push(signal), stream.finish()
+        scores = window_scores(np.concatenate(heard), self.window, round(self.refractory * self.fs))
+        return {
+            "samples": np.concatenate([first.samples, last.samples]),
+            "activations": np.concatenate([first.confidences, last.confidences]),
+            "window_scores": scores.astype(np.float32),
+        }
 
 
 def model_hash(model: Any) -> str:
