@@ -52,7 +52,7 @@ class Record:
     unscored: tuple[tuple[int, int], ...] = ()
 
 
-def read_record(path: Path, lead: str = AUTO_LEAD, annotator: str | None = "atr") -> Record:
+def read_record(path: Path | str, lead: str = AUTO_LEAD, annotator: str | None = "atr") -> Record:
     """Read a WFDB record and its R peaks, and check that it can be trusted.
 
     Args:
@@ -65,6 +65,7 @@ def read_record(path: Path, lead: str = AUTO_LEAD, annotator: str | None = "atr"
             outside its folder; the lead is not there, flat, not a voltage or holds values that are no numbers;
             or there is no beat annotation.
     """
+    path = Path(path)
     path = path.with_suffix("") if path.suffix == ".hea" else path
     with reading(path):
         return _read(path, lead, annotator)

@@ -56,3 +56,22 @@ def test_the_python_example_runs(
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out.startswith("[")
+
+
+def test_using_bundles_needs_a_part_of_the_packages_in_the_same_versions() -> None:
+    def pinned(name: str) -> set[str]:
+        lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+        return {line for line in lines if line and not line.startswith("#")}
+
+    assert pinned("requirements-predict.txt") < pinned("requirements.txt")
+
+
+def test_every_page_of_the_documentation_is_about_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        study.main(["predict", "--help"])
+    offered = capsys.readouterr().out
+    page = (ROOT / "docs" / "reuse.md").read_text(encoding="utf-8")
+    for option in set(re.findall(r"--[a-z][a-z-]+", page)):
+        assert option in offered
+    for link in re.findall(r"\]\(([^)#]+)\)", page):
+        assert (ROOT / "docs" / link).exists(), link

@@ -1,0 +1,132 @@
+"""24 hours of one lead through bundles and through other detectors: time with reading, and resident memory.
+
+    python -m benchmarks.reuse --detector outputs/models/detector --denoiser outputs/models/denoiser
+    python -m benchmarks.reuse --detector … --denoiser … --hours 2 --others 0.1
+
+A synthetic recording is written as a WFDB record (format 16, 360 Hz) and read block by block. Each bundle is run by
+ONNX Runtime and by Keras, each in a process of its own, whose resident memory at its highest is given; imports and
+opening the bundle are not in the time. The other detectors are run in turn on a shorter stretch that is in memory already, and
+their time is scaled up in proportion.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from checkpoints import Denoiser, Detector, load
+from checkpoints.engines import ENGINES
+from checkpoints.predicting import cleaned, find_beats
+from ecg_data import read_record
+from ecg_data.recordings import ReadingOptions, Recording, open_recording
+from ecg_data.synthetic import write_synthetic
+
+FS = 360.0
+_PIECE_SECONDS = 600.0
+_CHUNKS = 100
+
+
+def write_recording(directory: Path, hours: float) -> Path:
+    """Ten minutes of a synthetic record over and over; the path of its header."""
+    write_synthetic(directory / "piece", seed=1, duration=_PIECE_SECONDS)
+    lead = read_record(directory / "piece" / "s01", annotator=None).signal[:, 0]
+    samples = np.round(1000 * lead).astype("<i2")
+    times = max(1, round(hours * 3600 / _PIECE_SECONDS))
+    with open(directory / "long.dat", "wb") as data:
+        for _ in range(times):
+            data.write(samples.tobytes())
+    header = directory / "long.hea"
+    header.write_text(f"long 1 {FS:g} {times * len(samples)}\nlong.dat 16 1000(0)/mV 16 0\n")
+    return header
+
+
+def _measure(bundle: str, engine: str, header: Path, queue: Any) -> None:
+    model = load(bundle, engine)
+    recording = open_recording(header, ReadingOptions())
+    warm = np.zeros(model.card.segment * 4, np.float32)
+    (model.r_peaks if isinstance(model, Detector) else model.clean)(warm, FS)  # first traces
+    started = time.monotonic()
+    _apply(model, recording, header.parent)
+    seconds = time.monotonic() - started
+    stream = model.stream(FS)
+    chunk = np.sin(np.arange(model.card.segment * 3 // 4) / 20).astype(np.float32)
+    stream.push(np.tile(chunk, 4))
+    single = []
+    for _ in range(_CHUNKS):
+        began = time.monotonic()
+        stream.push(chunk)
+        single.append(time.monotonic() - began)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    queue.put((seconds, peak, float(np.median(single))))
+
+
+def _apply(model: Detector | Denoiser, recording: Recording, directory: Path) -> None:
+    if isinstance(model, Detector):
+        find_beats(model, recording)
+        return
+    with cleaned(model, recording, directory) as result:
+        assert result.samples == recording.samples
+
+
+def measure(bundle: str, engine: str, header: Path) -> tuple[float, float, float]:
+    """Seconds for the recording, resident memory in GiB, and seconds for a chunk of one segment."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=_measure, args=(bundle, engine, header, queue))
+    process.start()
+    result: tuple[float, float, float] = queue.get()
+    process.join()
+    return result
+
+
+def others() -> dict[str, Callable[[np.ndarray], Any]]:
+    """Other detectors, as they come."""
+    import neurokit2
+    import sleepecg
+    from wfdb import processing
+
+    def neurokit(signal: np.ndarray) -> Any:
+        return neurokit2.ecg_findpeaks(neurokit2.ecg_clean(signal, int(FS)), int(FS))
+
+    return {
+        "sleepecg": lambda signal: sleepecg.detect_heartbeats(signal, FS),
+        "neurokit2": neurokit,
+        "wfdb xqrs": lambda signal: processing.xqrs_detect(signal, FS, verbose=False),
+    }
+
+
+def main() -> None:
+    """Measure, and print a line for each."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--detector", required=True, help="a bundle")
+    parser.add_argument("--denoiser", required=True, help="a bundle")
+    parser.add_argument("--hours", type=float, default=24.0, help="length of the recording (default: 24)")
+    parser.add_argument("--others", type=float, default=1.0, help="hours that other detectors are run on (default: 1)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        header = write_recording(Path(folder), options.hours)
+        for bundle in (options.detector, options.denoiser):
+            for engine in ENGINES:
+                seconds, memory, chunk = measure(bundle, engine, header)
+                said = f"{seconds:.1f} s, {memory:.2f} GiB; a chunk of one segment {1000 * chunk:.1f} ms"
+                print(f"{bundle}, {engine}: {options.hours:g} h in {said}", flush=True)
+        (block, *_) = open_recording(header, ReadingOptions()).blocks()
+        signal = np.resize(block[:, 0], round(options.others * 3600 * FS))
+        for name, detect in others().items():
+            detect(signal[: round(60 * FS)])  # imports, and code that is compiled at its first call
+            started = time.monotonic()
+            detect(signal)
+            seconds = (time.monotonic() - started) * options.hours / options.others
+            print(f"{name}: {options.hours:g} h in {seconds:.1f} s (by {options.others:g} h)", flush=True)
+
+
+if __name__ == "__main__":
+    main()
