@@ -5,8 +5,8 @@
 
 A synthetic recording is written as a WFDB record (format 16, 360 Hz) and read block by block. Each bundle is run by
 ONNX Runtime and by Keras, each in a process of its own, whose resident memory at its highest is given; imports and
-opening the bundle are not in the time. The other detectors are run in turn on a shorter stretch that is in memory already, and
-their time is scaled up in proportion.
+opening the bundle are not in the time. The other detectors are run in turn on a shorter stretch that is in memory
+already, and their time is scaled up in proportion.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from checkpoints.buffers import SampleBuffer
 from checkpoints.card import Card
 from checkpoints.engines import Engine
 from checkpoints.leads import LeadStream, Rates
-from checkpoints.resampling import Resampler, rate_ratio
 from checkpoints.signals import BLOCK_SECONDS, as_leads, check_rate
+from ecg_data.buffers import SampleBuffer
 from ecg_data.errors import SignalError
+from ecg_data.resampling import Resampler, rate_ratio
 
 
 class Denoiser:

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from checkpoints.buffers import SampleBuffer
 from checkpoints.card import Card
 from checkpoints.engines import Engine
 from checkpoints.fusing import LOOKAHEAD, Fuser
 from checkpoints.leads import LeadStream, Rates
 from checkpoints.peaks import LONGEST_CLUSTER, MaximaFinder, RefractoryFilter, snap, snap_reach
 from checkpoints.preparing import scale_segments
-from checkpoints.resampling import rate_ratio
 from checkpoints.signals import BLOCK_SECONDS, as_leads, check_rate
+from ecg_data.buffers import SampleBuffer
 from ecg_data.errors import SignalError
+from ecg_data.resampling import rate_ratio
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkpoints.buffers import SampleBuffer
+from ecg_data.buffers import SampleBuffer
 
 _BLOCK = 120
 """Samples, a third of a second: certainty is judged by three blocks, about the time of a beat."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from checkpoints.buffers import SampleBuffer
-from checkpoints.resampling import Resampler
 from checkpoints.stitching import Run, Stitcher
 from checkpoints.usable import GapFiller
+from ecg_data.buffers import SampleBuffer
+from ecg_data.resampling import Resampler
 
 Prepare = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 """From segments in mV to what the model is shown, and which samples are artifacts (``None``: none are)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkpoints.buffers import SampleBuffer
+from ecg_data.buffers import SampleBuffer
 
 LONGEST_CLUSTER = 2.0
 """Seconds. Maxima that follow each other without a pause are judged together, but never more of them than this: it is

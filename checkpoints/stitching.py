@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from checkpoints.buffers import SampleBuffer
+from ecg_data.buffers import SampleBuffer
 
 _OVERLAP = 4  # a quarter of a segment overlaps with the next: over a second of context at each seam
 

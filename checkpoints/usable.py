@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from checkpoints.buffers import SampleBuffer
+from ecg_data.buffers import SampleBuffer
 
 FLAT_SECONDS = 1.0
 """A lead that does not change for so long is off: between two beats, however slow, a real lead shows its noise."""

@@ -3,7 +3,7 @@
 Importing this package is light; ``wfdb`` and ``tensorflow`` are imported where they are used.
 """
 
-from ecg_data.cache import Entry, SegmentCache, SegmentSettings, open_cache
+from ecg_data.cache import Entry, SegmentCache, SegmentSettings, open_cache, read_for
 from ecg_data.databases import (
     ATTRIBUTION,
     DATABASES,
@@ -49,6 +49,7 @@ __all__ = [
     "open_noise",
     "pack_segments",
     "read_annotations",
+    "read_for",
     "read_record",
     "refer_to",
     "split_database",

@@ -15,6 +15,7 @@ from ecg_data.errors import BadRecordsError, RecordError, StudyError
 from ecg_data.files import new_directory, sha256_of_json, write_json
 from ecg_data.noise import gaussian_noise
 from ecg_data.records import Record, read_record
+from ecg_data.resampling import resample_record
 from ecg_data.segments import cut_segments, mark_r_peaks, segment_starts
 
 LOWEST_RATE = 80.0
@@ -41,6 +42,7 @@ class SegmentSettings:
         seed: seed of the noise.
         lead: name of a lead, ``"auto"`` (MLII, else the first) or ``"all"``.
         skip_bad: leave out records that cannot be used, instead of refusing all.
+        fs: sampling rate in Hz that records are brought to; ``None`` leaves them as they are.
 
     Raises:
         StudyError: a value is out of its range.
@@ -52,6 +54,11 @@ class SegmentSettings:
     seed: int = 1
     lead: str = "auto"
     skip_bad: bool = False
+    fs: float | None = None
+
+    def as_mapping(self) -> dict[str, Any]:
+        """As JSON, for keys and manifests; a rate that is not asked for is not in it."""
+        return {name: value for name, value in asdict(self).items() if not (name == "fs" and value is None)}
 
     def __post_init__(self) -> None:
         if self.window < 1:
@@ -134,7 +141,7 @@ def cache_key(database: Database, settings: SegmentSettings) -> str:
             "records": database.records,
             "annotator": database.annotator,
             "unreadable": database.unreadable,
-            "settings": asdict(settings),
+            "settings": settings.as_mapping(),
         }
     )
 
@@ -217,7 +224,7 @@ def _build(directory: Path, database: Database, settings: SegmentSettings, key: 
         "format": FORMAT,
         "key": key,
         "database": database.name,
-        "settings": asdict(settings),
+        "settings": settings.as_mapping(),
         "fs": next(iter(rates)),
         "entries": [asdict(entry) for entry in entries],
         "left_out": database.unreadable | {name: str(error) for name, error in errors.items()},
@@ -228,8 +235,18 @@ def _build(directory: Path, database: Database, settings: SegmentSettings, key: 
         progress("Segments", len(database.records), len(database.records))
 
 
-def _read(path: Path, annotator: str, settings: SegmentSettings) -> Record:
+def read_for(path: Path, annotator: str, settings: SegmentSettings) -> Record:
+    """A record as these settings ask for it: its leads, at its own rate or brought to theirs.
+
+    Raises:
+        RecordError: see `read_record`.
+    """
     record = read_record(path, settings.lead, annotator)
+    return record if settings.fs in (None, record.fs) else resample_record(record, settings.fs)
+
+
+def _read(path: Path, annotator: str, settings: SegmentSettings) -> Record:
+    record = read_for(path, annotator, settings)
     starts = segment_starts(len(record.signal), settings.segment, record.unscored)
     if not len(starts):
         seconds = settings.segment / record.fs

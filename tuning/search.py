@@ -127,7 +127,7 @@ def search_identity(task: Task, seed: int, warm_start: str) -> dict[str, Any]:
         "task": task.name,
         "objective": list(task.objective),
         "data": task.cache.key,
-        "data settings": asdict(task.cache.settings),
+        "data settings": task.cache.settings.as_mapping(),
         "training records": list(task.split.train),
         "validation records": list(task.split.validation),
         "signals": sorted(digest for digests in seen.values() for digest in digests),

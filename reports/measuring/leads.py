@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecg_data import Database, SegmentCache, gaussian_noise, read_record
+from ecg_data import Database, SegmentCache, gaussian_noise, read_for
 from ecg_data.segments import mark_r_peaks, window_labels
 
 
@@ -53,7 +53,7 @@ def read_leads(cache: SegmentCache, database: Database, records: Sequence[str]) 
     leads = []
     settings = cache.settings
     for name in dict.fromkeys(entry.record for entry in cache.entries_of(records)):
-        record = read_record(database.directory / name, settings.lead, database.annotator)
+        record = read_for(database.directory / name, database.annotator, settings)
         for column, lead in enumerate(record.leads):
             clean = np.ascontiguousarray(record.signal[:, column])
             noisy = clean + gaussian_noise(len(clean), settings.sigma, settings.seed, name, lead)

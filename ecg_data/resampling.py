@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
-from checkpoints.buffers import SampleBuffer
+from ecg_data.buffers import SampleBuffer
+from ecg_data.records import Record
 
 _MOST = 1000
 """Largest numerator and denominator of the ratio of rates. A rate that fits none is taken for the nearest that does;
@@ -27,6 +29,29 @@ def rate_ratio(fs: float, wanted: float) -> tuple[int, int]:
     """
     ratio = (Fraction(wanted).limit_denominator(10**6) / Fraction(fs).limit_denominator(10**6)).limit_denominator(_MOST)
     return ratio.numerator, ratio.denominator
+
+
+def resample_record(record: Record, fs: float) -> Record:
+    """A record at another sampling rate, its annotations with it.
+
+    Args:
+        record: at its own rate.
+        fs: sampling rate to come to, in Hz.
+    """
+    up, down = rate_ratio(record.fs, fs)
+    columns = []
+    for lead in record.signal.T:
+        resampler = Resampler(up, down)
+        columns.append(np.concatenate([resampler.push(lead), resampler.finish()]))
+    signal = np.column_stack(columns)
+
+    def mapped(samples: np.ndarray) -> np.ndarray:
+        return np.asarray(np.minimum((2 * samples * up + down) // (2 * down), len(signal) - 1))
+
+    unscored = tuple(
+        (int(start), int(end)) for start, end in mapped(np.array(record.unscored, np.int64).reshape(-1, 2))
+    )
+    return replace(record, fs=fs, signal=signal, r_peaks=np.unique(mapped(record.r_peaks)), unscored=unscored)
 
 
 class Resampler:
