@@ -64,6 +64,11 @@ EXAMPLES = {
   python study.py bundles
       those that come with the project, and those of outputs/
   python study.py bundles --out mitdb-study""",
+    "finetune": """\
+  python study.py finetune outputs/models/detector --database folder --raw-dir my_records --out mine
+      your WFDB records with annotations, of any rate: some train, some decide when to stop, some measure
+      before and after; the new bundle is mine/models/detector
+  python study.py finetune outputs/models/denoiser --database folder --raw-dir my_records --out mine --epochs 20""",
     "run": """\
   python study.py run
       data, search and report on the embedded synthetic database, in minutes
@@ -73,7 +78,8 @@ EXAMPLES = {
 }
 
 
-USED = {"predict": ("out", "raw_dir", "lead"), "bundles": ("out",)}
+_DATA = ("database", "raw_dir", "records", "lead", "annotator", "noise", "seed", "skip_bad", "data_dir", "out")
+USED = {"finetune": _DATA, "predict": ("out", "raw_dir", "lead"), "bundles": ("out",)}
 """The settings that a verb has options for, where it does not use all."""
 
 
@@ -117,6 +123,11 @@ def build_parser(description: str, verbs: Sequence[Callable[..., int]]) -> argpa
         if name == "export":
             verb.add_argument("--storage", metavar="FILE", help="file to write (default: OUT/search/optuna.db)")
             verb.add_argument("--overwrite", action="store_true", help="replace a storage that exists")
+        if name == "finetune":
+            verb.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, or its name")
+            verb.add_argument("--epochs", type=_whole, default=8, metavar="N", help="the most epochs (default: 8)")
+            rate = "of Adam (default: a tenth of that of the first training)"
+            verb.add_argument("--learning-rate", type=_number(0, "rate above 0"), metavar="RATE", help=rate)
         if name == "predict":
             _add_predict_options(verb)
         add_options(verb, USED.get(name))
@@ -153,6 +164,12 @@ def _outputs(text: str) -> tuple[str, ...]:
         problem = f"{(unknown or [text])[0]!r} is not written; choose from {', '.join(OUTPUTS)}"
         raise argparse.ArgumentTypeError(problem)
     return names
+
+
+def _whole(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
 
 
 def _number(least: float, what: str) -> Callable[[str], float]:

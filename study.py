@@ -10,7 +10,7 @@ import errno
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -196,6 +196,41 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
     return 2 if failed else 0
 
 
+def finetune(options: argparse.Namespace, settings: Settings) -> int:
+    """Train a bundle further on your own records, and measure what that gave."""
+    from checkpoints import find_bundle, read_card
+    from reports.finetuned import fine_tune_bundle
+    from search_spaces import PRESETS
+    from tuning import Task
+    from tuning.environment import import_tensorflow
+    from tuning.interrupts import interrupts_remembered
+    from tuning.steps import Steps
+
+    console, out = _console(), Path(settings.out)
+    bundle = find_bundle(options.bundle)
+    card = read_card(bundle)
+    if card.preset not in PRESETS:
+        raise StudyError(f"{bundle}: was found in the space {card.preset!r}, which this program does not know")
+    import_tensorflow()
+    model = replace(settings, segment=card.segment, window=card.window)
+    prepared = _prepare(model, console, fs=card.fs)
+    task = Task(card.task, prepared.cache, prepared.split, PRESETS[card.preset])
+    with Steps(console) as steps, interrupts_remembered():
+        rate, epochs = options.learning_rate, options.epochs
+        made = fine_tune_bundle(bundle, task, prepared.database, rate, epochs, settings.seed, out, steps)
+    save_settings(model, out / "settings.toml")
+    kept = f"epoch {made.best_epoch} of {len(made.history)}" if made.best_epoch else "none, since no epoch was better"
+    console.print(f"Weights kept: {kept} (validation loss {made.loss_before:.5g} before, {made.loss_after:.5g} after)")
+    for change in made.changes:
+        real = "" if change.real else ", which may be chance"
+        values = (
+            f"{change.before.value:.4f} before, {change.after.value:.4f} after; gain {change.gain.value:+.4f}{real}"
+        )
+        console.print(f"{change.figure}: {values}")
+    console.print(f"Bundle: {out / 'models' / card.task}")
+    return 0
+
+
 def bundles(_: argparse.Namespace, settings: Settings) -> int:
     """List the bundles at hand, with their figures."""
     from checkpoints import list_bundles
@@ -207,13 +242,13 @@ def bundles(_: argparse.Namespace, settings: Settings) -> int:
     return 2 if any(item.problem for item in found) else 0
 
 
-def _prepare(settings: Settings, console: Console) -> _Data:
-    """Records, cache and split, with progress."""
+def _prepare(settings: Settings, console: Console, fs: float | None = None) -> _Data:
+    """Records, cache and split, with progress; records are brought to the sampling rate ``fs``, if one is asked for."""
     from ecg_data import noise_directory, open_cache, open_database, split_database
     from tuning.steps import Steps
 
     segments = SegmentSettings(
-        settings.segment, settings.window, settings.noise, settings.seed, settings.lead, settings.skip_bad
+        settings.segment, settings.window, settings.noise, settings.seed, settings.lead, settings.skip_bad, fs
     )
     data_dir = Path(settings.data_dir)
     with Steps(console) as steps:
@@ -392,7 +427,7 @@ def _again(arguments: list[str] | None) -> str:
     return shlex.join(["python", "study.py", *(sys.argv[1:] if arguments is None else arguments)])
 
 
-VERBS = (run, data, plan, search, report, compare, export, predict, bundles)
+VERBS = (run, data, plan, search, report, compare, export, predict, bundles, finetune)
 """In the order in which the help lists them."""
 
 

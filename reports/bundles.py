@@ -16,7 +16,9 @@ from tuning import DENOISER, REFRACTORY
 CARD_PAGE = "CARD.md"
 
 
-def write_bundle(directory: Path, model: Any, report: Report, task: str, preset: str) -> None:
+def write_bundle(
+    directory: Path, model: Any, report: Report, task: str, preset: str, signals: dict[str, list[str]]
+) -> None:
     """Write the model of one task with ``card.json`` and ``CARD.md``: use, data, figures, limits.
 
     Args:
@@ -25,13 +27,15 @@ def write_bundle(directory: Path, model: Any, report: Report, task: str, preset:
         report: its figures.
         task: denoiser or detector.
         preset: name of the space that was searched.
+        signals: SHA-256 of the signal files of each record that was trained or validated on, by which they are known
+            again under any name.
     """
     training = next(item for item in report.trainings if (item.task, item.number) == (task, 1))
-    save_bundle(directory, model, _card(report, training, preset))
+    save_bundle(directory, model, _card(report, training, preset, signals))
     write_text(directory / CARD_PAGE, render_card(report, training))
 
 
-def _card(report: Report, training: Training, preset: str) -> Card:
+def _card(report: Report, training: Training, preset: str, signals: dict[str, list[str]]) -> Card:
     data = report.data
     if training.task == DENOISER:
         from search_spaces.denoiser import NORMALISATION
@@ -58,6 +62,7 @@ def _card(report: Report, training: Training, preset: str) -> Card:
             "lead": data.lead,
             "sigma_mv": data.sigma,
             "records": {name: part.records for name, part in data.parts.items()},
+            "signals": signals,
         },
         metrics=_metrics(report, training.task),
         seed=report.provenance.seed,

@@ -210,8 +210,10 @@ class _Maker:
 
     def write(self, staging: Path, report: Report) -> None:
         """Write bundles, tables of samples, and the rendered report."""
+        signals = self.cache.signals([*self.split.train, *self.split.validation])
         for name, finals in self.finals.items():
-            write_bundle(staging / "models" / name, finals[0].model, report, name, self.study.tasks[name].preset.name)
+            preset = self.study.tasks[name].preset.name
+            write_bundle(staging / "models" / name, finals[0].model, report, name, preset, signals)
         self._write_csv(staging / "csv")
         write_report(staging / "report.json", report)
         render_report(staging, report)

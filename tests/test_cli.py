@@ -15,7 +15,7 @@ import study
 from settings import Settings, as_options
 
 ROOT = Path(__file__).parent.parent
-VERBS = ("run", "data", "plan", "search", "report", "compare", "export", "predict", "bundles")
+VERBS = ("run", "data", "plan", "search", "report", "compare", "export", "predict", "bundles", "finetune")
 
 
 def _error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_every_option_and_verb_exists(capsys: pytest.CaptureFixture[str]) -> None:
     helps = ""
-    for verb in ("run", "data", "plan", "search", "report", "export", "compare", "predict", "bundles"):
+    for verb in ("run", "data", "plan", "search", "report", "export", "compare", "predict", "bundles", "finetune"):
         with pytest.raises(SystemExit):
             study.main([verb, "--help"])
         helps += capsys.readouterr().out

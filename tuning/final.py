@@ -113,7 +113,7 @@ def train_final(
         raise
     except Exception as error:  # noqa: BLE001  # whatever training trips over is this training's failure
         return failed_trial(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", worth_retrying=True)
-    history = _history(fitted.history)
+    history = epoch_rows(fitted.history)
     seconds = round(time.monotonic() - started, 3)
     if not any(math.isfinite(score) for score in fitted.history.get(_DECIDES, [])):
         return TrainedTrial(TrialOutcome(FAILED, None, None, history, seconds, reason=DIVERGED), None)
@@ -145,7 +145,7 @@ def _callbacks(task: Task, on_epoch: EpochCallback | None, asked_to_stop: Callab
     return stop, [stop, slower, said]
 
 
-def _history(logs: dict[str, list[float]]) -> list[dict[str, float]]:
+def epoch_rows(logs: dict[str, list[float]]) -> list[dict[str, float]]:
     """One row an epoch; what is not finite is left out, since NaN is no JSON."""
     epochs = range(len(next(iter(logs.values()), [])))
     rows = [{name: float(values[epoch]) for name, values in logs.items()} for epoch in epochs]

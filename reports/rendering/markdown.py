@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from checkpoints import DISCLAIMER
+from checkpoints import DISCLAIMER, Card
 from reports.rendering import tables
 from reports.rendering.plots.denoiser import KIND_NAMES
 from reports.rendering.search_lessons import lessons
-from reports.results import DENOISED, GRU, LSTM, NOISY, TOLERANCES_MS, Comparison, Report, Training
+from reports.results import DENOISED, GRU, LSTM, NOISY, TOLERANCES_MS, Comparison, FineTuning, Report, Training
 
 TITLE = "LSTM denoiser and GRU detector for ECG"
 
@@ -48,7 +48,17 @@ def render_card(report: Report, training: Training) -> str:
     return _fill("card.md.j2", report, training=training)
 
 
-def _fill(name: str, report: Report, **more: Any) -> str:
+def render_tuned_card(card: Card, tuned: FineTuning) -> str:
+    """The card of a bundle that was trained further, for people.
+
+    Args:
+        card: the bundle's.
+        tuned: what the training gave.
+    """
+    return _fill("tuned_card.md.j2", None, card=card, tuned=tuned)
+
+
+def _fill(name: str, report: Report | None, **more: Any) -> str:
     import jinja2
 
     environment = jinja2.Environment(

@@ -28,6 +28,7 @@ from reports.results.detector import (
 from reports.results.names import CLEAN, DENOISED, GRU, INPUTS, LSTM, NO_FILTER, NOISY, TOLERANCES_MS
 from reports.results.report import FORMAT, Comparison, Report
 from reports.results.search import BoundHit, Importance, RungSummary, SearchSummary, TrialSummary
+from reports.results.tuning import Change, FineTuning
 
 __all__ = [
     "CLEAN",
@@ -41,12 +42,14 @@ __all__ = [
     "TOLERANCES_MS",
     "BoundHit",
     "CalibrationBin",
+    "Change",
     "Comparison",
     "DataSummary",
     "DenoiserSection",
     "DenoisingSummary",
     "DetectorSection",
     "Failure",
+    "FineTuning",
     "Importance",
     "Jitter",
     "Morphology",
