@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import study
@@ -75,3 +77,19 @@ def test_every_page_of_the_documentation_is_about_what_there_is(capsys: pytest.C
         assert option in offered
     for link in re.findall(r"\]\(([^)#]+)\)", page):
         assert (ROOT / "docs" / link).exists(), link
+
+
+def test_the_examples_of_the_page_on_reuse_run(
+    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "reuse.md").read_text(encoding="utf-8")
+    shutil.copytree(small_study / "models", tmp_path / "outputs" / "models")
+    monkeypatch.chdir(tmp_path)
+    signal = np.random.default_rng(0).normal(0, 0.3, 5000)
+    names: dict[str, Any] = {"signal": signal, "device": [np.column_stack([signal, signal])] * 2}
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(compile(block, "docs/reuse.md", "exec"), names)
+    assert names["clean"].shape == signal.shape
+    assert isinstance(names["last"].samples, np.ndarray)
