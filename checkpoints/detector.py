@@ -12,7 +12,7 @@ from checkpoints.card import Card
 from checkpoints.engines import Engine
 from checkpoints.fusing import LOOKAHEAD, Fuser
 from checkpoints.leads import LeadStream, Rates
-from checkpoints.peaks import LONGEST_CLUSTER, MaximaFinder, RefractoryFilter, snap, snap_reach
+from checkpoints.peaks import LONGEST_CHAIN, MaximaFinder, RefractoryFilter, snap, snap_reach
 from checkpoints.preparing import scale_segments
 from checkpoints.signals import BLOCK_SECONDS, as_leads, check_rate
 from ecg_data.buffers import SampleBuffer
@@ -159,9 +159,9 @@ class DetectorStream:
         self._fuser = Fuser(leads * (1 + self._turned))
         refractory = round(setup.refractory * setup.fs)
         self._finder = MaximaFinder(threshold, refractory)
-        longest = round(LONGEST_CLUSTER * fs)
+        longest = round(LONGEST_CHAIN * fs)
         apart = int(np.ceil(setup.refractory * fs))
-        self._filter = RefractoryFilter(apart, snap_reach(fs), longest)
+        self._filter = RefractoryFilter(apart, snap_reach(fs))
         self._clearest = SampleBuffer(np.int16)
         self._on_activation = on_activation
         self._pushed = 0

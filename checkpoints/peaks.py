@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import bisect
+
 import numpy as np
 
 from ecg_data.buffers import SampleBuffer
 
-LONGEST_CLUSTER = 2.0
-"""Seconds. Maxima that follow each other without a pause are judged together, but never more of them than this: it is
-what bounds the delay of a stream. Ten beats at the fastest rate a heart has lie well within."""
+LONGEST_CHAIN = 2.0
+"""Seconds that a stream allows for maxima of which each is higher than the one before and follows it within the
+refractory period: only when such a chain ends is it known which of them stay. Ten beats at the fastest rate a heart has
+are not as long, and no trained model gives such a chain."""
 
 SNAP_SECONDS = 0.025
 """How far a peak is moved at most, either way: a third of a normal QRS complex, so that R does not become S."""
@@ -75,21 +78,18 @@ class RefractoryFilter:
     """Of maxima within a refractory period keeps the highest, from the highest down; in chunks.
 
     Maxima are given with the position they end up at, which may differ from where they were found by up to ``reach``.
-    Those that follow each other by less than could matter form a cluster, which is judged when it is over, or when it
-    lasts `LONGEST_CLUSTER`.
+    A lower maximum never suppresses a higher one, so that a higher threshold takes away the lower ones and no more.
 
     Args:
         refractory: samples that two peaks are apart at least.
         reach: samples by which a position may differ from where its maximum was found.
-        longest: samples that a cluster lasts at most.
     """
 
-    def __init__(self, refractory: int, reach: int, longest: int) -> None:
+    def __init__(self, refractory: int, reach: int) -> None:
         self._refractory = max(1, refractory)
         self._pause = self._refractory + 2 * reach
-        self._longest = longest
-        self._cluster: list[tuple[int, float, int]] = []
-        self._kept_last: int | None = None
+        self._pending: list[tuple[int, float, int]] = []
+        self._given: list[int] = []  # the last peaks that were given, as far as they can suppress others
 
     def push(
         self, found: np.ndarray, heights: np.ndarray, positions: np.ndarray, decided: int
@@ -102,37 +102,43 @@ class RefractoryFilter:
             positions: where each ends up.
             decided: no maximum before this index is to come.
         """
-        kept: list[tuple[int, float]] = []
-        for at, height, position in zip(found.tolist(), heights.tolist(), positions.tolist(), strict=True):
-            if self._is_over(at):
-                kept += self._judge()
-            self._cluster.append((at, height, position))
-        if self._cluster and self._is_over(decided):
-            kept += self._judge()
-        return np.array([k[0] for k in kept], np.int64), np.array([k[1] for k in kept], np.float32)
+        self._pending += zip(found.tolist(), heights.tolist(), positions.tolist(), strict=True)
+        return self._resolve(decided - self._pause)
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """The peaks that are left."""
-        kept = self._judge()
-        return np.array([k[0] for k in kept], np.int64), np.array([k[1] for k in kept], np.float32)
+        return self._resolve(None)
 
-    def _is_over(self, at: int) -> bool:
-        cluster = self._cluster
-        return bool(cluster) and (at - cluster[-1][0] >= self._pause or at - cluster[0][0] > self._longest)
+    def _resolve(self, known: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """Judge from the highest down, by maxima that were found up to ``known`` (``None``: all there are).
 
-    def _judge(self) -> list[tuple[int, float]]:
-        kept: dict[int, float] = {}
-        for _, height, position in sorted(self._cluster, key=lambda maximum: (-maximum[1], maximum[0])):
-            others = [*kept] if self._kept_last is None else [*kept, self._kept_last]
-            if all(abs(position - other) >= self._refractory for other in others):
-                kept[position] = height
-        self._cluster = []
-        peaks = sorted(kept.items())
-        if self._kept_last is not None:
-            peaks = [peak for peak in peaks if peak[0] > self._kept_last]
-        if peaks:
-            self._kept_last = peaks[-1][0]
-        return peaks
+        What was found later may yet be suppressed by what is to come, and what that might suppress is open as well.
+        """
+        kept, open_ = list(self._given), list[int]()
+        staying: dict[int, tuple[int, float, int]] = {}
+        opened = []
+        for maximum in sorted(self._pending, key=lambda maximum: (-maximum[1], maximum[0])):
+            at, _, position = maximum
+            if self._near(kept, position):
+                continue
+            if self._near(open_, position) or (known is not None and at > known):
+                bisect.insort(open_, position)
+                opened.append(maximum)
+            else:
+                bisect.insort(kept, position)
+                staying[position] = maximum
+        # In the order of time: what lies after something open waits for it.
+        given = sorted(position for position in staying if not open_ or position < open_[0])
+        self._pending = sorted([*opened, *(staying[position] for position in staying.keys() - set(given))])
+        # Two peaks are more than the next can be near to.
+        self._given = [*self._given, *given][-2:]
+        return np.array(given, np.int64), np.array([staying[position][1] for position in given], np.float32)
+
+    def _near(self, positions: list[int], position: int) -> bool:
+        """Whether one of the sorted positions lies within the refractory period."""
+        place = bisect.bisect_left(positions, position)
+        after = place < len(positions) and positions[place] - position < self._refractory
+        return after or (place > 0 and position - positions[place - 1] < self._refractory)
 
 
 def pick_r_peaks(activation: np.ndarray, threshold: float, refractory: int) -> np.ndarray:
@@ -148,7 +154,7 @@ def pick_r_peaks(activation: np.ndarray, threshold: float, refractory: int) -> n
     finder = MaximaFinder(threshold, refractory)
     first, last = finder.push(activation), finder.finish()
     maxima, heights = np.concatenate([first[0], last[0]]), np.concatenate([first[1], last[1]])
-    judge = RefractoryFilter(refractory, 0, len(activation))
+    judge = RefractoryFilter(refractory, 0)
     return np.concatenate([judge.push(maxima, heights, maxima, len(activation))[0], judge.finish()[0]])
 
 

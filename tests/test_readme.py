@@ -69,8 +69,9 @@ def test_using_bundles_needs_a_part_of_the_packages_in_the_same_versions() -> No
 
 
 def test_every_page_of_the_documentation_is_about_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        study.main(["predict", "--help"])
+    for verb in ("predict", "finetune"):
+        with pytest.raises(SystemExit):
+            study.main([verb, "--help"])
     offered = capsys.readouterr().out
     page = (ROOT / "docs" / "reuse.md").read_text(encoding="utf-8")
     for option in set(re.findall(r"--[a-z][a-z-]+", page)):

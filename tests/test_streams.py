@@ -213,7 +213,7 @@ def test_peaks_do_not_depend_on_chunks(seed: int, length: int, cuts: list[int], 
     moved = rng.integers(-reach, reach + 1, length)
 
     def picked(cuts: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        finder, judge = MaximaFinder(0.4, refractory), RefractoryFilter(refractory, reach, 60)
+        finder, judge = MaximaFinder(0.4, refractory), RefractoryFilter(refractory, reach)
         parts = []
         for chunk in chunks_of(activation, cuts):
             found, heights = finder.push(chunk)
@@ -228,6 +228,18 @@ def test_peaks_do_not_depend_on_chunks(seed: int, length: int, cuts: list[int], 
     np.testing.assert_array_equal(again, whole)
     np.testing.assert_array_equal(heights_again, heights)
     assert (np.diff(whole) >= refractory).all()
+    # From the highest down, in one go.
+    found = np.flatnonzero(np.isin(np.arange(length), whole_maxima(activation, refractory)))
+    kept: list[int] = []
+    for at in sorted(found, key=lambda at: (-activation[at], at)):
+        if all(abs(at + moved[at] - other) >= refractory for other in kept):
+            kept.append(int(at + moved[at]))
+    assert sorted(kept) == whole.tolist()
+
+
+def whole_maxima(activation: np.ndarray, refractory: int) -> np.ndarray:
+    finder = MaximaFinder(0.4, refractory)
+    return np.concatenate([finder.push(activation)[0], finder.finish()[0]])
 
 
 @given(st.integers(0, 10_000), st.integers(1, 30))

@@ -12,7 +12,7 @@ import numpy as np
 from checkpoints import DenoiserStream, DetectorSetup, DetectorStream, KerasEngine, window_scores
 from reports.measuring.store import ResultStore, key_of
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same model would give something else for the same signal."""
 
 LOWEST_ACTIVATION = 0.02
