@@ -181,7 +181,7 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
         for path in _recordings(options.recordings, settings):
 
             def said(done: int, total: int, path: Path = path) -> None:
-                steps(path.name, done, total)
+                steps(path.name, done, total or done)  # of a table only its end tells how long it is
 
             try:
                 paths = output_paths(directory, path, model.card.task, options.write)

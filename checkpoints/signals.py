@@ -34,11 +34,13 @@ def as_leads(signal: Any) -> np.ndarray:
     Args:
         signal: array, list, pandas Series or DataFrame of real numbers, shape ``(samples,)`` or ``(samples, leads)``.
 
+    What is masked, or missing in a column of pandas, is missing (NaN).
+
     Raises:
         SignalError: it is of another shape, or holds whole numbers, complex numbers, or what are no numbers.
     """
     try:
-        values = np.asarray(signal)
+        values = _values(signal)
     except (ValueError, TypeError) as error:
         raise SignalError("the signal is no array of numbers: its rows are of different length") from error
     if values.dtype.kind in "iu" and values.size:
@@ -57,4 +59,17 @@ def as_leads(signal: Any) -> np.ndarray:
     if values.shape[1] > max(64, values.shape[0]):
         problem = f"the signal has the shape {values.shape}: {values.shape[1]:,} leads? Turn it round with signal.T"
         raise SignalError(problem)
+    return values
+
+
+def _values(signal: Any) -> np.ndarray:
+    if isinstance(signal, np.ma.MaskedArray) and signal.dtype.kind == "f":
+        return np.asarray(signal.filled(np.nan))
+    values = np.asarray(signal)
+    if values.dtype == object and hasattr(signal, "to_numpy"):
+        # Columns that know missing values of their own are objects to NumPy; text stays what it is.
+        try:
+            return np.asarray(signal.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan))
+        except (ValueError, TypeError):
+            return values
     return values

@@ -253,6 +253,14 @@ def test_lists_and_pandas_are_signals_too(detector: Detector) -> None:
     one = detector.r_peaks(signal[:, 0], 360.0).samples
     np.testing.assert_array_equal(detector.r_peaks(frame["I"], float(np.float32(360))).samples, one)
     np.testing.assert_array_equal(detector.r_peaks(signal[:, 0].tolist(), 360).samples, one)
+    missing = signal[:, 0].copy()
+    missing[3000:5000] = np.nan
+    rest = detector.r_peaks(missing, 360.0).samples
+    masked = np.ma.masked_array(signal[:, 0], np.isnan(missing))
+    for same in (masked, pd.Series(missing).convert_dtypes()):
+        found = detector.r_peaks(same, 360.0)
+        np.testing.assert_array_equal(found.samples, rest)
+        assert found.unusable.tolist() == [[3000, 5000]]
     told: list[tuple[int, int]] = []
     detector.r_peaks(signal, 360.0, lambda done, total: told.append((done, total)))
     assert told[0] == (0, len(signal)) and told[-1] == (len(signal), len(signal))

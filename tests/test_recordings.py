@@ -149,6 +149,7 @@ def test_units_and_times_are_read_off_the_names(tmp_path: Path) -> None:
     dates = [f"2026-11-24 03:00:{second:09.6f},{value:.5f}" for second, value in zip(TIMES, leads()[:, 0], strict=True)]
     table = opened(write_csv(tmp_path / "b.csv", "timestamp,signal_mv\n" + "\n".join(dates)))
     assert (table.fs, table.leads) == (250.0, ("signal",))
+    assert len(read(table)) == 2500
 
 
 def test_a_table_without_a_header_or_time_needs_a_rate(tmp_path: Path) -> None:
@@ -185,6 +186,20 @@ def test_what_is_wrong_in_a_table_is_named_by_line(tmp_path: Path, line: int, re
     text = rows("time,ecg", TIMES, leads()[:, 0]).splitlines()
     text[line - 1] = replaced
     assert message in says(write_csv(tmp_path / "a.csv", "\n".join(text)))
+
+
+@pytest.mark.parametrize("by", [3.0, -3.0, 0.012])
+@pytest.mark.parametrize("row", [1300, 1400])
+def test_a_jump_far_down_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: int, by: float) -> None:
+    monkeypatch.setattr("ecg_data.recordings.table._HEAD", 600)  # blocks are of 700
+    times = TIMES + by * (np.arange(2500) >= row)
+    message = says(write_csv(tmp_path / "a.csv", rows("time,ecg", times, leads()[:, 0])))
+    assert f"the time jumps at line {row + 2:,}" in message
+
+
+def test_decimal_commas_are_named(tmp_path: Path) -> None:
+    text = rows("time;ecg", TIMES, leads()[:, 0], mark=";").replace(".", ",")
+    assert "'0,000000' in column" in says(write_csv(tmp_path / "a.csv", text), fs=FS)
 
 
 def test_tables_that_are_none_are_named(tmp_path: Path) -> None:

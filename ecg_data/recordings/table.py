@@ -38,6 +38,10 @@ _UNEVEN = 0.5
 """Share of a sample by which a time may lie off its place: clocks are rounded, samples are not left out."""
 
 
+_LARGEST_STEP = 2.25
+"""Samples by which the time may go on from one row to the next, further down; clocks that are rounded go on by two."""
+
+
 @dataclass(frozen=True)
 class _Layout:
     """How a table is laid out.
@@ -78,12 +82,40 @@ def open_table(path: Path, options: ReadingOptions) -> Recording:
     scales = [to_millivolts(path, options, whole, unit_in(layout.names[column])) for column in columns]
     gains, baselines = (np.array(values) for values in zip(*scales, strict=True))
 
+    clock = None if time is None or options.fs is not None else _Clock(path, layout, time, rate)
+
     def blocks() -> Iterator[np.ndarray]:
-        for values in _read(path, layout, columns):
+        for values in _read(path, layout, columns, clock):
             yield (values - baselines) / gains
 
     names = tuple(without_unit(layout.names[column]) for column in columns)
     return Recording(path, path.stem, rate, names, None, blocks)
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """The column with the time, which must go on as it began.
+
+    Attributes:
+        path: of the table.
+        layout: its columns.
+        column: that with the time.
+        rate: sampling rate in Hz, by the first rows.
+    """
+
+    path: Path
+    layout: _Layout
+    column: int
+    rate: float
+
+    def check(self, times: np.ndarray, row: int) -> None:
+        """Refuse times that stand still, go back, or leave samples out; ``row`` is that of the first."""
+        steps = np.diff(times) * self.rate
+        odd = ~((steps > -_LARGEST_STEP) & (steps < _LARGEST_STEP))
+        if odd.any():
+            line = self.layout.skipped + row + int(odd.argmax()) + 2
+            problem = f"column {self.layout.names[self.column]}: the time jumps at line {line:,}"
+            raise RecordError(self.path, problem + "; fill the gap with empty rows, or give --fs if rows are even")
 
 
 def _layout(path: Path) -> _Layout:
@@ -91,16 +123,14 @@ def _layout(path: Path) -> _Layout:
         with open(path, encoding="utf-8-sig", newline="") as lines:
             first = [line for _, line in zip(range(50), lines, strict=False)]
     except UnicodeDecodeError as error:
-        raise RecordError(path, "not a text table: it holds bytes that are no UTF-8 text") from error
+        raise RecordError(path, "not a text table, or not in UTF-8; save it as CSV in UTF-8") from error
     skipped = 0
     while skipped < len(first) and (not first[skipped].strip() or first[skipped].lstrip().startswith("#")):
         skipped += 1
     rows = first[skipped:]
     if not rows or any("\0" in line for line in rows):
         raise RecordError(path, "not a text table" if rows else "is empty")
-    delimiter = max(_DELIMITERS, key=lambda mark: (rows[-1].strip().count(mark), -_DELIMITERS.index(mark)))
-    if delimiter not in rows[-1].strip():
-        delimiter = ","
+    delimiter = _delimiter(rows[0].strip(), rows[-1].strip())
     fields = [
         field.strip() for field in next(csv.reader([rows[0].strip()], delimiter=delimiter, skipinitialspace=True))
     ]
@@ -109,6 +139,14 @@ def _layout(path: Path) -> _Layout:
     if len(rows) < 2:
         raise RecordError(path, "has a header and no rows")
     return _Layout(delimiter, tuple(fields), skipped + 1)
+
+
+def _delimiter(first: str, last: str) -> str:
+    """What stands between the columns: as often in the last row as in the first, and most often of those."""
+    counts = {mark: last.count(mark) for mark in _DELIMITERS if last.count(mark)}
+    # Blanks after commas, and commas within numbers, are in the rows only.
+    same = {mark: count for mark, count in counts.items() if first.count(mark) == count} or counts
+    return max(same, key=lambda mark: (same[mark], -_DELIMITERS.index(mark)), default=",")
 
 
 def _is_number(field: str) -> bool:
@@ -167,19 +205,25 @@ def _rounded(rate: float, seconds: float) -> float:
 
 def _times(path: Path, layout: _Layout, time: int) -> np.ndarray:
     """The first times in seconds."""
+    try:
+        return _numbers(path, layout, time, _HEAD) * _time_unit(layout.names[time])
+    except RecordError:
+        return _seconds(path, layout, time, _frame(path, layout, [time], nrows=_HEAD, dtype=str).iloc[:, 0])
+
+
+def _seconds(path: Path, layout: _Layout, time: int, texts: Any) -> np.ndarray:
+    """Times as they stand in a column, numbers or dates, in seconds."""
     import pandas as pd
 
-    name = layout.names[time]
+    numbers = pd.to_numeric(texts, errors="coerce")
+    if numbers.notna().all():
+        return np.asarray(numbers, np.float64) * _time_unit(layout.names[time])
     try:
-        return _numbers(path, layout, time, _HEAD) * _time_unit(name)
-    except RecordError:
-        texts = _frame(path, layout, [time], nrows=_HEAD, dtype=str).iloc[:, 0]
-        try:
-            dates = pd.to_datetime(texts, format="ISO8601")
-        except (ValueError, TypeError) as error:
-            problem = f"column {name}: {texts.iloc[0]!r} is no time (a number, or ISO 8601); give --fs in Hz"
-            raise RecordError(path, problem) from error
-        return np.asarray((dates - dates.iloc[0]).dt.total_seconds(), np.float64)
+        dates = pd.to_datetime(texts, format="ISO8601", utc=True)
+    except (ValueError, TypeError) as error:
+        problem = f"column {layout.names[time]}: {texts.iloc[0]!r} is no time (a number, or ISO 8601); give --fs in Hz"
+        raise RecordError(path, problem) from error
+    return np.asarray((dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), np.float64)
 
 
 def _frame(path: Path, layout: _Layout, columns: list[int], **more: Any) -> Any:
@@ -207,12 +251,19 @@ def _numbers(path: Path, layout: _Layout, column: int, rows: int) -> np.ndarray:
     return np.asarray(frame.iloc[:, 0])
 
 
-def _read(path: Path, layout: _Layout, columns: list[int]) -> Iterator[np.ndarray]:
-    order = sorted(columns)
+def _read(path: Path, layout: _Layout, columns: list[int], clock: _Clock | None) -> Iterator[np.ndarray]:
+    kinds: dict[int, type] = dict.fromkeys(columns, np.float64)
+    if clock is not None:
+        kinds[clock.column] = str
+    last, row = np.empty(0), 0
     try:
-        with _frame(path, layout, columns, dtype=np.float64, chunksize=_ROWS) as chunks:
+        with _frame(path, layout, sorted(kinds), dtype=kinds, chunksize=_ROWS) as chunks:
             for chunk in chunks:
-                yield chunk[order].to_numpy()[:, [order.index(column) for column in columns]]
+                if clock is not None:
+                    times = np.concatenate([last, _seconds(path, layout, clock.column, chunk[clock.column])])
+                    clock.check(times, row - len(last))
+                    last, row = times[-1:], row + len(chunk)
+                yield chunk[columns].to_numpy(np.float64)
     except (ValueError, OverflowError) as error:
         raise _not_numbers(path, layout, columns, error) from error
 
