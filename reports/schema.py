@@ -32,7 +32,8 @@ def dump_report(report: Report) -> str:
     Raises:
         ValueError: a figure is not finite, which is no JSON: a fault of the program.
     """
-    return json.dumps(_rounded(_adapter().dump_python(report, mode="json")), allow_nan=False) + "\n"
+    content = _rounded(_adapter().dump_python(report, mode="json"))
+    return json.dumps(content, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def write_report(path: Path, report: Report) -> None:
