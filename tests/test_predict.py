@@ -263,3 +263,19 @@ def test_both_engines_find_the_same(bundles: dict[str, str], raw_dir: Path) -> N
     found = [load_detector(bundles["detector"], engine).r_peaks(record.signal, 360.0) for engine in ("onnx", "keras")]
     np.testing.assert_array_equal(found[0].samples, found[1].samples)
     np.testing.assert_allclose(found[0].confidences, found[1].confidences, atol=1e-4)
+
+
+def test_a_denoised_record_holds_any_offset_and_amplitude(
+    bundles: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signal = 40 * ecg(257.13) + 200
+    np.save(tmp_path / "a b.npy", signal)
+    options = ["--fs", "257.13", "--out", str(tmp_path), "--write", "wfdb"]
+    assert study.main(["predict", bundles["denoiser"], str(tmp_path / "a b.npy"), *options]) == 0
+    assert study.main(["predict", bundles["detector"], str(tmp_path / "a b.npy"), *options]) == 0
+    assert "a_b_denoised.hea" in capsys.readouterr().out  # WFDB allows no blanks in a name
+    wanted = load_denoiser(bundles["denoiser"]).clean(signal, 257.13)
+    found = wfdb.rdrecord(str(tmp_path / "predictions" / "a_b_denoised"))
+    assert found.fs == 257.13
+    np.testing.assert_allclose(found.p_signal[:, 0], wanted, atol=0.002)
+    assert wfdb.rdann(str(tmp_path / "predictions" / "a_b"), "qrs").fs == pytest.approx(257.13)
