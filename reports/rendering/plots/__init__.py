@@ -31,7 +31,7 @@ def draw_plots(directory: Path, report: Report) -> list[str]:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Write a figure with a palette of 64 colours: a third of the size or less, so that the whole page can be mailed."""
+    """Write a figure with a palette of 64 colours: a third of the size, so that the whole page can be mailed."""
     from PIL import Image
 
     drawn = io.BytesIO()
