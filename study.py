@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,7 +164,7 @@ def export(options: argparse.Namespace, settings: Settings) -> int:
 def predict(options: argparse.Namespace, settings: Settings) -> int:
     """Apply a bundle to recordings (WFDB, EDF, CSV, NumPy); a bad one is named and the rest is done."""
     from checkpoints import find_bundle, load
-    from checkpoints.outputs import output_paths, predict_file
+    from checkpoints.outputs import check_free, named_recordings, output_paths, predict_file
     from ecg_data.recordings import ReadingOptions
     from tuning.steps import Steps
 
@@ -178,14 +178,14 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
     failed = 0
     written: dict[Path, Path] = {}
     with Steps(console) as steps:
-        for path in _recordings(options.recordings, settings):
+        for path in named_recordings(options.recordings, settings.raw_dir):
 
             def said(done: int, total: int, path: Path = path) -> None:
                 steps(path.name, done, total or done)  # of a table only its end tells how long it is
 
             try:
                 paths = output_paths(directory, path, model.card.task, options.write)
-                _check_free(paths.values(), path, written, options.overwrite)
+                check_free(paths.values(), path, written, options.overwrite)
                 done = predict_file(model, str(options.bundle), path, reading, paths, said)
             except StudyError as error:
                 failed += 1
@@ -376,29 +376,6 @@ def _say_report(made: Report, settings: Settings, console: Console) -> None:
         ours, theirs = item.model_value.value, item.baseline_value.value
         console.print(f"{item.figure}: {item.model} {ours:.4f}, {item.baseline} {theirs:.4f}")
     console.print(f"Report: {Path(settings.out) / 'report.md'}")
-
-
-def _recordings(names: Sequence[str], settings: Settings) -> Iterator[Path]:
-    """Recordings as they were named: paths, folders, or, with --raw-dir, names of records there."""
-    from ecg_data.recordings import find_recordings
-
-    for name in names:
-        path = Path(name)
-        if settings.raw_dir and not path.exists() and not path.with_suffix(".hea").exists() and path.name == name:
-            path = Path(settings.raw_dir) / name
-        try:
-            yield from find_recordings(path)
-        except StudyError:
-            yield path  # opening it says what is wrong
-
-
-def _check_free(paths: Iterable[Path], recording: Path, written: Mapping[Path, Path], overwrite: bool) -> None:
-    """Refuse to write over what is there, or over what was just written for another recording."""
-    for path in paths:
-        if path in written:
-            raise StudyError(f"{recording}: {path} was just written for {written[path]}; use another --out")
-        if path.exists() and not overwrite:
-            raise StudyError(f"{path}: exists; give --overwrite to replace it, or another --out")
 
 
 def _console() -> Console:

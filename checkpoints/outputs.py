@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from checkpoints.writing import (
 )
 from checkpoints.writing.beats import ANNOTATOR, wfdb_name
 from ecg_data import StudyError
-from ecg_data.recordings import ReadingOptions, open_recording
+from ecg_data.recordings import ENDINGS, ReadingOptions, find_recordings, open_recording
 
 DETECTOR_OUTPUTS = {
     "csv": "beats.csv",
@@ -56,6 +56,37 @@ class Written:
     paths: tuple[Path, ...]
 
 
+def named_recordings(names: Sequence[str], raw_dir: str) -> Iterator[Path]:
+    """Recordings as they were named: paths, folders, or names of records in ``raw_dir``, where one is given."""
+    for name in names:
+        path = Path(name)
+        if raw_dir and not path.exists() and not path.with_suffix(".hea").exists() and path.name == name:
+            path = Path(raw_dir) / name
+        try:
+            yield from find_recordings(path)
+        except StudyError:
+            yield path  # opening it says what is wrong
+
+
+def check_free(paths: Iterable[Path], recording: Path, written: Mapping[Path, Path], overwrite: bool) -> None:
+    """Refuse to write over what is there, or over what was just written for another recording.
+
+    Args:
+        paths: to be written.
+        recording: for which.
+        written: what was written in this run, and for which recording.
+        overwrite: whether what was there before may be replaced.
+
+    Raises:
+        StudyError: a path is taken.
+    """
+    for path in paths:
+        if path in written:
+            raise StudyError(f"{recording}: {path} was just written for {written[path]}; use another --out")
+        if path.exists() and not overwrite:
+            raise StudyError(f"{path}: exists; give --overwrite to replace it, or another --out")
+
+
 def output_paths(directory: Path, recording: Path, task: str, outputs: Sequence[str]) -> dict[str, Path]:
     """Where the results of a recording are written, for each of ``outputs``.
 
@@ -66,15 +97,12 @@ def output_paths(directory: Path, recording: Path, task: str, outputs: Sequence[
     unknown = [name for name in outputs if name not in endings]
     if unknown:
         raise StudyError(f"--write: a {task} makes no {unknown[0]!r}; choose from {', '.join(endings)}")
-    name = recording.name if recording.suffix.lower() not in _ENDINGS else recording.stem
+    name = recording.name if recording.suffix.lower() not in ENDINGS else recording.stem
     paths = {output: directory / f"{name}.{endings[output]}" for output in outputs}
     if "wfdb" in paths:
         plain = wfdb_name(name)
         paths["wfdb"] = directory / (f"{plain}.{ANNOTATOR}" if task == "detector" else f"{plain}_denoised.hea")
     return paths
-
-
-_ENDINGS = frozenset({".hea", ".edf", ".bdf", ".csv", ".tsv", ".txt", ".npy"})
 
 
 def predict_file(
