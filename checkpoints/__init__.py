@@ -8,15 +8,15 @@
 Importing this package is light; Keras or ONNX Runtime is imported when a bundle is opened.
 """
 
-from checkpoints.apply import apply_segments, window_scores
-from checkpoints.bundle import Bundle, load_bundle, save_bundle
+from checkpoints.bundle import Bundle, load_bundle, onnx_engine, save_bundle
 from checkpoints.card import DISCLAIMER, Card, card_schema, read_card
 from checkpoints.denoiser import Denoiser, DenoiserStream
 from checkpoints.detector import Detector, DetectorSetup, DetectorStream, RPeaks
-from checkpoints.engines import KerasEngine
+from checkpoints.engines import Engine
 from checkpoints.loading import find_bundle, list_bundles, load, load_denoiser, load_detector
 from checkpoints.peaks import pick_r_peaks
 from checkpoints.tables import write_signal_csv
+from checkpoints.windows import window_scores
 
 __all__ = [
     "DISCLAIMER",
@@ -27,9 +27,8 @@ __all__ = [
     "Detector",
     "DetectorSetup",
     "DetectorStream",
-    "KerasEngine",
+    "Engine",
     "RPeaks",
-    "apply_segments",
     "card_schema",
     "find_bundle",
     "list_bundles",
@@ -37,6 +36,7 @@ __all__ = [
     "load_bundle",
     "load_denoiser",
     "load_detector",
+    "onnx_engine",
     "pick_r_peaks",
     "read_card",
     "save_bundle",

@@ -96,6 +96,11 @@ def open_engine(directory: Path, engine: str | None = None) -> tuple[Card, Engin
     return card, runs
 
 
+def onnx_engine(model: keras.Model) -> OnnxEngine:
+    """What runs a Keras model that is in memory by its ONNX form, as a bundle of it would be run."""
+    return OnnxEngine(onnx_form(model), Path(model.name))
+
+
 def _open_keras(path: Path, card: Card) -> keras.Model:
     _refuse_foreign_layers(path)
     import keras

@@ -83,9 +83,10 @@ class OnnxEngine:
         self._pool = ThreadPoolExecutor(self._threads)
 
     def run(self, segments: np.ndarray) -> np.ndarray:
-        """Outputs of segments, shared out among the threads."""
-        shares = np.array_split(np.asarray(segments, np.float32), max(1, min(self._threads, len(segments))))
-        return np.concatenate(list(self._pool.map(self._run, shares)))
+        """Outputs of segments, shared out among the threads, a batch at a time each."""
+        segments = np.asarray(segments, np.float32)
+        count = max(min(self._threads, len(segments)), -(-len(segments) // BATCH), 1)
+        return np.concatenate(list(self._pool.map(self._run, np.array_split(segments, count))))
 
     def _run(self, segments: np.ndarray) -> np.ndarray:
         outputs: Any = self._session.run(None, {self._input: segments[:, :, np.newaxis]})

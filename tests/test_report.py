@@ -300,10 +300,10 @@ def test_csv_of_each_test_record(small_study: Path, report: Any) -> None:
 
 
 def test_bundles_give_the_signals_of_the_csv(small_study: Path, raw_dir: Path, report: Any) -> None:
-    bundle = load_denoiser(small_study / "models" / "denoiser", "keras")
+    bundle = load_denoiser(small_study / "models" / "denoiser")
     assert bundle.card.data["records"]["test"] == report["data"]["parts"]["test"]["records"]
     assert bundle.card.segment == 720
-    opened = load_detector(small_study / "models" / "detector", "keras")
+    opened = load_detector(small_study / "models" / "detector")
     detector = opened.card
     assert set(detector.thresholds) == {"r_peak", "window"}
     assert detector.hyperparameters == report["searches"][1]["trials"][0]["hyperparameters"]

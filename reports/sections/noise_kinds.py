@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from checkpoints import apply_segments
 from ecg_data import NoiseRecords, Progress
 from ecg_data.download import NOISE_RECORDS
 from ecg_data.nstdb import MIX, TEST, draw_noise, scaled_to
@@ -107,7 +106,7 @@ def _measure(
         methods |= {LOWPASS: lambda signal: lowpass(signal, lead.fs), WAVELET: wavelet}
     for item in DRIFT_FILTERS:
         methods[item.name] = lambda signal, apply=item.apply: apply(signal, lead.fs)  # type: ignore[misc]
-    methods[LSTM] = lambda signal: apply_segments(model.model, signal)
+    methods[LSTM] = lambda signal: model.engine.run(np.asarray(signal, np.float32))
     figures = {}
     for method, apply in methods.items():
         table = denoising_table(clean, noisy, apply(noisy), lead.fs)

@@ -1,28 +1,8 @@
-"""Applying a Keras model to separate segments, and reading windows off an activation."""
+"""Reading windows off an activation."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-from checkpoints.engines import KerasEngine
-
-if TYPE_CHECKING:
-    import keras
-
-
-def apply_segments(model: keras.Model, segments: np.ndarray) -> np.ndarray:
-    """Pass separate segments through a model.
-
-    Args:
-        model: from ``(batch, segment, 1)`` to the same shape.
-        segments: mV, shape ``(segments, segment)``.
-
-    Returns:
-        float32 array of the same shape.
-    """
-    return KerasEngine(model).run(np.asarray(segments, np.float32))
 
 
 def window_scores(activation: np.ndarray, window: int, refractory: int) -> np.ndarray:
