@@ -212,7 +212,7 @@ def finetune(options: argparse.Namespace, settings: Settings) -> int:
     if card.preset not in PRESETS:
         raise StudyError(f"{bundle}: was found in the space {card.preset!r}, which this program does not know")
     import_tensorflow()
-    model = replace(settings, segment=card.segment, window=card.window)
+    model = replace(settings, segment=card.segment, window=card.window, preset=card.preset)
     prepared = _prepare(model, console, fs=card.fs)
     task = Task(card.task, prepared.cache, prepared.split, PRESETS[card.preset])
     with Steps(console) as steps, interrupts_remembered():
@@ -244,11 +244,20 @@ def bundles(_: argparse.Namespace, settings: Settings) -> int:
 
 def _prepare(settings: Settings, console: Console, fs: float | None = None) -> _Data:
     """Records, cache and split, with progress; records are brought to the sampling rate ``fs``, if one is asked for."""
-    from ecg_data import noise_directory, open_cache, open_database, split_database
+    from ecg_data import noise_directory, open_cache, open_database, open_noise, split_database
+    from search_spaces import PRESETS
     from tuning.steps import Steps
 
+    augmented = PRESETS[settings.preset].augmented
     segments = SegmentSettings(
-        settings.segment, settings.window, settings.noise, settings.seed, settings.lead, settings.skip_bad, fs
+        settings.segment,
+        settings.window,
+        settings.noise,
+        settings.seed,
+        settings.lead,
+        settings.skip_bad,
+        fs,
+        augmented,
     )
     data_dir = Path(settings.data_dir)
     with Steps(console) as steps:
@@ -262,8 +271,13 @@ def _prepare(settings: Settings, console: Console, fs: float | None = None) -> _
             settings.skip_bad,
             steps,
         )
-        cache = open_cache(database, segments, data_dir, steps)
         noise = noise_directory(database, settings.raw_dir, settings.noise_dir, data_dir, steps)
+        if augmented and noise is None:
+            raise StudyError(
+                f"--preset {settings.preset} trains under real noise: name the folder of the MIT-BIH Noise Stress Test "
+                "Database (bw, em, ma; physionet.org/content/nstdb) with --noise-dir"
+            )
+        cache = open_cache(database, segments, data_dir, steps, open_noise(noise) if augmented and noise else None)
     return _Data(database, cache, split_database(database, cache.records, settings.seed), noise)
 
 

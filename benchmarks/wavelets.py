@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from ecg_data import NoiseRecords, open_noise, read_record
+from ecg_data.drift import without_drift
 from ecg_data.nstdb import TRAINING, draw_noise, scaled_to
 from ecg_data.splits import MITDB_VALIDATION
-from reports.measuring.filters import bandpass, compose, decompose, deviation, highpass, without_drift
+from reports.measuring.filters import bandpass, compose, decompose, deviation, highpass
 from reports.sections.noise_kinds import GAUSSIAN, KINDS, LEVELS
 
 SEGMENT, EVERY = 2048, 6

@@ -27,7 +27,7 @@ _ALLOWED = frozenset(
         "InputLayer",
         "__keras_tensor__",
         *("Bidirectional", "Dense", "Dropout", "GRU", "LSTM", "LayerNormalization", "Reshape"),
-        *("Add", "Divide", "Mean", "Multiply", "Subtract"),
+        *("Add", "Divide", "Mean", "Multiply", "Sqrt", "Subtract"),
         *("Constant", "GlorotUniform", "Ones", "Orthogonal", "Zeros"),
     }
 )

@@ -12,8 +12,9 @@ from annotated_types import Ge, Gt, Le
 from ecg_data import StudyError
 from ecg_data.files import sha256_of
 
-FORMAT = 2
-"""Version of the card. A card of a newer version is refused; those of format 1, without an ONNX form, can be read."""
+FORMAT = 3
+"""Version of the card. A card of a newer version is refused; those of format 1, without an ONNX form, and of format 2,
+whose denoisers keep the baseline, can be read."""
 
 CARD_FILE, MODEL_FILE, ONNX_FILE = "card.json", "model.keras", "model.onnx"
 
@@ -46,6 +47,8 @@ class Card:
         seed: seed of the study.
         polarity: detector: ``"either"`` where it was trained on leads both ways up; ``"upright"`` where on leads as
             they are, so that it is asked twice.
+        drift: denoiser: whether the wander of the baseline is ``"kept"`` or ``"removed"``; where it is removed the
+            cleaned signal lies around 0.
         disclaimer: what the model must not be used for.
     """
 
@@ -63,6 +66,7 @@ class Card:
     metrics: dict[str, Any]
     seed: int
     polarity: Literal["upright", "either"] = "upright"
+    drift: Literal["kept", "removed"] = "kept"
     disclaimer: str = field(default=DISCLAIMER)
 
 

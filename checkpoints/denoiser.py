@@ -32,7 +32,8 @@ class Denoiser:
         """The signal without its noise.
 
         Each lead is cleaned for itself. What cannot be used (missing samples, flat stretches) comes back as it was:
-        nothing is invented. A signal of a higher rate than the model's keeps what lies below half of the model's rate.
+        nothing is invented. Where the model removes drift (``card.drift``) the rest lies around 0 mV. A signal of a
+        higher rate than the model's keeps what lies below half of the model's rate.
 
         Args:
             signal: mV, shape ``(samples,)`` or ``(samples, leads)``: array, list, or pandas. The noise that the model
@@ -69,7 +70,7 @@ class Denoiser:
             fs: sampling rate in Hz.
             leads: how many there are.
         """
-        return DenoiserStream(self.card.fs, self.card.segment, self.engine, fs, leads)
+        return DenoiserStream(self.card.fs, self.card.segment, self.engine, fs, leads, self.card.drift == "removed")
 
 
 class DenoiserStream:
@@ -81,17 +82,20 @@ class DenoiserStream:
         engine: runs it.
         fs: sampling rate of the signal in Hz.
         leads: how many there are.
+        centred: whether the clean signal lies around 0, whatever the offset of the lead.
 
     Attributes:
         delay: a sample is given at the latest when so many samples after it have been pushed.
     """
 
-    def __init__(self, model_fs: float, segment: int, engine: Engine, fs: float, leads: int) -> None:
+    def __init__(
+        self, model_fs: float, segment: int, engine: Engine, fs: float, leads: int, centred: bool = False
+    ) -> None:
         fs = check_rate(fs)
         if leads < 1:
             raise SignalError(f"{leads} leads; there must be at least one")
         rates = Rates(fs, *rate_ratio(fs, model_fs))
-        self._leads = [_CleanedLead(engine, segment, rates) for _ in range(leads)]
+        self._leads = [_CleanedLead(engine, segment, rates, centred) for _ in range(leads)]
         self._one = leads == 1
         self._finished = False
         self.delay = self._leads[0].delay
@@ -134,11 +138,12 @@ class DenoiserStream:
 class _CleanedLead:
     """One lead: to the model's rate, through it, and back."""
 
-    def __init__(self, engine: Engine, segment: int, rates: Rates) -> None:
+    def __init__(self, engine: Engine, segment: int, rates: Rates, centred: bool) -> None:
         self._lead = LeadStream(engine.run, segment, rates, lambda segments: (segments, None))
         self._back = Resampler(rates.down, rates.up)
         self._given = SampleBuffer(np.float64)
         self._made = 0
+        self._centred = centred
         self.unusable = 0
         self.delay = self._lead.lookahead + -(-self._back.lookahead * rates.down // rates.up) + 1
 
@@ -155,7 +160,8 @@ class _CleanedLead:
         first, self._made = self._made, self._made + len(clean)
         given = self._given.view(first, self._made)
         usable = self._lead.usable.view(first, self._made)
-        result = np.where(usable, clean.astype(np.float64) + self._lead.filler.offset, given)
+        offset = 0.0 if self._centred else self._lead.filler.offset
+        result = np.where(usable, clean.astype(np.float64) + offset, given)
         self.unusable += int(len(usable) - usable.sum())
         self._given.drop_before(self._made)
         self._lead.drop_before(self._made)

@@ -172,7 +172,7 @@ def _axis(graph: _Graph, axis: int) -> str:
     return graph.constant([axis], np.int64)
 
 
-_SIMPLE = {"Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div"}
+_SIMPLE = {"Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div", "Sqrt": "Sqrt"}
 
 
 def _normalisation(graph: _Graph, config: dict[str, Any], _: list[np.ndarray], x: str) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from ecg_data.databases import SIGNAL_ENDINGS, SKIP_ADVICE, Database, Progress
+from ecg_data.drift import without_drift
 from ecg_data.errors import BadRecordsError, RecordError, StudyError
 from ecg_data.files import new_directory, sha256_of_json, write_json
 from ecg_data.noise import gaussian_noise
-from ecg_data.records import Record, read_record
+from ecg_data.nstdb import TRAINING, VALIDATION, NoiseBank, NoiseRecords, read_banks, write_banks
+from ecg_data.records import ALL_LEADS, Record, read_record
 from ecg_data.resampling import resample_record
 from ecg_data.segments import cut_segments, mark_r_peaks, segment_starts
 
@@ -30,6 +33,11 @@ ARRAYS: dict[str, np.dtype[Any]] = {
     "r_peaks": np.dtype("u1"),
 }
 
+STEADY = "steady"
+"""The array that a cache for augmentation has besides."""
+
+NOISE_FILE = "noise.npz"
+
 
 @dataclass(frozen=True)
 class SegmentSettings:
@@ -43,6 +51,8 @@ class SegmentSettings:
         lead: name of a lead, ``"auto"`` (MLII, else the first) or ``"all"``.
         skip_bad: leave out records that cannot be used, instead of refusing all.
         fs: sampling rate in Hz that records are brought to; ``None`` leaves them as they are.
+        augmented: whether the cache holds what augmentation needs besides: the other leads of each record, the clean
+            signal without its drift, and real noise to learn from.
 
     Raises:
         StudyError: a value is out of its range.
@@ -55,10 +65,17 @@ class SegmentSettings:
     lead: str = "auto"
     skip_bad: bool = False
     fs: float | None = None
+    augmented: bool = False
 
     def as_mapping(self) -> dict[str, Any]:
-        """As JSON, for keys and manifests; a rate that is not asked for is not in it."""
-        return {name: value for name, value in asdict(self).items() if not (name == "fs" and value is None)}
+        """As JSON, for keys and manifests; a rate or an augmentation that is not asked for is not in it."""
+        unasked = {"fs": None, "augmented": False}
+        return {name: value for name, value in asdict(self).items() if unasked.get(name, self) != value}
+
+    @property
+    def arrays(self) -> dict[str, np.dtype[Any]]:
+        """Names and kinds of the arrays of such a cache."""
+        return ARRAYS | ({STEADY: np.dtype("<f4")} if self.augmented else {})
 
     def __post_init__(self) -> None:
         if self.window < 1:
@@ -74,7 +91,17 @@ class SegmentSettings:
 
 @dataclass(frozen=True)
 class Entry:
-    """One lead of one record in the cache: rows ``first`` to ``last`` (excluded) of the arrays are its segments."""
+    """One lead of one record in the cache: rows ``first`` to ``last`` (excluded) of the arrays are its segments.
+
+    Attributes:
+        record: name of the record.
+        lead: name of the lead.
+        samples: length of the lead.
+        first: number of its first row.
+        last: number of the row after its last.
+        unscored: segments that were dropped.
+        extra: whether it is there for training alone, and was not among the leads that were asked for.
+    """
 
     record: str
     lead: str
@@ -82,6 +109,7 @@ class Entry:
     first: int
     last: int
     unscored: int
+    extra: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +126,9 @@ class SegmentCache:
         noisy: float32 memory map of shape ``(segments, segment)``, in mV.
         clean: likewise, without the noise.
         r_peaks: uint8 memory map of shape ``(segments, segment)``: 1 at each R peak.
+        steady: for augmentation: ``clean`` without its drift, float32; else ``None``.
+        noise: for augmentation: real noise for training and for validation, at the sampling rate of the segments; that
+            for tests is not in the cache.
     """
 
     directory: Path
@@ -109,20 +140,22 @@ class SegmentCache:
     noisy: np.ndarray
     clean: np.ndarray
     r_peaks: np.ndarray
+    steady: np.ndarray | None = None
+    noise: Mapping[str, NoiseBank] = field(default_factory=dict)
 
     @property
     def records(self) -> tuple[str, ...]:
         """Names of the records, each once."""
         return tuple(dict.fromkeys(entry.record for entry in self.entries))
 
-    def entries_of(self, records: Iterable[str]) -> list[Entry]:
-        """The entries of these records, in the order of the cache."""
+    def entries_of(self, records: Iterable[str], extra: bool = False) -> list[Entry]:
+        """The entries of these records, in the order of the cache; with those for training alone if asked for."""
         wanted = set(records)
-        return [entry for entry in self.entries if entry.record in wanted]
+        return [entry for entry in self.entries if entry.record in wanted and (extra or not entry.extra)]
 
-    def rows(self, records: Iterable[str]) -> np.ndarray:
-        """Row numbers of all segments of these records, int64."""
-        ranges = [np.arange(entry.first, entry.last) for entry in self.entries_of(records)]
+    def rows(self, records: Iterable[str], extra: bool = False) -> np.ndarray:
+        """Row numbers of all segments of these records, int64; with the leads for training alone if asked for."""
+        ranges = [np.arange(entry.first, entry.last) for entry in self.entries_of(records, extra)]
         return np.concatenate(ranges) if ranges else np.empty(0, np.int64)
 
     def signals(self, records: Iterable[str]) -> dict[str, list[str]]:
@@ -132,10 +165,11 @@ class SegmentCache:
         return {record: [digest for name, digest in files.items() if Path(name).stem == record] for record in records}
 
 
-def cache_key(database: Database, settings: SegmentSettings) -> str:
+def cache_key(database: Database, settings: SegmentSettings, noise: NoiseRecords | None = None) -> str:
     """Hash of everything the cached arrays depend on: content of the raw files, settings, format."""
     return sha256_of_json(
-        {
+        ({} if noise is None else {"noise": noise.checksums})
+        | {
             "format": FORMAT,
             "files": database.checksums,
             "records": database.records,
@@ -147,7 +181,11 @@ def cache_key(database: Database, settings: SegmentSettings) -> str:
 
 
 def open_cache(
-    database: Database, settings: SegmentSettings, data_dir: Path, progress: Progress | None = None
+    database: Database,
+    settings: SegmentSettings,
+    data_dir: Path,
+    progress: Progress | None = None,
+    noise: NoiseRecords | None = None,
 ) -> SegmentCache:
     """Open the segments of a database, building them first where they are not there yet.
 
@@ -156,15 +194,17 @@ def open_cache(
         settings: how to cut and what noise to add.
         data_dir: the folder under which ``processed/`` is kept.
         progress: told the records done and their total while building.
+        noise: real noise, of which what is not for tests goes into the cache; needed for augmentation.
 
     Raises:
         StudyError: a record cannot be used, or sampling rates differ.
     """
-    key = cache_key(database, settings)
+    assert settings.augmented == (noise is not None)
+    key = cache_key(database, settings, noise)
     directory = data_dir / "processed" / f"{database.name}-{key[:16]}"
     if not directory.is_dir():
         with new_directory(directory) as temporary:
-            _build(temporary, database, settings, key, progress)
+            _build(temporary, database, settings, key, progress, noise)
     return reopen_cache(directory, key, settings)
 
 
@@ -178,17 +218,25 @@ def reopen_cache(directory: Path, key: str, settings: SegmentSettings) -> Segmen
     try:
         manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
         entries = tuple(Entry(**entry) for entry in manifest["entries"])
-        arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+        arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in settings.arrays}
+        noise = read_banks(directory / NOISE_FILE) if settings.augmented else {}
         fs, left_out, written = float(manifest["fs"]), dict(manifest["left_out"]), manifest["key"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise StudyError(f"{damaged} ({' '.join(str(error).split())})") from error
     shape = (entries[-1].last if entries else 0, settings.segment)
     if written != key or any(array.shape != shape for array in arrays.values()):
         raise StudyError(damaged)
-    return SegmentCache(directory, key, settings, fs, entries, left_out, **arrays)
+    return SegmentCache(directory, key, settings, fs, entries, left_out, **arrays, noise=noise)
 
 
-def _build(directory: Path, database: Database, settings: SegmentSettings, key: str, progress: Progress | None) -> None:
+def _build(
+    directory: Path,
+    database: Database,
+    settings: SegmentSettings,
+    key: str,
+    progress: Progress | None,
+    noise: NoiseRecords | None,
+) -> None:
     """Write arrays and manifest, one record in memory at a time.
 
     The arrays are appended to with ordinary writes, which report a full disk as an error; a memory map that is
@@ -197,10 +245,11 @@ def _build(directory: Path, database: Database, settings: SegmentSettings, key: 
     entries: list[Entry] = []
     errors: dict[str, RecordError] = {}
     rates: dict[float, str] = {}
-    files = {name: open(directory / f"{name}.npy", "wb") for name in ARRAYS}
+    kinds = settings.arrays
+    files = {name: open(directory / f"{name}.npy", "wb") for name in kinds}
     try:
         for name, file in files.items():
-            _write_header(file, name, 0, settings.segment)
+            _write_header(file, kinds[name], 0, settings.segment)
         for done, name in enumerate(database.records):
             if progress is not None:
                 progress("Segments", done, len(database.records))
@@ -210,16 +259,22 @@ def _build(directory: Path, database: Database, settings: SegmentSettings, key: 
                 errors[name] = error
                 continue
             rates.setdefault(record.fs, name)
-            _append(files, entries, record, settings)
+            _append(files, entries, record, settings, extra=False)
+            if settings.augmented:
+                _append(files, entries, _other_leads(database, record, settings), settings, extra=True)
         if errors and (not settings.skip_bad or not entries):
             raise BadRecordsError(list(errors.values()), "No record is left" if settings.skip_bad else SKIP_ADVICE)
         _one_rate(rates)
         for name, file in files.items():
             file.seek(0)
-            _write_header(file, name, entries[-1].last, settings.segment)
+            _write_header(file, kinds[name], entries[-1].last, settings.segment)
     finally:
         for file in files.values():
             file.close()
+    if noise is not None:
+        write_banks(
+            directory / NOISE_FILE, {part: noise.bank(part, next(iter(rates))) for part in (TRAINING, VALIDATION)}
+        )
     manifest = {
         "format": FORMAT,
         "key": key,
@@ -257,24 +312,36 @@ def _read(path: Path, annotator: str, settings: SegmentSettings) -> Record:
     return record
 
 
-def _append(files: Mapping[str, BinaryIO], entries: list[Entry], record: Record, settings: SegmentSettings) -> None:
+def _other_leads(database: Database, record: Record, settings: SegmentSettings) -> Record:
+    """The leads of a record that were not asked for; perhaps none."""
+    whole = read_for(database.directory / record.name, database.annotator, replace(settings, lead=ALL_LEADS))
+    others = [column for column, lead in enumerate(whole.leads) if lead not in record.leads]
+    return replace(whole, signal=whole.signal[:, others], leads=tuple(whole.leads[column] for column in others))
+
+
+def _append(
+    files: Mapping[str, BinaryIO], entries: list[Entry], record: Record, settings: SegmentSettings, extra: bool
+) -> None:
     starts = segment_starts(len(record.signal), settings.segment, record.unscored)
     marks = mark_r_peaks(record.r_peaks, len(record.signal))
     unscored = len(record.signal) // settings.segment - len(starts)
     for column, lead in enumerate(record.leads):
         clean = np.ascontiguousarray(record.signal[:, column])
         noisy = clean + gaussian_noise(len(clean), settings.sigma, settings.seed, record.name, lead)
-        for name, values in (("noisy", noisy), ("clean", clean), ("r_peaks", marks)):
+        arrays = {"noisy": noisy, "clean": clean, "r_peaks": marks}
+        if settings.augmented:
+            arrays[STEADY] = without_drift(clean, record.fs)
+        for name, values in arrays.items():
             segments = cut_segments(values, starts, settings.segment)
             # Not ndarray.tofile, whose error on a full disk has neither number nor reason.
-            files[name].write(np.ascontiguousarray(segments, ARRAYS[name]).tobytes())
+            files[name].write(np.ascontiguousarray(segments, settings.arrays[name]).tobytes())
         first = entries[-1].last if entries else 0
-        entries.append(Entry(record.name, lead, len(clean), first, first + len(starts), unscored))
+        entries.append(Entry(record.name, lead, len(clean), first, first + len(starts), unscored, extra))
 
 
-def _write_header(file: BinaryIO, name: str, rows: int, segment: int) -> None:
+def _write_header(file: BinaryIO, kind: np.dtype[Any], rows: int, segment: int) -> None:
     """The header of a ``.npy`` file. Its length does not depend on the number of rows, so it can be filled in last."""
-    header = {"descr": np.lib.format.dtype_to_descr(ARRAYS[name]), "fortran_order": False, "shape": (rows, segment)}
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (rows, segment)}
     np.lib.format.write_array_header_1_0(file, header)
 
 

@@ -5,7 +5,7 @@ Moody GB, Muldrow WE, Mark RG. A noise stress test for arrhythmia detectors. Com
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from ecg_data.download import CHECKSUMS, NOISE_RECORDS, NSTDB, download
 from ecg_data.errors import RecordError, StudyError
 from ecg_data.files import read_checksums
 from ecg_data.records import ALL_LEADS, read_record
+from ecg_data.resampling import resample
 
 MIX = "mix"
 """All three kinds in equal power."""
 
-TRAINING, TEST = "training", "test"
+TRAINING, VALIDATION, TEST = "training", "validation", "test"
 
 _EM_TEST_MINUTES = tuple((start, start + 2) for start in range(5, 31, 4))
 """Minutes of ``em`` that the noise stress records hold, sample for sample at the same place: ``nst`` lets five minutes
@@ -29,8 +30,52 @@ pass and adds noise in every other two."""
 _HALF = 0.5
 """Of ``bw`` and ``ma`` the second half is for tests."""
 
+_VALIDATION_SHARE = 0.2
+"""Of what is not for tests, this share at the end is for validation."""
+
 STRESS_CHANNEL = 0
 """Of ``em``; ``nst`` pairs the first lead with the first channel of the noise."""
+
+
+@dataclass(frozen=True)
+class NoiseBank:
+    """Noise of one part, to draw from.
+
+    Attributes:
+        stretches: kind → float32 arrays of shape ``(samples, channels)``, in mV.
+    """
+
+    stretches: dict[str, list[np.ndarray]]
+
+    def draw(self, kind: str, segments: int, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Stretches of noise, each from a random place and channel, of mean 0 and power 1.
+
+        Args:
+            kind: one of `NOISE_RECORDS`, or `MIX`.
+            segments: how many.
+            samples: length of each.
+            rng: decides places and channels.
+
+        Returns:
+            float32 array of shape ``(segments, samples)``.
+
+        Raises:
+            ValueError: no stretch is as long as that.
+        """
+        if kind == MIX:
+            return _unit_power(np.sum([self.draw(name, segments, samples, rng) for name in NOISE_RECORDS], axis=0))
+        long = [stretch for stretch in self.stretches[kind] if len(stretch) >= samples]
+        if not long:
+            raise ValueError(f"no stretch of {kind} holds {samples} samples")
+        ends = np.cumsum([len(stretch) - samples + 1 for stretch in long])
+        places = rng.integers(0, ends[-1], segments)
+        channels = rng.integers(0, long[0].shape[1], segments)
+        drawn = np.empty((segments, samples), np.float32)
+        for row, (place, channel) in enumerate(zip(places.tolist(), channels.tolist(), strict=True)):
+            number = int(np.searchsorted(ends, place, side="right"))
+            start = place - (int(ends[number - 1]) if number else 0)
+            drawn[row] = long[number][start : start + samples, channel]
+        return _unit_power(drawn)
 
 
 @dataclass(frozen=True)
@@ -50,7 +95,7 @@ class NoiseRecords:
     checksums: dict[str, str]
 
     def stretches(self, kind: str, part: str) -> list[tuple[int, int]]:
-        """Stretches ``(start, end)`` in samples, end excluded, of one noise for one part; the two never overlap."""
+        """Stretches ``(start, end)`` in samples, end excluded, of one noise for one part; no two parts overlap."""
         samples = len(self.signals[kind])
         if kind == "em":
             test = [(round(start * 60 * self.fs), round(end * 60 * self.fs)) for start, end in _EM_TEST_MINUTES]
@@ -60,8 +105,62 @@ class NoiseRecords:
         if part == TEST:
             return test
         borders = [0, *(border for stretch in test for border in stretch), samples]
-        between = zip(borders[::2], borders[1::2], strict=True)
-        return [(start, end) for start, end in between if end > start]
+        learned = [(a, b) for a, b in zip(borders[::2], borders[1::2], strict=True) if b > a]
+        first = round((1 - _VALIDATION_SHARE) * sum(end - start for start, end in learned))
+        return _first(learned, first) if part == TRAINING else _but_first(learned, first)
+
+    def bank(self, part: str, fs: float) -> NoiseBank:
+        """The noise of one part, brought to a sampling rate in Hz."""
+        return NoiseBank(
+            {
+                kind: [
+                    signal[start:end] if fs == self.fs else resample(signal[start:end], self.fs, fs)
+                    for start, end in self.stretches(kind, part)
+                ]
+                for kind, signal in self.signals.items()
+            }
+        )
+
+
+def _first(stretches: list[tuple[int, int]], samples: int) -> list[tuple[int, int]]:
+    """The first so many samples of stretches."""
+    kept = []
+    for start, end in stretches:
+        if samples > 0:
+            kept.append((start, min(end, start + samples)))
+        samples -= end - start
+    return kept
+
+
+def _but_first(stretches: list[tuple[int, int]], samples: int) -> list[tuple[int, int]]:
+    """What is left of stretches without the first so many samples."""
+    kept = []
+    for start, end in stretches:
+        if end - start > samples:
+            kept.append((start + max(0, samples), end))
+        samples -= end - start
+    return kept
+
+
+def write_banks(path: Path, banks: Mapping[str, NoiseBank]) -> None:
+    """Write the noise of several parts as an ``.npz`` file."""
+    arrays = {
+        f"{part}.{kind}.{number}": stretch
+        for part, bank in banks.items()
+        for kind, stretches in bank.stretches.items()
+        for number, stretch in enumerate(stretches)
+    }
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # numpy's stubs take an array's name for an option
+
+
+def read_banks(path: Path) -> dict[str, NoiseBank]:
+    """Read what `write_banks` wrote."""
+    banks: dict[str, NoiseBank] = {}
+    with np.load(path, allow_pickle=False) as arrays:
+        for name in arrays.files:
+            part, kind, _ = name.split(".")
+            banks.setdefault(part, NoiseBank({})).stretches.setdefault(kind, []).append(arrays[name])
+    return banks
 
 
 def noise_directory(
@@ -122,8 +221,8 @@ def open_noise(directory: Path) -> NoiseRecords:
         raise StudyError(f"{directory}: the noise records have different sampling rates")
     noise = NoiseRecords(directory, rates[NOISE_RECORDS[0]], signals, checksums)
     for name in NOISE_RECORDS:
-        if not noise.stretches(name, TEST) or not noise.stretches(name, TRAINING):
-            raise RecordError(directory / name, "is too short to give noise to both training and tests")
+        if not all(noise.stretches(name, part) for part in (TRAINING, VALIDATION, TEST)):
+            raise RecordError(directory / name, "is too short to give noise to training, validation and tests")
     return noise
 
 
@@ -133,7 +232,7 @@ def draw_noise(noise: NoiseRecords, kind: str, part: str, segments: int, samples
     Args:
         noise: the noise records.
         kind: one of `NOISE_RECORDS`, or `MIX`.
-        part: `TRAINING` or `TEST`.
+        part: `TRAINING`, `VALIDATION` or `TEST`.
         segments: how many.
         samples: length of each.
         seed: the same seed draws the same.
@@ -147,18 +246,7 @@ def draw_noise(noise: NoiseRecords, kind: str, part: str, segments: int, samples
     if kind == MIX:
         parts = [draw_noise(noise, name, part, segments, samples, [*seed, i]) for i, name in enumerate(NOISE_RECORDS)]
         return _unit_power(np.sum(parts, axis=0))
-    rng = np.random.default_rng(seed)
-    places = np.concatenate(
-        [np.arange(start, end - samples + 1) for start, end in noise.stretches(kind, part) if end - start >= samples]
-        or [np.empty(0, np.int64)]
-    )
-    if not len(places):
-        raise ValueError(f"no stretch of {kind} for {part} holds {samples} samples")
-    signal = noise.signals[kind]
-    starts = rng.choice(places, segments)
-    channels = rng.integers(0, signal.shape[1], segments)
-    windows = np.lib.stride_tricks.sliding_window_view(signal, samples, axis=0)
-    return _unit_power(windows[starts, channels])
+    return noise.bank(part, noise.fs).draw(kind, segments, samples, np.random.default_rng(seed))
 
 
 def _unit_power(noise: np.ndarray) -> np.ndarray:
@@ -178,5 +266,9 @@ def scaled_to(clean: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
     Returns:
         mV, the same shape.
     """
-    power = np.var(clean, axis=-1, keepdims=True, dtype=np.float64)
-    return np.asarray(noise * np.sqrt(power * 10 ** (-snr / 10)), dtype=np.float32)
+    return with_power(noise, np.var(clean, axis=-1, keepdims=True, dtype=np.float64) * 10 ** (-snr / 10))
+
+
+def with_power(noise: np.ndarray, power: np.ndarray) -> np.ndarray:
+    """Noise of power 1 scaled to a power in mV², segment by segment; float32."""
+    return np.asarray(noise * np.sqrt(power), dtype=np.float32)

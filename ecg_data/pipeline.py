@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ecg_data.augmentation import Augmentation, Augmenter
 from ecg_data.cache import SegmentCache
 
 if TYPE_CHECKING:
@@ -35,14 +36,56 @@ class Batches:
     segments_per_epoch: int | None = None
 
 
-def denoiser_batches(cache: SegmentCache, rows: np.ndarray, batches: Batches) -> tf.data.Dataset:
-    """Noisy segments and the clean ones they come from, both float32 of shape ``(batch, segment, 1)``, in mV."""
-    return _dataset(cache, rows, batches, lambda at: (cache.noisy[at], cache.clean[at]))
+def denoiser_batches(
+    cache: SegmentCache, rows: np.ndarray, batches: Batches, augmentation: Augmentation | None = None
+) -> tf.data.Dataset:
+    """Noisy segments and the clean ones they come from, both float32 of shape ``(batch, segment, 1)``, in mV.
+
+    Args:
+        cache: the segments.
+        rows: which of them.
+        batches: how they become batches; where they are not shuffled, augmentation does not vary them either.
+        augmentation: how they are varied; ``None`` shows them as they are cached.
+    """
+    if augmentation is None:
+        return _dataset(cache, rows, batches, lambda at: (cache.noisy[at], cache.clean[at]))
+    augmenter = Augmenter(cache, augmentation, batches.shuffle_seed is not None)
+    random = _Random(batches.shuffle_seed)
+    return _dataset(cache, rows, batches, lambda at: augmenter.denoiser(at, random.next(at)))
 
 
-def detector_batches(cache: SegmentCache, rows: np.ndarray, batches: Batches) -> tf.data.Dataset:
-    """Noisy segments in mV and their soft R-peak targets from 0 to 1, both float32 ``(batch, segment, 1)``."""
-    return _dataset(cache, rows, batches, lambda at: (cache.noisy[at], soft_targets(cache.r_peaks[at])))
+def detector_batches(
+    cache: SegmentCache, rows: np.ndarray, batches: Batches, augmentation: Augmentation | None = None
+) -> tf.data.Dataset:
+    """Noisy segments in mV and their soft R-peak targets from 0 to 1, both float32 ``(batch, segment, 1)``.
+
+    Args:
+        cache: the segments.
+        rows: which of them.
+        batches: how they become batches; where they are not shuffled, augmentation does not vary them either.
+        augmentation: how they are varied; ``None`` shows them as they are cached.
+    """
+    if augmentation is None:
+        return _dataset(cache, rows, batches, lambda at: (cache.noisy[at], soft_targets(cache.r_peaks[at])))
+    augmenter = Augmenter(cache, augmentation, batches.shuffle_seed is not None)
+    random = _Random(batches.shuffle_seed)
+
+    def read(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        signal, marks = augmenter.detector(at, random.next(at))
+        return signal, soft_targets(marks)
+
+    return _dataset(cache, rows, batches, read)
+
+
+class _Random:
+    """Random numbers for each batch: others each time where batches are shuffled, else by the batch's first row."""
+
+    def __init__(self, seed: int | None) -> None:
+        self._seed, self._batches = seed, 0
+
+    def next(self, rows: np.ndarray) -> np.random.Generator:
+        self._batches += 1
+        return np.random.default_rng([0, int(rows[0])] if self._seed is None else [1, self._seed, self._batches])
 
 
 def soft_targets(marks: np.ndarray) -> np.ndarray:

@@ -31,6 +31,21 @@ def rate_ratio(fs: float, wanted: float) -> tuple[int, int]:
     return ratio.numerator, ratio.denominator
 
 
+def resample(signal: np.ndarray, fs: float, wanted: float) -> np.ndarray:
+    """A signal at another sampling rate, float32.
+
+    Args:
+        signal: shape ``(samples, leads)``.
+        fs: its sampling rate in Hz.
+        wanted: sampling rate to come to, in Hz.
+    """
+    columns = []
+    for lead in signal.T:
+        resampler = Resampler(*rate_ratio(fs, wanted))
+        columns.append(np.concatenate([resampler.push(lead), resampler.finish()]))
+    return np.column_stack(columns)
+
+
 def resample_record(record: Record, fs: float) -> Record:
     """A record at another sampling rate, its annotations with it.
 
@@ -39,11 +54,7 @@ def resample_record(record: Record, fs: float) -> Record:
         fs: sampling rate to come to, in Hz.
     """
     up, down = rate_ratio(record.fs, fs)
-    columns = []
-    for lead in record.signal.T:
-        resampler = Resampler(up, down)
-        columns.append(np.concatenate([resampler.push(lead), resampler.finish()]))
-    signal = np.column_stack(columns)
+    signal = resample(record.signal, record.fs, fs)
 
     def mapped(samples: np.ndarray) -> np.ndarray:
         return np.asarray(np.minimum((2 * samples * up + down) // (2 * down), len(signal) - 1))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ecg_data.cache import ARRAYS, Entry, SegmentCache, SegmentSettings, reopen_cache
+from ecg_data.cache import NOISE_FILE, Entry, SegmentCache, SegmentSettings, reopen_cache
 from ecg_data.errors import StudyError
 from ecg_data.files import new_directory, write_json
+from ecg_data.nstdb import NoiseBank, write_banks
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class PackedSegments:
 
     manifest: dict[str, Any]
     arrays: dict[str, np.ndarray]
+    noise: Mapping[str, NoiseBank]
 
 
 def refer_to(cache: SegmentCache) -> CacheReference:
@@ -60,16 +62,15 @@ def find_cache(reference: CacheReference, *others: Path) -> SegmentCache | None:
 def pack_segments(cache: SegmentCache, records: Iterable[str]) -> PackedSegments:
     """Take the segments of these records out of a cache."""
     entries: list[Entry] = []
-    for entry in cache.entries_of(records):
+    for entry in cache.entries_of(records, extra=True):
         first = entries[-1].last if entries else 0
-        entries.append(
-            Entry(entry.record, entry.lead, entry.samples, first, first + entry.last - entry.first, entry.unscored)
-        )
-    rows = cache.rows(entry.record for entry in entries)
+        entries.append(replace(entry, first=first, last=first + entry.last - entry.first))
+    rows = cache.rows((entry.record for entry in entries), extra=True)
     manifest = json.loads((cache.directory / "manifest.json").read_text(encoding="utf-8"))
     return PackedSegments(
         manifest | {"entries": [asdict(entry) for entry in entries]},
-        {name: np.ascontiguousarray(getattr(cache, name)[rows]) for name in ARRAYS},
+        {name: np.ascontiguousarray(getattr(cache, name)[rows]) for name in cache.settings.arrays},
+        cache.noise,
     )
 
 
@@ -78,4 +79,6 @@ def unpack_segments(packed: PackedSegments, directory: Path) -> None:
     with new_directory(directory) as temporary:
         for name, array in packed.arrays.items():
             np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+        if packed.noise:
+            write_banks(temporary / NOISE_FILE, packed.noise)
         write_json(temporary / "manifest.json", packed.manifest)

@@ -7,49 +7,48 @@ from typing import Any
 
 from checkpoints import Card, save_bundle
 from ecg_data.files import write_text
-from reports.measuring.models import Applied
 from reports.rendering.markdown import render_card
 from reports.results import GRU, LSTM, NOISY, TOLERANCES_MS, Report, Training
 from reports.schema import to_json
-from tuning import DENOISER, REFRACTORY
+from tuning import DENOISER, REFRACTORY, Task
+from tuning.tasks import augmentation_as_json
 
 CARD_PAGE = "CARD.md"
 
 
-def write_bundle(
-    directory: Path, model: Any, report: Report, task: str, preset: str, signals: dict[str, list[str]]
-) -> None:
+def write_bundle(directory: Path, model: Any, report: Report, task: Task, signals: dict[str, list[str]]) -> None:
     """Write the model of one task with ``card.json`` and ``CARD.md``: use, data, figures, limits.
 
     Args:
         directory: to be made.
         model: the Keras model of the first seed.
         report: its figures.
-        task: denoiser or detector.
-        preset: name of the space that was searched.
+        task: denoiser or detector, as it was trained.
         signals: SHA-256 of the signal files of each record that was trained or validated on, by which they are known
             again under any name.
     """
-    training = next(item for item in report.trainings if (item.task, item.number) == (task, 1))
-    save_bundle(directory, model, _card(report, training, preset, signals))
+    training = next(item for item in report.trainings if (item.task, item.number) == (task.name, 1))
+    save_bundle(directory, model, _card(report, training, task, signals))
     write_text(directory / CARD_PAGE, render_card(report, training))
 
 
-def _card(report: Report, training: Training, preset: str, signals: dict[str, list[str]]) -> Card:
+def _card(report: Report, training: Training, task: Task, signals: dict[str, list[str]]) -> Card:
     data = report.data
     if training.task == DENOISER:
-        from search_spaces.denoiser import NORMALISATION
+        from search_spaces.denoiser import KEEPS_DRIFT, REMOVES_DRIFT
+
+        normalisation = REMOVES_DRIFT if task.removes_drift else KEEPS_DRIFT
     else:
-        from search_spaces.detector import NORMALISATION
+        from search_spaces.detector import NORMALISATION as normalisation  # noqa: N811  # of the other model
     return Card(
         task="denoiser" if training.task == DENOISER else "detector",
         fs=data.fs,
         segment=data.segment,
         window=data.window,
-        normalisation=NORMALISATION,
+        normalisation=normalisation,
         thresholds=training.thresholds,
         refractory=REFRACTORY,
-        preset=preset,
+        preset=task.preset.name,
         hyperparameters=training.hyperparameters,
         parameters=training.parameters,
         data={
@@ -61,12 +60,14 @@ def _card(report: Report, training: Training, preset: str, signals: dict[str, li
             "key": data.key,
             "lead": data.lead,
             "sigma_mv": data.sigma,
+            **augmentation_as_json(task),
             "records": {name: part.records for name, part in data.parts.items()},
             "signals": signals,
         },
         metrics=_metrics(report, training.task),
         seed=report.provenance.seed,
-        polarity=Applied.polarity,
+        polarity=task.polarity,
+        drift="removed" if task.removes_drift else "kept",
     )
 
 

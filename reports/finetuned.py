@@ -21,7 +21,7 @@ from reports.results import TOLERANCES_MS, Change, FineTuning
 from reports.results.figures import Interval
 from reports.schema import to_json
 from reports.sections.peaks import FEWEST_RECORDS, match
-from tuning import DENOISER, REFRACTORY, Task
+from tuning import DENOISER, Task
 from tuning.finetuning import Tuned, fine_tune
 
 SUMMARY = "finetune.json"
@@ -69,7 +69,7 @@ def fine_tune_bundle(
         lambda done, total: progress("Further training, epochs", done, total),
     )
     store = ResultStore(out / "measured")
-    models = {name: _applied(model, task, store) for name, model in (("old", old.model), ("new", tuned.model))}
+    models = {name: Applied.of(model, task, store) for name, model in (("old", old.model), ("new", tuned.model))}
     thresholds: dict[str, float] = {}
     if task.name != DENOISER:
         leads = read_leads(task.cache, database, task.split.validation)
@@ -88,11 +88,6 @@ def fine_tune_bundle(
     return result
 
 
-def _applied(model: Any, task: Task, store: ResultStore) -> Applied:
-    cache, settings = task.cache, task.cache.settings
-    return Applied(model, cache.fs, settings.segment, settings.window, REFRACTORY, store)
-
-
 def _refuse_known(card: Card, task: Task) -> None:
     """Refuse to test or validate on the very signals that the bundle was trained on."""
     trained = {digest for digests in card.data.get("signals", {}).values() for digest in digests}
@@ -108,7 +103,8 @@ def _denoiser_changes(old: Applied, new: Applied, leads: list[WholeLead], seed: 
     rows = []
     for lead in leads:
         both = [
-            denoising(lead.clean, lead.noisy, model.denoise(lead.noisy, keep=False), lead.fs) for model in (old, new)
+            denoising(model.reference(lead.clean), lead.noisy, model.denoise(lead.noisy, keep=False), lead.fs)
+            for model in (old, new)
         ]
         rows.append([[figures.mae, figures.rmse] for figures in both])
     table = by_record(leads, np.array(rows), mean=True)

@@ -32,8 +32,9 @@ from reports.sections.provenance import describe_run, summarise_data
 from reports.sections.search_analysis import summarise_search
 from reports.sections.stress_test import stress_section
 from reports.sections.verdict import compare
-from tuning import DENOISER, DETECTOR, REFRACTORY, SearchResult, Task, schedule_of
+from tuning import DENOISER, DETECTOR, SearchResult, Task, schedule_of
 from tuning.final import FinalModel, train_final_models
+from tuning.tasks import augmentation_as_json
 from tuning.workers import Workers
 
 PUBLISHED = ("models", "csv", "plots", "report.json", "report.html", "report.md")
@@ -212,8 +213,7 @@ class _Maker:
         """Write bundles, tables of samples, and the rendered report."""
         signals = self.cache.signals([*self.split.train, *self.split.validation])
         for name, finals in self.finals.items():
-            preset = self.study.tasks[name].preset.name
-            write_bundle(staging / "models" / name, finals[0].model, report, name, preset, signals)
+            write_bundle(staging / "models" / name, finals[0].model, report, self.study.tasks[name], signals)
         self._write_csv(staging / "csv")
         write_report(staging / "report.json", report)
         render_report(staging, report)
@@ -232,8 +232,7 @@ class _Maker:
         self.progress("CSV files", len(self.leads), len(self.leads))
 
     def _applied(self, final: FinalModel) -> Applied:
-        cache, settings = self.cache, self.cache.settings
-        return Applied(final.model, cache.fs, settings.segment, settings.window, REFRACTORY, self.store)
+        return Applied.of(final.model, self.study.tasks[final.task], self.store)
 
     def _calibrated(self) -> list[CalibratedDetector]:
         models = self.applied.get(DETECTOR, [])
@@ -252,8 +251,10 @@ class _Maker:
     def _trainings(self) -> list[Training]:
         trainings = []
         for name, finals in self.finals.items():
+            augmentation = augmentation_as_json(self.study.tasks[name]).get("augmentation", {})
             for place, final in enumerate(finals):
-                trainings.append(_training(final, self.detectors[place].thresholds if name == DETECTOR else {}))
+                thresholds = self.detectors[place].thresholds if name == DETECTOR else {}
+                trainings.append(_training(final, thresholds, augmentation))
         return trainings
 
     def _searches(self) -> list[Any]:
@@ -318,7 +319,7 @@ class _Maker:
         return worst_stretches(self.leads, found, database.directory, database.annotator)
 
 
-def _training(final: FinalModel, thresholds: dict[str, float]) -> Training:
+def _training(final: FinalModel, thresholds: dict[str, float], augmentation: dict[str, Any]) -> Training:
     outcome = final.outcome
     return Training(
         task=final.task,
@@ -330,6 +331,7 @@ def _training(final: FinalModel, thresholds: dict[str, float]) -> Training:
         best_epoch=outcome.best_epoch or 0,
         seconds=outcome.seconds,
         thresholds=thresholds,
+        augmentation=augmentation,
     )
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ecg_data.augmentation import Augmentation
+
 FORWARD, BOTH = "forward", "both"
 """Directions of a recurrent layer: past to future alone, or both, the outputs joined."""
+
+
+PLATEAU, COSINE = "plateau", "cosine"
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,10 @@ class Preset:
         patience: epochs without a better validation score after which the final training ends.
         denoiser: bounds of the denoiser's space.
         detector: bounds of the detector's space.
+        denoiser_augmentation: how the denoiser's segments are varied; ``None`` trains on them as they are cached.
+        detector_augmentation: likewise.
+        schedule: of the final training's learning rate: `PLATEAU` halves it when the validation loss stands still;
+            `COSINE` rises over the first epoch and falls to 0 along half a cosine (Loshchilov and Hutter, ICLR 2017).
     """
 
     name: str
@@ -73,6 +82,14 @@ class Preset:
     patience: int
     denoiser: Bounds
     detector: Bounds
+    denoiser_augmentation: Augmentation | None = None
+    detector_augmentation: Augmentation | None = None
+    schedule: str = PLATEAU
+
+    @property
+    def augmented(self) -> bool:
+        """Whether a model is trained on augmented segments, for which real noise is needed."""
+        return self.denoiser_augmentation is not None or self.detector_augmentation is not None
 
 
 # What the two models' spaces have in common.
@@ -99,6 +116,15 @@ _FULL = Bounds(
     frame=(1, 2, 4, 8, 16),
     direction=(FORWARD, BOTH),
     learning_rate=(1e-4, 2e-2),
+)
+
+_ROBUST = Bounds(
+    layers=(1, 2),
+    units=(32, 48, 64),
+    dropout=(0.0, 0.1),
+    frame=(8, 16),
+    direction=(BOTH,),
+    learning_rate=(2e-3, 8e-3),
 )
 
 PRESETS = {
@@ -145,6 +171,25 @@ PRESETS = {
             patience=12,
             denoiser=_FULL,
             detector=replace(_FULL, dense_units=(0, 16, 32, 64, 128)),
+        ),
+        Preset(
+            name="robust",
+            summary="10 trials a model of networks that read both ways, trained on all leads under real noise, which "
+            "needs --noise-dir; the bundles that come with the project: hours",
+            max_epochs=6,
+            factor=3,
+            iterations=1,
+            batch_size=128,
+            segments_per_epoch=2048,
+            final_epochs=14,
+            seeds=3,
+            patience=14,
+            denoiser=_ROBUST,
+            detector=replace(_ROBUST, dense_units=(0, 32)),
+            denoiser_augmentation=Augmentation(removes_drift=True),
+            # The noise stress test compares noise with the QRS complex, which is larger than the signal as a whole.
+            detector_augmentation=Augmentation(snr=(-12.0, 18.0)),
+            schedule=COSINE,
         ),
     )
 }

@@ -85,7 +85,7 @@ def choose_stack(hp: Any, bounds: Bounds) -> StackConfig:
     )
 
 
-def compile_model(model: keras.Model, config: StackConfig, loss: str, metrics: list[keras.metrics.Metric]) -> None:
+def compile_model(model: keras.Model, config: StackConfig, loss: Any, metrics: list[keras.metrics.Metric]) -> None:
     """Compile for training, with an optimizer whose state can be loaded from a checkpoint.
 
     The gradient norm is clipped at 1, since recurrent layers over hundreds of steps diverge otherwise at the upper

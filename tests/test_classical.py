@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecg_data import StudyError, gaussian_noise, read_record
+from ecg_data.drift import without_drift
 from reports.measuring.classical import ClassicalDetectors
 from reports.measuring.detectors import DETECTOR_NAMES, find_r_peaks
-from reports.measuring.filters import DRIFT_FILTERS, FILTERS, Filter, without_drift
+from reports.measuring.filters import DRIFT_FILTERS, FILTERS, Filter
 from reports.measuring.matching import match_r_peaks
 from reports.measuring.measures import counts, denoising
 from reports.measuring.store import ResultStore, key_of
@@ -95,13 +96,13 @@ def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pyt
     leads = {name: read_record(raw_dir / name).signal[:, 0] for name in ("s01", "s02", "s03")}
     here = ClassicalDetectors(ResultStore(tmp_path / "a"), lambda *_: None).find("", leads, 360, ["sleepecg"])
     monkeypatch.setattr("reports.measuring.classical._WORTH_PROCESSES", 0)
+    monkeypatch.setattr("reports.measuring.classical._LEADS_PER_PROCESS", 1)
     elsewhere = ClassicalDetectors(ResultStore(tmp_path / "b"), lambda *_: None)
-    first = elsewhere.find("", {"s01": leads["s01"]}, 360, ["sleepecg"])
-    ended = [elsewhere._pool is None]
-    monkeypatch.setattr("reports.measuring.classical._LARGEST_PROCESS", 0)  # any is too large now
-    there = first | elsewhere.find("", {name: leads[name] for name in ("s02", "s03")}, 360, ["sleepecg"])
-    ended.append(elsewhere._pool is None)
-    assert ended == [False, True]
+    there = elsewhere.find("", {"s01": leads["s01"]}, 360, ["sleepecg"])
+    assert elsewhere._pool is not None
+    before = set(elsewhere._pool._processes)
+    there |= elsewhere.find("", {name: leads[name] for name in ("s02", "s03")}, 360, ["sleepecg"])
+    assert not before & set(elsewhere._pool._processes), "replaced after a lead each"
     elsewhere.close()
     for name in leads:
         np.testing.assert_array_equal(here[name]["sleepecg"].r_peaks, there[name]["sleepecg"].r_peaks)

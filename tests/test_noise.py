@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ecg_data import NoiseRecords, StudyError, noise_directory, open_noise, read_record
 from ecg_data.download import NOISE_RECORDS, STRESS_LEVELS, stress_record
-from ecg_data.nstdb import MIX, TEST, TRAINING, draw_noise, scaled_to
+from ecg_data.nstdb import MIX, TEST, TRAINING, VALIDATION, draw_noise, scaled_to
 from ecg_data.splits import NOISE_STRESS
 from ecg_data.stress import add_stress, is_noisy, noise_amplitude, qrs_amplitude
 from tests.conftest import SmallData
@@ -24,16 +24,16 @@ def noise(noise_dir: Path) -> NoiseRecords:
 
 
 @given(minutes=st.floats(5.1, 60), fs=st.sampled_from([125.0, 250.0, 360.0]))
-def test_no_sample_is_for_training_and_for_tests(minutes: float, fs: float) -> None:
+def test_no_sample_is_for_two_parts(minutes: float, fs: float) -> None:
     signals = {name: np.zeros((round(minutes * 60 * fs), 2), np.float32) for name in NOISE_RECORDS}
     records = NoiseRecords(Path(), fs, signals, {})
     for name in NOISE_RECORDS:
         used = np.zeros(len(signals[name]), dtype=int)
-        for part in (TRAINING, TEST):
+        for part in (TRAINING, VALIDATION, TEST):
             for start, end in records.stretches(name, part):
                 assert 0 <= start < end <= len(used)
                 used[start:end] += 1
-        assert used.min() == used.max() == 1, "every sample is for one of the two"
+        assert used.min() == used.max() == 1, "every sample is for one of the three"
 
 
 def test_em_for_tests_is_where_the_stress_records_have_it() -> None:
@@ -70,7 +70,7 @@ def test_drawn_noise_is_of_its_part_alone(noise: NoiseRecords) -> None:
 
 
 def test_a_stretch_too_short_is_refused(noise: NoiseRecords) -> None:
-    with pytest.raises(ValueError, match="no stretch of em for test holds 100000 samples"):
+    with pytest.raises(ValueError, match="no stretch of em holds 100000 samples"):
         draw_noise(noise, "em", TEST, 1, 100_000, [1])
 
 

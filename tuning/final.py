@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from ecg_data import Progress, StudyError
 from ecg_data.files import write_bytes, write_json
+from search_spaces.presets import COSINE, PLATEAU
 from tuning.environment import PACKAGES, environment
 from tuning.interrupts import raise_if_interrupted
 from tuning.seeding import seed_everything
 from tuning.state import SearchResult
-from tuning.tasks import Task
+from tuning.tasks import Task, augmentation_as_json
 from tuning.trials import (
     COMPLETED,
     DIVERGED,
@@ -78,8 +79,8 @@ def train_final(
 ) -> TrainedTrial:
     """Train a configuration from fresh weights on all training records; the counterpart of `train_trial`.
 
-    The learning rate is halved when the validation loss stands still, and training ends when it stays there; the
-    weights of the best epoch are kept. Test records play no part.
+    The learning rate follows the preset's schedule; training ends when the validation loss stands still for the
+    preset's patience, and the weights of the best epoch are kept. Test records play no part.
 
     Args:
         task: the model and its data.
@@ -100,7 +101,7 @@ def train_final(
     seed_everything(trial_seed(seed, task.name, plan.id))
     try:
         model = task.build(plan.hyperparameters)
-        stop, callbacks = _callbacks(task, on_epoch, asked_to_stop)
+        stop, callbacks = _callbacks(task, plan.epochs, on_epoch, asked_to_stop)
         fitted = model.fit(
             task.training_batches(trial_seed(seed, task.name, f"{plan.id}/data"), None),
             validation_data=task.validation_batches(),
@@ -123,14 +124,19 @@ def train_final(
     return TrainedTrial(outcome, pack_weights(copy_variables(model)))
 
 
-def _callbacks(task: Task, on_epoch: EpochCallback | None, asked_to_stop: Callable[[], bool]) -> tuple[Any, list[Any]]:
+def _callbacks(
+    task: Task, epochs: int, on_epoch: EpochCallback | None, asked_to_stop: Callable[[], bool]
+) -> tuple[Any, list[Any]]:
     import keras
 
     patience = task.preset.patience
     stop = keras.callbacks.EarlyStopping(_DECIDES, mode="min", patience=patience, restore_best_weights=True)
-    slower = keras.callbacks.ReduceLROnPlateau(
-        _DECIDES, mode="min", factor=0.5, patience=max(1, patience // 2), min_delta=0
-    )
+    if task.preset.schedule == COSINE:
+        slower: Any = _cosine(task.training_steps(), epochs)
+    else:
+        slower = keras.callbacks.ReduceLROnPlateau(
+            _DECIDES, mode="min", factor=0.5, patience=max(1, patience // 2), min_delta=0
+        )
 
     def batch_ended() -> None:
         raise_if_interrupted()
@@ -143,6 +149,23 @@ def _callbacks(task: Task, on_epoch: EpochCallback | None, asked_to_stop: Callab
 
     said = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: batch_ended(), on_epoch_end=epoch_ended)
     return stop, [stop, slower, said]
+
+
+def _cosine(steps: int, epochs: int) -> Any:
+    """The learning rate batch by batch: it rises from 0 over the first epoch, and falls to 0 along half a cosine."""
+    import keras
+
+    class Cosine(keras.callbacks.Callback):
+        def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+            self.highest, self.done = float(self.model.optimizer.learning_rate), 0
+
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+            progress = max(0.0, self.done - steps) / max(1, (epochs - 1) * steps)
+            rate = (self.done + 1) / steps if self.done < steps else (1 + math.cos(math.pi * progress)) / 2
+            self.model.optimizer.learning_rate.assign(self.highest * min(1.0, rate))
+            self.done += 1
+
+    return Cosine()
 
 
 def epoch_rows(logs: dict[str, list[float]]) -> list[dict[str, float]]:
@@ -295,5 +318,7 @@ class _Kept:
             "batch size": task.preset.batch_size,
             "patience": task.preset.patience,
             "seed": self.seed,
+            **({} if task.preset.schedule == PLATEAU else {"schedule": task.preset.schedule}),
+            **augmentation_as_json(task),
             "versions": {name: versions[name] for name in ("Python", *PACKAGES)},
         }

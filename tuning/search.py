@@ -18,7 +18,7 @@ from tuning.pruning import needed_weights, remove_unneeded
 from tuning.schedule import schedule_of
 from tuning.space import check_space
 from tuning.state import FinishedTrial, SavedSearch, SearchResult, StateFile, best_so_far, load_search, search_directory
-from tuning.tasks import Task
+from tuning.tasks import Task, augmentation_as_json
 from tuning.tensorboard import TensorBoardLogs
 from tuning.trials import FAILED, TrainedTrial, TrialPlan, failed_trial, train_trial
 from tuning.warm import WarmStart, read_warm_start
@@ -133,6 +133,7 @@ def search_identity(task: Task, seed: int, warm_start: str) -> dict[str, Any]:
         "signals": sorted(digest for digests in seen.values() for digest in digests),
         "preset": task.preset.name,
         "sizes": {name: preset[name] for name in sizes},
+        **augmentation_as_json(task),
         "space": hyperparameter_space(task),
         "seed": seed,
         "warm start": warm_start,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ecg_data import CacheReference, SegmentCache, Split, StudyError, find_cache, refer_to
+from ecg_data.augmentation import Augmentation
 from search_spaces import Preset
 
 if TYPE_CHECKING:
@@ -42,13 +43,30 @@ class Task:
     preset: Preset
 
     @property
+    def augmentation(self) -> Augmentation | None:
+        """How training segments are varied; ``None`` where they are shown as they are cached."""
+        return self.preset.denoiser_augmentation if self.name == DENOISER else self.preset.detector_augmentation
+
+    @property
+    def removes_drift(self) -> bool:
+        """Whether the wander of the baseline counts as noise to be removed."""
+        return self.name == DENOISER and self.augmentation is not None and self.augmentation.removes_drift
+
+    @property
+    def polarity(self) -> Literal["upright", "either"]:
+        """Whether training shows leads both ways up."""
+        return "either" if self.augmentation is not None and self.augmentation.flipped else "upright"
+
+    @property
     def objective(self) -> tuple[str, str]:
         """Name of the validation metric that decides, and ``"min"`` or ``"max"``."""
         if self.name == DENOISER:
-            from search_spaces.denoiser import OBJECTIVE
-        else:
-            from search_spaces.detector import OBJECTIVE
-        return OBJECTIVE
+            from search_spaces.denoiser import OBJECTIVE, STEADY_OBJECTIVE
+
+            return STEADY_OBJECTIVE if self.removes_drift else OBJECTIVE
+        from search_spaces.detector import OBJECTIVE as DETECTOR_OBJECTIVE
+
+        return DETECTOR_OBJECTIVE
 
     def space(self) -> Any:
         """The Keras Tuner hypermodel.
@@ -61,7 +79,7 @@ class Task:
             if self.name == DENOISER:
                 from search_spaces.denoiser import DenoiserSpace
 
-                return DenoiserSpace(self.preset.denoiser, settings.segment)
+                return DenoiserSpace(self.preset.denoiser, settings.segment, self.removes_drift)
             from search_spaces.detector import DetectorSpace
 
             refractory = round(REFRACTORY * self.cache.fs)
@@ -86,7 +104,7 @@ class Task:
         from ecg_data.pipeline import Batches
 
         batches = Batches(self.preset.batch_size, seed, segments_per_epoch)
-        return self._batches(self.cache.rows(self.split.train), batches)
+        return self._batches(self._training_rows(), batches)
 
     def validation_batches(self) -> tf.data.Dataset:
         """Batches of the validation records, in order."""
@@ -96,16 +114,32 @@ class Task:
 
     def batches_per_epoch(self) -> tuple[int, int]:
         """Batches of an epoch of the search: of training, of validation."""
-        training, validation = len(self.cache.rows(self.split.train)), len(self.cache.rows(self.split.validation))
+        training, validation = len(self._training_rows()), len(self.cache.rows(self.split.validation))
         if self.preset.segments_per_epoch is not None:
             training = min(training, self.preset.segments_per_epoch)
         return math.ceil(training / self.preset.batch_size), math.ceil(validation / _VALIDATION_BATCH)
+
+    def training_steps(self) -> int:
+        """Batches of an epoch of the final training, which sees every segment."""
+        return math.ceil(len(self._training_rows()) / self.preset.batch_size)
+
+    def _training_rows(self) -> np.ndarray:
+        """Augmented training has every lead of a record."""
+        return self.cache.rows(self.split.train, extra=self.augmentation is not None)
 
     def _batches(self, rows: np.ndarray, batches: Any) -> tf.data.Dataset:
         from ecg_data.pipeline import denoiser_batches, detector_batches
 
         make = denoiser_batches if self.name == DENOISER else detector_batches
-        return make(self.cache, rows, batches)
+        return make(self.cache, rows, batches, self.augmentation)
+
+
+def augmentation_as_json(task: Task) -> dict[str, Any]:
+    """How training segments are varied, for records of what decided a result; empty where they are not."""
+    if task.augmentation is None:
+        return {}
+    values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(task.augmentation).items()}
+    return {"augmentation": values}
 
 
 @dataclass(frozen=True)

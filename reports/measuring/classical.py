@@ -24,8 +24,8 @@ _WORTH_PROCESSES = 2_000_000
 """Samples times detectors below which starting processes takes longer than the work: some ten seconds of it."""
 
 
-_LARGEST_PROCESS = 600_000_000
-"""Bytes that a process may hold on to between two rounds: some of the detectors' memory is never given back."""
+_LEADS_PER_PROCESS = 8
+"""After so many leads a process is replaced: some of the detectors' memory is never given back."""
 
 
 @dataclass(frozen=True)
@@ -83,24 +83,12 @@ class ClassicalDetectors:
                 content = {"r_peaks": result.r_peaks, "error": np.array(result.error)}
                 self.store.put(_key(name, leads[lead], fs), content)
             self.progress(what, done, len(missing))
-        self._renew()
         return found
 
     def close(self) -> None:
         """End the processes; what is not done is given up."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
-
-    def _renew(self) -> None:
-        """End the processes where one has grown large; the next round starts new ones."""
-        if self._pool is None:
-            return
-        import psutil
-
-        held = [child.memory_info().rss for child in psutil.Process().children()]
-        if max(held, default=0) > _LARGEST_PROCESS:
-            self._pool.shutdown(wait=True)
             self._pool = None
 
     def _run(
@@ -114,7 +102,9 @@ class ClassicalDetectors:
         if self._pool is None:
             # Spawned, not forked: TensorFlow's threads do not survive a fork.
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(os.cpu_count(), context, initializer=_prepare_process)
+            self._pool = ProcessPoolExecutor(
+                os.cpu_count(), context, initializer=_prepare_process, max_tasks_per_child=_LEADS_PER_PROCESS
+            )
         try:
             futures: dict[Future[dict[str, Found]], str] = {
                 self._pool.submit(_find_all, leads[lead], fs, names): lead for lead, names in missing.items()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecg_data.drift import both_ways
+
 BANDPASS = "zero-phase band-pass, 0.67–40 Hz"
 LOWPASS = "zero-phase low-pass, 40 Hz"
 WAVELET = "stationary wavelet"
@@ -19,9 +21,6 @@ _LOW, _HIGH = 0.67, 40.0
 standardization and interpretation of the electrocardiogram, part I. Circulation 115(10):1306-1324, 2007); above the
 upper there is no QRS energy of note, as in monitors."""
 
-_REFERENCE_EDGE = 0.5  # Hz: below the filters' own edge, so that none of them is measured against its own output
-
-_ORDER = 4
 _WAVELET = "sym8"
 _LEVELS = 3  # at 360 Hz the details of three levels hold what lies above 22.5 Hz
 _THRESHOLD = 3.0  # in standard deviations of the noise, hard: keeps the height of the QRS
@@ -50,29 +49,17 @@ def lowpass(signal: np.ndarray, fs: float) -> np.ndarray:
         signal: mV, shape ``(…, samples)``.
         fs: sampling rate in Hz, above 80.
     """
-    return _both_ways(signal, _HIGH, "low", fs)
+    return both_ways(signal, _HIGH, "low", fs)
 
 
 def bandpass(signal: np.ndarray, fs: float) -> np.ndarray:
     """Butterworth band-pass of order 4 from 0.67 to 40 Hz, run forwards and backwards."""
-    return _both_ways(signal, (_LOW, _HIGH), "band", fs)
+    return both_ways(signal, (_LOW, _HIGH), "band", fs)
 
 
 def highpass(signal: np.ndarray, fs: float) -> np.ndarray:
     """Butterworth high-pass of order 4 at 0.67 Hz, run forwards and backwards."""
-    return _both_ways(signal, _LOW, "high", fs)
-
-
-def without_drift(signal: np.ndarray, fs: float) -> np.ndarray:
-    """Butterworth high-pass of order 4 at 0.5 Hz, run forwards and backwards: takes off the wander of the baseline."""
-    return _both_ways(signal, _REFERENCE_EDGE, "high", fs)
-
-
-def _both_ways(signal: np.ndarray, edges: float | tuple[float, float], kind: str, fs: float) -> np.ndarray:
-    from scipy.signal import butter, sosfiltfilt
-
-    sections = butter(_ORDER, edges, btype=kind, fs=fs, output="sos")
-    return np.asarray(sosfiltfilt(sections, signal.astype(np.float64), axis=-1))
+    return both_ways(signal, _LOW, "high", fs)
 
 
 def wavelet(signal: np.ndarray, fs: float = 0.0) -> np.ndarray:  # noqa: ARG001  # of one form with the others

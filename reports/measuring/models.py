@@ -10,7 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from checkpoints import DenoiserStream, DetectorSetup, DetectorStream, Engine, onnx_engine, window_scores
+from ecg_data.drift import without_drift
 from reports.measuring.store import ResultStore, key_of
+from tuning import REFRACTORY, Task
 
 FORMAT = 3
 """Raised whenever the same model would give something else for the same signal."""
@@ -49,16 +51,46 @@ class Applied:
         window: samples a window.
         refractory: seconds within which there is but one R peak.
         store: where results are kept.
+        polarity: detector: see `Card`.
+        removes_drift: denoiser: whether the wander of the baseline counts as noise.
     """
 
-    polarity: Literal["upright", "either"] = "upright"
-    """Training shows the models leads as they are."""
-
-    def __init__(self, model: Any, fs: float, segment: int, window: int, refractory: float, store: ResultStore) -> None:
+    def __init__(
+        self,
+        model: Any,
+        fs: float,
+        segment: int,
+        window: int,
+        refractory: float,
+        store: ResultStore,
+        polarity: Literal["upright", "either"] = "upright",
+        removes_drift: bool = False,
+    ) -> None:
         self.engine: Engine = onnx_engine(model)
         self.fs, self.segment, self.window, self.refractory = fs, segment, window, refractory
         self.store = store
+        self.polarity: Literal["upright", "either"] = polarity
+        self.removes_drift = removes_drift
         self.identity = {"format": FORMAT, "model": model_hash(model), "segment": segment}
+
+    @staticmethod
+    def of(model: Any, task: Task, store: ResultStore) -> Applied:
+        """The model of a task, applied as its bundle will be."""
+        cache, settings = task.cache, task.cache.settings
+        return Applied(
+            model,
+            cache.fs,
+            settings.segment,
+            settings.window,
+            REFRACTORY,
+            store,
+            task.polarity,
+            task.removes_drift,
+        )
+
+    def reference(self, clean: np.ndarray) -> np.ndarray:
+        """What a recording in mV is to become: itself, or itself without its drift."""
+        return without_drift(clean, self.fs).astype(np.float32) if self.removes_drift else clean
 
     def denoise(self, signal: np.ndarray, keep: bool = True) -> np.ndarray:
         """The cleaned lead in mV, float32.
@@ -87,7 +119,7 @@ class Applied:
         return Detected(kept["samples"], kept["activations"], kept["window_scores"])
 
     def _clean(self, signal: np.ndarray) -> np.ndarray:
-        stream = DenoiserStream(self.fs, self.segment, self.engine, self.fs, 1)
+        stream = DenoiserStream(self.fs, self.segment, self.engine, self.fs, 1, self.removes_drift)
         return np.concatenate([stream.push(signal), stream.finish()]).astype(np.float32)
 
     def _detect(self, signal: np.ndarray) -> dict[str, np.ndarray]:

@@ -131,6 +131,24 @@ def importances(search: SearchSummary) -> str:
     return table(("hyperparameter", "importance"), rows)
 
 
+def training_noise(training: Training, sigma: float) -> str:
+    """What was added to the segments in training, a sentence or two."""
+    if not (how := training.augmentation):
+        return f"Gaussian noise of σ = {sigma:g} mV added in training."
+    low, high = how["snr"]
+    return (
+        f"In training all leads of a record, each segment cut anew each time, {_share(how['flipped'])} of them upside "
+        f"down and {_share(how['stretched'])} stretched in time by up to {_share(how['stretch'])}; noise of real "
+        f"electrodes (bw, em, ma of the MIT-BIH Noise Stress Test Database, or all three, from stretches that no test "
+        f"uses) added to {_share(how['noisy'])} at {low:g} to {high:g} dB, Gaussian noise of σ = "
+        f"{how['gaussian'][0]:g} to {how['gaussian'][1]:g} mV to all, mains hum to {_share(how['hum'])}."
+    )
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:g} %"
+
+
 def trainings(items: Sequence[Training]) -> str:
     """The final trainings."""
     rows = [

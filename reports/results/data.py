@@ -99,6 +99,7 @@ class Training:
         best_epoch: the epoch whose weights were kept, by the validation records.
         seconds: wall-clock time.
         thresholds: of the detector, chosen on the validation records.
+        augmentation: how segments were varied in training; empty where they were not.
     """
 
     task: str
@@ -110,6 +111,7 @@ class Training:
     best_epoch: int
     seconds: float
     thresholds: dict[str, float]
+    augmentation: dict[str, Any]
 
 
 @dataclass(frozen=True)

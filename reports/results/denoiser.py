@@ -138,6 +138,7 @@ class DenoiserSection:
         morphology: of each method.
         traces: best, median and worst record.
         seeds: headline figures by seed.
+        removes_drift: whether the recording without its drift is what every method is measured against.
     """
 
     summaries: list[DenoisingSummary]
@@ -149,3 +150,4 @@ class DenoiserSection:
     morphology: list[Morphology]
     traces: list[Trace]
     seeds: list[SeedFigures]
+    removes_drift: bool

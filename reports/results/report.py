@@ -10,7 +10,7 @@ from reports.results.detector import DetectorSection, Failure, StressSection
 from reports.results.figures import Interval
 from reports.results.search import SearchSummary
 
-FORMAT = 2
+FORMAT = 3
 """Raised when a field changes; a report of another format is not read."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ecg_data import Progress
-from reports.measuring.filters import FILTERS, WAVELET
+from reports.measuring.filters import DRIFT_FILTERS, DRIFT_WAVELET, FILTERS, WAVELET
 from reports.measuring.leads import WholeLead, by_record
 from reports.measuring.measures import bootstrap_means, denoising
 from reports.measuring.models import Applied
@@ -33,7 +33,7 @@ MEASURES = tuple(item.name for item in fields(Denoising))
 STRETCH = 4.0
 """Seconds of a trace: a few beats, each wide enough to be read."""
 
-_MORPHOLOGY_METHODS = (NO_FILTER, WAVELET, LSTM)
+_MORPHOLOGY_METHODS = (NO_FILTER, WAVELET, DRIFT_WAVELET, LSTM)
 _SPECTRUM = 1024  # samples a piece of the spectra: a third of a hertz at 360 Hz
 
 
@@ -43,6 +43,7 @@ class DenoisedLead:
 
     Attributes:
         lead: the lead.
+        reference: what it is to become, mV, shape ``(samples,)``.
         denoised: by our denoiser, mV, shape ``(samples,)``.
         figures: every method.
         spectra: name → power spectral density in mV²/Hz.
@@ -50,6 +51,7 @@ class DenoisedLead:
     """
 
     lead: WholeLead
+    reference: np.ndarray
     denoised: np.ndarray
     figures: list[RecordDenoising]
     spectra: dict[str, np.ndarray]
@@ -77,7 +79,7 @@ def denoiser_section(
     measured = []
     for done, lead in enumerate(leads):
         progress("Denoiser, test leads", done, len(leads))
-        measured.append(measure_lead(lead, models[0].denoise(lead.noisy)))
+        measured.append(measure_lead(lead, models[0]))
     progress("Denoiser, test leads", len(leads), len(leads))
     return DenoiserSection(
         summaries=_summaries(measured, seed),
@@ -89,20 +91,23 @@ def denoiser_section(
         morphology=_morphology(measured),
         traces=_traces(measured),
         seeds=_seeds(models, leads, measured),
+        removes_drift=models[0].removes_drift,
     )
 
 
-def measure_lead(lead: WholeLead, denoised: np.ndarray) -> DenoisedLead:
-    """Compare our denoiser's output and that of each filter with the clean lead."""
+def measure_lead(lead: WholeLead, model: Applied) -> DenoisedLead:
+    """Compare our denoiser's output and that of each filter for the same purpose with what the lead is to become."""
     from scipy.signal import welch
 
-    cleaned = {NO_FILTER: lead.noisy, **{item.name: item.apply(lead.noisy, lead.fs) for item in FILTERS}}
+    reference, denoised = model.reference(lead.clean), model.denoise(lead.noisy)
+    filters = DRIFT_FILTERS if model.removes_drift else FILTERS
+    cleaned = {NO_FILTER: lead.noisy, **{item.name: item.apply(lead.noisy, lead.fs) for item in filters}}
     cleaned[LSTM] = denoised
     figures = [
-        RecordDenoising(lead.record, lead.lead, method, denoising(lead.clean, lead.noisy, output, lead.fs))
+        RecordDenoising(lead.record, lead.lead, method, denoising(reference, lead.noisy, output, lead.fs))
         for method, output in cleaned.items()
     ]
-    signals: dict[str, np.ndarray] = {"clean signal": lead.clean, "noise added": lead.noisy - lead.clean}
+    signals: dict[str, np.ndarray] = {"clean signal": reference, "noise added": lead.noisy - lead.clean}
     signals |= {
         f"removed by {method}": lead.noisy - output for method, output in cleaned.items() if method != NO_FILTER
     }
@@ -111,11 +116,11 @@ def measure_lead(lead: WholeLead, denoised: np.ndarray) -> DenoisedLead:
     beats = inner_beats(lead.r_peaks, len(lead.clean), lead.fs, lead.unscored)
     waves: dict[str, Waves] = {}
     if len(beats):
-        upright = upright_waves(lead.clean, beats, lead.fs)
-        true = measure_waves(lead.clean, beats, upright, lead.fs)
-        for method in _MORPHOLOGY_METHODS:
+        upright = upright_waves(reference, beats, lead.fs)
+        true = measure_waves(reference, beats, upright, lead.fs)
+        for method in [name for name in _MORPHOLOGY_METHODS if name in cleaned]:
             waves[method] = _moved(measure_waves(cleaned[method], beats, upright, lead.fs), true)
-    return DenoisedLead(lead, denoised, figures, spectra, waves)
+    return DenoisedLead(lead, reference, denoised, figures, spectra, waves)
 
 
 def _moved(waves: Waves, true: Waves) -> Waves:
@@ -187,7 +192,7 @@ def _traces(measured: Sequence[DenoisedLead]) -> list[Trace]:
     for rank, item in chosen.items():
         lead = item.lead
         part = stretch(len(lead.clean) // 2, STRETCH, lead.fs, len(lead.clean))
-        noisy, clean, denoised = (microvolts(signal[part]) for signal in (lead.noisy, lead.clean, item.denoised))
+        noisy, clean, denoised = (microvolts(signal[part]) for signal in (lead.noisy, item.reference, item.denoised))
         start = part.start / lead.fs
         traces.append(Trace(rank, lead.record, lead.lead, start, noisy, clean, denoised, rmse(item)))
     return traces
@@ -210,7 +215,10 @@ def _seeds(
 ) -> list[SeedFigures]:
     tables = [_figures(measured, LSTM)]
     for model in models[1:]:
-        rows = [denoising(lead.clean, lead.noisy, model.denoise(lead.noisy), lead.fs) for lead in leads]
+        rows = [
+            denoising(item.reference, item.lead.noisy, model.denoise(item.lead.noisy), item.lead.fs)
+            for item in measured
+        ]
         tables.append(np.array([[getattr(row, name) for name in MEASURES] for row in rows], dtype=np.float64))
     wanted = {"MAE in mV": "mae", "RMSE in mV": "rmse"}
     means = [by_record(leads, table, mean=True).mean(axis=0) for table in tables]

@@ -9,9 +9,10 @@ import numpy as np
 
 from ecg_data import NoiseRecords, Progress
 from ecg_data.download import NOISE_RECORDS
+from ecg_data.drift import without_drift
 from ecg_data.nstdb import MIX, TEST, draw_noise, scaled_to
 from ecg_data.segments import segment_starts
-from reports.measuring.filters import DRIFT_FILTERS, LOWPASS, WAVELET, lowpass, wavelet, without_drift
+from reports.measuring.filters import DRIFT_FILTERS, LOWPASS, WAVELET, lowpass, wavelet
 from reports.measuring.leads import WholeLead, by_record
 from reports.measuring.measures import denoising_table
 from reports.measuring.models import Applied

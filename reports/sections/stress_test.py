@@ -32,7 +32,7 @@ _OMITTED = (GQRS,)
 NOTE = (
     "Noise of electrode motion (`em`) in every other two minutes after the first five, which are not scored. SNR "
     "compares a sine as high as the QRS complex with the noise. R peaks within 150 ms, all beats counted together; the "
-    "stretches without noise are scored too, as is usual. The noise of training, Gaussian, and that of these tests "
+    "stretches without noise are scored too, as is usual. The noise of training and that of these tests "
     "have no sample in common."
 )
 _PUBLISHED_NOTE = (

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from reports.measuring.filters import FILTERS
 from reports.measuring.leads import WholeLead, by_record
 from reports.measuring.measures import bootstrap, pooled_f1
 from reports.results import (
     DENOISED,
     GRU,
     LSTM,
+    NO_FILTER,
     NOISY,
     TOLERANCES_MS,
     Comparison,
@@ -43,11 +43,12 @@ def compare(
 def _compare_denoising(
     leads: Sequence[WholeLead], section: DenoiserSection, figure: str, name: str, seed: int
 ) -> Comparison:
+    methods = dict.fromkeys(row.method for row in section.by_record if row.method != NO_FILTER)
     values = {
         method: np.array([getattr(row.figures, name) for row in section.by_record if row.method == method])
-        for method in (LSTM, *(item.name for item in FILTERS))
+        for method in methods
     }
-    best = min((item.name for item in FILTERS), key=lambda method: float(np.mean(values[method])))
+    best = min((method for method in methods if method != LSTM), key=lambda method: float(np.mean(values[method])))
     table = by_record(leads, np.stack([values[LSTM], values[best]], axis=1), mean=True)
     return _comparison(
         f"denoising: {figure}",

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 _RUNGS = (SKY, ORANGE, GREEN, PURPLE, BLUE)
 
-_LABELS = {"val_loss": "mean squared error in mV²", "val_window_pr_auc": "area under precision–recall curve"}
+_LABELS = {
+    "val_loss": "mean squared error in mV²",
+    "val_log_error": "ln(1 + MSE / (10 µV)²)",
+    "val_window_pr_auc": "area under precision–recall curve",
+}
 
 _JITTER = 0.025  # of the height of an axis: lines of equal values can be told, and stay nearest to their own
 _TEXT = 8  # points

@@ -31,7 +31,9 @@ def loss_figure(trainings: Sequence[Training]) -> Figure:
                 axis.plot(epochs, [row[key] for row in rows], color=colour, label=label, **style)
             if strong:
                 axis.axvline(training.best_epoch, color=GREY, linestyle="--", label="weights kept")
-        axis.set(xlabel="epoch", ylabel=_LOSSES[task], yscale="log")
+        drops_drift = any(item.task == task and item.augmentation.get("removes_drift") for item in trainings)
+        label = "mean of ln(1 + MSE / (10 µV)²)" if drops_drift else _LOSSES[task]
+        axis.set(xlabel="epoch", ylabel=label, yscale="log")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_title(f"final training of the {task}", fontsize=10)
         axis.legend(frameon=False, fontsize=SMALL)
