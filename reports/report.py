@@ -170,7 +170,8 @@ class _Maker:
         self.cache, self.split = task.cache, task.split
         self.store = ResultStore(out / MEASURED)
         finals = train_final_models(study.tasks, study.searches, study.seed, out / TRAININGS, open_workers, progress)
-        self.finals = {name: [item for item in finals if item.task == name] for name in study.tasks}
+        self.finals = {name: [item for item in finals if item.task == name and item.number] for name in study.tasks}
+        self.choosing = next((item for item in finals if item.number == 0), None)
         self.applied = {name: [self._applied(item) for item in items] for name, items in self.finals.items()}
         self.detectors = self._calibrated()
         self.leads = read_leads(self.cache, study.database, self.split.test)
@@ -239,19 +240,22 @@ class _Maker:
         if not models:
             return []
         leads = read_leads(self.cache, self.study.database, self.split.validation)
-        detectors = []
-        for done, model in enumerate(models):
-            self.progress("Thresholds, seeds", done, len(models))
+        # Models that were trained on the validation records take the thresholds of the one that was not.
+        choosing = models if self.choosing is None else [self._applied(self.choosing)]
+        chosen = []
+        for done, model in enumerate(choosing):
+            self.progress("Thresholds, seeds", done, len(choosing))
             detected = [model.detect(lead.noisy) for lead in leads]
-            thresholds = calibrate(leads, detected, self.cache.settings.window, self.study.seed)
-            detectors.append(CalibratedDetector(model, thresholds))
-        self.progress("Thresholds, seeds", len(models), len(models))
-        return detectors
+            chosen.append(calibrate(leads, detected, self.cache.settings.window, self.study.seed))
+        self.progress("Thresholds, seeds", len(choosing), len(choosing))
+        return [CalibratedDetector(model, chosen[place % len(chosen)]) for place, model in enumerate(models)]
 
     def _trainings(self) -> list[Training]:
         trainings = []
         for name, finals in self.finals.items():
             augmentation = augmentation_as_json(self.study.tasks[name]).get("augmentation", {})
+            if name == DETECTOR and self.choosing is not None:
+                trainings.append(_training(self.choosing, self.detectors[0].thresholds, augmentation))
             for place, final in enumerate(finals):
                 thresholds = self.detectors[place].thresholds if name == DETECTOR else {}
                 trainings.append(_training(final, thresholds, augmentation))

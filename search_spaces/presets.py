@@ -68,6 +68,8 @@ class Preset:
         detector_augmentation: likewise.
         schedule: of the final training's learning rate: `PLATEAU` halves it when the validation loss stands still;
             `COSINE` rises over the first epoch and falls to 0 along half a cosine (Loshchilov and Hutter, ICLR 2017).
+        refit: whether the models handed over are trained on training and validation records together, as many epochs
+            as there are, when all choices have been made; thresholds come from one that was not.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Preset:
     denoiser_augmentation: Augmentation | None = None
     detector_augmentation: Augmentation | None = None
     schedule: str = PLATEAU
+    refit: bool = False
 
     @property
     def augmented(self) -> bool:
@@ -190,6 +193,7 @@ PRESETS = {
             # The noise stress test compares noise with the QRS complex, which is larger than the signal as a whole.
             detector_augmentation=Augmentation(snr=(-12.0, 18.0)),
             schedule=COSINE,
+            refit=True,
         ),
     )
 }

@@ -155,8 +155,8 @@ def test_it_travels(cache: SegmentCache, split: Split, tmp_path: Path) -> None:
     there = reopen_cache(tmp_path / "there", cache.key, cache.settings)
     rows = there.rows(split.train, extra=True)
     assert len(rows) == len(cache.rows(split.train, extra=True))
-    drawn = [bank.noise[TRAINING].draw(MIX, 5, 720, _rng()) for bank in (cache, there)]
-    np.testing.assert_array_equal(*drawn)
+    drawn, again = (item.noise[TRAINING].draw(MIX, 5, 720, _rng()) for item in (cache, there))
+    np.testing.assert_array_equal(drawn, again)
 
 
 def test_damaged_noise_in_the_cache_is_named(cache: SegmentCache, small_data: SmallData, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from tuning.environment import PACKAGES, environment
 from tuning.interrupts import raise_if_interrupted
 from tuning.seeding import seed_everything
 from tuning.state import SearchResult
-from tuning.tasks import Task, augmentation_as_json
+from tuning.tasks import DETECTOR, Task, augmentation_as_json
 from tuning.trials import (
     COMPLETED,
     DIVERGED,
@@ -54,7 +54,8 @@ class FinalModel:
 
     Attributes:
         task: denoiser or detector.
-        number: which of the seeds, from 1.
+        number: which of the seeds, from 1; 0 for the one that thresholds are chosen with where the others are trained
+            on the validation records too.
         trial: the trial whose hyperparameters were taken.
         plan: what was trained.
         outcome: history, epoch whose weights are kept, time.
@@ -80,7 +81,8 @@ def train_final(
     """Train a configuration from fresh weights on all training records; the counterpart of `train_trial`.
 
     The learning rate follows the preset's schedule; training ends when the validation loss stands still for the
-    preset's patience, and the weights of the best epoch are kept. Test records play no part.
+    preset's patience, and the weights of the best epoch are kept. A training on the validation records too has none to
+    be judged by: it runs to its end, and its last weights are kept. Test records play no part.
 
     Args:
         task: the model and its data.
@@ -104,7 +106,7 @@ def train_final(
         stop, callbacks = _callbacks(task, plan.epochs, on_epoch, asked_to_stop)
         fitted = model.fit(
             task.training_batches(trial_seed(seed, task.name, f"{plan.id}/data"), None),
-            validation_data=task.validation_batches(),
+            validation_data=None if task.refit else task.validation_batches(),
             epochs=plan.epochs,
             callbacks=callbacks,
             shuffle=False,
@@ -116,11 +118,12 @@ def train_final(
         return failed_trial(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", worth_retrying=True)
     history = epoch_rows(fitted.history)
     seconds = round(time.monotonic() - started, 3)
-    if not any(math.isfinite(score) for score in fitted.history.get(_DECIDES, [])):
+    scores = fitted.history.get("loss" if task.refit else _DECIDES, [])
+    if not any(math.isfinite(score) for score in scores) or (task.refit and not math.isfinite(scores[-1])):
         return TrainedTrial(TrialOutcome(FAILED, None, None, history, seconds, reason=DIVERGED), None)
-    best = stop.best_epoch + 1
+    best, score = (len(scores), scores[-1]) if task.refit else (stop.best_epoch + 1, stop.best)
     parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    outcome = TrialOutcome(COMPLETED, float(stop.best), best, history, seconds, parameters)
+    outcome = TrialOutcome(COMPLETED, float(score), best, history, seconds, parameters)
     return TrainedTrial(outcome, pack_weights(copy_variables(model)))
 
 
@@ -148,7 +151,7 @@ def _callbacks(
             on_epoch(epoch + 1, {name: float(value) for name, value in logs.items()})
 
     said = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: batch_ended(), on_epoch_end=epoch_ended)
-    return stop, [stop, slower, said]
+    return stop, [slower, said] if task.refit else [stop, slower, said]
 
 
 def _cosine(steps: int, epochs: int) -> Any:
@@ -202,29 +205,35 @@ def train_final_models(
     Raises:
         StudyError: a training failed.
     """
-    plans: dict[str, tuple[str, int, TrialPlan]] = {}
+    jobs: dict[str, Job] = {}
+    numbers: dict[str, int] = {}
     for name, task in tasks.items():
-        for number in range(1, task.preset.seeds + 1):
+        for number in _numbers(task):
             plan = _plan(task, searches[name].best().plan.hyperparameters, number)
-            plans[plan.id] = (name, number, plan)
+            trains = replace(task, refit=task.preset.refit and number > 0)
+            jobs[plan.id], numbers[plan.id] = Job(trains, plan, seed, train=train_final), number
     kept = _Kept(directory, seed)
     trained: dict[str, TrainedTrial] = {}
-    for name, _, plan in plans.values():
-        found = kept.load(tasks[name], plan)
+    for job in jobs.values():
+        found = kept.load(job.task, job.plan)
         if found is not None:
-            trained[plan.id] = found
-    jobs = [Job(tasks[name], plan, seed, train=train_final) for name, _, plan in plans.values()]
-    missing = [job for job in jobs if job.plan.id not in trained]
+            trained[job.plan.id] = found
+    missing = [job for job in jobs.values() if job.plan.id not in trained]
     if missing:
         with open_workers() as workers:
             _train(missing, trained, kept, workers, progress)
     models = []
-    for name, number, plan in plans.values():
-        result = trained[plan.id]
-        model = tasks[name].build(plan.hyperparameters)
+    for job in jobs.values():
+        name, plan, result = job.task.name, job.plan, trained[job.plan.id]
+        model = job.task.build(plan.hyperparameters)
         load_weights(model, result.weights or b"", plan.id)
-        models.append(FinalModel(name, number, searches[name].best().plan.id, plan, result.outcome, model))
+        models.append(FinalModel(name, numbers[plan.id], searches[name].best().plan.id, plan, result.outcome, model))
     return models
+
+
+def _numbers(task: Task) -> range:
+    """The seeds; and 0, for thresholds, where the others leave no records to choose them on."""
+    return range(0 if task.preset.refit and task.name == DETECTOR else 1, task.preset.seeds + 1)
 
 
 def _plan(task: Task, hyperparameters: dict[str, Any], number: int) -> TrialPlan:
@@ -311,8 +320,8 @@ class _Kept:
         return {
             "format": FORMAT,
             "data": task.cache.key,
-            "training records": list(task.split.train),
-            "validation records": list(task.split.validation),
+            "training records": list(task.training_records),
+            "validation records": [] if task.refit else list(task.split.validation),
             "hyperparameters": plan.hyperparameters,
             "epochs": plan.epochs,
             "batch size": task.preset.batch_size,

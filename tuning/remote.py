@@ -116,7 +116,7 @@ def _with_task(setting: Setting, work: Callable[[Task], _Answer]) -> _Answer | N
 
 
 def _open(reference: TaskReference, local: Path) -> Task | None:
-    name = (reference.name, reference.cache.key, repr((reference.split, reference.preset)))
+    name = (reference.name, reference.cache.key, repr((reference.split, reference.preset, reference.refit)))
     if name not in _tasks:
         task = reference.open(_own_folder(local, reference.cache.key))
         if task is None:

@@ -35,12 +35,19 @@ class Task:
         cache: the segments.
         split: which records train and validate.
         preset: size of the space and of the training.
+        refit: whether it is trained on the validation records too, when all choices have been made.
     """
 
     name: str
     cache: SegmentCache
     split: Split
     preset: Preset
+    refit: bool = False
+
+    @property
+    def training_records(self) -> tuple[str, ...]:
+        """The records that it is trained on."""
+        return (*self.split.train, *self.split.validation) if self.refit else self.split.train
 
     @property
     def augmentation(self) -> Augmentation | None:
@@ -97,7 +104,7 @@ class Task:
 
     def reference(self) -> TaskReference:
         """The task without its segments, to travel."""
-        return TaskReference(self.name, refer_to(self.cache), self.split, self.preset)
+        return TaskReference(self.name, refer_to(self.cache), self.split, self.preset, self.refit)
 
     def training_batches(self, seed: int, segments_per_epoch: int | None) -> tf.data.Dataset:
         """Shuffled batches of the training records."""
@@ -125,7 +132,7 @@ class Task:
 
     def _training_rows(self) -> np.ndarray:
         """Augmented training has every lead of a record."""
-        return self.cache.rows(self.split.train, extra=self.augmentation is not None)
+        return self.cache.rows(self.training_records, extra=self.augmentation is not None)
 
     def _batches(self, rows: np.ndarray, batches: Any) -> tf.data.Dataset:
         from ecg_data.pipeline import denoiser_batches, detector_batches
@@ -150,8 +157,9 @@ class TaskReference:
     cache: CacheReference
     split: Split
     preset: Preset
+    refit: bool = False
 
     def open(self, *others: Path) -> Task | None:
         """The task with its segments from this machine, ``None`` where they are not; ``others`` are looked in too."""
         cache = find_cache(self.cache, *others)
-        return None if cache is None else Task(self.name, cache, self.split, self.preset)
+        return None if cache is None else Task(self.name, cache, self.split, self.preset, self.refit)

@@ -154,7 +154,7 @@ def trainings(items: Sequence[Training]) -> str:
     rows = [
         (
             t.task,
-            t.number,
+            t.number or "1, for thresholds",
             hyperparameters(t.hyperparameters),
             f"{t.parameters:,}",
             f"{t.best_epoch} of {len(t.history)}",

@@ -91,7 +91,8 @@ class Training:
 
     Attributes:
         task: denoiser or detector.
-        number: which of the seeds, from 1; the model of the first is the one handed over.
+        number: which of the seeds, from 1; the model of the first is the one handed over. 0 for the one that
+            thresholds were chosen with, where the others were trained on the validation records too.
         trial: the trial whose hyperparameters were taken.
         hyperparameters: these.
         parameters: trainable weights.

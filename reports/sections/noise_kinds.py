@@ -88,10 +88,20 @@ def _tables(
     return kept
 
 
-def _measure(
-    model: Applied, lead: WholeLead, noise: NoiseRecords, kind: str, snr: int, seed: int
-) -> dict[str, np.ndarray]:
-    segment = model.segment
+def noisy_segments(
+    lead: WholeLead, noise: NoiseRecords, part: str, kind: str, snr: int, seed: int, segment: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every fourth segment of a lead without its drift, and the same with noise; mV, ``(segments, segment)``.
+
+    Args:
+        lead: the whole lead.
+        noise: the noise records.
+        part: whose stretches of noise are taken.
+        kind: one of `KINDS`.
+        snr: of each segment, in dB.
+        seed: which noise is drawn.
+        segment: samples a segment.
+    """
     starts = segment_starts(len(lead.clean), segment, lead.unscored)[::_EVERY]
     clean = np.lib.stride_tricks.sliding_window_view(without_drift(lead.clean, lead.fs), segment)[starts]
     clean = clean.astype(np.float32)
@@ -100,8 +110,14 @@ def _measure(
         unit = np.random.default_rng(case).standard_normal(clean.shape, dtype=np.float32)
         unit = (unit - unit.mean(axis=1, keepdims=True)) / unit.std(axis=1, keepdims=True)
     else:
-        unit = draw_noise(noise, kind, TEST, len(clean), segment, case)
-    noisy = clean + scaled_to(clean, unit, snr)
+        unit = draw_noise(noise, kind, part, len(clean), segment, case)
+    return clean, clean + scaled_to(clean, unit, snr)
+
+
+def _measure(
+    model: Applied, lead: WholeLead, noise: NoiseRecords, kind: str, snr: int, seed: int
+) -> dict[str, np.ndarray]:
+    clean, noisy = noisy_segments(lead, noise, TEST, kind, snr, seed, model.segment)
     methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {NO_FILTER: lambda signal: signal}
     if kind == GAUSSIAN:  # which moves no baseline
         methods |= {LOWPASS: lambda signal: lowpass(signal, lead.fs), WAVELET: wavelet}

@@ -76,7 +76,7 @@ def stress_section(
     why_not = _why_not_published(noise, learned_from)
     note += f" {PUBLISHED_TEST} is left out: {why_not}." if why_not else _PUBLISHED_NOTE
     for snr in () if why_not else STRESS_LEVELS:
-        leads = _published_leads(noise, snr)
+        leads = published_leads(noise, snr)
         rows += chain.measure(PUBLISHED_TEST, snr, leads, {lead.name: lead.noisy for lead in leads}, DETECTOR_NAMES)
     names = tuple(name for name in DETECTOR_NAMES if name not in _OMITTED)
     long = [lead for lead in test_leads if len(lead.clean) > LEARNING * lead.fs]
@@ -98,7 +98,7 @@ def _why_not_published(noise: NoiseRecords, learned_from: Sequence[str]) -> str:
     return ""
 
 
-def _published_leads(noise: NoiseRecords, snr: int) -> list[WholeLead]:
+def published_leads(noise: NoiseRecords, snr: int) -> list[WholeLead]:
     """The first lead of the noise stress records at one level."""
     leads = []
     for name in NOISE_STRESS:

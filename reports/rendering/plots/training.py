@@ -24,12 +24,13 @@ def loss_figure(trainings: Sequence[Training]) -> Figure:
         for training in [item for item in trainings if item.task == task]:
             strong = training.number == 1
             style: dict[str, Any] = {"linewidth": 1.6 if strong else 0.8, "alpha": 1.0 if strong else 0.5}
-            rows = [row for row in training.history if {"loss", "val_loss"} <= set(row)]
-            epochs = [row["epoch"] for row in rows]
             for key, colour, name in (("loss", BLUE, "training"), ("val_loss", ORANGE, "validation")):
-                label = name if strong else None
-                axis.plot(epochs, [row[key] for row in rows], color=colour, label=label, **style)
-            if strong:
+                rows = [row for row in training.history if key in row]
+                label = name if strong or (key == "val_loss" and training.number == 0) else None
+                epochs = [row["epoch"] for row in rows]
+                if rows:
+                    axis.plot(epochs, [row[key] for row in rows], color=colour, label=label, **style)
+            if strong and training.best_epoch < len(training.history):
                 axis.axvline(training.best_epoch, color=GREY, linestyle="--", label="weights kept")
         drops_drift = any(item.task == task and item.augmentation.get("removes_drift") for item in trainings)
         label = "mean of ln(1 + MSE / (10 µV)²)" if drops_drift else _LOSSES[task]

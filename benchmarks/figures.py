@@ -1,0 +1,196 @@
+"""The headline figures of bundles, from the raw records, in minutes.
+
+    make figures
+    python -m benchmarks.figures --raw-dir ../mitdb --noise-dir ../nstdb
+    python -m benchmarks.figures --raw-dir ../mitdb --noise-dir ../nstdb --records 100,105
+    python -m benchmarks.figures --part validation --bundles outputs/models/detector --raw-dir … --noise-dir …
+
+By the protocol of docs/protocol.md. On test records unless told: those of validation serve to choose, with noise for
+validation; test records serve to measure what was chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from checkpoints import Bundle, find_bundle, list_bundles, load_bundle
+from ecg_data import NoiseRecords, StudyError, gaussian_noise, open_noise, read_record
+from ecg_data.nstdb import STRESS_CHANNEL, TEST, VALIDATION
+from ecg_data.splits import DS2, MITDB_VALIDATION
+from ecg_data.stress import add_stress
+from reports.measuring.leads import WholeLead
+from reports.measuring.measures import confusion, denoising, denoising_table, pooled_f1
+from reports.measuring.models import Applied
+from reports.measuring.store import ResultStore
+from reports.results import TOLERANCES_MS
+from reports.sections.noise_kinds import KINDS, LEVELS, noisy_segments
+from reports.sections.peaks import LEARNING, match
+from reports.sections.stress_test import published_leads
+
+SIGMA, SEED = 0.05, 1
+_STRESS = (12, 6, 0, -6)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of one bundle."""
+
+    bundle: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Records:
+    """What is measured on.
+
+    Attributes:
+        part: ``test`` or ``validation``.
+        leads: whole leads, with the Gaussian noise of the default study.
+        noise: the noise records.
+        stressed: whether 118 and 119 of the noise stress test are measured.
+    """
+
+    part: str
+    leads: list[WholeLead]
+    noise: NoiseRecords
+    stressed: bool
+
+
+def main() -> int:
+    """Measure every bundle, and print a line for each figure."""
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").split("\n", maxsplit=1)[0],
+        epilog="\n".join((__doc__ or "").split("\n")[2:6]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--raw-dir", required=True, type=Path, help="folder of the MIT-BIH Arrhythmia Database")
+    parser.add_argument(
+        "--noise-dir", required=True, type=Path, help="folder of the MIT-BIH Noise Stress Test Database"
+    )
+    parser.add_argument("--bundles", default="", help="folders or names, separated by commas (default: those shipped)")
+    parser.add_argument("--records", default="", help="some of the records alone, without the noise stress test")
+    parser.add_argument("--part", choices=(TEST, VALIDATION), default=TEST, help="(default: test)")
+    options = parser.parse_args()
+    try:
+        names = [name for name in options.bundles.split(",") if name] or shipped()
+        chosen = tuple(name for name in options.records.split(",") if name)
+        records = open_records(options.raw_dir, options.noise_dir, options.part, chosen)
+        for name in names:
+            for figure in measure(name, load_bundle(find_bundle(name)), records):
+                print(f"{figure.bundle:24} {figure.name:44} {figure.value}", flush=True)
+    except StudyError as error:
+        print(f"figures: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def shipped() -> list[str]:
+    """Names of the bundles that come with the project."""
+    return [found.name for found in list_bundles(Path("nowhere"))]
+
+
+def open_records(raw_dir: Path, noise_dir: Path, part: str, chosen: Sequence[str]) -> Records:
+    """Read the records of a part, or those chosen of it.
+
+    Raises:
+        StudyError: one is not of this part, or cannot be read.
+    """
+    known = DS2 if part == TEST else MITDB_VALIDATION
+    if unknown := [name for name in chosen if name not in known]:
+        raise StudyError(f"--records: {', '.join(unknown)}: not among the {part} records; choose of {', '.join(known)}")
+    leads = []
+    for name in chosen or known:
+        record = read_record(raw_dir / name, "auto")
+        clean = np.ascontiguousarray(record.signal[:, 0])
+        noisy = clean + gaussian_noise(len(clean), SIGMA, SEED, name, record.leads[0])
+        leads.append(WholeLead(name, record.leads[0], record.fs, clean, noisy, record.r_peaks, record.unscored))
+    return Records(part, leads, open_noise(noise_dir), part == TEST and not chosen)
+
+
+def measure(name: str, bundle: Bundle, records: Records) -> Iterator[Figure]:
+    """Every figure of one bundle."""
+    card = bundle.card
+    if card.fs != records.leads[0].fs:
+        raise StudyError(f"{name}: of {card.fs:g} Hz, the records have {records.leads[0].fs:g}")
+    with tempfile.TemporaryDirectory() as folder:
+        store, removed = ResultStore(Path(folder)), card.drift == "removed"
+        model = Applied(
+            bundle.model, card.fs, card.segment, card.window, card.refractory, store, card.polarity, removed
+        )
+        yield Figure(name, "weights", f"{card.parameters:,}")
+        if card.task == "detector":
+            yield from _detector(name, model, card.thresholds, records)
+        else:
+            yield from _denoiser(name, model, records)
+
+
+def _detector(name: str, model: Applied, thresholds: dict[str, float], records: Records) -> Iterator[Figure]:
+    limit = thresholds["r_peak"]
+    for kind in ("as recorded", f"Gaussian {SIGMA} mV"):
+        tables: dict[int, list[tuple[int, int, int]]] = {ms: [] for ms in TOLERANCES_MS}
+        windows = []
+        for lead in records.leads:
+            found = model.detect(lead.clean if kind == "as recorded" else lead.noisy)
+            for ms, table in tables.items():
+                table.append(match(lead, found.r_peaks(limit), ms, 0.0).table)
+            labels, scored = lead.window_labels(model.window)
+            counted = confusion(labels[scored], found.window_scores[scored] >= thresholds["window"]).counts
+            windows.append((counted.true_positives, counted.false_negatives, counted.false_positives))
+        for ms, table in tables.items():
+            yield Figure(name, f"R peaks, {kind}: F1 within {ms} ms", _percent(table))
+        yield Figure(name, f"windows, {kind}: F1", _percent(windows))
+    for snr in _STRESS:
+        each = []
+        for lead, signal in _stressed(records, snr):
+            each.append(match(lead, model.detect(signal).r_peaks(limit), TOLERANCES_MS[0], LEARNING).table)
+        if each:
+            what = "118e, 119e" if records.part == TEST else "em added"
+            yield Figure(name, f"noise stress, {what}, {snr} dB: F1", _percent(each))
+
+
+def _stressed(records: Records, snr: int) -> Iterator[tuple[WholeLead, np.ndarray]]:
+    """Leads with electrode motion: the published records for tests; ours, with their noise over and over, else."""
+    if records.part == TEST:
+        for lead in published_leads(records.noise, snr) if records.stressed else ():
+            yield lead, lead.noisy
+        return
+    em = np.concatenate(
+        [stretch[:, STRESS_CHANNEL] for stretch in records.noise.bank(VALIDATION, 360.0).stretches["em"]]
+    )
+    for lead in records.leads:
+        yield lead, add_stress(lead.clean, lead.r_peaks, np.resize(em, len(lead.clean)), lead.fs, snr)
+
+
+def _denoiser(name: str, model: Applied, records: Records) -> Iterator[Figure]:
+    rows = []
+    for lead in records.leads:
+        found = denoising(model.reference(lead.clean), lead.noisy, model.denoise(lead.noisy), lead.fs)
+        rows.append((found.mae, found.rmse))
+    mae, rmse = np.mean(rows, axis=0)
+    against = "recording without drift" if model.removes_drift else "recording"
+    yield Figure(name, f"Gaussian {SIGMA} mV: MAE / RMSE in mV", f"{mae:.4f} / {rmse:.4f} (against the {against})")
+    for kind in KINDS:
+        gains = []
+        for snr in LEVELS:
+            each = []
+            for lead in records.leads:
+                clean, noisy = noisy_segments(lead, records.noise, records.part, kind, snr, SEED, model.segment)
+                each.append(np.mean(denoising_table(clean, noisy, model.engine.run(noisy), lead.fs)["snr_improvement"]))
+            gains.append(f"{np.mean(each):.1f}")
+        yield Figure(name, f"{kind}: SNR gained at {' / '.join(map(str, LEVELS))} dB", " / ".join(gains))
+
+
+def _percent(table: Sequence[tuple[int, int, int]]) -> str:
+    return f"{100 * pooled_f1(np.array(table)):.2f} %"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
