@@ -50,6 +50,10 @@ EXAMPLES = {
   python study.py export --out mitdb-study --storage trials.db --overwrite
       the searches of another study, finished or not, into a file of that name""",
     "predict": """\
+  python study.py predict path/to/100
+      R peaks by the detector that comes with the project
+  python study.py predict lstm-denoiser path/to/100
+      the recording without its noise, by the denoiser that comes with it; 'study.py bundles' lists all
   python study.py predict outputs/models/detector path/to/100
       R peaks of a WFDB record: outputs/predictions/100.beats.csv, 100.qrs (WFDB annotations), 100.beats.json
   python study.py predict outputs/models/denoiser holter.edf --lead all --write wfdb,plot
@@ -186,11 +190,16 @@ def _number(least: float, what: str) -> Callable[[str], float]:
 
 
 def _add_predict_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, or its name")
+    # A recording may come first: then the bundle is the one that comes with the project.
     verb.add_argument(
-        "recordings",
+        "first",
+        metavar="[BUNDLE]",
+        help="folder or name of a bundle (default: gru-detector, which comes with the project)",
+    )
+    verb.add_argument(
+        "others",
         metavar="RECORDING",
-        nargs="+",
+        nargs="*",
         help="WFDB records, .edf, .bdf, .csv, .npy, folders of them, or names of records in --raw-dir; a bad one is "
         "named and the rest is done",
     )

@@ -164,21 +164,22 @@ def export(options: argparse.Namespace, settings: Settings) -> int:
 def predict(options: argparse.Namespace, settings: Settings) -> int:
     """Apply a bundle to recordings (WFDB, EDF, CSV, NumPy); a bad one is named and the rest is done."""
     from checkpoints import find_bundle, load
-    from checkpoints.outputs import check_free, named_recordings, output_paths, predict_file
+    from checkpoints.outputs import bundle_and_recordings, check_free, named_recordings, output_paths, predict_file
     from ecg_data.recordings import ReadingOptions
     from tuning.steps import Steps
 
     console = _console()
-    directory = Path(settings.out) / "predictions"
-    bundle = find_bundle(options.bundle, Path(settings.out) / "models")
-    model = load(bundle, options.engine)
+    directory, made = Path(settings.out) / "predictions", Path(settings.out) / "models"
+    name, recordings = bundle_and_recordings([options.first, *options.others], settings.raw_dir, made)
+    model = load(find_bundle(name, made), options.engine)
+    console.print(f"Bundle: {name}")
     reading = ReadingOptions(
         settings.lead, options.fs, options.time_column, options.units, options.gain, options.baseline
     )
     failed = 0
     written: dict[Path, Path] = {}
     with Steps(console) as steps:
-        for path in named_recordings(options.recordings, settings.raw_dir):
+        for path in named_recordings(recordings, settings.raw_dir):
 
             def said(done: int, total: int, path: Path = path) -> None:
                 steps(path.name, done, total or done)  # of a table only its end tells how long it is
@@ -186,7 +187,7 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
             try:
                 paths = output_paths(directory, path, model.card.task, options.write)
                 check_free(paths.values(), path, written, options.overwrite)
-                done = predict_file(model, str(options.bundle), path, reading, paths, said)
+                done = predict_file(model, name, path, reading, paths, said)
             except StudyError as error:
                 failed += 1
                 _refuse(str(error))

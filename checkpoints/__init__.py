@@ -13,12 +13,13 @@ from checkpoints.card import DISCLAIMER, Card, card_schema, read_card
 from checkpoints.denoiser import Denoiser, DenoiserStream
 from checkpoints.detector import Detector, DetectorSetup, DetectorStream, RPeaks
 from checkpoints.engines import Engine
-from checkpoints.loading import find_bundle, list_bundles, load, load_denoiser, load_detector
+from checkpoints.loading import DEFAULT, find_bundle, is_bundle, list_bundles, load, load_denoiser, load_detector
 from checkpoints.peaks import pick_r_peaks
 from checkpoints.tables import write_signal_csv
 from checkpoints.windows import window_scores
 
 __all__ = [
+    "DEFAULT",
     "DISCLAIMER",
     "Bundle",
     "Card",
@@ -31,6 +32,7 @@ __all__ = [
     "RPeaks",
     "card_schema",
     "find_bundle",
+    "is_bundle",
     "list_bundles",
     "load",
     "load_bundle",

@@ -14,6 +14,9 @@ from ecg_data import StudyError
 SHIPPED = Path(__file__).parent / "bundles"
 """Bundles that come with the project."""
 
+DEFAULT = "gru-detector"
+"""The bundle that is applied where none is named."""
+
 _MADE = Path("outputs") / "models"
 """Where `make study` puts the bundles of a study, from the folder it is called in."""
 
@@ -46,14 +49,24 @@ def find_bundle(name: str | Path, made: Path = _MADE) -> Path:
         StudyError: there is none; the text names those at hand.
     """
     path = Path(name)
-    if (path / CARD_FILE).is_file() or len(path.parts) > 1:
-        return path
-    for place in (SHIPPED, made):
-        if (place / path / CARD_FILE).is_file():
-            return place / path
+    found = _there(path, made)
+    if found is not None or len(path.parts) > 1:
+        return found or path
     at_hand = [found.name for found in list_bundles(made)]
     known = f"at hand are {', '.join(at_hand)}" if at_hand else "'study.py run' makes some"
     raise StudyError(f"{name}: no such bundle, neither a folder nor a name; {known}")
+
+
+def _there(path: Path, made: Path) -> Path | None:
+    for place in (Path(), SHIPPED, made):
+        if (place / path / CARD_FILE).is_file():
+            return place / path
+    return None
+
+
+def is_bundle(name: str, made: Path = _MADE) -> bool:
+    """Whether `find_bundle` finds a bundle of this name."""
+    return _there(Path(name), made) is not None
 
 
 def list_bundles(made: Path = _MADE) -> list[Found]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from checkpoints.denoiser import Denoiser
 from checkpoints.detector import Detector
+from checkpoints.loading import DEFAULT, is_bundle, list_bundles
 from checkpoints.predicting import Beats, Cleaned, Said, cleaned, find_beats
 from checkpoints.writing import (
     summarise_beats,
@@ -56,12 +57,46 @@ class Written:
     paths: tuple[Path, ...]
 
 
+def bundle_and_recordings(names: Sequence[str], raw_dir: str, made: Path) -> tuple[str, Sequence[str]]:
+    """Which bundle is named before the recordings; the default one where none is.
+
+    A first name that is neither is refused, so that a misspelt bundle is never replaced by another.
+
+    Args:
+        names: as they were given.
+        raw_dir: folder of records that may be named alone; empty for none.
+        made: where studies put their bundles.
+
+    Raises:
+        StudyError: the first name is neither, or no recording is named.
+    """
+    first = names[0]
+    if is_bundle(first, made):
+        if len(names) == 1:
+            raise StudyError(f"{first}: a bundle; name a recording behind it")
+        return first, names[1:]
+    if not _recording_is_there(_named(first, raw_dir)):
+        at_hand = ", ".join(found.name for found in list_bundles(made))
+        raise StudyError(f"{first}: neither a recording nor a bundle; bundles at hand: {at_hand or 'none'}")
+    return DEFAULT, names
+
+
+def _named(name: str, raw_dir: str) -> Path:
+    """The path that is meant: as given, or in ``raw_dir``."""
+    path = Path(name)
+    if raw_dir and not _recording_is_there(path) and path.name == name:
+        return Path(raw_dir) / name
+    return path
+
+
+def _recording_is_there(path: Path) -> bool:
+    return path.exists() or path.with_name(path.name + ".hea").exists()
+
+
 def named_recordings(names: Sequence[str], raw_dir: str) -> Iterator[Path]:
     """Recordings as they were named: paths, folders, or names of records in ``raw_dir``, where one is given."""
     for name in names:
-        path = Path(name)
-        if raw_dir and not path.exists() and not path.with_suffix(".hea").exists() and path.name == name:
-            path = Path(raw_dir) / name
+        path = _named(name, raw_dir)
         try:
             yield from find_recordings(path)
         except StudyError:

@@ -14,7 +14,7 @@ import pytest
 import wfdb
 
 import study
-from checkpoints import Detector, load, load_denoiser, load_detector
+from checkpoints import DEFAULT, Detector, load, load_denoiser, load_detector
 from checkpoints.predicting import find_beats
 from checkpoints.writing import summarise_beats, write_beats_csv
 from ecg_data import StudyError, read_record
@@ -245,6 +245,31 @@ def test_bundles_are_found_by_name_and_listed(
     (tmp_path / "outputs" / "models" / "detector" / "model.onnx").write_bytes(b"changed")
     assert study.main(["bundles"]) == 2
     assert "outputs/models/detector: cannot be used: " in capsys.readouterr().out
+
+
+def test_the_bundle_that_comes_with_the_project_is_the_default(
+    small_study: Path,
+    raw_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(small_study / "models" / "detector", tmp_path / "shipped" / DEFAULT)
+    monkeypatch.setattr("checkpoints.loading.SHIPPED", tmp_path / "shipped")
+    named = [str(raw_dir / "s02"), str(raw_dir / "s03")]
+    assert study.main(["predict", *named, "--out", str(tmp_path / "a")]) == 0
+    assert f"Bundle: {DEFAULT}\n" in capsys.readouterr().out
+    assert study.main(["predict", str(small_study / "models" / "detector"), *named, "--out", str(tmp_path / "b")]) == 0
+    for name in ("s02", "s03"):
+        first, second = (tmp_path / out / "predictions" / f"{name}.beats.csv" for out in "ab")
+        assert first.read_text() == second.read_text()
+    assert study.main(["predict", "s02", "--raw-dir", str(raw_dir), "--out", str(tmp_path / "c")]) == 0
+    capsys.readouterr()
+    (said,) = errors(["gru-detectr", *named, "--out", str(tmp_path / "d")], capsys)
+    assert f"gru-detectr: neither a recording nor a bundle; bundles at hand: {DEFAULT}" in said
+    assert not (tmp_path / "d").exists(), "nothing is done with another bundle than the one that was meant"
+    (said,) = errors([DEFAULT], capsys)
+    assert f"{DEFAULT}: a bundle; name a recording behind it" in said
 
 
 def test_predict_needs_neither_tensorflow_nor_keras(bundles: dict[str, str], raw_dir: Path, tmp_path: Path) -> None:
