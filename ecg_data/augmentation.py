@@ -45,6 +45,8 @@ class Augmentation:
         stretched: share of segments that are stretched in time.
         stretch: by at most this share, longer or shorter.
         flipped: share of segments that are turned upside down.
+        mixed: share of segments that are a mix of two leads of the record, as a lead between the two would see the
+            heart: one times the cosine and the other times the sine of an angle.
     """
 
     removes_drift: bool = False
@@ -58,15 +60,28 @@ class Augmentation:
     stretched: float = 0.5
     stretch: float = 0.1
     flipped: float = 0.5
+    mixed: float = 0.5
 
 
 @dataclass(frozen=True)
 class _Cuts:
-    """Where segments are cut: sample ``offset + scale * n`` of a row and the one after it is sample ``n``."""
+    """Where segments are cut: sample ``offset + scale * n`` of a row and the one after it is sample ``n``.
+
+    Attributes:
+        rows: in the cache.
+        offsets: whole samples.
+        scales: around 1.
+        mixed: places among the rows of segments that are mixed with another lead.
+        others: rows of these in the other lead.
+        angles: of these.
+    """
 
     rows: np.ndarray
     offsets: np.ndarray
     scales: np.ndarray
+    mixed: np.ndarray
+    others: np.ndarray
+    angles: np.ndarray
 
 
 class Augmenter:
@@ -84,8 +99,14 @@ class Augmenter:
         self._noise = cache.noise[TRAINING if training else VALIDATION]
         # Rows that the next one follows without a gap.
         self._followed = np.zeros(len(cache.clean), bool)
+        # Rows of the same time in another lead of the record; -1 where there is none.
+        self._other_lead = np.full(len(cache.clean), -1)
         for entry in cache.entries:
             self._followed[entry.first : entry.last - 1] = entry.unscored == 0
+            leads = cache.entries_of([entry.record], extra=True)
+            if len(leads) > 1:
+                other = leads[(leads.index(entry) + 1) % len(leads)]
+                self._other_lead[entry.first : entry.last] = np.arange(other.first, other.last)
 
     def denoiser(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Noisy segments and what they are to become, float32 of shape ``(rows, segment)``, in mV."""
@@ -116,13 +137,17 @@ class Augmenter:
     def _cut(self, rows: np.ndarray, rng: np.random.Generator) -> _Cuts:
         count, segment = len(rows), self._segment
         if not self._training:
-            return _Cuts(rows, np.zeros(count), np.ones(count))
+            none = np.empty(0, np.int64)
+            return _Cuts(rows, np.zeros(count), np.ones(count), none, none, np.empty((0, 1)))
         scales = 1 + rng.uniform(-self._how.stretch, self._how.stretch, count)
         scales[rng.random(count) >= self._how.stretched] = 1.0
         scales = np.where(self._followed[rows], scales, np.minimum(scales, 1.0))
         room = np.where(self._followed[rows], 2 * segment, segment) - scales * (segment - 1) - 1
         # Whole samples: a segment that is not stretched is not smoothed by interpolation.
-        return _Cuts(rows, np.floor(rng.random(count) * np.maximum(room, 0)), scales)
+        offsets = np.floor(rng.random(count) * np.maximum(room, 0))
+        mixed = np.flatnonzero((rng.random(count) < self._how.mixed) & (self._other_lead[rows] >= 0))
+        angles = rng.uniform(0, 2 * np.pi, (len(mixed), 1))
+        return _Cuts(rows, offsets, scales, mixed, self._other_lead[rows[mixed]], angles)
 
     def _span(self, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Each row and the one after it, shape ``(rows, 2 * segment)``; where none follows, zeros that are not read."""
@@ -135,6 +160,8 @@ class Augmenter:
         if not self._training:
             return np.asarray(values[cuts.rows], np.float32)
         span = self._span(values, cuts.rows)
+        others = self._span(values, cuts.others)
+        span[cuts.mixed] = np.cos(cuts.angles) * span[cuts.mixed] + np.sin(cuts.angles) * others
         at = cuts.offsets[:, np.newaxis] + cuts.scales[:, np.newaxis] * np.arange(self._segment)
         below = np.minimum(at.astype(np.int64), span.shape[1] - 2)
         share = (at - below).astype(np.float32)

@@ -17,7 +17,7 @@ from ecg_data.transfer import pack_segments, unpack_segments
 from tests.conftest import SMALL, SmallData
 
 AUGMENTED = replace(SMALL, augmented=True)
-PLAIN = Augmentation(noisy=0, gaussian=(0, 0), hum=0, recorded_drift=0, stretched=0, flipped=0)
+PLAIN = Augmentation(noisy=0, gaussian=(0, 0), hum=0, recorded_drift=0, stretched=0, flipped=0, mixed=0)
 """Segments are cut anew, and nothing else."""
 
 
@@ -101,6 +101,23 @@ def test_marks_stay_on_their_peaks_when_cut_stretched_and_turned(cache: SegmentC
         off = np.abs(np.abs(segment[marked > 0])[:, np.newaxis] - np.abs(heights)).min(axis=1)
         assert (off < 0.25 * np.abs(heights).max()).all()
     assert 0.2 < turned / len(rows) < 0.8
+
+
+def test_a_mix_of_leads_is_of_the_same_time_and_keeps_the_marks(cache: SegmentCache, split: Split) -> None:
+    """Where both leads follow each other without a gap, a mixed segment is a plane's worth of the two."""
+    rows = cache.rows(split.train)
+    alone = Augmenter(cache, replace(PLAIN, mixed=0), training=True).detector(rows, _rng())
+    mixed = Augmenter(cache, replace(PLAIN, mixed=1), training=True).detector(rows, _rng())
+    np.testing.assert_array_equal(alone[1], mixed[1])
+    for row, segment, mark in zip(rows, mixed[0], alone[0], strict=True):
+        lead, first = _lead(cache, cache.clean, int(row))
+        entry = next(entry for entry in cache.entries if entry.first == first)
+        other = next(e for e in cache.entries_of([entry.record], extra=True) if e.extra)
+        at = int(np.flatnonzero((np.lib.stride_tricks.sliding_window_view(lead, len(mark)) == mark).all(axis=1))[0])
+        second = cache.clean[other.first : other.last].ravel()[at : at + len(mark)]
+        fit, *_ = np.linalg.lstsq(np.column_stack([mark, second]).astype(np.float64), segment, rcond=None)
+        np.testing.assert_allclose(np.column_stack([mark, second]) @ fit, segment, atol=1e-4)
+        assert abs(np.hypot(*fit) - 1) < 1e-3
 
 
 def test_noise_has_the_snr_that_was_asked_for(cache: SegmentCache, split: Split) -> None:
