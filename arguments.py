@@ -83,7 +83,7 @@ EXAMPLES = {
 
 
 _DATA = ("database", "raw_dir", "records", "lead", "annotator", "noise", "seed", "skip_bad", "data_dir", "out")
-USED = {"finetune": _DATA, "predict": ("out", "raw_dir", "lead"), "bundles": ("out",)}
+USED = {"finetune": (*_DATA, "noise_dir"), "predict": ("out", "raw_dir", "lead"), "bundles": ("out",)}
 """The settings that a verb has options for, where it does not use all."""
 
 

@@ -29,8 +29,8 @@ class Settings:
     raw_dir: str = _option("", "folder of WFDB records that are already there (for mitdb and folder)", metavar="DIR")
     noise_dir: str = _option(
         "",
-        "folder of the MIT-BIH Noise Stress Test Database (bw, em, ma, 118e…), for the report under real noise; "
-        "downloaded where mitdb is downloaded too",
+        "folder of the MIT-BIH Noise Stress Test Database (bw, em, ma, 118e…), for the report under real noise, and "
+        "for training with the preset robust; downloaded for that, and where mitdb is downloaded too",
         metavar="DIR",
     )
     preset: str = _option(

@@ -272,12 +272,7 @@ def _prepare(settings: Settings, console: Console, fs: float | None = None) -> _
             settings.skip_bad,
             steps,
         )
-        noise = noise_directory(database, settings.raw_dir, settings.noise_dir, data_dir, steps)
-        if augmented and noise is None:
-            raise StudyError(
-                f"--preset {settings.preset} trains under real noise: name the folder of the MIT-BIH Noise Stress Test "
-                "Database (bw, em, ma; physionet.org/content/nstdb) with --noise-dir"
-            )
+        noise = noise_directory(database, settings.raw_dir, settings.noise_dir, data_dir, steps, needed=augmented)
         cache = open_cache(database, segments, data_dir, steps, open_noise(noise) if augmented and noise else None)
     return _Data(database, cache, split_database(database, cache.records, settings.seed), noise)
 

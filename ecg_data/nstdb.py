@@ -164,7 +164,12 @@ def read_banks(path: Path) -> dict[str, NoiseBank]:
 
 
 def noise_directory(
-    database: Database, raw_dir: str, noise_dir: str, data_dir: Path, progress: Progress | None = None
+    database: Database,
+    raw_dir: str,
+    noise_dir: str,
+    data_dir: Path,
+    progress: Progress | None = None,
+    needed: bool = False,
 ) -> Path | None:
     """Where the noise records are: the folder that was named, or a download where MIT-BIH was downloaded too.
 
@@ -174,6 +179,7 @@ def noise_directory(
         noise_dir: the folder that was named for the noise; empty for none.
         data_dir: the folder under which ``raw/`` is kept.
         progress: told how far a download is.
+        needed: for training, so that they are downloaded in any case.
 
     Returns:
         The folder; ``None`` where none was named and none is to be downloaded.
@@ -185,7 +191,7 @@ def noise_directory(
         if not Path(noise_dir).is_dir():
             raise StudyError(f"--noise-dir: {noise_dir} is not a folder")
         return Path(noise_dir)
-    if database.name != "mitdb" or raw_dir:
+    if not needed and (database.name != "mitdb" or raw_dir):
         return None
     directory = data_dir / "raw" / NSTDB.name
     if not directory.is_dir():

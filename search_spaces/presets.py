@@ -177,8 +177,8 @@ PRESETS = {
         ),
         Preset(
             name="robust",
-            summary="10 trials a model of networks that read both ways, trained on all leads under real noise, which "
-            "needs --noise-dir; the bundles that come with the project: hours",
+            summary="10 trials a model of networks that read both ways, trained on all leads under real noise; how "
+            "the bundles that come with the project were made: an hour or two on the real records",
             max_epochs=6,
             factor=3,
             iterations=1,
