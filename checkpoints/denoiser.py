@@ -32,7 +32,7 @@ class Denoiser:
         """The signal without its noise.
 
         Each lead is cleaned for itself. What cannot be used (missing samples, flat stretches) comes back as it was:
-        nothing is invented. Where the model removes drift (``card.drift``) the rest lies around 0 mV. A signal of a
+        nothing is invented. Where the model removes drift (``card.drift``) all of it lies around 0 mV. A signal of a
         higher rate than the model's keeps what lies below half of the model's rate.
 
         Args:
@@ -160,8 +160,10 @@ class _CleanedLead:
         first, self._made = self._made, self._made + len(clean)
         given = self._given.view(first, self._made)
         usable = self._lead.usable.view(first, self._made)
-        offset = 0.0 if self._centred else self._lead.filler.offset
-        result = np.where(usable, clean.astype(np.float64) + offset, given)
+        offset = self._lead.filler.offset
+        # Around 0 so is what could not be used, or there would be a step of the lead's offset beside it.
+        kept, added = (given - offset, 0.0) if self._centred else (given, offset)
+        result = np.where(usable, clean.astype(np.float64) + added, kept)
         self.unusable += int(len(usable) - usable.sum())
         self._given.drop_before(self._made)
         self._lead.drop_before(self._made)

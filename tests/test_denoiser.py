@@ -52,6 +52,26 @@ def test_an_offset_comes_out_as_it_went_in(offset: float, fs: float) -> None:
     np.testing.assert_allclose(denoiser.clean(signal + offset, fs) - offset, denoiser.clean(signal, fs), atol=1e-4)
 
 
+class Centred(Smooth):
+    """The same without the mean of a segment, as a model that removes drift."""
+
+    def run(self, segments: np.ndarray) -> np.ndarray:
+        smooth = super().run(segments)
+        return np.asarray(smooth - smooth.mean(axis=1, keepdims=True), np.float32)
+
+
+@given(st.floats(-1e6, 1e6), st.sampled_from([200.0, 360.0]))
+@settings(deadline=None, max_examples=20)
+def test_what_removes_drift_lies_around_0_whatever_the_offset(offset: float, fs: float) -> None:
+    denoiser, signal = Denoiser(replace(DENOISER, drift="removed"), Centred()), ecg(fs)
+    signal[round(4 * fs) : round(7 * fs)] = np.nan
+    signal[round(9 * fs) : round(11 * fs)] = signal[round(9 * fs)]  # flat
+    made = denoiser.clean(signal + offset, fs)
+    np.testing.assert_allclose(made, denoiser.clean(signal, fs), atol=2e-3)
+    assert np.nanmax(np.abs(made)) < 3
+    assert np.isnan(made[round(4.5 * fs) : round(6.5 * fs)]).all(), "nothing is invented"
+
+
 @given(st.lists(st.integers(0, 9000), max_size=15), st.sampled_from([128.0, 360.0, 500.0]), st.integers(1, 3))
 @settings(deadline=None, max_examples=25)
 def test_a_stream_gives_what_the_whole_gives_in_time(cuts: list[int], fs: float, leads: int) -> None:

@@ -16,7 +16,7 @@ from ecg_data import StudyError
 from search_spaces import PRESETS
 from search_spaces.denoiser import DenoiserConfig, DenoiserSpace, build_denoiser
 from search_spaces.detector import DetectorConfig, DetectorSpace, build_detector
-from search_spaces.metrics import WindowPrecisionRecallArea
+from search_spaces.metrics import WindowPrecisionRecallArea, log_error
 from search_spaces.recurrent import StackConfig
 from tuning.weights import copy_variables, load_weights, pack_weights
 
@@ -37,6 +37,25 @@ def test_denoiser_keeps_shape_and_offset(residual: bool, frame: int, direction: 
     cleaned = model.predict_on_batch(noisy)
     assert cleaned.shape == noisy.shape
     np.testing.assert_allclose(model.predict_on_batch(noisy + 3), cleaned + 3, atol=1e-4)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_denoiser_that_removes_drift_scales_with_its_input(residual: bool) -> None:
+    model = build_denoiser(DenoiserConfig(STACK, residual), 288, removes_drift=True)
+    noisy = _segments()
+    cleaned = model.predict_on_batch(noisy)
+    np.testing.assert_allclose(model.predict_on_batch(noisy + 3), cleaned, atol=1e-4)
+    np.testing.assert_allclose(
+        model.predict_on_batch(-7 * noisy).std(), 7 * model.predict_on_batch(-noisy).std(), rtol=0.01
+    )
+    assert np.isfinite(model.predict_on_batch(np.full((1, 288, 1), 0.7, np.float32))).all()
+
+
+def test_log_error_by_hand() -> None:
+    """Errors of 0, 10 µV and 1 mV on every sample."""
+    true = np.zeros((3, 4, 1), np.float32)
+    guessed = true + np.array([0.0, 0.01, 1.0], np.float32)[:, np.newaxis, np.newaxis]
+    np.testing.assert_allclose(log_error(true, guessed), [0.0, np.log(2), np.log(1 + 1e4)], rtol=1e-5)
 
 
 @pytest.mark.parametrize("dense_units", [0, 6])

@@ -1,0 +1,84 @@
+"""A study of the preset ``robust``, made tiny: trained under real noise, refitted, reported, handed over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import study
+from checkpoints import load_denoiser, load_detector
+from ecg_data import read_record
+from reports import read_report
+from search_spaces import PRESETS
+from tests.conftest import TINY
+
+ROBUST = PRESETS["robust"]
+
+
+@pytest.fixture(scope="module")
+def robust_study(raw_dir: Path, noise_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Its outputs, and the options of the data."""
+    directory = tmp_path_factory.mktemp("robust")
+    tiny = replace(
+        ROBUST,
+        max_epochs=2,
+        segments_per_epoch=32,
+        batch_size=16,
+        final_epochs=2,
+        seeds=1,
+        denoiser=TINY.denoiser,
+        detector=TINY.detector,
+    )
+    data = ["--database", "folder", "--raw-dir", str(raw_dir), "--noise-dir", str(noise_dir)]
+    options = [*data, "--data-dir", str(directory / "data"), "--segment", "720"]
+    PRESETS["robust"] = tiny
+    try:
+        assert (
+            study.main(["run", *options, "--preset", "robust", "--workers", "0", "--out", str(directory / "out")]) == 0
+        )
+    finally:
+        PRESETS["robust"] = ROBUST
+    return directory / "out", options
+
+
+def test_the_report_says_what_was_done(robust_study: tuple[Path, list[str]]) -> None:
+    out, _ = robust_study
+    report = read_report(out / "report.json")
+    assert report.denoiser is not None and report.denoiser.removes_drift
+    trained = [(item.task, item.number, "val_loss" in item.history[-1]) for item in report.trainings]
+    assert trained == [("denoiser", 1, False), ("detector", 0, True), ("detector", 1, False)]
+    thresholds = [item.thresholds for item in report.trainings if item.task == "detector"]
+    assert thresholds[0] == thresholds[1], "chosen by the model that was not trained on the validation records"
+    page = (out / "report.md").read_text()
+    assert "and, now that all choices have been made, on the validation records too" in page
+    assert "noise of real electrodes" in page and "recordings without their drift" in page
+    methods = {item.method for item in report.denoiser.summaries}
+    assert {"zero-phase high-pass, 0.67 Hz", "high-pass and stationary wavelet"} < methods
+    card = (out / "models" / "denoiser" / "CARD.md").read_text()
+    assert "on training and validation records together" in card and "wander of the baseline is removed" in card
+
+
+def test_its_bundles_know_what_they_are(robust_study: tuple[Path, list[str]], raw_dir: Path) -> None:
+    out, _ = robust_study
+    denoiser, detector = load_denoiser(out / "models" / "denoiser"), load_detector(out / "models" / "detector")
+    assert denoiser.card.drift == "removed" and detector.card.polarity == "either"
+    assert denoiser.card.data["augmentation"]["removes_drift"]
+    signal = read_record(raw_dir / "s02").signal[:, 0]
+    for engine in ("onnx", "keras"):
+        made = load_denoiser(out / "models" / "denoiser", engine).clean(signal + 50, 360.0)
+        assert abs(np.median(made)) < 1
+    np.testing.assert_allclose(denoiser.clean(signal, 360.0), made, atol=1e-3)
+
+
+def test_training_it_further_has_the_same_noise(
+    robust_study: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The data are made ready, noise and all, and then the records are refused: the bundle was trained on them."""
+    out, options = robust_study
+    bundle = str(out / "models" / "detector")
+    assert study.main(["finetune", bundle, *options[:-2], "--out", str(tmp_path), "--epochs", "1"]) == 2
+    assert "the bundle was trained on these records" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
