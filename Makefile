@@ -1,10 +1,12 @@
 # make study   sets up and runs the whole study on the embedded synthetic database
 # make test    sets up and runs the tests
 # make lint    sets up and checks style and types
+# make figures sets up and measures the headline figures of the bundles that come with the project, in minutes;
+#              ARGS="--raw-dir ../mitdb --noise-dir ../nstdb" where the databases are there already
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: study test lint format clean
+.PHONY: study test lint figures format clean
 
 study: .venv/study
 	$(PY) study.py run
@@ -16,6 +18,9 @@ lint: .venv/dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+figures: .venv/study
+	$(PY) -m benchmarks.figures $(ARGS)
 
 format: .venv/dev
 	$(PY) -m ruff format .

@@ -1,7 +1,7 @@
 """The headline figures of bundles, from the raw records, in minutes.
 
-    make figures
-    python -m benchmarks.figures --raw-dir ../mitdb --noise-dir ../nstdb
+    make figures                                              (downloads both databases, 100 MB, the first time)
+    make figures ARGS="--raw-dir ../mitdb --noise-dir ../nstdb"
     python -m benchmarks.figures --raw-dir ../mitdb --noise-dir ../nstdb --records 100,105
     python -m benchmarks.figures --part validation --bundles outputs/models/detector --raw-dir … --noise-dir …
 
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from checkpoints import Bundle, find_bundle, list_bundles, load_bundle
-from ecg_data import NoiseRecords, StudyError, gaussian_noise, open_noise, read_record
+from ecg_data import NoiseRecords, StudyError, gaussian_noise, noise_directory, open_database, open_noise, read_record
 from ecg_data.nstdb import STRESS_CHANNEL, TEST, VALIDATION
 from ecg_data.splits import DS2, MITDB_VALIDATION
 from ecg_data.stress import add_stress
@@ -68,13 +68,14 @@ def main() -> int:
     """Measure every bundle, and print a line for each figure."""
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").split("\n", maxsplit=1)[0],
-        epilog="\n".join((__doc__ or "").split("\n")[2:6]),
+        epilog="examples:\n" + "\n".join((__doc__ or "").split("\n")[2:6]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--raw-dir", required=True, type=Path, help="folder of the MIT-BIH Arrhythmia Database")
+    parser.add_argument("--raw-dir", default="", help="folder of the MIT-BIH Arrhythmia Database; downloaded else")
     parser.add_argument(
-        "--noise-dir", required=True, type=Path, help="folder of the MIT-BIH Noise Stress Test Database"
+        "--noise-dir", default="", help="folder of the MIT-BIH Noise Stress Test Database; downloaded else"
     )
+    parser.add_argument("--data-dir", default="data", type=Path, help="where downloads are kept (default: data)")
     parser.add_argument("--bundles", default="", help="folders or names, separated by commas (default: those shipped)")
     parser.add_argument("--records", default="", help="some of the records alone, without the noise stress test")
     parser.add_argument("--part", choices=(TEST, VALIDATION), default=TEST, help="(default: test)")
@@ -82,7 +83,11 @@ def main() -> int:
     try:
         names = [name for name in options.bundles.split(",") if name] or shipped()
         chosen = tuple(name for name in options.records.split(",") if name)
-        records = open_records(options.raw_dir, options.noise_dir, options.part, chosen)
+        raw = Path(options.raw_dir) if options.raw_dir else None
+        database = open_database("mitdb", options.data_dir, raw)
+        noise = noise_directory(database, options.raw_dir, options.noise_dir, options.data_dir, needed=True)
+        assert noise is not None
+        records = open_records(database.directory, noise, options.part, chosen)
         for name in names:
             for figure in measure(name, load_bundle(find_bundle(name)), records):
                 print(f"{figure.bundle:24} {figure.name:44} {figure.value}", flush=True)

@@ -37,7 +37,8 @@ class Augmentation:
         noisy: share of segments that real noise is added to.
         snr: lowest and highest in dB, drawn evenly; the signal's power is that without its drift.
         partly: share of these in which noise covers a part of the segment only.
-        gaussian: lowest and highest standard deviation of white noise in mV, drawn evenly.
+        gaussian: lowest and highest standard deviation of white noise in mV, drawn evenly; ``None`` for that of the
+            study.
         hum: share of segments with mains hum.
         hum_amplitude: the most, in mV.
         recorded_drift: denoiser that removes drift: share of segments that keep the drift they were recorded with, to
@@ -53,7 +54,7 @@ class Augmentation:
     noisy: float = 0.85
     snr: tuple[float, float] = (-8.0, 15.0)
     partly: float = 0.25
-    gaussian: tuple[float, float] = (0.0, 0.06)
+    gaussian: tuple[float, float] | None = (0.0, 0.06)
     hum: float = 0.1
     hum_amplitude: float = 0.15
     recorded_drift: float = 0.3
@@ -186,7 +187,8 @@ class Augmenter:
         """Noise for segments without drift, in mV."""
         how, (count, segment) = self._how, steady.shape
         noise = rng.standard_normal((count, segment), dtype=np.float32)
-        noise *= rng.uniform(*how.gaussian, (count, 1)).astype(np.float32)
+        sigma = self._cache.settings.sigma
+        noise *= rng.uniform(*(how.gaussian or (sigma, sigma)), (count, 1)).astype(np.float32)
         noisy = np.flatnonzero(rng.random(count) < how.noisy)
         kinds = rng.integers(0, len(KINDS), len(noisy))
         for number, kind in enumerate(KINDS):

@@ -136,13 +136,18 @@ def training_noise(training: Training, sigma: float) -> str:
     if not (how := training.augmentation):
         return f"Gaussian noise of σ = {sigma:g} mV added in training."
     low, high = how["snr"]
-    return (
+    least, most = how["gaussian"] or (sigma, sigma)
+    said = (
         f"In training all leads of a record, each segment cut anew each time, {_share(how['flipped'])} of them upside "
-        f"down and {_share(how['stretched'])} stretched in time by up to {_share(how['stretch'])}; noise of real "
-        f"electrodes (bw, em, ma of the MIT-BIH Noise Stress Test Database, or all three, from stretches that no test "
-        f"uses) added to {_share(how['noisy'])} at {low:g} to {high:g} dB, Gaussian noise of σ = "
-        f"{how['gaussian'][0]:g} to {how['gaussian'][1]:g} mV to all, mains hum to {_share(how['hum'])}."
+        f"down, {_share(how['mixed'])} a mix of two leads and {_share(how['stretched'])} stretched in time by up to "
+        f"{_share(how['stretch'])}; Gaussian noise of σ = {f'{least:g} to ' if least < most else ''}{most:g} mV added"
     )
+    if how["noisy"]:
+        said += (
+            f", noise of real electrodes (bw, em, ma of the MIT-BIH Noise Stress Test Database, or all three, from "
+            f"stretches that no test uses) to {_share(how['noisy'])} of them at {low:g} to {high:g} dB"
+        )
+    return said + (f", and mains hum to {_share(how['hum'])}." if how["hum"] else ".")
 
 
 def _share(value: float) -> str:
