@@ -61,7 +61,7 @@ class Augmentation:
     stretched: float = 0.5
     stretch: float = 0.1
     flipped: float = 0.5
-    mixed: float = 0.5
+    mixed: float = 0.0
 
 
 @dataclass(frozen=True)
