@@ -95,7 +95,7 @@ def test_missing_and_damaged_files_are_named(bundle: Path, tmp_path: Path) -> No
     with pytest.raises(StudyError, match=r"nowhere/card\.json: missing"):
         read_card(tmp_path / "nowhere")
     _edit_card(bundle, format=99)
-    with pytest.raises(StudyError, match="format 99, this program reads up to 2"):
+    with pytest.raises(StudyError, match="format 99, this program reads up to 3"):
         read_card(bundle)
     (bundle / "card.json").write_text("[]")
     with pytest.raises(StudyError, match="not the card of a bundle"):

@@ -168,7 +168,7 @@ def test_the_report_fits_its_schema(report: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda text: text.replace('"format":2', '"format": 99', 1), "format 99, this program reads 2"),
+        (lambda text: text.replace('"format":3', '"format": 99', 1), "format 99, this program reads 3"),
         (lambda text: text[: len(text) // 2], "not a report that can be read"),
         (lambda text: text.replace('"parameters":', '"parameters": "many", "was": ', 1), "parameters"),
         (lambda _: "[]", "not a report that can be read"),
