@@ -36,6 +36,7 @@ class Augmentation:
         removes_drift: denoiser alone: the wander of the baseline counts as noise, and is not in the target.
         noisy: share of segments that real noise is added to.
         snr: lowest and highest in dB, drawn evenly; the signal's power is that without its drift.
+        varied: whether noise for training is turned, reversed, stretched and mixed of both channels as well.
         partly: share of these in which noise covers a part of the segment only.
         gaussian: lowest and highest standard deviation of white noise in mV, drawn evenly; ``None`` for that of the
             study.
@@ -53,6 +54,7 @@ class Augmentation:
     removes_drift: bool = False
     noisy: float = 0.85
     snr: tuple[float, float] = (-8.0, 15.0)
+    varied: bool = True
     partly: float = 0.25
     gaussian: tuple[float, float] | None = (0.0, 0.06)
     hum: float = 0.1
@@ -93,11 +95,16 @@ class Augmenter:
         augmentation: how.
         training: whether segments are cut, stretched and turned anew, with noise for training; else they are as they
             are cached, with noise for validation.
+        refit: whether training has the noise for validation as well, as it has the records.
     """
 
-    def __init__(self, cache: SegmentCache, augmentation: Augmentation, training: bool) -> None:
+    def __init__(
+        self, cache: SegmentCache, augmentation: Augmentation, training: bool, refit: bool = False
+    ) -> None:
         self._cache, self._how, self._training = cache, augmentation, training
         self._noise = cache.noise[TRAINING if training else VALIDATION]
+        if refit:
+            self._noise = self._noise.with_all_of(cache.noise[VALIDATION])
         # Rows that the next one follows without a gap.
         self._followed = np.zeros(len(cache.clean), bool)
         # Rows of the same time in another lead of the record; -1 where there is none.
@@ -195,7 +202,7 @@ class Augmenter:
             chosen = noisy[kinds == number]
             if not len(chosen):
                 continue
-            unit = self._noise.draw(kind, len(chosen), segment, rng)
+            unit = self._noise.draw(kind, len(chosen), segment, rng, how.varied and self._training)
             power = np.maximum(steady[chosen].var(axis=1, keepdims=True), _LEAST_POWER)
             ratio = 10 ** (rng.uniform(*how.snr, (len(chosen), 1)) / 10)
             noise[chosen] += with_power(unit, power / ratio) * self._cover(len(chosen), rng)

@@ -33,6 +33,9 @@ _HALF = 0.5
 _VALIDATION_SHARE = 0.2
 """Of what is not for tests, this share at the end is for validation."""
 
+_STRETCH = 1.25
+"""Noise that is varied is made longer or shorter by up to this factor."""
+
 STRESS_CHANNEL = 0
 """Of ``em``; ``nst`` pairs the first lead with the first channel of the noise."""
 
@@ -47,7 +50,9 @@ class NoiseBank:
 
     stretches: dict[str, list[np.ndarray]]
 
-    def draw(self, kind: str, segments: int, samples: int, rng: np.random.Generator) -> np.ndarray:
+    def draw(
+        self, kind: str, segments: int, samples: int, rng: np.random.Generator, varied: bool = False
+    ) -> np.ndarray:
         """Stretches of noise, each from a random place and channel, of mean 0 and power 1.
 
         Args:
@@ -55,6 +60,8 @@ class NoiseBank:
             segments: how many.
             samples: length of each.
             rng: decides places and channels.
+            varied: whether they are turned upside down, reversed, stretched in time and mixed of both channels as
+                well, at random: a quarter of an hour of a noise is soon known by heart.
 
         Returns:
             float32 array of shape ``(segments, samples)``.
@@ -63,19 +70,51 @@ class NoiseBank:
             ValueError: no stretch is as long as that.
         """
         if kind == MIX:
-            return _unit_power(np.sum([self.draw(name, segments, samples, rng) for name in NOISE_RECORDS], axis=0))
+            each = [self.draw(name, segments, samples, rng, varied) for name in NOISE_RECORDS]
+            return _unit_power(np.sum(each, axis=0))
+        if varied:
+            return _unit_power(self._vary(kind, segments, samples, rng))
+        places = self._places(kind, segments, samples, rng)
+        channels = rng.integers(0, self.stretches[kind][0].shape[1], segments)
+        drawn = np.empty((segments, samples), np.float32)
+        for row, ((stretch, start), channel) in enumerate(zip(places, channels.tolist(), strict=True)):
+            drawn[row] = stretch[start : start + samples, channel]
+        return _unit_power(drawn)
+
+    def with_all_of(self, other: NoiseBank) -> NoiseBank:
+        """The noise of both."""
+        return NoiseBank({kind: [*stretches, *other.stretches[kind]] for kind, stretches in self.stretches.items()})
+
+    def _vary(self, kind: str, segments: int, samples: int, rng: np.random.Generator) -> np.ndarray:
+        spread = np.log(_STRETCH)
+        scales = np.where(rng.random(segments) < _HALF, np.exp(rng.uniform(-spread, spread, segments)), 1.0)
+        backwards = rng.random(segments) < _HALF
+        # At a multiple of a quarter turn it is one of the channels, either way up.
+        quarters, turns = rng.integers(0, 4, segments) / 4, rng.random(segments)
+        angles = 2 * np.pi * np.where(rng.random(segments) < _HALF, quarters, turns)
+        longest = int(np.ceil(_STRETCH * samples)) + 1
+        drawn = np.empty((segments, samples), np.float32)
+        for row, (stretch, start) in enumerate(self._places(kind, segments, longest, rng)):
+            cut = stretch[start : start + longest]
+            mixed = np.cos(angles[row]) * cut[:, 0] + np.sin(angles[row]) * cut[:, -1]
+            at = scales[row] * np.arange(samples)
+            drawn[row] = mixed[:samples] if scales[row] == 1 else np.interp(at, np.arange(longest), mixed)
+        drawn[backwards] = drawn[backwards, ::-1]
+        return drawn
+
+    def _places(
+        self, kind: str, segments: int, samples: int, rng: np.random.Generator
+    ) -> list[tuple[np.ndarray, int]]:
+        """Random stretches with a start in each, from which it holds so many samples."""
         long = [stretch for stretch in self.stretches[kind] if len(stretch) >= samples]
         if not long:
             raise ValueError(f"no stretch of {kind} holds {samples} samples")
         ends = np.cumsum([len(stretch) - samples + 1 for stretch in long])
-        places = rng.integers(0, ends[-1], segments)
-        channels = rng.integers(0, long[0].shape[1], segments)
-        drawn = np.empty((segments, samples), np.float32)
-        for row, (place, channel) in enumerate(zip(places.tolist(), channels.tolist(), strict=True)):
+        found = []
+        for place in rng.integers(0, ends[-1], segments).tolist():
             number = int(np.searchsorted(ends, place, side="right"))
-            start = place - (int(ends[number - 1]) if number else 0)
-            drawn[row] = long[number][start : start + samples, channel]
-        return _unit_power(drawn)
+            found.append((long[number], place - (int(ends[number - 1]) if number else 0)))
+        return found
 
 
 @dataclass(frozen=True)

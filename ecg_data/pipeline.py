@@ -29,11 +29,13 @@ class Batches:
         batch_size: segments a batch.
         shuffle_seed: rows are shuffled anew each epoch from this seed; ``None`` keeps their order.
         segments_per_epoch: at most so many rows an epoch, drawn anew each time; ``None`` for all.
+        refit: whether noise for validation is trained with too.
     """
 
     batch_size: int
     shuffle_seed: int | None = None
     segments_per_epoch: int | None = None
+    refit: bool = False
 
 
 def denoiser_batches(
@@ -49,7 +51,7 @@ def denoiser_batches(
     """
     if augmentation is None:
         return _dataset(cache, rows, batches, lambda at: (cache.noisy[at], cache.clean[at]))
-    augmenter = Augmenter(cache, augmentation, batches.shuffle_seed is not None)
+    augmenter = Augmenter(cache, augmentation, batches.shuffle_seed is not None, batches.refit)
     random = _Random(batches.shuffle_seed)
     return _dataset(cache, rows, batches, lambda at: augmenter.denoiser(at, random.next(at)))
 
@@ -67,7 +69,7 @@ def detector_batches(
     """
     if augmentation is None:
         return _dataset(cache, rows, batches, lambda at: (cache.noisy[at], soft_targets(cache.r_peaks[at])))
-    augmenter = Augmenter(cache, augmentation, batches.shuffle_seed is not None)
+    augmenter = Augmenter(cache, augmentation, batches.shuffle_seed is not None, batches.refit)
     random = _Random(batches.shuffle_seed)
 
     def read(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -41,6 +41,19 @@ def _rng(seed: int = 3) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def test_a_refit_has_the_noise_for_validation_too(cache: SegmentCache, split: Split) -> None:
+    silent = {
+        part: NoiseBank({kind: [np.zeros_like(s) if part == TRAINING else s for s in all_] for kind, all_ in stretches})
+        for part, stretches in ((part, bank.stretches.items()) for part, bank in cache.noise.items())
+    }
+    only = replace(PLAIN, noisy=1)
+    rows = cache.rows(split.train)
+    for refit in (False, True):
+        augmenter = Augmenter(replace(cache, noise=silent), only, training=True, refit=refit)
+        noisy, clean = augmenter.denoiser(rows, _rng())
+        assert bool(np.any(noisy != clean)) == refit
+
+
 def _lead(cache: SegmentCache, values: np.ndarray, row: int) -> tuple[np.ndarray, int]:
     """The whole lead that a row lies in, and the first row of it."""
     entry = next(entry for entry in cache.entries if entry.first <= row < entry.last)

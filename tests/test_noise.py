@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ecg_data import NoiseRecords, StudyError, noise_directory, open_noise, read_record
 from ecg_data.download import NOISE_RECORDS, STRESS_LEVELS, stress_record
-from ecg_data.nstdb import MIX, TEST, TRAINING, VALIDATION, draw_noise, scaled_to
+from ecg_data.nstdb import MIX, TEST, TRAINING, VALIDATION, NoiseBank, draw_noise, scaled_to
 from ecg_data.splits import NOISE_STRESS
 from ecg_data.stress import add_stress, is_noisy, noise_amplitude, qrs_amplitude
 from tests.conftest import SmallData
@@ -54,6 +54,33 @@ def test_drawn_noise_has_mean_0_and_power_1(noise: NoiseRecords, kind: str) -> N
     np.testing.assert_allclose((drawn**2).mean(axis=1), 1, rtol=1e-3)
     np.testing.assert_array_equal(drawn, draw_noise(noise, kind, TEST, 20, 720, [1, 2]))
     assert not np.allclose(drawn, draw_noise(noise, kind, TEST, 20, 720, [1, 3]))
+
+
+def test_varied_noise_is_turned_reversed_stretched_and_mixed() -> None:
+    """A ramp in one channel and a fast one in the other tell what was done to them."""
+    at = np.arange(4000.0)
+    bank = NoiseBank({"em": [np.column_stack([at, np.zeros(4000)])]})
+    drawn = bank.draw("em", 400, 500, np.random.default_rng(1), varied=True)
+    np.testing.assert_allclose(drawn.mean(axis=1), 0, atol=1e-4)
+    power = (drawn**2).mean(axis=1)
+    silent = power < 0.5  # the channel of zeros alone
+    assert 0.05 < silent.mean() < 0.45
+    np.testing.assert_allclose(power[~silent], 1, rtol=1e-3)
+    rising = np.diff(drawn[~silent], axis=1).mean(axis=1) > 0
+    assert 0.3 < rising.mean() < 0.7, "either way up, forwards or backwards"
+    sine = np.sin(2 * np.pi * at / 100)
+    waves = NoiseBank({"em": [np.column_stack([sine, sine])]}).draw("em", 400, 1000, np.random.default_rng(2), True)
+    turns = np.abs(np.diff(np.signbit(waves), axis=1)).sum(axis=1)
+    assert turns.min() < 19 and turns.max() > 22, "20 of them where it is not stretched"
+    assert set(turns) <= set(range(15, 27)), "by a quarter at most"
+    assert 0.3 < np.isin(turns, (19, 20, 21)).mean() < 0.95
+
+
+def test_noise_that_is_shorter_than_what_is_drawn_is_refused() -> None:
+    bank = NoiseBank({"em": [np.ones((600, 2))]})
+    assert bank.draw("em", 2, 600, np.random.default_rng(1)).shape == (2, 600)
+    with pytest.raises(ValueError, match="no stretch of em holds 751 samples"):
+        bank.draw("em", 2, 600, np.random.default_rng(1), varied=True)
 
 
 def test_drawn_noise_is_of_its_part_alone(noise: NoiseRecords) -> None:

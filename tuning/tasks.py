@@ -35,7 +35,8 @@ class Task:
         cache: the segments.
         split: which records train and validate.
         preset: size of the space and of the training.
-        refit: whether it is trained on the validation records too, when all choices have been made.
+        refit: whether it is trained on the validation records too, and with the noise for validation, when all choices
+            have been made.
     """
 
     name: str
@@ -110,7 +111,7 @@ class Task:
         """Shuffled batches of the training records."""
         from ecg_data.pipeline import Batches
 
-        batches = Batches(self.preset.batch_size, seed, segments_per_epoch)
+        batches = Batches(self.preset.batch_size, seed, segments_per_epoch, self.refit)
         return self._batches(self._training_rows(), batches)
 
     def validation_batches(self) -> tf.data.Dataset:
