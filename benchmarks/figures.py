@@ -22,9 +22,9 @@ import numpy as np
 
 from checkpoints import Bundle, find_bundle, list_bundles, load_bundle
 from ecg_data import NoiseRecords, StudyError, gaussian_noise, noise_directory, open_database, open_noise, read_record
-from ecg_data.nstdb import STRESS_CHANNEL, TEST, VALIDATION
+from ecg_data.nstdb import TEST, VALIDATION
 from ecg_data.splits import DS2, MITDB_VALIDATION
-from ecg_data.stress import add_stress
+from reports.measuring.calibration import under_motion
 from reports.measuring.leads import WholeLead
 from reports.measuring.measures import confusion, denoising, denoising_table, pooled_f1
 from reports.measuring.models import Applied
@@ -167,11 +167,8 @@ def _stressed(records: Records, snr: int) -> Iterator[tuple[WholeLead, np.ndarra
         for lead in published_leads(records.noise, snr) if records.stressed else ():
             yield lead, lead.noisy
         return
-    em = np.concatenate(
-        [stretch[:, STRESS_CHANNEL] for stretch in records.noise.bank(VALIDATION, 360.0).stretches["em"]]
-    )
     for lead in records.leads:
-        yield lead, add_stress(lead.clean, lead.r_peaks, np.resize(em, len(lead.clean)), lead.fs, snr)
+        yield lead, under_motion(lead, records.noise.bank(VALIDATION, lead.fs), snr)
 
 
 def _denoiser(name: str, model: Applied, records: Records) -> Iterator[Figure]:

@@ -98,9 +98,7 @@ class Augmenter:
         refit: whether training has the noise for validation as well, as it has the records.
     """
 
-    def __init__(
-        self, cache: SegmentCache, augmentation: Augmentation, training: bool, refit: bool = False
-    ) -> None:
+    def __init__(self, cache: SegmentCache, augmentation: Augmentation, training: bool, refit: bool = False) -> None:
         self._cache, self._how, self._training = cache, augmentation, training
         self._noise = cache.noise[TRAINING if training else VALIDATION]
         if refit:

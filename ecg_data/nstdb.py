@@ -102,9 +102,7 @@ class NoiseBank:
         drawn[backwards] = drawn[backwards, ::-1]
         return drawn
 
-    def _places(
-        self, kind: str, segments: int, samples: int, rng: np.random.Generator
-    ) -> list[tuple[np.ndarray, int]]:
+    def _places(self, kind: str, segments: int, samples: int, rng: np.random.Generator) -> list[tuple[np.ndarray, int]]:
         """Random stretches with a start in each, from which it holds so many samples."""
         long = [stretch for stretch in self.stretches[kind] if len(stretch) >= samples]
         if not long:

@@ -11,7 +11,7 @@ import numpy as np
 from checkpoints import Card, load_bundle, save_bundle
 from ecg_data import Database, Progress, StudyError
 from ecg_data.files import sha256_of, write_json, write_text
-from reports.measuring.calibration import calibrate
+from reports.measuring.calibration import calibrate, to_choose_on
 from reports.measuring.leads import WholeLead, by_record, read_leads
 from reports.measuring.measures import bootstrap, denoising, pooled_f1
 from reports.measuring.models import Applied
@@ -73,9 +73,9 @@ def fine_tune_bundle(
     thresholds: dict[str, float] = {}
     if task.name != DENOISER:
         leads = read_leads(task.cache, database, task.split.validation)
-        thresholds = calibrate(
-            leads, [models["new"].detect(lead.noisy) for lead in leads], task.cache.settings.window, seed
-        )
+        signals = [to_choose_on(lead, task.validation_noise) for lead in leads]
+        detected = [[models["new"].detect(signal) for signal in each] for each in signals]
+        thresholds = calibrate(leads, detected, task.cache.settings.window, seed)
     leads = read_leads(task.cache, database, task.split.test)
     if task.name == DENOISER:
         changes = _denoiser_changes(models["old"], models["new"], leads, seed)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from checkpoints import write_signal_csv
 from ecg_data import Database, NoiseRecords, Progress, StudyError, open_noise
 from reports.bundles import write_bundle
-from reports.measuring.calibration import calibrate
+from reports.measuring.calibration import calibrate, to_choose_on
 from reports.measuring.classical import ClassicalDetectors
 from reports.measuring.latency import measure_latencies
 from reports.measuring.leads import read_leads
@@ -242,10 +242,11 @@ class _Maker:
         leads = read_leads(self.cache, self.study.database, self.split.validation)
         # Models that were trained on the validation records take the thresholds of the one that was not.
         choosing = models if self.choosing is None else [self._applied(self.choosing)]
+        bank = self.study.tasks[DETECTOR].validation_noise
         chosen = []
         for done, model in enumerate(choosing):
             self.progress("Thresholds, seeds", done, len(choosing))
-            detected = [model.detect(lead.noisy) for lead in leads]
+            detected = [[model.detect(signal) for signal in to_choose_on(lead, bank)] for lead in leads]
             chosen.append(calibrate(leads, detected, self.cache.settings.window, self.study.seed))
         self.progress("Thresholds, seeds", len(choosing), len(choosing))
         return [CalibratedDetector(model, chosen[place % len(chosen)]) for place, model in enumerate(models)]

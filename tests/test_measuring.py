@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from ecg_data.nstdb import NoiseBank
+from reports.measuring.calibration import calibrate, to_choose_on
 from reports.measuring.classical import Found
 from reports.measuring.leads import WholeLead, by_record
 from reports.measuring.measures import bootstrap, bootstrap_means
@@ -128,6 +130,32 @@ def test_jitter_and_tolerances_by_hand() -> None:
     gains = {(item.baseline, item.tolerance_ms): item for item in paired_gains(leads, peaks_by_record(leads, found), 1)}
     assert [gains["other", ms].gain.value for ms in (150, 75, 50)] == [0, 0, -1]
     assert gains["other", 50].real is None, "one record cannot tell"
+
+
+def test_thresholds_are_chosen_under_every_noise_together() -> None:
+    """With the first noise any threshold up to 0.4 is right; the second lets 60 false peaks of 0.2 through."""
+    lead = WholeLead("r", "MLII", FS, _beats(), _beats(), PEAKS, ())
+    truth = Detected(PEAKS, np.full(20, 0.41), np.ones(52))
+    between = np.sort(np.concatenate([PEAKS[:-1] + step for step in (90, 160, 230)]))
+    samples = np.sort(np.concatenate([PEAKS, between]))
+    noisy = Detected(samples, np.where(np.isin(samples, PEAKS), 0.61, 0.2), np.ones(52))
+    alone = calibrate([lead], [[truth]], 144, 1)["r_peak"]
+    assert alone == pytest.approx(0.2), "the middle of 0.02 to 0.4"
+    together = calibrate([lead], [[truth, noisy]], 144, 1)["r_peak"]
+    assert together == pytest.approx(0.3), "the middle of 0.22 to 0.4"
+
+
+def test_a_validation_lead_is_shown_with_motion_where_a_bank_is_given() -> None:
+    signal = np.tile(_beats(), 20)
+    peaks = np.concatenate([PEAKS + len(_beats()) * n for n in range(20)])
+    lead = WholeLead("r", "MLII", FS, signal, signal + 1, peaks, ())
+    assert len(to_choose_on(lead, None)) == 1
+    em = np.random.default_rng(1).normal(0, 1, (3600, 2))
+    plain, twelve, six = to_choose_on(lead, NoiseBank({"em": [em]}))
+    np.testing.assert_array_equal(plain, lead.noisy)
+    added = [np.std(made[310 * 360 : 400 * 360] - signal[310 * 360 : 400 * 360]) for made in (twelve, six)]
+    assert added[1] / added[0] == pytest.approx(10 ** (6 / 20), rel=1e-3)
+    np.testing.assert_allclose(six[: 300 * 360], signal[: 300 * 360], atol=1e-6)
 
 
 def test_curves_agree_with_scikit_learn_and_calibration_adds_up() -> None:

@@ -259,13 +259,21 @@ def bump(at: int, height: float, width: float = 4.0, length: int = 400) -> np.nd
 def test_a_peak_is_moved_onto_the_extremum(sign: int) -> None:
     signal = sign * (bump(200, 1.0) - bump(212, 0.4)) + 5.0
     usable = np.ones(400, bool)
-    for start in range(192, 207):
+    for start in range(197, 204):
         assert snap(signal, usable, np.array([start]), 360.0).tolist() == [200]
 
 
 def test_a_clipped_peak_is_met_in_its_middle() -> None:
-    signal = np.minimum(bump(200, 1.0, 10.0), 0.9)
-    assert snap(signal, np.ones(400, bool), np.array([197]), 360.0).tolist() == [200]
+    signal = np.minimum(bump(200, 1.0), 0.9)
+    for start in (199, 200, 201):
+        assert snap(signal, np.ones(400, bool), np.array([start]), 360.0).tolist() == [200]
+
+
+def test_a_peak_is_moved_by_three_samples_of_the_model_at_most() -> None:
+    """So far off are the maxima of an activation; further away lies another wave."""
+    rising = np.arange(400.0)
+    for fs, reach in ((100.0, 1), (360.0, 3), (1000.0, 8)):
+        assert snap(rising, np.ones(400, bool), np.array([200]), fs).tolist() == [200 + reach]
 
 
 def test_a_peak_stays_where_nothing_is_known() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ecg_data import CacheReference, SegmentCache, Split, StudyError, find_cache, refer_to
 from ecg_data.augmentation import Augmentation
+from ecg_data.nstdb import VALIDATION, NoiseBank
 from search_spaces import Preset
 
 if TYPE_CHECKING:
@@ -59,6 +60,13 @@ class Task:
     def removes_drift(self) -> bool:
         """Whether the wander of the baseline counts as noise to be removed."""
         return self.name == DENOISER and self.augmentation is not None and self.augmentation.removes_drift
+
+    @property
+    def validation_noise(self) -> NoiseBank | None:
+        """Real noise to choose thresholds under; ``None`` where training has none."""
+        if self.augmentation is None or not self.augmentation.noisy:
+            return None
+        return self.cache.noise[VALIDATION]
 
     @property
     def polarity(self) -> Literal["upright", "either"]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
+from ecg_data.nstdb import STRESS_CHANNEL, NoiseBank
+from ecg_data.stress import add_stress
 from reports.measuring.leads import WholeLead
 from reports.measuring.matching import match_r_peaks
 from reports.measuring.measures import pooled_f1, standard_error
@@ -15,12 +18,38 @@ from reports.results import TOLERANCES_MS
 _GRID = np.round(np.arange(LOWEST_ACTIVATION, 0.99, 0.02), 2)
 
 
-def calibrate(leads: Sequence[WholeLead], detected: Sequence[Detected], window: int, seed: int) -> dict[str, float]:
+_MOTION_LEVELS = (12, 6)
+"""dB of electrode motion that thresholds are chosen under too, where a detector is trained under real noise: with white
+noise alone a threshold looks best that is so low that any real noise passes it."""
+
+
+def under_motion(lead: WholeLead, bank: NoiseBank, snr: float) -> np.ndarray:
+    """A lead in mV with electrode motion of a bank, over and over, by the recipe of the noise stress test.
+
+    Args:
+        lead: with beats.
+        bank: noise at the sampling rate of the lead.
+        snr: in dB.
+    """
+    em = np.concatenate([stretch[:, STRESS_CHANNEL] for stretch in bank.stretches["em"]])
+    return add_stress(lead.clean, lead.r_peaks, np.resize(em, len(lead.clean)), lead.fs, snr)
+
+
+def to_choose_on(lead: WholeLead, bank: NoiseBank | None) -> list[np.ndarray]:
+    """A validation lead in mV as thresholds are chosen on it: noisy, and under electrode motion if there is a bank."""
+    if bank is None or not len(lead.r_peaks):
+        return [lead.noisy]
+    return [lead.noisy, *(under_motion(lead, bank, snr) for snr in _MOTION_LEVELS)]
+
+
+def calibrate(
+    leads: Sequence[WholeLead], detected: Sequence[Sequence[Detected]], window: int, seed: int
+) -> dict[str, float]:
     """Thresholds with the best pooled F1 on the noisy validation records.
 
     Args:
         leads: the leads of the validation records.
-        detected: what the detector says of each of them, noisy.
+        detected: what the detector says of each of them, under one noise or several, all counted together.
         window: samples a window.
         seed: of the bootstrap that tells how sure the best is.
 
@@ -29,15 +58,15 @@ def calibrate(leads: Sequence[WholeLead], detected: Sequence[Detected], window: 
     """
     peak_tables = np.zeros((len(_GRID), len(leads), 3))
     window_tables = np.zeros((len(_GRID), len(leads), 3))
-    for place, (lead, found) in enumerate(zip(leads, detected, strict=True)):
+    for place, (lead, noises) in enumerate(zip(leads, detected, strict=True)):
         tolerance = round(TOLERANCES_MS[0] * lead.fs / 1000)
         labels, scored = lead.window_labels(window)
-        labels, scores = labels[scored], found.window_scores[scored]
-        for index, threshold in enumerate(_GRID):
+        labels = labels[scored]
+        for found, (index, threshold) in product(noises, enumerate(_GRID)):
             matches = match_r_peaks(lead.r_peaks, found.r_peaks(threshold), tolerance, lead.unscored)
-            peak_tables[index, place] = matches.table
-            above = scores >= threshold
-            window_tables[index, place] = np.sum(labels & above), np.sum(labels & ~above), np.sum(~labels & above)
+            peak_tables[index, place] += matches.table
+            above = found.window_scores[scored] >= threshold
+            window_tables[index, place] += np.sum(labels & above), np.sum(labels & ~above), np.sum(~labels & above)
     return {
         "r_peak": choose_threshold(_GRID, peak_tables, seed),
         "window": choose_threshold(_GRID, window_tables, seed),
