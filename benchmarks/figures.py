@@ -20,9 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from checkpoints import Bundle, find_bundle, list_bundles, load_bundle
+from checkpoints import Bundle, Card, Detector, find_bundle, list_bundles, load_bundle
 from ecg_data import NoiseRecords, StudyError, gaussian_noise, noise_directory, open_database, open_noise, read_record
 from ecg_data.nstdb import TEST, VALIDATION
+from ecg_data.records import ALL_LEADS
 from ecg_data.splits import DS2, MITDB_VALIDATION
 from reports.measuring.calibration import under_motion
 from reports.measuring.leads import WholeLead
@@ -54,12 +55,14 @@ class Records:
     Attributes:
         part: ``test`` or ``validation``.
         leads: whole leads, with the Gaussian noise of the default study.
+        both: every lead of each record as recorded, in mV, shape ``(samples, leads)``.
         noise: the noise records.
         stressed: whether 118 and 119 of the noise stress test are measured.
     """
 
     part: str
     leads: list[WholeLead]
+    both: list[np.ndarray]
     noise: NoiseRecords
     stressed: bool
 
@@ -111,13 +114,14 @@ def open_records(raw_dir: Path, noise_dir: Path, part: str, chosen: Sequence[str
     known = DS2 if part == TEST else MITDB_VALIDATION
     if unknown := [name for name in chosen if name not in known]:
         raise StudyError(f"--records: {', '.join(unknown)}: not among the {part} records; choose of {', '.join(known)}")
-    leads = []
+    leads, both = [], []
     for name in chosen or known:
         record = read_record(raw_dir / name, "auto")
         clean = np.ascontiguousarray(record.signal[:, 0])
         noisy = clean + gaussian_noise(len(clean), SIGMA, SEED, name, record.leads[0])
         leads.append(WholeLead(name, record.leads[0], record.fs, clean, noisy, record.r_peaks, record.unscored))
-    return Records(part, leads, open_noise(noise_dir), part == TEST and not chosen)
+        both.append(read_record(raw_dir / name, ALL_LEADS, annotator=None).signal)
+    return Records(part, leads, both, open_noise(noise_dir), part == TEST and not chosen)
 
 
 def measure(name: str, bundle: Bundle, records: Records) -> Iterator[Figure]:
@@ -132,12 +136,13 @@ def measure(name: str, bundle: Bundle, records: Records) -> Iterator[Figure]:
         )
         yield Figure(name, "weights", f"{card.parameters:,}")
         if card.task == "detector":
-            yield from _detector(name, model, card.thresholds, records)
+            yield from _detector(name, model, card, records)
         else:
             yield from _denoiser(name, model, records)
 
 
-def _detector(name: str, model: Applied, thresholds: dict[str, float], records: Records) -> Iterator[Figure]:
+def _detector(name: str, model: Applied, card: Card, records: Records) -> Iterator[Figure]:
+    thresholds = card.thresholds
     limit = thresholds["r_peak"]
     for kind in ("as recorded", f"Gaussian {SIGMA} mV"):
         tables: dict[int, list[tuple[int, int, int]]] = {ms: [] for ms in TOLERANCES_MS}
@@ -152,6 +157,7 @@ def _detector(name: str, model: Applied, thresholds: dict[str, float], records: 
         for ms, table in tables.items():
             yield Figure(name, f"R peaks, {kind}: F1 within {ms} ms", _percent(table))
         yield Figure(name, f"windows, {kind}: F1", _percent(windows))
+    yield from _both_leads(name, Detector(card, model.engine), records)
     for snr in _STRESS:
         each = []
         for lead, signal in _stressed(records, snr):
@@ -159,6 +165,15 @@ def _detector(name: str, model: Applied, thresholds: dict[str, float], records: 
         if each:
             what = "118e, 119e" if records.part == TEST else "em added"
             yield Figure(name, f"noise stress, {what}, {snr} dB: F1", _percent(each))
+
+
+def _both_leads(name: str, detector: Detector, records: Records) -> Iterator[Figure]:
+    """All leads of each record together, as `Detector.r_peaks` takes them."""
+    pairs = zip(records.leads, records.both, strict=True)
+    found = [detector.r_peaks(signal, lead.fs).samples for lead, signal in pairs]
+    for ms in TOLERANCES_MS:
+        each = [match(lead, peaks, ms, 0.0).table for lead, peaks in zip(records.leads, found, strict=True)]
+        yield Figure(name, f"R peaks, both leads together: F1 within {ms} ms", _percent(each))
 
 
 def _stressed(records: Records, snr: int) -> Iterator[tuple[WholeLead, np.ndarray]]:
