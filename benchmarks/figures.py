@@ -67,7 +67,7 @@ class Records:
     stressed: bool
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure every bundle, and print a line for each figure."""
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").split("\n", maxsplit=1)[0],
@@ -82,7 +82,7 @@ def main() -> int:
     parser.add_argument("--bundles", default="", help="folders or names, separated by commas (default: those shipped)")
     parser.add_argument("--records", default="", help="some of the records alone, without the noise stress test")
     parser.add_argument("--part", choices=(TEST, VALIDATION), default=TEST, help="(default: test)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
         names = [name for name in options.bundles.split(",") if name] or shipped()
         chosen = tuple(name for name in options.records.split(",") if name)

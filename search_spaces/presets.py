@@ -121,7 +121,8 @@ _FULL = Bounds(
     learning_rate=(1e-4, 2e-2),
 )
 
-# What the searches of `standard` taught: two layers and more learn most, and both directions matter.
+# What the searches of `standard` taught: two layers and more learn most, and both directions matter. Three layers of 64
+# would have more weights than a bundle may have.
 _BOTH_WAYS = Bounds(
     layers=(2,),
     units=(48, 64),
@@ -140,16 +141,18 @@ _ROBUST = Preset(
     max_epochs=6,
     factor=3,
     iterations=1,
-    batch_size=128,
-    segments_per_epoch=2048,
-    final_epochs=10,
+    batch_size=64,
+    segments_per_epoch=3072,
+    final_epochs=12,
     seeds=3,
     patience=10,
     denoiser=_BOTH_WAYS,
     detector=replace(_BOTH_WAYS, dense_units=(0, 32)),
     denoiser_augmentation=Augmentation(removes_drift=True),
-    # The noise stress test compares noise with the QRS complex, which is larger than the signal as a whole.
-    detector_augmentation=Augmentation(snr=(-12.0, 18.0)),
+    # The noise stress test compares noise with the QRS complex, which is larger than the signal as a whole. Noise is
+    # left as it is: reversed and mixed it cost the detector half a point of F1 and more under electrode motion at 6 dB
+    # on validation records, while it gained the denoiser half a decibel at -6 dB.
+    detector_augmentation=Augmentation(snr=(-12.0, 18.0), varied=False),
     schedule=COSINE,
     refit=True,
 )

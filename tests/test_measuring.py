@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ecg_data.nstdb import NoiseBank
-from reports.measuring.calibration import calibrate, to_choose_on
+from reports.measuring.calibration import calibrate, to_choose_on, under_motion
 from reports.measuring.classical import Found
 from reports.measuring.leads import WholeLead, by_record
 from reports.measuring.measures import bootstrap, bootstrap_means
@@ -151,11 +151,13 @@ def test_a_validation_lead_is_shown_with_motion_where_a_bank_is_given() -> None:
     lead = WholeLead("r", "MLII", FS, signal, signal + 1, peaks, ())
     assert len(to_choose_on(lead, None)) == 1
     em = np.random.default_rng(1).normal(0, 1, (3600, 2))
-    plain, twelve, six = to_choose_on(lead, NoiseBank({"em": [em]}))
+    plain, moved = to_choose_on(lead, NoiseBank({"em": [em]}))
     np.testing.assert_array_equal(plain, lead.noisy)
-    added = [np.std(made[310 * 360 : 400 * 360] - signal[310 * 360 : 400 * 360]) for made in (twelve, six)]
-    assert added[1] / added[0] == pytest.approx(10 ** (6 / 20), rel=1e-3)
-    np.testing.assert_allclose(six[: 300 * 360], signal[: 300 * 360], atol=1e-6)
+    np.testing.assert_array_equal(moved, under_motion(lead, NoiseBank({"em": [em]}), 12))
+    np.testing.assert_allclose(moved[: 300 * 360], signal[: 300 * 360], atol=1e-6)
+    added = (moved - signal)[310 * 360 : 400 * 360]
+    # A sine as high as the complex, 1 mV from top to bottom, has a power of 1/8 mV².
+    assert 10 * np.log10(1 / 8 / np.var(added)) == pytest.approx(12, abs=0.5)
 
 
 def test_curves_agree_with_scikit_learn_and_calibration_adds_up() -> None:

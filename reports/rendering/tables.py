@@ -147,6 +147,8 @@ def training_noise(training: Training, sigma: float) -> str:
             f", noise of real electrodes (bw, em, ma of the MIT-BIH Noise Stress Test Database, or all three, from "
             f"stretches that no test uses) to {_share(how['noisy'])} of them at {low:g} to {high:g} dB"
         )
+        if how["varied"]:
+            said += ", turned, reversed, stretched and mixed of both channels at random"
     return said + (f", and mains hum to {_share(how['hum'])}." if how["hum"] else ".")
 
 
