@@ -14,6 +14,7 @@ from checkpoints.fusing import LOOKAHEAD, Fuser
 from checkpoints.leads import LeadStream, Rates
 from checkpoints.peaks import LONGEST_CHAIN, MaximaFinder, RefractoryFilter, snap, snap_reach
 from checkpoints.preparing import scale_segments
+from checkpoints.rhythm import LONGEST_INTERVAL, SURE, RhythmFilter
 from checkpoints.signals import BLOCK_SECONDS, as_leads, check_rate
 from ecg_data.buffers import SampleBuffer
 from ecg_data.errors import SignalError
@@ -158,10 +159,13 @@ class DetectorStream:
         ]
         self._fuser = Fuser(leads * (1 + self._turned))
         refractory = round(setup.refractory * setup.fs)
-        self._finder = MaximaFinder(threshold, refractory)
+        # What is sure decides over what is not, whatever the threshold.
+        self._threshold = threshold
+        self._finder = MaximaFinder(min(threshold, SURE), refractory)
         longest = round(LONGEST_CHAIN * fs)
         apart = int(np.ceil(setup.refractory * fs))
         self._filter = RefractoryFilter(apart, snap_reach(fs))
+        self._rhythm = RhythmFilter(fs)
         self._clearest = SampleBuffer(np.int16)
         self._on_activation = on_activation
         self._pushed = 0
@@ -169,7 +173,8 @@ class DetectorStream:
         self._unusable_since: int | None = None
         self._judged = 0
         reach = -(-(refractory + 2 + LOOKAHEAD) * self._rates.down // self._rates.up)
-        self.delay = self._leads[0].lookahead + reach + longest + 1
+        pause = round(LONGEST_INTERVAL * fs)
+        self.delay = self._leads[0].lookahead + reach + longest + pause + 2
 
     def push(self, chunk: Any) -> RPeaks:
         """Take the next samples in mV, shape ``(samples,)`` or ``(samples, leads)``; give what is certain now.
@@ -217,16 +222,18 @@ class DetectorStream:
         found = np.minimum(self._rates.to_lead(maxima), max(0, self._pushed - 1))
         positions = self._snap(maxima, found)
         decided = self._finder.decided * self._rates.down // self._rates.up
-        samples, confidences = self._filter.push(found, heights, positions, decided)
+        parts = [self._rhythm.push(*self._filter.push(found, heights, positions, decided), self._filter.settled)]
         if last:
-            more, more_confidences = self._filter.finish()
-            samples, confidences = np.concatenate([samples, more]), np.concatenate([confidences, more_confidences])
+            parts += [self._rhythm.push(*self._filter.finish(), self._pushed), self._rhythm.finish()]
+        samples = np.concatenate([samples for samples, _ in parts])
+        confidences = np.concatenate([confidences for _, confidences in parts])
+        kept = confidences >= self._threshold
         # A second around the next maximum is kept: far more than a peak is moved by or judged from.
         for lead in self._leads:
             lead.drop_before(decided - round(self._rates.fs))
         if len(self._leads) > 1:
             self._clearest.drop_before(self._finder.decided - 1)
-        return RPeaks(samples, confidences, unusable)
+        return RPeaks(samples[kept], confidences[kept], unusable)
 
     def _snap(self, maxima: np.ndarray, found: np.ndarray) -> np.ndarray:
         """The maxima on the extremum of the lead in which each is clearest."""

@@ -89,7 +89,9 @@ class RefractoryFilter:
 
     def __init__(self, refractory: int, reach: int) -> None:
         self._refractory = max(1, refractory)
+        self._reach = reach
         self._pause = self._refractory + 2 * reach
+        self._decided = 0
         self._pending: list[tuple[int, float, int]] = []
         self._given: list[int] = []  # the last peaks that were given, as far as they can suppress others
 
@@ -104,12 +106,18 @@ class RefractoryFilter:
             positions: where each ends up.
             decided: no maximum before this index is to come.
         """
+        self._decided = decided
         self._pending += zip(found.tolist(), heights.tolist(), positions.tolist(), strict=True)
         return self._resolve(decided - self._pause)
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """The peaks that are left."""
         return self._resolve(None)
+
+    @property
+    def settled(self) -> int:
+        """No peak before this index is to come."""
+        return min([self._decided - self._reach, *(position for _, _, position in self._pending)])
 
     def _resolve(self, known: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Judge from the highest down, by maxima that were found up to ``known`` (``None``: all there are).

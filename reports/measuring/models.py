@@ -14,7 +14,7 @@ from ecg_data.drift import without_drift
 from reports.measuring.store import ResultStore, key_of
 from tuning import REFRACTORY, Task
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever the same model would give something else for the same signal."""
 
 LOWEST_ACTIVATION = 0.02

@@ -1,0 +1,93 @@
+"""What a regular rhythm tells of unsure peaks, by hand-worked beats."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from checkpoints.rhythm import SURE, RhythmFilter
+
+FS = 360.0
+REGULAR = 300 * np.arange(1, 21)
+IRREGULAR = np.cumsum(np.tile([200, 420, 260, 350, 310], 4))
+
+
+def filtered(
+    samples: np.ndarray, heights: np.ndarray, cuts: list[int] | None = None, threshold: float = 0.0
+) -> tuple[list[int], list[float]]:
+    """The peaks that stay, given in chunks that end at these samples."""
+    judge = RhythmFilter(FS)
+    order = np.argsort(samples)
+    samples, heights = samples[order], np.asarray(heights, np.float32)[order]
+    parts, first = [], 0
+    for until in [*sorted(cuts or []), int(samples[-1]) + 1 if len(samples) else 0]:
+        now = (samples >= first) & (samples < until)
+        parts.append(judge.push(samples[now], heights[now], max(first, until)))
+        first = max(first, until)
+    parts.append(judge.finish())
+    stayed = np.concatenate([part[0] for part in parts])
+    levels = np.concatenate([part[1] for part in parts])
+    kept = levels >= threshold
+    return stayed[kept].tolist(), levels[kept].tolist()
+
+
+def with_extra(beats: np.ndarray, at: int, height: float, sure: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+    """Beats of one height and another peak."""
+    samples = np.append(beats, at)
+    return samples, np.append(np.full(len(beats), sure), height)
+
+
+def test_an_unsure_peak_between_two_beats_of_a_regular_rhythm_is_dropped() -> None:
+    assert filtered(*with_extra(REGULAR, 3150, 0.3))[0] == REGULAR.tolist()
+
+
+@pytest.mark.parametrize(
+    ("beats", "at", "height", "sure"),
+    [
+        (IRREGULAR, 3200, 0.3, 0.9),  # atrial fibrillation: any beat may come early
+        (REGULAR, 1050, 0.3, 0.9),  # the third interval: no rhythm is known yet
+        (np.delete(REGULAR, 10), 3300, 0.3, 0.9),  # in the middle of a double interval: it may be a beat
+        (REGULAR, 3150, 0.5, 0.9),  # sure itself
+        (REGULAR, 3150, 0.3, 0.45),  # as clear as the beats beside it
+        (REGULAR, 6100, 0.3, 0.9),  # behind the last
+    ],
+)
+def test_elsewhere_it_stays(beats: np.ndarray, at: int, height: float, sure: float) -> None:
+    samples, heights = with_extra(beats, at, height, sure)
+    assert filtered(samples, heights)[0] == sorted(samples.tolist())
+
+
+def test_before_and_after_a_pause_nothing_is_held_back() -> None:
+    """The peaks of a pause come when no sure beat can follow within two seconds any more."""
+    judge = RhythmFilter(FS)
+    none = np.empty(0, np.int64), np.empty(0, np.float32)
+    judge.push(REGULAR, np.full(20, 0.9, np.float32), 6001)
+    judge.push(np.array([6300]), np.array([0.3], np.float32), 6301)
+    assert not len(judge.push(*none, 6720)[0])
+    assert judge.push(*none, 6721)[0].tolist() == [6300]
+    assert judge.push(np.array([6800]), np.array([0.3], np.float32), 6801)[0].tolist() == [6800]
+
+
+HEIGHTS = st.sampled_from([0.05, 0.2, 0.3, 0.39, 0.4, 0.41, 0.6, 0.9])
+
+
+@given(
+    st.lists(st.tuples(st.integers(72, 400), HEIGHTS), max_size=60),
+    st.lists(st.integers(0, 12_000), max_size=12),
+    st.sampled_from([0.05, 0.2, 0.4, 0.6]),
+)
+@settings(deadline=None)
+def test_neither_chunks_nor_thresholds_change_what_the_others_are(
+    peaks: list[tuple[int, float]], cuts: list[int], threshold: float
+) -> None:
+    samples = np.cumsum([step for step, _ in peaks]).astype(np.int64)
+    heights = np.array([height for _, height in peaks])
+    whole = filtered(samples, heights)
+    assert filtered(samples, heights, cuts) == whole
+    assert set(whole[0]) >= set(samples[heights.astype(np.float32) >= SURE].tolist()), "what is sure stays"
+    assert sorted(whole[0]) == whole[0]
+    # A stream that looks for no peaks below a threshold gives those of one that does, less the lower ones.
+    above = heights.astype(np.float32) >= min(threshold, SURE)
+    assert filtered(samples[above], heights[above], cuts, threshold) == filtered(samples, heights, None, threshold)
