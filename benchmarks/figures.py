@@ -14,13 +14,13 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from checkpoints import Bundle, Card, Detector, find_bundle, list_bundles, load_bundle
+from checkpoints import Bundle, find_bundle, list_bundles, load_bundle
 from ecg_data import NoiseRecords, StudyError, gaussian_noise, noise_directory, open_database, open_noise, read_record
 from ecg_data.nstdb import TEST, VALIDATION
 from ecg_data.records import ALL_LEADS
@@ -105,13 +105,22 @@ def shipped() -> list[str]:
     return [found.name for found in list_bundles(Path("nowhere"))]
 
 
-def open_records(raw_dir: Path, noise_dir: Path, part: str, chosen: Sequence[str]) -> Records:
+def open_records(
+    raw_dir: Path, noise_dir: Path, part: str, chosen: Sequence[str], known: Sequence[str] = ()
+) -> Records:
     """Read the records of a part, or those chosen of it.
+
+    Args:
+        raw_dir: folder of the records.
+        noise_dir: folder of the noise records.
+        part: whose noise is taken.
+        chosen: some of the records; all unless told.
+        known: the records of the part; those of every study unless told.
 
     Raises:
         StudyError: one is not of this part, or cannot be read.
     """
-    known = DS2 if part == TEST else MITDB_VALIDATION
+    known = known or (DS2 if part == TEST else MITDB_VALIDATION)
     if unknown := [name for name in chosen if name not in known]:
         raise StudyError(f"--records: {', '.join(unknown)}: not among the {part} records; choose of {', '.join(known)}")
     leads, both = [], []
@@ -135,14 +144,25 @@ def measure(name: str, bundle: Bundle, records: Records) -> Iterator[Figure]:
             bundle.model, card.fs, card.segment, card.window, card.refractory, store, card.polarity, removed
         )
         yield Figure(name, "weights", f"{card.parameters:,}")
-        if card.task == "detector":
-            yield from _detector(name, model, card, records)
-        else:
-            yield from _denoiser(name, model, records)
+        yield from measure_model(name, model, card.thresholds, records)
 
 
-def _detector(name: str, model: Applied, card: Card, records: Records) -> Iterator[Figure]:
-    thresholds = card.thresholds
+def measure_model(name: str, model: Applied, thresholds: Mapping[str, float], records: Records) -> Iterator[Figure]:
+    """Every figure of a model that is applied as a bundle of it would be.
+
+    Args:
+        name: for the figures.
+        model: detector or denoiser.
+        thresholds: of a detector; empty for a denoiser.
+        records: what is measured on.
+    """
+    if thresholds:
+        yield from _detector(name, model, thresholds, records)
+    else:
+        yield from _denoiser(name, model, records)
+
+
+def _detector(name: str, model: Applied, thresholds: Mapping[str, float], records: Records) -> Iterator[Figure]:
     limit = thresholds["r_peak"]
     for kind in ("as recorded", f"Gaussian {SIGMA} mV"):
         tables: dict[int, list[tuple[int, int, int]]] = {ms: [] for ms in TOLERANCES_MS}
@@ -157,7 +177,7 @@ def _detector(name: str, model: Applied, card: Card, records: Records) -> Iterat
         for ms, table in tables.items():
             yield Figure(name, f"R peaks, {kind}: F1 within {ms} ms", _percent(table))
         yield Figure(name, f"windows, {kind}: F1", _percent(windows))
-    yield from _both_leads(name, Detector(card, model.engine), records)
+    yield from _both_leads(name, model, limit, records)
     for snr in _STRESS:
         each = []
         for lead, signal in _stressed(records, snr):
@@ -167,10 +187,9 @@ def _detector(name: str, model: Applied, card: Card, records: Records) -> Iterat
             yield Figure(name, f"noise stress, {what}, {snr} dB: F1", _percent(each))
 
 
-def _both_leads(name: str, detector: Detector, records: Records) -> Iterator[Figure]:
+def _both_leads(name: str, model: Applied, limit: float, records: Records) -> Iterator[Figure]:
     """All leads of each record together, as `Detector.r_peaks` takes them."""
-    pairs = zip(records.leads, records.both, strict=True)
-    found = [detector.r_peaks(signal, lead.fs).samples for lead, signal in pairs]
+    found = [model.detect_together(signal, limit) for signal in records.both]
     for ms in TOLERANCES_MS:
         each = [match(lead, peaks, ms, 0.0).table for lead, peaks in zip(records.leads, found, strict=True)]
         yield Figure(name, f"R peaks, both leads together: F1 within {ms} ms", _percent(each))

@@ -27,8 +27,8 @@ _ONE_INTERVAL = 0.2
 """Two beats are one interval apart where their distance is off the median by less than this share."""
 
 _LOWER = 0.6
-"""A peak that is dropped is lower than this share of the lower one of the two beats: an extra beat that is seen as clearly
-as those beside it stays."""
+"""A peak that is dropped is lower than this share of the lower one of the two beats: an extra beat that the network
+sees as clearly as those beside it stays."""
 
 
 class RhythmFilter:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from checkpoints import DenoiserStream, DetectorSetup, DetectorStream, Engine, onnx_engine, window_scores
+from checkpoints import DenoiserStream, DetectorSetup, DetectorStream, Engine, RPeaks, onnx_engine, window_scores
 from ecg_data.drift import without_drift
 from reports.measuring.store import ResultStore, key_of
 from tuning import REFRACTORY, Task
@@ -118,14 +118,22 @@ class Applied:
             self.store.put(key, kept)
         return Detected(kept["samples"], kept["activations"], kept["window_scores"])
 
+    def detect_together(self, signal: np.ndarray, threshold: float) -> np.ndarray:
+        """R peaks of several leads in mV, shape ``(samples, leads)``, judged together; sample indices, not kept."""
+        stream = DetectorStream(self._setup, self.engine, self.fs, signal.shape[1], threshold)
+        return RPeaks.joined([stream.push(signal), stream.finish()]).samples
+
+    @property
+    def _setup(self) -> DetectorSetup:
+        return DetectorSetup(self.fs, self.segment, self.refractory, self.polarity)
+
     def _clean(self, signal: np.ndarray) -> np.ndarray:
         stream = DenoiserStream(self.fs, self.segment, self.engine, self.fs, 1, self.removes_drift)
         return np.concatenate([stream.push(signal), stream.finish()]).astype(np.float32)
 
     def _detect(self, signal: np.ndarray) -> dict[str, np.ndarray]:
         heard: list[np.ndarray] = []
-        setup = DetectorSetup(self.fs, self.segment, self.refractory, self.polarity)
-        stream = DetectorStream(setup, self.engine, self.fs, 1, LOWEST_ACTIVATION, heard.append)
+        stream = DetectorStream(self._setup, self.engine, self.fs, 1, LOWEST_ACTIVATION, heard.append)
         first, last = stream.push(signal), stream.finish()
         scores = window_scores(np.concatenate(heard), self.window, round(self.refractory * self.fs))
         return {

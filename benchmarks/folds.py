@@ -1,0 +1,156 @@
+"""One configuration, trained on two thirds of the people of DS1 and measured on the others: what choices are made by.
+
+    python -m benchmarks.folds --raw-dir ../mitdb --noise-dir ../nstdb --fold 1 --units 64,64
+    python -m benchmarks.folds --raw-dir ../mitdb --noise-dir ../nstdb --fold 2 --task denoiser --vary varied=false
+
+Fold 1 measures on the validation records of every study; folds 2 and 3 on others of DS1. 118, 119 and 201 are in none.
+Noise is that for training and for validation; test records and their noise are never read. On one core, 6 epochs take
+about 8 minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import measure_model, open_records
+from ecg_data import NoiseRecords, SegmentSettings, Split, StudyError, noise_directory, open_cache, open_database
+from ecg_data.augmentation import Augmentation
+from ecg_data.nstdb import VALIDATION
+from ecg_data.splits import MITDB_VALIDATION, split_mitdb
+from reports.measuring.calibration import calibrate, to_choose_on
+from reports.measuring.models import Applied
+from reports.measuring.store import ResultStore
+from search_spaces import PRESETS
+from tuning import DENOISER, DETECTOR, TASK_NAMES, Task
+from tuning.environment import import_tensorflow
+from tuning.final import train_final
+from tuning.trials import TrialPlan
+from tuning.weights import load_weights
+
+FOLDS = {
+    1: MITDB_VALIDATION,
+    2: ("106", "116", "124", "208", "230"),
+    3: ("101", "108", "205", "207", "223"),
+}
+"""Which people of DS1 are measured on; the others are trained on."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train one configuration, and print its figures on the records of the fold."""
+    options = _parser().parse_args(arguments)
+    try:
+        raw = Path(options.raw_dir) if options.raw_dir else None
+        database = open_database("mitdb", options.data_dir, raw)
+        folder = noise_directory(database, options.raw_dir, options.noise_dir, options.data_dir, needed=True)
+        assert folder is not None
+        records = open_records(database.directory, folder, VALIDATION, FOLDS[options.fold], FOLDS[options.fold])
+        import_tensorflow()
+        task, hyperparameters = _task(options, database, records.noise)
+    except StudyError as error:
+        print(f"folds: error: {error}", file=sys.stderr)
+        return 2
+    plan = TrialPlan(f"{task.name}-fold", None, 0, 0, 0, 0, options.epochs, hyperparameters)
+    trained = train_final(task, plan, options.seed, on_epoch=lambda epoch, logs: print(epoch, logs, flush=True))
+    if trained.weights is None:
+        print(f"folds: error: {trained.outcome.reason}", file=sys.stderr)
+        return 2
+    model = task.build(hyperparameters)
+    load_weights(model, trained.weights, plan.id)
+    with tempfile.TemporaryDirectory() as kept:
+        applied = Applied.of(model, task, ResultStore(Path(kept)))
+        thresholds = {}
+        if task.name == DETECTOR:
+            shown = [
+                [applied.detect(signal) for signal in to_choose_on(lead, task.validation_noise)]
+                for lead in records.leads
+            ]
+            thresholds = calibrate(records.leads, shown, task.cache.settings.window, options.seed)
+            print(f"thresholds: {thresholds} (chosen on these very records)")
+        for figure in measure_model(f"fold {options.fold}", applied, thresholds, records):
+            print(f"{figure.bundle:8} {figure.name:44} {figure.value}", flush=True)
+    return 0
+
+
+def _task(options: argparse.Namespace, database: Any, noise: NoiseRecords) -> tuple[Task, dict[str, Any]]:
+    cache = open_cache(database, SegmentSettings(augmented=True), options.data_dir, None, noise)
+    usual = split_mitdb(cache.records)
+    held = FOLDS[options.fold]
+    train = tuple(record for record in (*usual.train, *usual.validation) if record not in held)
+    split = Split(train, held, usual.test, usual.left_out, usual.persons)
+    units = [int(number) for number in options.units.split(",")]
+    preset = PRESETS[options.preset]
+    bounds = replace(
+        preset.denoiser if options.task == DENOISER else preset.detector,
+        layers=(len(units),),
+        units=tuple(sorted(set(units))),
+        dropout=(options.dropout,),
+        frame=(options.frame,),
+        residual=(True,),
+        dense_units=(options.dense_units,),
+    )
+    name = f"{options.task}_augmentation"
+    augmentation = replace(getattr(preset, name), **_varied(options.vary))
+    preset = replace(
+        preset, **{options.task: bounds, name: augmentation}, batch_size=options.batch_size, patience=options.epochs
+    )
+    hyperparameters = {
+        "layers": len(units),
+        **{f"units_{number}": count for number, count in enumerate(units, start=1)},
+        "dropout": options.dropout,
+        "frame": options.frame,
+        "direction": "both",
+        "learning_rate": options.learning_rate,
+        "residual": True,
+        "dense_units": options.dense_units,
+    }
+    return Task(options.task, cache, split, preset), hyperparameters
+
+
+def _varied(given: list[str]) -> dict[str, Any]:
+    """Values of `Augmentation` from ``name=value``, each as JSON."""
+    known = {item.name for item in fields(Augmentation)}
+    values = {}
+    for pair in given:
+        name, _, value = pair.partition("=")
+        if name not in known:
+            raise StudyError(f"--vary: {name!r} is not known; choose of {', '.join(sorted(known))}")
+        try:
+            read = json.loads(value)
+        except ValueError as error:
+            raise StudyError(f"--vary: {value!r} is no JSON; give such as true, 0.3 or [-8,15]") from error
+        values[name] = tuple(read) if isinstance(read, list) else read
+    return values
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").split("\n", maxsplit=1)[0],
+        epilog="examples:\n" + "\n".join((__doc__ or "").split("\n")[2:4]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--raw-dir", default="", help="folder of the MIT-BIH Arrhythmia Database; downloaded else")
+    parser.add_argument("--noise-dir", default="", help="folder of the Noise Stress Test Database; downloaded else")
+    parser.add_argument("--data-dir", default="data", type=Path, help="for downloads and segments (default: data)")
+    parser.add_argument("--fold", type=int, choices=tuple(FOLDS), default=1, help="(default: 1)")
+    parser.add_argument("--task", choices=TASK_NAMES, default=DETECTOR, help="(default: detector)")
+    parser.add_argument("--preset", choices=("robust", "white"), default="robust", help="(default: robust)")
+    parser.add_argument("--units", default="64,64", help="of each layer (default: 64,64)")
+    parser.add_argument("--frame", type=int, default=8, help="(default: 8)")
+    parser.add_argument("--dropout", type=float, default=0.0, help="(default: 0)")
+    parser.add_argument("--dense-units", type=int, default=0, help="detector: of a dense layer (default: none)")
+    parser.add_argument("--learning-rate", type=float, default=4e-3, help="the highest (default: 0.004)")
+    parser.add_argument("--batch-size", type=int, default=64, help="(default: 64)")
+    parser.add_argument("--epochs", type=int, default=6, help="(default: 6)")
+    parser.add_argument("--seed", type=int, default=1, help="(default: 1)")
+    parser.add_argument("--vary", action="append", default=[], metavar="NAME=VALUE", help="a value of the augmentation")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
