@@ -72,6 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
             ]
             thresholds = calibrate(records.leads, shown, task.cache.settings.window, options.seed)
             print(f"thresholds: {thresholds} (chosen on these very records)")
+            if options.threshold is not None:
+                thresholds["r_peak"] = options.threshold
         for figure in measure_model(f"fold {options.fold}", applied, thresholds, records):
             print(f"{figure.bundle:8} {figure.name:44} {figure.value}", flush=True)
     return 0
@@ -148,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, default=64, help="(default: 64)")
     parser.add_argument("--epochs", type=int, default=6, help="(default: 6)")
     parser.add_argument("--seed", type=int, default=1, help="(default: 1)")
+    parser.add_argument(
+        "--threshold", type=float, help="of R peaks, so that thresholds do not differ (default: chosen)"
+    )
     parser.add_argument("--vary", action="append", default=[], metavar="NAME=VALUE", help="a value of the augmentation")
     return parser
 
