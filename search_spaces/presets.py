@@ -206,7 +206,7 @@ PRESETS = {
             _ROBUST,
             name="white",
             summary="the same with fresh Gaussian noise alone, for a denoiser that keeps the baseline",
-            final_epochs=8,
+            final_epochs=6,
             denoiser_augmentation=_WHITE,
             detector_augmentation=_WHITE,
         ),
