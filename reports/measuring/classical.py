@@ -25,7 +25,9 @@ _WORTH_PROCESSES = 2_000_000
 
 
 _LEADS_PER_PROCESS = 8
-"""After so many leads a process is replaced: some of the detectors' memory is never given back."""
+"""After so many leads of each the processes are replaced: some of the detectors' memory is never given back. All at
+once, by a new pool: one that replaces its processes by itself may wait for ever when the last of them has ended
+(CPython's issue 115634)."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class ClassicalDetectors:
         self.store = store
         self.progress = progress
         self._pool: ProcessPoolExecutor | None = None
+        self._room = 0
 
     def find(
         self, what: str, leads: Mapping[str, np.ndarray], fs: float, names: Sequence[str]
@@ -91,6 +94,19 @@ class ClassicalDetectors:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
 
+    def _pool_with_room(self) -> tuple[ProcessPoolExecutor, int]:
+        """Processes, and how many leads they may still be given."""
+        if self._pool is not None and self._room <= 0:
+            self._pool.shutdown()
+            self._pool = None
+        if self._pool is None:
+            processes = os.cpu_count() or 1
+            # Spawned, not forked: TensorFlow's threads do not survive a fork.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(processes, context, initializer=_prepare_process)
+            self._room = processes * _LEADS_PER_PROCESS
+        return self._pool, self._room
+
     def _run(
         self, leads: Mapping[str, np.ndarray], missing: Mapping[str, list[str]], fs: float
     ) -> Iterator[tuple[str, dict[str, Found]]]:
@@ -99,18 +115,17 @@ class ClassicalDetectors:
             for lead, names in missing.items():
                 yield lead, _find_all(leads[lead], fs, names)
             return
-        if self._pool is None:
-            # Spawned, not forked: TensorFlow's threads do not survive a fork.
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(
-                os.cpu_count(), context, initializer=_prepare_process, max_tasks_per_child=_LEADS_PER_PROCESS
-            )
+        waiting = list(missing)
         try:
-            futures: dict[Future[dict[str, Found]], str] = {
-                self._pool.submit(_find_all, leads[lead], fs, names): lead for lead, names in missing.items()
-            }
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            while waiting:
+                pool, room = self._pool_with_room()
+                futures: dict[Future[dict[str, Found]], str] = {
+                    pool.submit(_find_all, leads[lead], fs, missing[lead]): lead for lead in waiting[:room]
+                }
+                self._room -= len(futures)
+                del waiting[:room]
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
         except BrokenProcessPool as error:
             raise StudyError(
                 "a process with classical detectors was killed (out of memory?); what is finished is kept: "
