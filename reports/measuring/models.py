@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +20,12 @@ FORMAT = 4
 
 LOWEST_ACTIVATION = 0.02
 """Below this a local maximum of the activation is not kept: the lowest threshold that is ever tried."""
+
+
+_MOST_ENGINES = 2
+"""A denoiser and the detector behind it."""
+
+_engines: OrderedDict[str, Engine] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -66,12 +73,22 @@ class Applied:
         polarity: Literal["upright", "either"] = "upright",
         removes_drift: bool = False,
     ) -> None:
-        self.engine: Engine = onnx_engine(model)
+        self._model = model
         self.fs, self.segment, self.window, self.refractory = fs, segment, window, refractory
         self.store = store
         self.polarity: Literal["upright", "either"] = polarity
         self.removes_drift = removes_drift
-        self.identity = {"format": FORMAT, "model": model_hash(model), "segment": segment}
+        self.identity: dict[str, Any] = {"format": FORMAT, "model": model_hash(model), "segment": segment}
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the model. Few are held at a time, and one that is asked for again is made anew: each keeps the
+        memory of its largest batch, a quarter of a gigabyte for an LSTM."""
+        held = _engines.pop(self.identity["model"], None) or onnx_engine(self._model)
+        _engines[self.identity["model"]] = held
+        while len(_engines) > _MOST_ENGINES:
+            _engines.popitem(last=False)
+        return held
 
     @staticmethod
     def of(model: Any, task: Task, store: ResultStore) -> Applied:
