@@ -19,6 +19,7 @@ from reports.measuring.calibration import calibrate, to_choose_on
 from reports.measuring.classical import ClassicalDetectors
 from reports.measuring.latency import measure_latencies
 from reports.measuring.leads import read_leads
+from reports.measuring.memory import give_back_freed_memory
 from reports.measuring.models import Applied
 from reports.measuring.store import ResultStore
 from reports.rendering.pages import render_report
@@ -135,6 +136,7 @@ def make_report(
         StudyError: a training failed; or a section is to be taken from a report that is not there or not of these
             models.
     """
+    give_back_freed_memory()
     previous = None if set(sections) == set(SECTIONS) else read_report(out / "report.json")
     classical = ClassicalDetectors(ResultStore(study.data_dir / MEASURED), progress)
     try:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ecg_data import Progress, StudyError
 from reports.measuring.detectors import DETECTORS, find_r_peaks
+from reports.measuring.memory import give_back_freed_memory
 from reports.measuring.store import ResultStore, key_of
 
 FORMAT = 1
@@ -134,6 +135,7 @@ class ClassicalDetectors:
 
 
 def _prepare_process() -> None:
+    give_back_freed_memory()
     signals.signal(signals.SIGINT, signals.SIG_IGN)  # Ctrl-C reaches the main process, which ends the others
 
 
