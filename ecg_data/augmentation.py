@@ -13,6 +13,7 @@ import numpy as np
 from ecg_data.cache import SegmentCache
 from ecg_data.download import NOISE_RECORDS
 from ecg_data.nstdb import MIX, TRAINING, VALIDATION, with_power
+from ecg_data.pauses import add_pause
 
 KINDS = (*NOISE_RECORDS, MIX)
 """Kinds of real noise, each as likely as the others."""
@@ -49,6 +50,9 @@ class Augmentation:
         flipped: share of segments that are turned upside down.
         mixed: share of segments that are a mix of two leads of the record, as a lead between the two would see the
             heart: one times the cosine and the other times the sine of an angle.
+        paused: detector alone: share of segments in which beats fail to come (see `ecg_data.pauses`).
+        pause: least and most seconds of these.
+        blocked: share of these in which P waves go on.
     """
 
     removes_drift: bool = False
@@ -64,6 +68,9 @@ class Augmentation:
     stretch: float = 0.1
     flipped: float = 0.5
     mixed: float = 0.0
+    paused: float = 0.0
+    pause: tuple[float, float] = (0.8, 6.0)
+    blocked: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,10 @@ class Augmenter:
         """Noisy segments in mV, float32, and marks, uint8 and 1 at each R peak; both ``(rows, segment)``."""
         cuts = self._cut(rows, rng)
         clean, marks = self._signal(self._cache.clean, cuts), self._marks(cuts)
+        # Noise is as loud as it is beside beats, and goes on in a pause as it is.
         noise = self._noise_for(self._signal(self._steady, cuts), rng)
+        if self._training and self._how.paused:
+            self._add_pauses(clean, marks, rng)
         return self._flips(len(rows), rng) * (clean + noise), marks
 
     @property
@@ -187,6 +197,12 @@ class Augmenter:
     def _flips(self, count: int, rng: np.random.Generator) -> np.ndarray:
         turned = (rng.random((count, 1)) < self._how.flipped) & self._training
         return np.where(turned, np.float32(-1), np.float32(1))
+
+    def _add_pauses(self, clean: np.ndarray, marks: np.ndarray, rng: np.random.Generator) -> None:
+        """Make pauses in some of the segments, in place."""
+        for row in np.flatnonzero(rng.random(len(clean)) < self._how.paused).tolist():
+            seconds, blocked = rng.uniform(*self._how.pause), rng.random() < self._how.blocked
+            clean[row], marks[row] = add_pause(clean[row], marks[row], self._cache.fs, seconds, blocked, rng)
 
     def _noise_for(self, steady: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Noise for segments without drift, in mV."""

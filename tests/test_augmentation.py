@@ -194,3 +194,27 @@ def test_damaged_noise_in_the_cache_is_named(cache: SegmentCache, small_data: Sm
     (tmp_path / "there" / NOISE_FILE).write_bytes(b"PK nothing")
     with pytest.raises(StudyError, match="damaged; delete the folder"):
         reopen_cache(tmp_path / "there", cache.key, cache.settings)
+
+
+def test_beats_fail_to_come_in_training_alone(cache: SegmentCache, split: Split) -> None:
+    rows = cache.rows(split.train)
+    often, never = replace(PLAIN, paused=1), replace(PLAIN, paused=0)
+
+    def beats(how: Augmentation, training: bool) -> int:
+        return int(Augmenter(cache, how, training).detector(rows, _rng())[1].sum())
+
+    # Up to six seconds without a beat, where there is a rest between two.
+    assert beats(often, training=True) < 0.9 * beats(never, training=True)
+    assert beats(often, training=False) == beats(never, training=False)
+
+
+def test_noise_goes_on_in_a_pause(cache: SegmentCache, split: Split) -> None:
+    rows = cache.rows(split.train)
+    still = replace(PLAIN, paused=1, blocked=0)
+    made, _ = Augmenter(cache, still, training=True).detector(rows, _rng())
+    noisy, marks = Augmenter(cache, replace(still, gaussian=(0.05, 0.05)), training=True).detector(rows, _rng())
+    without = ~marks.any(axis=1)
+    assert np.diff(noisy, axis=1).std() > 0.05
+    if without.any():
+        assert np.diff(noisy[without], axis=1).std() > 0.05
+    assert np.isfinite(made).all()

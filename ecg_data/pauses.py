@@ -1,0 +1,88 @@
+"""Pauses made in a recording that has none: beats that fail to come, with P waves or without.
+
+Sinus arrest and atrioventricular block leave seconds without a QRS complex. Few people of a database have them, and a
+model that has not been shown any takes whatever moves in a pause for a beat. Time between the end of a T wave and the
+next P wave is made longer by showing it forwards and backwards in turn, so that it keeps the noise and the wander that
+it was recorded with and joins on at both ends.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_QT = 0.37
+"""QT interval in seconds at 60 beats a minute; it grows with the root of the interval between beats (Bazett, 1920)."""
+_AFTER_T = 0.05  # seconds from there on that are left alone
+
+_P_BEGINS, _P_ENDS = 0.24, 0.07
+"""Seconds before the R peak between which the P wave lies: a PR interval of 0.2 s, less the rise of the QRS complex."""
+
+_SHORTEST = 0.08  # seconds of rest that can be made longer: less would be heard as a tone
+
+_P_TO_P = (0.5, 1.2)  # seconds between P waves of blocked beats: 50 to 120 a minute
+_EDGE = 0.15  # share of a P wave over which it is faded in, and out
+
+
+def add_pause(
+    signal: np.ndarray, marks: np.ndarray, fs: float, seconds: float, blocked: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Make one pause in a segment, in which what follows moves back, or what goes before moves forward.
+
+    Args:
+        signal: one lead in mV, shape ``(segment,)``.
+        marks: 1 at each R peak, the same shape.
+        fs: sampling rate in Hz.
+        seconds: how much longer the rest between two beats becomes, to the nearest even multiple of its length.
+        blocked: whether P waves go on in the pause, as in atrioventricular block: copies of the one behind it.
+        rng: which rest, and which part of the longer segment is kept.
+
+    Returns:
+        Signal and marks of the same shapes; those that were given where no two beats have a rest between them.
+    """
+    rest = _choose_rest(np.flatnonzero(marks), fs, rng)
+    if rest is None:
+        return signal, marks
+    begin, end, r_peak = rest
+    length = end - begin
+    # There and back as a whole, so that it ends where it began.
+    pause = 2 * length * max(1, round(seconds * fs / (2 * length)))
+    to_and_fro = (length + np.arange(pause)) % (2 * length)
+    inside = begin + np.where(to_and_fro < length, to_and_fro, 2 * length - 1 - to_and_fro)
+    longer = np.concatenate([np.arange(end), inside, np.arange(end, len(signal))])
+    made = signal[longer]
+    if blocked:
+        _add_p_waves(made[end : end + pause], signal[:r_peak], fs, rng)
+    first = int(rng.integers(0, pause + 1))
+    kept = slice(first, first + len(signal))
+    return made[kept], marks[longer[kept]]
+
+
+def _choose_rest(r_peaks: np.ndarray, fs: float, rng: np.random.Generator) -> tuple[int, int, int] | None:
+    """Where a rest between two beats begins and ends, and the R peak behind it, in samples."""
+    begins = r_peaks[:-1] + np.round((_QT * np.sqrt(np.diff(r_peaks) / fs) + _AFTER_T) * fs).astype(np.int64)
+    ends = r_peaks[1:] - round(_P_BEGINS * fs)
+    long = np.flatnonzero(ends - begins >= _SHORTEST * fs)
+    if not len(long):
+        return None
+    chosen = int(rng.choice(long))
+    return int(begins[chosen]), int(ends[chosen]), int(r_peaks[chosen + 1])
+
+
+def _add_p_waves(pause: np.ndarray, before: np.ndarray, fs: float, rng: np.random.Generator) -> None:
+    """Add P waves at a steady rate to a pause, in place.
+
+    Args:
+        pause: mV.
+        before: mV, up to an R peak whose P wave is copied.
+        fs: sampling rate in Hz.
+        rng: when they begin, and how fast they follow each other.
+    """
+    wave = before[len(before) - round(_P_BEGINS * fs) : len(before) - round(_P_ENDS * fs)]
+    # Only what stands out of the line between its ends: the pause has a level of its own.
+    wave = wave - np.linspace(wave[0], wave[-1], len(wave), dtype=wave.dtype)
+    fade = np.minimum(1.0, np.arange(len(wave)) / (_EDGE * len(wave)))
+    wave = (wave * np.minimum(fade, fade[::-1])).astype(pause.dtype)
+    interval = rng.uniform(*_P_TO_P) * fs
+    # The last one is an interval before the P wave that the next beat has.
+    for start in np.arange(rng.uniform(0, interval), len(pause) - interval, interval).astype(np.int64).tolist():
+        pause[start : start + len(wave)] += wave

@@ -1,0 +1,94 @@
+"""Pauses that are made in a segment: where they are, what is in them, and that the beats stay what they were."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecg_data.pauses import add_pause
+
+FS = 360.0
+SEGMENT = 2016
+
+
+def _segment(interval: float = 0.9, noise: float = 0.01, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Beats with P, R and T waves every so many seconds, the first after half an interval."""
+    time = np.arange(SEGMENT) / FS
+    beats = np.arange(interval / 2, time[-1], interval)
+    signal = np.random.default_rng(seed).normal(0, noise, SEGMENT)
+    for beat in beats:
+        for at, height, width in ((-0.16, 0.15, 0.02), (0.0, 1.0, 0.01), (0.25, 0.3, 0.04)):
+            signal += height * np.exp(-((time - beat - at) ** 2) / (2 * width**2))
+    marks = np.zeros(SEGMENT, np.uint8)
+    marks[np.round(beats * FS).astype(int)] = 1
+    return signal.astype(np.float32), marks
+
+
+def _longest_gap(marks: np.ndarray) -> int:
+    return int(np.diff(np.concatenate([[0], np.flatnonzero(marks), [SEGMENT]])).max())
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    interval=st.floats(0.75, 1.8), seconds=st.floats(0.8, 6.0), blocked=st.booleans(), seed=st.integers(0, 2**32 - 1)
+)
+def test_beats_stay_what_they_were(interval: float, seconds: float, blocked: bool, seed: int) -> None:
+    signal, marks = _segment(interval)
+    made, moved = add_pause(signal, marks, FS, seconds, blocked, np.random.default_rng(seed))
+    assert made.shape == moved.shape == signal.shape
+    assert made.dtype == signal.dtype and moved.dtype == marks.dtype
+    # At each mark lies an R peak of the segment, with the QRS complex around it.
+    for peak in np.flatnonzero(moved[20:-20]) + 20:
+        complexes = [signal[at - 20 : at + 20] for at in np.flatnonzero(marks) if 20 <= at < SEGMENT - 20]
+        assert any(np.array_equal(made[peak - 20 : peak + 20], known) for known in complexes)
+    # And no R peak is left without a mark.
+    high = np.flatnonzero(made > 0.7)
+    assert all(np.abs(np.flatnonzero(moved) - at).min(initial=SEGMENT) <= 10 for at in high if 10 <= at < SEGMENT - 10)
+
+
+def test_a_pause_lasts_as_long_as_was_asked() -> None:
+    signal, marks = _segment()
+    rng = np.random.default_rng(1)
+    gaps = [_longest_gap(add_pause(signal, marks, FS, 3.0, False, rng)[1]) / FS for _ in range(40)]
+    # Some lie partly outside of the segment; none is longer than three seconds, half a second of rounding and a beat.
+    assert 3.0 < max(gaps) < 3.0 + 0.5 + 0.9 + 0.1
+
+
+def test_a_pause_without_p_waves_holds_nothing_but_the_rest_between_two_beats() -> None:
+    signal, marks = _segment(noise=0.0)
+    lengths = []
+    for seed in range(20):
+        made, moved = add_pause(signal, marks, FS, 4.0, False, np.random.default_rng(seed))
+        peaks = np.concatenate([[0], np.flatnonzero(moved), [SEGMENT]])
+        before = int(np.diff(peaks).argmax())
+        inside = made[peaks[before] + round(0.45 * FS) : max(0, peaks[before + 1] - round(0.27 * FS))]
+        lengths.append(len(inside))
+        assert np.ptp(inside) < 0.05
+        # It joins on to what is before and behind it.
+        assert np.abs(np.diff(inside)).max() < 0.01
+    assert max(lengths) > 3 * FS
+
+
+def test_in_a_block_p_waves_go_on() -> None:
+    signal, marks = _segment(noise=0.0)
+    counts = []
+    for seed in range(20):
+        made, moved = add_pause(signal, marks, FS, 5.0, True, np.random.default_rng(seed))
+        peaks = np.concatenate([[0], np.flatnonzero(moved), [SEGMENT]])
+        before = int(np.diff(peaks).argmax())
+        inside = made[peaks[before] + round(0.45 * FS) : max(0, peaks[before + 1] - round(0.27 * FS))]
+        assert inside.max(initial=0) < 0.2
+        counts.append(int(np.sum((inside[1:-1] > 0.1) & (inside[1:-1] > inside[:-2]) & (inside[1:-1] >= inside[2:]))))
+    assert max(counts) >= 3
+
+
+@pytest.mark.parametrize("beats", [(), (700,), (300, 420, 540)])
+def test_without_a_rest_between_two_beats_nothing_is_changed(beats: tuple[int, ...]) -> None:
+    signal = np.random.default_rng(0).normal(0, 1, SEGMENT)
+    marks = np.zeros(SEGMENT, np.uint8)
+    marks[list(beats)] = 1
+    made, moved = add_pause(signal, marks, FS, 3.0, True, np.random.default_rng(0))
+    np.testing.assert_array_equal(made, signal)
+    np.testing.assert_array_equal(moved, marks)
