@@ -26,7 +26,7 @@ _ALLOWED = frozenset(
         "Functional",
         "InputLayer",
         "__keras_tensor__",
-        *("Bidirectional", "Dense", "Dropout", "GRU", "LSTM", "LayerNormalization", "Reshape"),
+        *("Bidirectional", "Conv1D", "Dense", "Dropout", "GRU", "LSTM", "LayerNormalization", "Reshape"),
         *("Add", "Divide", "Mean", "Multiply", "Sqrt", "Subtract"),
         *("Constant", "GlorotUniform", "Ones", "Orthogonal", "Zeros"),
     }

@@ -24,7 +24,7 @@ _IR_VERSION = 10  # what goes with that opset; newer runtimes read it as well
 _OPERATORS = frozenset(
     {
         *("Add", "Sub", "Mul", "Div", "Sqrt", "ReduceMean", "MatMul", "Relu", "Sigmoid"),
-        *("Reshape", "Transpose", "LSTM", "GRU", "Identity"),
+        *("Reshape", "Transpose", "Conv", "LSTM", "GRU", "Identity"),
     }
 )
 """All that `onnx_form` writes. A file with another is refused."""
@@ -186,13 +186,35 @@ def _normalisation(graph: _Graph, config: dict[str, Any], _: list[np.ndarray], x
 
 
 def _dense(graph: _Graph, config: dict[str, Any], weights: list[np.ndarray], x: str) -> str:
-    if config["activation"] not in _ACTIVATIONS:
-        raise ValueError(f"the activation {config['activation']} has no ONNX form here")
     x = graph.add("MatMul", [x, graph.constant(weights[0])])
     if config["use_bias"]:
         x = graph.add("Add", [x, graph.constant(weights[1])])
+    return _activated(graph, config, x)
+
+
+def _activated(graph: _Graph, config: dict[str, Any], x: str) -> str:
+    if config["activation"] not in _ACTIVATIONS:
+        raise ValueError(f"the activation {config['activation']} has no ONNX form here")
     operator = _ACTIVATIONS[config["activation"]]
     return graph.add(operator, [x]) if operator else x
+
+
+def _convolution(graph: _Graph, config: dict[str, Any], weights: list[np.ndarray], x: str) -> str:
+    """ONNX has channels before time, and filters before both."""
+    expected = {"data_format": "channels_last", "dilation_rate": (1,), "groups": 1, "use_bias": True}
+    odd = [name for name, value in expected.items() if _plain(config[name]) != value]
+    reach, stride = int(config["kernel_size"][0]), int(config["strides"][0])
+    if odd or (config["padding"], stride) not in (("same", 1), ("valid", reach)):
+        raise ValueError(f"a convolution with other {', '.join(odd) or 'steps'} has no ONNX form here")
+    padding = [(reach - 1) // 2, reach // 2] if config["padding"] == "same" else [0, 0]
+    channels_first = graph.add("Transpose", [x], perm=[0, 2, 1])
+    inputs = [channels_first, graph.constant(np.transpose(weights[0], (2, 1, 0))), graph.constant(weights[1])]
+    filtered = graph.add("Conv", inputs, kernel_shape=[reach], strides=[stride], pads=padding)
+    return _activated(graph, config, graph.add("Transpose", [filtered], perm=[0, 2, 1]))
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _recurrent(kind: str) -> Callable[[_Graph, dict[str, Any], list[np.ndarray], str], str]:
@@ -248,6 +270,7 @@ def _gates(weights: list[np.ndarray], order: tuple[int, ...]) -> tuple[np.ndarra
 _WEIGHTED: dict[str, Callable[[_Graph, dict[str, Any], list[np.ndarray], str], str]] = {
     "LayerNormalization": _normalisation,
     "Dense": _dense,
+    "Conv1D": _convolution,
     "LSTM": _recurrent("LSTM"),
     "GRU": _recurrent("GRU"),
     "Bidirectional": _bidirectional,

@@ -26,6 +26,7 @@ class Bounds:
         learning_rate: lowest and highest, drawn on a logarithmic scale.
         residual: denoiser alone: whether the network gives a correction to its input.
         dense_units: detector alone: units of a dense layer before the output, 0 for none.
+        filters: of a convolution before the recurrent layers, 0 for none.
     """
 
     layers: tuple[int, ...]
@@ -36,6 +37,7 @@ class Bounds:
     learning_rate: tuple[float, float]
     residual: tuple[bool, ...] = (False, True)
     dense_units: tuple[int, ...] = (0,)
+    filters: tuple[int, ...] = (0,)
 
     def check_segment(self, segment: int) -> None:
         """Raise ValueError where a frame does not divide the segment."""

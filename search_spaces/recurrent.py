@@ -11,6 +11,10 @@ from keras import layers
 
 from search_spaces.presets import BOTH, Bounds
 
+FRONT_REACH = 31
+"""Samples that a filter of the convolution before the recurrent layers reads: 86 ms at 360 Hz, a QRS complex of normal
+width."""
+
 
 @dataclass(frozen=True)
 class StackConfig:
@@ -22,6 +26,7 @@ class StackConfig:
         frame: samples that a layer reads in one step.
         direction: ``"forward"`` or ``"both"``.
         learning_rate: of Adam.
+        filters: of the convolution before the recurrent layers; 0 for none.
     """
 
     units: tuple[int, ...]
@@ -29,12 +34,16 @@ class StackConfig:
     frame: int
     direction: str
     learning_rate: float
+    filters: int = 0
 
 
 def recurrent_stack(
     x: keras.KerasTensor, cell: Callable[..., keras.layers.Layer], config: StackConfig
 ) -> keras.KerasTensor:
     """Fold a segment into frames and pass it through recurrent layers.
+
+    Folding lays the samples of a frame side by side, or, after filters over all samples, it is a second convolution
+    that goes on by a frame at a time and gives as many numbers as the first recurrent layer has units.
 
     Args:
         x: shape ``(batch, segment, 1)``; the segment is a multiple of the frame.
@@ -44,7 +53,11 @@ def recurrent_stack(
     Returns:
         Shape ``(batch, segment / frame, units)``, twice the units for both directions.
     """
-    x = layers.Reshape((x.shape[1] // config.frame, config.frame), name="fold")(x)
+    if config.filters:
+        x = layers.Conv1D(config.filters, FRONT_REACH, padding="same", activation="relu", name="filters")(x)
+        x = layers.Conv1D(config.units[0], config.frame, config.frame, activation="relu", name="fold")(x)
+    else:
+        x = layers.Reshape((x.shape[1] // config.frame, config.frame), name="fold")(x)
     for number, units in enumerate(config.units, start=1):
         recurrent = cell(units, return_sequences=True)
         if config.direction == BOTH:
@@ -63,7 +76,8 @@ def unfold(x: keras.KerasTensor, segment: int) -> keras.KerasTensor:
 def choose_stack(hp: Any, bounds: Bounds) -> StackConfig:
     """Declare the hyperparameters of the stack and read their values.
 
-    ``units_2`` and ``units_3`` live in conditional scopes: they exist only in trials that have such a layer.
+    ``units_2`` and ``units_3`` live in conditional scopes: they exist only in trials that have such a layer;
+    ``filters`` only where the space has any.
 
     Args:
         hp: Keras Tuner's ``HyperParameters``.
@@ -82,6 +96,7 @@ def choose_stack(hp: Any, bounds: Bounds) -> StackConfig:
         learning_rate=float(
             hp.Float("learning_rate", bounds.learning_rate[0], bounds.learning_rate[1], sampling="log")
         ),
+        filters=int(hp.Choice("filters", list(bounds.filters))) if any(bounds.filters) else 0,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from checkpoints import Card, card_schema, load_bundle, read_card, save_bundle
 from checkpoints.bundle import open_engine
+from checkpoints.onnx_form import onnx_form
 from ecg_data import StudyError
 from ecg_data.files import sha256_of
 from search_spaces.denoiser import DenoiserConfig, build_denoiser
@@ -140,9 +142,9 @@ def test_what_is_no_keras_model_is_refused(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("direction", ["forward", "both"])
-@pytest.mark.parametrize("layers", [1, 2])
-def test_the_onnx_form_is_the_same_model(direction: str, layers: int, tmp_path: Path) -> None:
-    stack = StackConfig((5,) * layers, 0.1, 8, direction, 1e-3)
+@pytest.mark.parametrize(("layers", "filters"), [(1, 0), (2, 0), (2, 3)])
+def test_the_onnx_form_is_the_same_model(direction: str, layers: int, filters: int, tmp_path: Path) -> None:
+    stack = StackConfig((5,) * layers, 0.1, 8, direction, 1e-3, filters)
     rng = np.random.default_rng(layers)
     signal = rng.normal(0.2, 0.5, (7, 288)).astype(np.float32)
     signal[3] = 0.0
@@ -156,6 +158,14 @@ def test_the_onnx_form_is_the_same_model(direction: str, layers: int, tmp_path: 
         runs = {name: open_engine(directory, name)[1].run(signal) for name in ("onnx", "keras")}
         assert np.ptp(runs["keras"][0]) > 0.01
         np.testing.assert_allclose(runs["onnx"], runs["keras"], atol=1e-5)
+
+
+@pytest.mark.parametrize("odd", [{"padding": "causal"}, {"dilation_rate": 2}, {"strides": 2}])
+def test_a_convolution_of_another_kind_has_no_onnx_form(odd: dict[str, Any]) -> None:
+    signal = keras.Input((288, 1))
+    model = keras.Model(signal, keras.layers.Conv1D(1, 5, **{"padding": "same", **odd})(signal))
+    with pytest.raises(ValueError, match="convolution"):
+        onnx_form(model)
 
 
 def test_an_onnx_form_that_holds_more_is_refused(bundle: Path) -> None:

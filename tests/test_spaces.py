@@ -58,9 +58,9 @@ def test_log_error_by_hand() -> None:
     np.testing.assert_allclose(log_error(true, guessed), [0.0, np.log(2), np.log(1 + 1e4)], rtol=1e-5)
 
 
-@pytest.mark.parametrize("dense_units", [0, 6])
-def test_detector_gives_probabilities_whatever_gain_and_offset(dense_units: int) -> None:
-    model = build_detector(DetectorConfig(STACK, dense_units), 288, window=72, refractory=20)
+@pytest.mark.parametrize(("dense_units", "filters"), [(0, 0), (6, 0), (0, 3)])
+def test_detector_gives_probabilities_whatever_gain_and_offset(dense_units: int, filters: int) -> None:
+    model = build_detector(DetectorConfig(replace(STACK, filters=filters), dense_units), 288, window=72, refractory=20)
     signal = _segments()
     activation = model.predict_on_batch(signal)
     assert activation.shape == signal.shape
@@ -89,6 +89,19 @@ def test_units_of_a_layer_exist_only_where_the_layer_does(space: Any) -> None:
         assert config.stack.units == (16, 32, 48)[:layers]
         active = {item.name for item in chosen.space if chosen.is_active(item)}
         assert ("units_2" in active, "units_3" in active) == (layers >= 2, layers >= 3)
+
+
+def test_filters_are_asked_for_only_where_the_space_has_any() -> None:
+    bounds = replace(FULL.detector, filters=(0, 4), layers=(1,), frame=(8,))
+    values = keras_tuner.HyperParameters()
+    values.Fixed("filters", 4)
+    model = DetectorSpace(bounds, 288, 144, 72).build(values)
+    reached = {layer.name: layer.output.shape[1:] for layer in model.layers}
+    assert reached["filters"] == (288, 4)
+    assert reached["fold"] == (288 / 8, values.get("units_1"))
+    without = keras_tuner.HyperParameters()
+    DetectorSpace(replace(bounds, filters=(0,)), 288, 144, 72).configure(without)
+    assert "filters" not in without.values
 
 
 def test_the_full_preset_holds_the_plain_per_sample_network() -> None:

@@ -28,7 +28,7 @@ _WEAK = 0.5  # share of variance explained, below which importances are called r
 _CHANCE = 0.05  # above which what lies at an end of its range may well lie there by chance
 _FEWEST_PAIRS = 10  # of configurations, to speak of their order
 
-_FLOORS = {"layers": 1, "dropout": 0, "frame": 1, "dense_units": 0}
+_FLOORS = {"layers": 1, "dropout": 0, "frame": 1, "dense_units": 0, "filters": 0}
 """Where a range cannot go lower, however wide it is made."""
 
 

@@ -281,6 +281,7 @@ def _ends(bounds: Bounds) -> dict[str, tuple[float, float]]:
     choices: dict[str, Sequence[float]] = {"layers": bounds.layers}
     choices |= {f"units_{layer}": bounds.units for layer in range(1, max(bounds.layers) + 1)}
     choices |= {"dropout": bounds.dropout, "frame": bounds.frame, "dense_units": bounds.dense_units}
+    choices |= {"filters": bounds.filters}
     ends = {name: (min(values), max(values)) for name, values in choices.items() if len(set(values)) > 2}
     if bounds.learning_rate[0] < bounds.learning_rate[1]:
         ends[_LEARNING_RATE] = bounds.learning_rate
