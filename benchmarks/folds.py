@@ -95,6 +95,7 @@ def _task(options: argparse.Namespace, database: Any, noise: NoiseRecords) -> tu
         frame=(options.frame,),
         residual=(True,),
         dense_units=(options.dense_units,),
+        filters=(options.filters,),
     )
     name = f"{options.task}_augmentation"
     augmentation = replace(getattr(preset, name), **_varied(options.vary))
@@ -110,6 +111,7 @@ def _task(options: argparse.Namespace, database: Any, noise: NoiseRecords) -> tu
         "learning_rate": options.learning_rate,
         "residual": True,
         "dense_units": options.dense_units,
+        "filters": options.filters,
     }
     return Task(options.task, cache, split, preset), hyperparameters
 
@@ -146,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--frame", type=int, default=8, help="(default: 8)")
     parser.add_argument("--dropout", type=float, default=0.0, help="(default: 0)")
     parser.add_argument("--dense-units", type=int, default=0, help="detector: of a dense layer (default: none)")
+    parser.add_argument("--filters", type=int, default=0, help="of a convolution before the layers (default: none)")
     parser.add_argument("--learning-rate", type=float, default=4e-3, help="the highest (default: 0.004)")
     parser.add_argument("--batch-size", type=int, default=64, help="(default: 64)")
     parser.add_argument("--epochs", type=int, default=6, help="(default: 6)")

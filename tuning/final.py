@@ -38,7 +38,7 @@ from tuning.workers import Ended, EpochEnded, Event, Job, Lost, Stopped, Workers
 if TYPE_CHECKING:
     import keras
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same training would give other weights."""
 
 _DECIDES = "val_loss"
@@ -80,9 +80,10 @@ def train_final(
 ) -> TrainedTrial:
     """Train a configuration from fresh weights on all training records; the counterpart of `train_trial`.
 
-    The learning rate follows the preset's schedule; training ends when the validation loss stands still for the
-    preset's patience, and the weights of the best epoch are kept. A training on the validation records too has none to
-    be judged by: it runs to its end, and its last weights are kept. Test records play no part.
+    The learning rate follows the preset's schedule. On a plateau schedule training ends when the validation loss stands
+    still for the preset's patience, and the weights of the best epoch are kept. A cosine schedule is made to be run to
+    its end, and its last weights are kept: so the model that thresholds are chosen with, which is validated, ends as do
+    those that are trained on the validation records too, which cannot be. Test records play no part.
 
     Args:
         task: the model and its data.
@@ -104,6 +105,7 @@ def train_final(
     try:
         model = task.build(plan.hyperparameters)
         stop, callbacks = _callbacks(task, plan.epochs, on_epoch, asked_to_stop)
+        to_the_end = task.refit or task.preset.schedule == COSINE
         fitted = model.fit(
             task.training_batches(trial_seed(seed, task.name, f"{plan.id}/data"), None),
             validation_data=None if task.refit else task.validation_batches(),
@@ -119,9 +121,9 @@ def train_final(
     history = epoch_rows(fitted.history)
     seconds = round(time.monotonic() - started, 3)
     scores = fitted.history.get("loss" if task.refit else _DECIDES, [])
-    if not any(math.isfinite(score) for score in scores) or (task.refit and not math.isfinite(scores[-1])):
+    if not any(math.isfinite(score) for score in scores) or (to_the_end and not math.isfinite(scores[-1])):
         return TrainedTrial(TrialOutcome(FAILED, None, None, history, seconds, reason=DIVERGED), None)
-    best, score = (len(scores), scores[-1]) if task.refit else (stop.best_epoch + 1, stop.best)
+    best, score = (len(scores), scores[-1]) if to_the_end else (stop.best_epoch + 1, stop.best)
     parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     outcome = TrialOutcome(COMPLETED, float(score), best, history, seconds, parameters)
     return TrainedTrial(outcome, pack_weights(copy_variables(model)))
@@ -151,7 +153,7 @@ def _callbacks(
             on_epoch(epoch + 1, {name: float(value) for name, value in logs.items()})
 
     said = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: batch_ended(), on_epoch_end=epoch_ended)
-    return stop, [slower, said] if task.refit else [stop, slower, said]
+    return stop, [slower, said] if task.refit or task.preset.schedule == COSINE else [stop, slower, said]
 
 
 def _cosine(steps: int, epochs: int) -> Any:
