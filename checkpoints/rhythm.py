@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from statistics import median
 
 import numpy as np
 
@@ -79,10 +80,11 @@ class RhythmFilter:
             return self._unsure
         interval = beat[0] - self._last[0]
         self._intervals.append(interval)
-        intervals = np.array(self._intervals, np.float64)
-        usual = float(np.median(intervals))
-        spread = float(np.median(np.abs(intervals - usual)))
-        regular = len(intervals) >= _FEWEST and spread < _REGULAR * usual
+        if not self._unsure:
+            return []  # most beats by far: what the rhythm is need not be known
+        usual = median(self._intervals)
+        spread = median(abs(each - usual) for each in self._intervals)
+        regular = len(self._intervals) >= _FEWEST and spread < _REGULAR * usual
         if not regular or abs(interval - usual) >= _ONE_INTERVAL * usual:
             return self._unsure
         least = _LOWER * min(beat[1], self._last[1])
