@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.pauses import false_peaks, with_pauses
 from checkpoints import Bundle, find_bundle, list_bundles, load_bundle
 from ecg_data import NoiseRecords, StudyError, gaussian_noise, noise_directory, open_database, open_noise, read_record
 from ecg_data.nstdb import TEST, VALIDATION
@@ -178,6 +179,7 @@ def _detector(name: str, model: Applied, thresholds: Mapping[str, float], record
             yield Figure(name, f"R peaks, {kind}: F1 within {ms} ms", _percent(table))
         yield Figure(name, f"windows, {kind}: F1", _percent(windows))
     yield from _both_leads(name, model, limit, records)
+    yield from _pauses(name, model, limit, records)
     for snr in _STRESS:
         each = []
         for lead, signal in _stressed(records, snr):
@@ -193,6 +195,20 @@ def _both_leads(name: str, model: Applied, limit: float, records: Records) -> It
     for ms in TOLERANCES_MS:
         each = [match(lead, peaks, ms, 0.0).table for lead, peaks in zip(records.leads, found, strict=True)]
         yield Figure(name, f"R peaks, both leads together: F1 within {ms} ms", _percent(each))
+
+
+def _pauses(name: str, model: Applied, limit: float, records: Records) -> Iterator[Figure]:
+    """What is taken for a beat in pauses that are made in the recordings (see `benchmarks.pauses`)."""
+    made = [with_pauses(lead, SIGMA, SEED) for lead in records.leads]
+    count = sum(len(pauses) for _, pauses in made)
+    for kind in ("as recorded", f"Gaussian {SIGMA} mV"):
+        false = sum(
+            false_peaks(
+                model.detect(lead.clean if kind == "as recorded" else lead.noisy).r_peaks(limit), pauses, lead.fs
+            )
+            for lead, pauses in made
+        )
+        yield Figure(name, f"pauses made, {kind}: false peaks", f"{false} in {count} pauses")
 
 
 def _stressed(records: Records, snr: int) -> Iterator[tuple[WholeLead, np.ndarray]]:

@@ -32,16 +32,40 @@ def add_pause(
         signal: one lead in mV, shape ``(segment,)``.
         marks: 1 at each R peak, the same shape.
         fs: sampling rate in Hz.
-        seconds: how much longer the rest between two beats becomes, to the nearest even multiple of its length.
-        blocked: whether P waves go on in the pause, as in atrioventricular block: copies of the one behind it.
+        seconds: see `lengthen`.
+        blocked: see `lengthen`.
         rng: which rest, and which part of the longer segment is kept.
 
     Returns:
         Signal and marks of the same shapes; those that were given where no two beats have a rest between them.
     """
+    longer, moved, pause = lengthen(signal, marks, fs, seconds, blocked, rng)
+    if pause is None:
+        return signal, marks
+    first = int(rng.integers(0, len(longer) - len(signal) + 1))
+    return longer[first : first + len(signal)], moved[first : first + len(signal)]
+
+
+def lengthen(
+    signal: np.ndarray, marks: np.ndarray, fs: float, seconds: float, blocked: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, tuple[int, int] | None]:
+    """Make the rest between two beats longer.
+
+    Args:
+        signal: one lead in mV, shape ``(samples,)``.
+        marks: 1 at each R peak, the same shape.
+        fs: sampling rate in Hz.
+        seconds: how much longer the rest becomes, to the nearest even multiple of its length.
+        blocked: whether P waves go on in the pause, as in atrioventricular block: copies of the one behind it.
+        rng: which rest.
+
+    Returns:
+        Signal and marks, both longer by the pause, and where it begins and ends; what was given and ``None`` where no
+        two beats have a rest between them.
+    """
     rest = _choose_rest(np.flatnonzero(marks), fs, rng)
     if rest is None:
-        return signal, marks
+        return signal, marks, None
     begin, end, r_peak = rest
     length = end - begin
     # There and back as a whole, so that it ends where it began.
@@ -52,9 +76,7 @@ def add_pause(
     made = signal[longer]
     if blocked:
         _add_p_waves(made[end : end + pause], signal[:r_peak], fs, rng)
-    first = int(rng.integers(0, pause + 1))
-    kept = slice(first, first + len(signal))
-    return made[kept], marks[longer[kept]]
+    return made, marks[longer], (end, end + pause)
 
 
 def _choose_rest(r_peaks: np.ndarray, fs: float, rng: np.random.Generator) -> tuple[int, int, int] | None:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.pauses import false_peaks, with_pauses
 from ecg_data.pauses import add_pause
+from reports.measuring.leads import WholeLead
 
 FS = 360.0
 SEGMENT = 2016
@@ -92,3 +94,25 @@ def test_without_a_rest_between_two_beats_nothing_is_changed(beats: tuple[int, .
     made, moved = add_pause(signal, marks, FS, 3.0, True, np.random.default_rng(0))
     np.testing.assert_array_equal(made, signal)
     np.testing.assert_array_equal(moved, marks)
+
+
+def test_a_recording_with_pauses_keeps_its_beats() -> None:
+    """Three minutes at 66 a minute, of which the second is not scored."""
+    time = np.arange(round(180 * FS)) / FS
+    r_peaks = np.round(np.arange(0.5, 179, 0.91) * FS).astype(np.int64)
+    clean = np.zeros(len(time), np.float32)
+    clean[r_peaks] = 1.0
+    unscored = ((round(60 * FS), round(120 * FS)),)
+    lead = WholeLead("a", "MLII", FS, clean, clean, r_peaks, unscored)
+    made, pauses = with_pauses(lead, 0.05, seed=1)
+    assert len(pauses) == 8, "four to a minute"
+    assert len(made.clean) - len(clean) == sum(end - begin for begin, end in pauses)
+    assert len(made.r_peaks) == len(r_peaks)
+    np.testing.assert_array_equal(np.flatnonzero(made.clean), made.r_peaks)
+    assert false_peaks(made.r_peaks, pauses, FS) == 0
+    middles = np.array([(begin + end) // 2 for begin, end in pauses])
+    assert false_peaks(np.sort(np.concatenate([made.r_peaks, middles])), pauses, FS) == 8
+    assert sum(end - begin for begin, end in made.unscored) == round(60 * FS)
+    between = made.clean[made.unscored[0][0] : made.unscored[-1][1]]
+    np.testing.assert_array_equal(between, clean[unscored[0][0] : unscored[0][1]])
+    assert np.std(made.noisy - made.clean) == pytest.approx(0.05, rel=0.02)
