@@ -199,15 +199,13 @@ def _both_leads(name: str, model: Applied, limit: float, records: Records) -> It
 
 def _pauses(name: str, model: Applied, limit: float, records: Records) -> Iterator[Figure]:
     """What is taken for a beat in pauses that are made in the recordings (see `benchmarks.pauses`)."""
-    made = [with_pauses(lead, SIGMA, SEED) for lead in records.leads]
-    count = sum(len(pauses) for _, pauses in made)
-    for kind in ("as recorded", f"Gaussian {SIGMA} mV"):
-        false = sum(
-            false_peaks(
-                model.detect(lead.clean if kind == "as recorded" else lead.noisy).r_peaks(limit), pauses, lead.fs
-            )
-            for lead, pauses in made
-        )
+    count, recorded, noisy = 0, 0, 0
+    for lead in records.leads:
+        made, pauses = with_pauses(lead, SIGMA, SEED)
+        count += len(pauses)
+        recorded += false_peaks(model.detect(made.clean).r_peaks(limit), pauses)
+        noisy += false_peaks(model.detect(made.noisy).r_peaks(limit), pauses)
+    for kind, false in (("as recorded", recorded), (f"Gaussian {SIGMA} mV", noisy)):
         yield Figure(name, f"pauses made, {kind}: false peaks", f"{false} in {count} pauses")
 
 

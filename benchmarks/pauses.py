@@ -12,16 +12,19 @@ from reports.measuring.leads import WholeLead
 _EVERY = 15.0  # seconds from one pause to the next, about
 _SECONDS = (1.5, 5.0)  # of a pause
 _BLOCKED = 0.5  # share of the pauses in which P waves go on
-_REACH = 0.15  # seconds at either end in which a peak may belong to the beat beside the pause
 
 
 def with_pauses(lead: WholeLead, sigma: float, seed: int) -> tuple[WholeLead, list[tuple[int, int]]]:
-    """The lead with a pause about every 15 seconds, and where the pauses begin and end.
+    """A recording with a pause about every 15 seconds.
 
     Args:
-        lead: a recording.
+        lead: one lead in mV, shape ``(samples,)``.
         sigma: standard deviation of the Gaussian noise of ``noisy`` in mV.
         seed: of pauses and noise.
+
+    Returns:
+        The longer lead, and the first sample of each pause in it with the one after its last. There is none in
+        stretches that are not scored, nor where no two beats have a rest between them.
     """
     rng = np.random.default_rng([seed, *lead.name.encode()])
     marks = mark_r_peaks(lead.r_peaks, len(lead.clean))
@@ -43,7 +46,9 @@ def with_pauses(lead: WholeLead, sigma: float, seed: int) -> tuple[WholeLead, li
     return WholeLead(lead.record, lead.lead, lead.fs, clean, noisy, r_peaks, tuple(unscored)), pauses
 
 
-def false_peaks(r_peaks: np.ndarray, pauses: list[tuple[int, int]], fs: float) -> int:
-    """How many peaks lie in pauses, but for their ends."""
-    reach = round(_REACH * fs)
-    return sum(int(np.sum((r_peaks >= begin + reach) & (r_peaks < end - reach))) for begin, end in pauses)
+def false_peaks(r_peaks: np.ndarray, pauses: list[tuple[int, int]]) -> int:
+    """How many peaks, sample indices of shape ``(peaks,)``, lie in pauses.
+
+    None of these is a beat: a pause begins behind the T wave of the last, and ends before the P wave of the next.
+    """
+    return sum(int(np.sum((r_peaks >= begin) & (r_peaks < end))) for begin, end in pauses)

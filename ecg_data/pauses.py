@@ -15,9 +15,9 @@ _QT = 0.37
 _AFTER_T = 0.05  # seconds from there on that are left alone
 
 _P_BEGINS, _P_ENDS = 0.24, 0.07
-"""Seconds before the R peak between which the P wave lies: a PR interval of 0.2 s, less the rise of the QRS complex."""
+"""Seconds before the R peak between which the P wave lies: a PR interval of 0.2 s, and the rise of the QRS complex."""
 
-_SHORTEST = 0.08  # seconds of rest that can be made longer: less would be heard as a tone
+_SHORTEST = 0.08  # seconds of rest that can be made longer: what is shown to and fro is not to look like a wave
 
 _P_TO_P = (0.5, 1.2)  # seconds between P waves of blocked beats: 50 to 120 a minute
 _EDGE = 0.15  # share of a P wave over which it is faded in, and out
@@ -55,20 +55,22 @@ def lengthen(
         signal: one lead in mV, shape ``(samples,)``.
         marks: 1 at each R peak, the same shape.
         fs: sampling rate in Hz.
-        seconds: how much longer the rest becomes, to the nearest even multiple of its length.
-        blocked: whether P waves go on in the pause, as in atrioventricular block: copies of the one behind it.
-        rng: which rest.
+        seconds: how much longer the rest becomes, to the nearest even multiple of what is repeated.
+        blocked: whether P waves go on in the pause, as in atrioventricular block: copies of the one behind it, at a
+            steady rate up to that; none where the pause is shorter than their interval.
+        rng: which rest, and the rate of the P waves.
 
     Returns:
-        Signal and marks, both longer by the pause, and where it begins and ends; what was given and ``None`` where no
-        two beats have a rest between them.
+        Signal and marks, both longer by the pause, and the sample of these at which it begins and the one after its
+        last; what was given and ``None`` where no two beats have a rest between them.
     """
     rest = _choose_rest(np.flatnonzero(marks), fs, rng)
     if rest is None:
         return signal, marks, None
     begin, end, r_peak = rest
+    # Of a long rest the last part, which fits in once to and fro. There and back as a whole: it ends where it began.
+    begin = max(begin, end - max(1, round(seconds * fs / 2)))
     length = end - begin
-    # There and back as a whole, so that it ends where it began.
     pause = 2 * length * max(1, round(seconds * fs / (2 * length)))
     to_and_fro = (length + np.arange(pause)) % (2 * length)
     inside = begin + np.where(to_and_fro < length, to_and_fro, 2 * length - 1 - to_and_fro)
@@ -97,7 +99,7 @@ def _add_p_waves(pause: np.ndarray, before: np.ndarray, fs: float, rng: np.rando
         pause: mV.
         before: mV, up to an R peak whose P wave is copied.
         fs: sampling rate in Hz.
-        rng: when they begin, and how fast they follow each other.
+        rng: how fast they follow each other.
     """
     wave = before[len(before) - round(_P_BEGINS * fs) : len(before) - round(_P_ENDS * fs)]
     # Only what stands out of the line between its ends: the pause has a level of its own.
@@ -105,6 +107,6 @@ def _add_p_waves(pause: np.ndarray, before: np.ndarray, fs: float, rng: np.rando
     fade = np.minimum(1.0, np.arange(len(wave)) / (_EDGE * len(wave)))
     wave = (wave * np.minimum(fade, fade[::-1])).astype(pause.dtype)
     interval = rng.uniform(*_P_TO_P) * fs
-    # The last one is an interval before the P wave that the next beat has.
-    for start in np.arange(rng.uniform(0, interval), len(pause) - interval, interval).astype(np.int64).tolist():
+    # Behind the pause comes the P wave that the next beat has: the last of these is an interval before it.
+    for start in np.arange(len(pause) - interval, 0, -interval).astype(np.int64).tolist():
         pause[start : start + len(wave)] += wave

@@ -63,7 +63,7 @@ class Preset:
         segments_per_epoch: at most so many segments an epoch of the search, drawn anew each epoch; ``None`` for all.
         final_epochs: the most epochs of the final training.
         seeds: how many times the final training is run, each from other weights and in another order.
-        patience: epochs without a better validation score after which the final training ends.
+        patience: epochs without a better validation loss after which a final training on a plateau schedule ends.
         denoiser: bounds of the denoiser's space.
         detector: bounds of the detector's space.
         denoiser_augmentation: how the denoiser's segments are varied; ``None`` trains on them as they are cached.
@@ -134,7 +134,7 @@ _BOTH_WAYS = Bounds(
     learning_rate=(2e-3, 8e-3),
 )
 
-# Not stretched: interpolation smooths the noise that segments were recorded with, which is part of what is wanted.
+# Not stretched: interpolation smooths the noise that segments were recorded with, which a denoiser is to keep.
 _WHITE = Augmentation(noisy=0.0, gaussian=None, hum=0.0, stretched=0.0)
 
 _ROBUST = Preset(

@@ -48,7 +48,7 @@ def recurrent_stack(
     Args:
         x: shape ``(batch, segment, 1)``; the segment is a multiple of the frame.
         cell: ``keras.layers.LSTM`` or ``keras.layers.GRU``.
-        config: layers, units, dropout, frame, direction.
+        config: filters, frame, layers, units, dropout, direction.
 
     Returns:
         Shape ``(batch, segment / frame, units)``, twice the units for both directions.

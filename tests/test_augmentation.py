@@ -211,10 +211,6 @@ def test_beats_fail_to_come_in_training_alone(cache: SegmentCache, split: Split)
 def test_noise_goes_on_in_a_pause(cache: SegmentCache, split: Split) -> None:
     rows = cache.rows(split.train)
     still = replace(PLAIN, paused=1, blocked=0)
-    made, _ = Augmenter(cache, still, training=True).detector(rows, _rng())
-    noisy, marks = Augmenter(cache, replace(still, gaussian=(0.05, 0.05)), training=True).detector(rows, _rng())
-    without = ~marks.any(axis=1)
-    assert np.diff(noisy, axis=1).std() > 0.05
-    if without.any():
-        assert np.diff(noisy[without], axis=1).std() > 0.05
-    assert np.isfinite(made).all()
+    noisy, _ = Augmenter(cache, replace(still, gaussian=(0.05, 0.05)), training=True).detector(rows, _rng())
+    # Noise that was in the rest would be shown to and fro with it: the same sample twice where it turns.
+    assert not (np.diff(noisy, axis=1) == 0).any()

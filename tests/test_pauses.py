@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.pauses import false_peaks, with_pauses
-from ecg_data.pauses import add_pause
+from ecg_data.pauses import add_pause, lengthen
 from reports.measuring.leads import WholeLead
 
 FS = 360.0
@@ -58,6 +58,19 @@ def test_a_pause_lasts_as_long_as_was_asked() -> None:
     assert 3.0 < max(gaps) < 3.0 + 0.5 + 0.9 + 0.1
 
 
+def test_a_long_rest_is_not_shown_as_a_whole() -> None:
+    """Two beats four seconds apart, of which 0.8 s are asked for."""
+    signal, marks = np.arange(SEGMENT, dtype=np.float32), np.zeros(SEGMENT, np.uint8)
+    marks[[200, 200 + round(4 * FS)]] = 1
+    made, moved, pause = lengthen(signal, marks, FS, 0.8, False, np.random.default_rng(0))
+    assert pause is not None
+    begin, end = pause
+    assert end - begin == len(made) - len(signal) == len(moved) - len(marks) == round(0.8 * FS)
+    # The last 0.4 s before it, backwards and forwards.
+    np.testing.assert_array_equal(made[begin : begin + 144], signal[begin - 144 : begin][::-1])
+    np.testing.assert_array_equal(made[begin + 144 : end], signal[begin - 144 : begin])
+
+
 def test_a_pause_without_p_waves_holds_nothing_but_the_rest_between_two_beats() -> None:
     signal, marks = _segment(noise=0.0)
     lengths = []
@@ -86,6 +99,18 @@ def test_in_a_block_p_waves_go_on() -> None:
     assert max(counts) >= 3
 
 
+def test_p_waves_are_steady_up_to_the_next_beat() -> None:
+    signal, marks = _segment(noise=0.0)
+    for seed in range(10):
+        made, moved, pause = lengthen(signal, marks, FS, 5.0, True, np.random.default_rng(seed))
+        assert pause is not None
+        following = np.flatnonzero(moved)[np.flatnonzero(moved) >= pause[1]][0]
+        inside = made[pause[0] : following - 20]
+        waves = np.flatnonzero((inside[1:-1] > 0.1) & (inside[1:-1] > inside[:-2]) & (inside[1:-1] >= inside[2:]))
+        assert len(waves) >= 4
+        assert np.ptp(np.diff(waves)) <= 2
+
+
 @pytest.mark.parametrize("beats", [(), (700,), (300, 420, 540)])
 def test_without_a_rest_between_two_beats_nothing_is_changed(beats: tuple[int, ...]) -> None:
     signal = np.random.default_rng(0).normal(0, 1, SEGMENT)
@@ -102,17 +127,17 @@ def test_a_recording_with_pauses_keeps_its_beats() -> None:
     r_peaks = np.round(np.arange(0.5, 179, 0.91) * FS).astype(np.int64)
     clean = np.zeros(len(time), np.float32)
     clean[r_peaks] = 1.0
-    unscored = ((round(60 * FS), round(120 * FS)),)
+    unscored = ((round(63 * FS), round(118 * FS)),)
     lead = WholeLead("a", "MLII", FS, clean, clean, r_peaks, unscored)
     made, pauses = with_pauses(lead, 0.05, seed=1)
     assert len(pauses) == 8, "four to a minute"
     assert len(made.clean) - len(clean) == sum(end - begin for begin, end in pauses)
     assert len(made.r_peaks) == len(r_peaks)
     np.testing.assert_array_equal(np.flatnonzero(made.clean), made.r_peaks)
-    assert false_peaks(made.r_peaks, pauses, FS) == 0
+    assert false_peaks(made.r_peaks, pauses) == 0
     middles = np.array([(begin + end) // 2 for begin, end in pauses])
-    assert false_peaks(np.sort(np.concatenate([made.r_peaks, middles])), pauses, FS) == 8
-    assert sum(end - begin for begin, end in made.unscored) == round(60 * FS)
+    assert false_peaks(np.sort(np.concatenate([made.r_peaks, middles])), pauses) == 8
+    assert sum(end - begin for begin, end in made.unscored) == round(55 * FS)
     between = made.clean[made.unscored[0][0] : made.unscored[-1][1]]
     np.testing.assert_array_equal(between, clean[unscored[0][0] : unscored[0][1]])
     assert np.std(made.noisy - made.clean) == pytest.approx(0.05, rel=0.02)

@@ -27,6 +27,7 @@ from tuning.space import count_configurations
 from tuning.speed import Speed
 from tuning.state import FinishedTrial
 from tuning.trials import COMPLETED, TrainedTrial, TrialOutcome, TrialPlan, failed_trial
+from tuning.warm import in_space
 from tuning.workers import Ended, Event, EventHandler, Job, Lost, Stopped
 
 PRESET = replace(TINY, max_epochs=9)
@@ -351,6 +352,19 @@ def test_a_warm_start_leaves_out_what_does_not_fit(task: Task, small_data: Small
             FakeWorkers(1, random.Random(0)),
             Watcher(),
         )
+
+
+def test_no_filters_are_as_good_as_a_space_without_filters(task: Task) -> None:
+    plain = {"layers": 1, "units_1": 4, "dropout": 0.0, "frame": 8, "direction": "forward", "learning_rate": 3e-3}
+    plain |= {"residual": True}
+    bounds = replace(PRESET.denoiser, layers=(1,), units=(4,), dropout=(0.0,), frame=(8,), direction=("forward",))
+    without = replace(task, preset=replace(PRESET, denoiser=bounds))
+    having = replace(task, preset=replace(PRESET, denoiser=replace(bounds, filters=(0, 3))))
+    assert in_space(without, plain) == in_space(without, plain | {"filters": 0}) == plain
+    assert in_space(having, plain) == in_space(having, plain | {"filters": 0}) == plain | {"filters": 0}
+    assert in_space(having, plain | {"filters": 3}) == plain | {"filters": 3}
+    assert in_space(without, plain | {"filters": 3}) is None
+    assert in_space(without, plain | {"dense_units": 0}) is None
 
 
 def test_a_warm_start_from_a_study_that_saw_test_records_is_refused(

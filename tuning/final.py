@@ -38,12 +38,13 @@ from tuning.workers import Ended, EpochEnded, Event, Job, Lost, Stopped, Workers
 if TYPE_CHECKING:
     import keras
 
-FORMAT = 2
+FORMAT = 1
 """Raised whenever the same training would give other weights."""
 
 _DECIDES = "val_loss"
-"""What decides when to stop and which weights to keep. For the detector too: near its top the area under the curve of
-windows, which ranked the trials, hangs on a few windows and jumps from epoch to epoch; the loss does not."""
+"""What decides, on a plateau schedule, when to stop and which weights to keep. For the detector too: near its top the
+area under the curve of windows, which ranked the trials, hangs on a few windows and jumps from epoch to epoch; the loss
+does not."""
 
 _ATTEMPTS = 3
 
@@ -329,7 +330,7 @@ class _Kept:
             "batch size": task.preset.batch_size,
             "patience": task.preset.patience,
             "seed": self.seed,
-            **({} if task.preset.schedule == PLATEAU else {"schedule": task.preset.schedule}),
+            **({} if task.preset.schedule == PLATEAU else {"schedule": task.preset.schedule, "keeps": "last epoch"}),
             **augmentation_as_json(task),
             "versions": {name: versions[name] for name in ("Python", *PACKAGES)},
         }

@@ -82,7 +82,7 @@ class TrainedTrial:
 
     Attributes:
         outcome: what came of it.
-        weights: of the best epoch, the bytes of an ``.npz`` file; ``None`` for a failed trial.
+        weights: of the epoch that is kept, the bytes of an ``.npz`` file; ``None`` for a failed trial.
         worth_retrying: another attempt may end otherwise. Not so where training diverged or the model cannot be
             built: each trial has its own fixed seed, and would do the same again.
     """

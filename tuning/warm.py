@@ -60,15 +60,13 @@ def read_warm_start(study: Path, task: Task) -> WarmStart:
     chosen: list[dict[str, Any]] = []
     left_out = 0
     for trial in earlier.ranked():
-        configuration = trial.plan.hyperparameters
         if len(chosen) == wanted:
             break
-        if configuration in chosen:
-            continue  # the same, at another rung
-        if fits_space(task, configuration):
-            chosen.append(configuration)
-        else:
+        configuration = in_space(task, trial.plan.hyperparameters)
+        if configuration is None:
             left_out += 1
+        elif configuration not in chosen:  # else the same, at another rung
+            chosen.append(configuration)
     if not chosen:
         raise StudyError(
             f"--warm-start: none of the {task.name}'s configurations in {study} lies in this search's space"
@@ -76,16 +74,28 @@ def read_warm_start(study: Path, task: Task) -> WarmStart:
     return WarmStart(str(study), tuple(chosen), left_out)
 
 
-def fits_space(task: Task, configuration: dict[str, Any]) -> bool:
-    """Whether a configuration gives an allowed value to every hyperparameter that applies, and to no other."""
+_NONE = {"filters"}
+"""Hyperparameters that only some spaces have, in which 0 stands for what the others build."""
+
+
+def in_space(task: Task, configuration: dict[str, Any]) -> dict[str, Any] | None:
+    """A configuration as this task's space says it, ``None`` where it lies outside.
+
+    It gives an allowed value to every hyperparameter that applies, and to no other; but one that is 0 need not be
+    there, nor be known, where that is the same as to have none.
+    """
     import keras_tuner
 
     declared = keras_tuner.HyperParameters()
     task.space().configure(declared)
     active = [item for item in declared.space if all(holds(condition, configuration) for condition in item.conditions)]
-    if {item.name for item in active} != set(configuration):
-        return False
-    return all(_allows(item, configuration[item.name]) for item in active)
+    names = {item.name for item in active}
+    known = {name: value for name, value in configuration.items() if name in names or name not in _NONE or value}
+    for name in _NONE & (names - set(known)):
+        known[name] = 0
+    if names != set(known) or not all(_allows(item, known[item.name]) for item in active):
+        return None
+    return known
 
 
 def _allows(item: Any, value: Any) -> bool:

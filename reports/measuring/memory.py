@@ -7,10 +7,10 @@ import ctypes
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 
 _LARGE = 1 << 20
-"""Bytes from which a block is asked of the system and given back to it: a tenth of a lead in float64."""
+"""Bytes from which a block is asked of the system and given back to it: less than half of a lead of 30 minutes."""
 
 _ARENAS = 2
-"""Heaps that threads share: one for the main thread, one for those of the engines."""
+"""Heaps that all threads share; where a process has more than eight already, the C library keeps to those it has."""
 
 
 def give_back_freed_memory() -> bool:
@@ -20,8 +20,10 @@ def give_back_freed_memory() -> bool:
     of its own (the size from which it does not grows with what has been freed, up to 32 MB), one heap to a thread, and
     what is freed between two blocks in use is lost to everything else: several hundred megabytes by the end.
 
+    It holds from then on.
+
     Returns:
-        Whether it was done; other C libraries than glibc are left as they are.
+        Whether it was asked for; other C libraries than glibc are left as they are.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

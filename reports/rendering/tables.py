@@ -25,6 +25,7 @@ from reports.results import (
     Training,
 )
 from reports.results.figures import Interval
+from tuning import DETECTOR
 
 _LEADERS = 10
 _MEASURES = {
@@ -137,10 +138,10 @@ def training_noise(training: Training, sigma: float) -> str:
         return f"Gaussian noise of σ = {sigma:g} mV added in training."
     low, high = how["snr"]
     least, most = how["gaussian"] or (sigma, sigma)
+    sigmas = f"{least:g} to {most:g}" if least < most else f"{most:g}"
     said = (
-        f"In training all leads of a record, each segment cut anew each time, {_share(how['flipped'])} of them upside "
-        f"down, {_share(how['mixed'])} a mix of two leads and {_share(how['stretched'])} stretched in time by up to "
-        f"{_share(how['stretch'])}; Gaussian noise of σ = {f'{least:g} to ' if least < most else ''}{most:g} mV added"
+        f"In training all leads of a record, each segment cut anew each time{_shares(training)}; Gaussian noise of "
+        f"σ = {sigmas} mV added"
     )
     if how["noisy"]:
         said += (
@@ -150,6 +151,20 @@ def training_noise(training: Training, sigma: float) -> str:
         if how["varied"]:
             said += ", turned, reversed, stretched and mixed of both channels at random"
     return said + (f", and mains hum to {_share(how['hum'])}." if how["hum"] else ".")
+
+
+def _shares(training: Training) -> str:
+    """Which shares of the segments were varied how; nothing where none was."""
+    how = training.augmentation
+    said = [(how["flipped"], "upside down"), (how["mixed"], "a mix of two leads")]
+    said.append((how["stretched"], f"stretched in time by up to {_share(how['stretch'])}"))
+    # Reports of before pauses were made do not have them.
+    if training.task == DETECTOR and how.get("paused"):
+        low, high = how["pause"]
+        said.append(
+            (how["paused"], f"with a pause of {low:g} to {high:g} s, P waves in {_share(how['blocked'])} of these")
+        )
+    return "".join(f", {_share(share)} {what}" for share, what in said if share)
 
 
 def _share(value: float) -> str:

@@ -97,7 +97,8 @@ class Training:
         hyperparameters: these.
         parameters: trainable weights.
         history: metrics of each epoch.
-        best_epoch: the epoch whose weights were kept, by the validation records.
+        best_epoch: the epoch whose weights were kept: the best on the validation records, or the last where the
+            learning rate falls to 0 by then.
         seconds: wall-clock time.
         thresholds: of the detector, chosen on the validation records.
         augmentation: how segments were varied in training; empty where they were not.
