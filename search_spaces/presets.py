@@ -156,7 +156,7 @@ _ROBUST = Preset(
     denoiser_augmentation=Augmentation(removes_drift=True),
     # The noise stress test compares noise with the QRS complex, which is larger than the signal as a whole. Noise is
     # left as it is: docs/bundles.md has what varying it gave either model on validation records.
-    detector_augmentation=Augmentation(snr=(-12.0, 18.0), varied=False, paused=0.25),
+    detector_augmentation=Augmentation(snr=(-12.0, 18.0), varied=False, paused=0.1),
     schedule=COSINE,
     refit=True,
 )
