@@ -62,7 +62,7 @@ def test_the_report_says_what_was_done(robust_study: tuple[Path, list[str]]) -> 
     assert "on training and validation records together" in card and "wander of the baseline is removed" in card
     assert "50 % upside down" in card and "pause" not in card
     card = (out / "models" / "detector" / "CARD.md").read_text()
-    assert "10 % with a pause of 0.8 to 6 s, with P waves in 50 % of these" in card and " 0 %" not in card
+    assert "10 % with a pause of 0.8 to 6 s, P waves in 50 % of these" in card and " 0 %" not in card
 
 
 def test_its_bundles_know_what_they_are(robust_study: tuple[Path, list[str]], raw_dir: Path) -> None:
