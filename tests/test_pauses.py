@@ -32,6 +32,13 @@ def _longest_gap(marks: np.ndarray) -> int:
     return int(np.diff(np.concatenate([[0], np.flatnonzero(marks), [SEGMENT]])).max())
 
 
+def _inside_the_longest(made: np.ndarray, marks: np.ndarray) -> np.ndarray:
+    """What lies in the longest stretch without a beat, but for the T wave before it and the P wave behind it."""
+    peaks = np.concatenate([[0], np.flatnonzero(marks), [SEGMENT]])
+    longest = int(np.diff(peaks).argmax())
+    return made[peaks[longest] + round(0.45 * FS) : max(0, peaks[longest + 1] - round(0.27 * FS))]
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     interval=st.floats(0.75, 1.8), seconds=st.floats(0.8, 6.0), blocked=st.booleans(), seed=st.integers(0, 2**32 - 1)
@@ -76,9 +83,7 @@ def test_a_pause_without_p_waves_holds_nothing_but_the_rest_between_two_beats() 
     lengths = []
     for seed in range(20):
         made, moved = add_pause(signal, marks, FS, 4.0, False, np.random.default_rng(seed))
-        peaks = np.concatenate([[0], np.flatnonzero(moved), [SEGMENT]])
-        before = int(np.diff(peaks).argmax())
-        inside = made[peaks[before] + round(0.45 * FS) : max(0, peaks[before + 1] - round(0.27 * FS))]
+        inside = _inside_the_longest(made, moved)
         lengths.append(len(inside))
         assert np.ptp(inside) < 0.05
         # It joins on to what is before and behind it.
@@ -91,9 +96,7 @@ def test_in_a_block_p_waves_go_on() -> None:
     counts = []
     for seed in range(20):
         made, moved = add_pause(signal, marks, FS, 5.0, True, np.random.default_rng(seed))
-        peaks = np.concatenate([[0], np.flatnonzero(moved), [SEGMENT]])
-        before = int(np.diff(peaks).argmax())
-        inside = made[peaks[before] + round(0.45 * FS) : max(0, peaks[before + 1] - round(0.27 * FS))]
+        inside = _inside_the_longest(made, moved)
         assert inside.max(initial=0) < 0.2
         counts.append(int(np.sum((inside[1:-1] > 0.1) & (inside[1:-1] > inside[:-2]) & (inside[1:-1] >= inside[2:]))))
     assert max(counts) >= 3
