@@ -150,8 +150,8 @@ _ROBUST = Preset(
     seeds=3,
     patience=10,
     denoiser=_BOTH_WAYS,
-    # The search ranks by windows, and preferred 2 x 48 with frames of 16; by R peaks as recorded, 2 x 64 with frames of 8
-    # did better on validation people, and was fixed by hand (docs/bundles.md).
+    # The search ranks by windows, and preferred 2 x 48 with frames of 16; by R peaks as recorded, 2 x 64 with frames of
+    # 8 did better on validation people, and was fixed by hand (docs/bundles.md).
     detector=replace(_BOTH_WAYS, units=(64,), dropout=(0.0, 0.1, 0.2), frame=(8,), dense_units=(0, 32)),
     denoiser_augmentation=Augmentation(removes_drift=True),
     # The noise stress test compares noise with the QRS complex, which is larger than the signal as a whole. Noise is

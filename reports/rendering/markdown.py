@@ -10,6 +10,7 @@ from checkpoints import DISCLAIMER, Card
 from reports.rendering import tables
 from reports.rendering.plots.denoiser import KIND_NAMES
 from reports.rendering.search_lessons import lessons
+from reports.rendering.training_words import training_noise
 from reports.results import DENOISED, GRU, LSTM, NOISY, TOLERANCES_MS, Comparison, FineTuning, Report, Training
 
 TITLE = "LSTM denoiser and GRU detector for ECG"
@@ -71,6 +72,7 @@ def _fill(name: str, report: Report | None, **more: Any) -> str:
     )
     environment.globals.update(
         tables=tables,
+        training_noise=training_noise,
         sentence=sentence,
         title=TITLE,
         disclaimer=DISCLAIMER,
