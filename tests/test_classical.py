@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import wfdb.processing
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from ecg_data import StudyError, gaussian_noise, read_record
 from ecg_data.drift import without_drift
 from reports.measuring.classical import ClassicalDetectors
-from reports.measuring.detectors import DETECTOR_NAMES, find_r_peaks
+from reports.measuring.detectors import DETECTOR_NAMES, XQRS, find_r_peaks, local_peaks
 from reports.measuring.filters import DRIFT_FILTERS, FILTERS, Filter
 from reports.measuring.matching import match_r_peaks
 from reports.measuring.measures import counts, denoising
@@ -27,6 +29,24 @@ def test_every_detector_finds_the_beats_of_a_clean_record(name: str, raw_dir: Pa
     assert found.dtype == np.int64
     assert (np.diff(found) > 0).all()
     assert counts(*match_r_peaks(record.r_peaks, found, 54).table).f1 > 0.9
+
+
+@given(
+    signal=arrays(np.float64, st.integers(31, 150), elements=st.sampled_from([-1.0, 0.0, 0.5, 1.0, 2.0])),
+    radius=st.integers(1, 30),  # wfdb's own fails on a signal that is no longer than that
+)
+@settings(max_examples=200, deadline=None)
+def test_local_peaks_are_those_of_wfdb(signal: np.ndarray, radius: int) -> None:
+    np.testing.assert_array_equal(local_peaks(signal, radius), wfdb.processing.find_local_peaks(signal, radius))
+
+
+def test_xqrs_is_that_of_wfdb(raw_dir: Path) -> None:
+    for name in ("s02", "s05"):
+        signal = read_record(raw_dir / name).signal[:, 0].astype(np.float64)
+        signal += gaussian_noise(len(signal), 0.1, 1, name, "MLII")
+        theirs = wfdb.processing.xqrs_detect(signal, 360, verbose=False)
+        np.testing.assert_array_equal(find_r_peaks(XQRS, signal, 360)[0], theirs)
+    assert wfdb.processing.qrs.find_local_peaks is wfdb.processing.find_local_peaks, "given back"
 
 
 @pytest.mark.parametrize("name", DETECTOR_NAMES)
@@ -101,8 +121,16 @@ def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pyt
     there = elsewhere.find("", {"s01": leads["s01"]}, 360, ["sleepecg"])
     assert elsewhere._pool is not None
     before = set(elsewhere._pool._processes)
-    there |= elsewhere.find("", {name: leads[name] for name in leads if name != "s01"}, 360, ["sleepecg"])
-    assert not before & set(elsewhere._pool._processes), "replaced after a lead each, several times in one call"
+    others = {name: leads[name] for name in leads if name != "s01"}
+    there |= elsewhere.find("", others, 360, ["sleepecg"])
+    assert before <= set(elsewhere._pool._processes), "kept: nothing is hoarded"
+    monkeypatch.setattr("reports.measuring.classical.HOARDERS", {"gqrs", "sleepecg"})
+    before = set(elsewhere._pool._processes)
+    elsewhere.find("", {name: lead + 1 for name, lead in others.items()}, 360, ["sleepecg"])
+    hoarding = set(elsewhere._pool._processes)
+    assert not before & hoarding, "replaced after a lead each, several times in one call"
+    elsewhere.find("", {"s01": leads["s01"] + 1}, 360, ["Hamilton"])
+    assert not hoarding & set(elsewhere._pool._processes), "replaced, for work that hoards nothing"
     elsewhere.close()
     for name in leads:
         np.testing.assert_array_equal(here[name]["sleepecg"].r_peaks, there[name]["sleepecg"].r_peaks)

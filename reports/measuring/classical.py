@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal as signals
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from importlib.metadata import version
 import numpy as np
 
 from ecg_data import Progress, StudyError
-from reports.measuring.detectors import DETECTORS, find_r_peaks
+from reports.measuring.detectors import DETECTORS, HOARDERS, find_r_peaks
 from reports.measuring.memory import give_back_freed_memory
 from reports.measuring.store import ResultStore, key_of
 
@@ -24,11 +24,10 @@ FORMAT = 1
 _WORTH_PROCESSES = 2_000_000
 """Samples times detectors below which starting processes takes longer than the work: some ten seconds of it."""
 
-
 _LEADS_PER_PROCESS = 8
-"""After so many leads of each the processes are replaced: some of the detectors' memory is never given back. All at
-once, by a new pool: one that replaces its processes by itself may wait for ever when the last of them has ended
-(CPython's issue 115634)."""
+"""After so many leads of each by a detector that never gives its memory back the processes are replaced. All at once,
+by a new pool: one that replaces its processes by itself may wait for ever when the last of them has ended (CPython's
+issue 115634)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class ClassicalDetectors:
         self.store = store
         self.progress = progress
         self._pool: ProcessPoolExecutor | None = None
-        self._room = 0
+        self._hoarded = 0  # leads that the present processes were given for detectors that keep memory
 
     def find(
         self, what: str, leads: Mapping[str, np.ndarray], fs: float, names: Sequence[str]
@@ -95,18 +94,21 @@ class ClassicalDetectors:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
 
-    def _pool_with_room(self) -> tuple[ProcessPoolExecutor, int]:
-        """Processes, and how many leads they may still be given."""
-        if self._pool is not None and self._room <= 0:
+    def _pool_for(self, names: Iterable[str]) -> tuple[ProcessPoolExecutor, int | None]:
+        """Processes for these detectors, and how many leads at most they may be given; ``None`` for any number."""
+        processes = os.cpu_count() or 1
+        most = processes * _LEADS_PER_PROCESS
+        hoards = not HOARDERS.isdisjoint(names)
+        # What is hoarded is not carried along through work that hoards nothing.
+        if self._pool is not None and self._hoarded >= (most if hoards else 1):
             self._pool.shutdown()
             self._pool = None
         if self._pool is None:
-            processes = os.cpu_count() or 1
             # Spawned, not forked: TensorFlow's threads do not survive a fork.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(processes, context, initializer=_prepare_process)
-            self._room = processes * _LEADS_PER_PROCESS
-        return self._pool, self._room
+            self._hoarded = 0
+        return self._pool, most - self._hoarded if hoards else None
 
     def _run(
         self, leads: Mapping[str, np.ndarray], missing: Mapping[str, list[str]], fs: float
@@ -119,12 +121,12 @@ class ClassicalDetectors:
         waiting = list(missing)
         try:
             while waiting:
-                pool, room = self._pool_with_room()
+                pool, room = self._pool_for({name for lead in waiting for name in missing[lead]})
                 futures: dict[Future[dict[str, Found]], str] = {
                     pool.submit(_find_all, leads[lead], fs, missing[lead]): lead for lead in waiting[:room]
                 }
-                self._room -= len(futures)
-                del waiting[:room]
+                self._hoarded += 0 if room is None else len(futures)
+                del waiting[: len(futures)]
                 for future in as_completed(futures):
                     yield futures[future], future.result()
         except BrokenProcessPool as error:

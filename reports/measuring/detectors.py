@@ -29,10 +29,40 @@ class ClassicalDetector:
 
 
 def xqrs(signal: np.ndarray, fs: float) -> np.ndarray:
-    """R peaks by wfdb's xqrs."""
-    from wfdb.processing import xqrs_detect
+    """R peaks by wfdb's xqrs, with its search for local peaks replaced by `local_peaks`, which gives the same."""
+    from wfdb.processing import qrs
 
-    return np.asarray(xqrs_detect(signal, fs, verbose=False))
+    slow = qrs.find_local_peaks
+    qrs.find_local_peaks = local_peaks
+    try:
+        return np.asarray(qrs.xqrs_detect(signal, fs, verbose=False))
+    finally:
+        qrs.find_local_peaks = slow
+
+
+def local_peaks(signal: np.ndarray, radius: int) -> np.ndarray:
+    """What ``wfdb.processing.find_local_peaks`` gives, without a loop over samples.
+
+    The loop is nine tenths of the time that xqrs takes, and was a third of that of a report on MIT-BIH.
+
+    Args:
+        signal: without NaN, longer than the radius, shape ``(samples,)``.
+        radius: a peak is as high as all samples from so many before it up to so many after it, the last left out;
+            the next peak is at least so many samples later.
+
+    Returns:
+        Indices of the peaks; none in a flat signal.
+    """
+    from scipy.ndimage import maximum_filter1d
+
+    if signal.min() == signal.max():
+        return np.empty(0)
+    highest = maximum_filter1d(signal, 2 * radius, mode="constant", cval=-np.inf)
+    peaks: list[int] = []
+    for place in np.flatnonzero(signal == highest).tolist():
+        if not peaks or place >= peaks[-1] + radius:
+            peaks.append(place)
+    return np.array(peaks)
 
 
 def gqrs(signal: np.ndarray, fs: float) -> np.ndarray:
@@ -76,6 +106,9 @@ DETECTORS = (
 """In the order of the report's tables."""
 
 DETECTOR_NAMES = tuple(detector.name for detector in DETECTORS)
+
+HOARDERS = frozenset({GQRS})
+"""Those that never give their memory back: gqrs keeps some 55 MB of each half hour at 360 Hz (wfdb 4.3.1)."""
 
 
 def find_r_peaks(name: str, signal: np.ndarray, fs: float) -> tuple[np.ndarray, str]:

@@ -27,7 +27,7 @@ _LEVELS = (12, 6, 0, -6)
 """dB, of the second test: each costs every detector two runs over all test records."""
 
 _OMITTED = (GQRS,)
-"""Left out of the second test for the time it takes: longer than all others together but xqrs."""
+"""Left out of the second test for the time it takes: longer than all others together."""
 
 NOTE = (
     "Noise of electrode motion (`em`) in every other two minutes after the first five, which are not scored. SNR "
