@@ -19,6 +19,11 @@ ENGINES = ("onnx", "keras")
 """In the order in which they are preferred."""
 
 
+_PIECE = 8
+"""Segments that ONNX Runtime is given at once. What the layers hold of so many stays in the cache of a core: a segment
+takes 0.8 times as long as among 64."""
+
+
 class Engine(Protocol):
     """Runs a model on segments."""
 
@@ -83,9 +88,9 @@ class OnnxEngine:
         self._pool = ThreadPoolExecutor(self._threads)
 
     def run(self, segments: np.ndarray) -> np.ndarray:
-        """Outputs of segments, shared out among the threads, a batch at a time each."""
+        """Outputs of segments, shared out among the threads piece by piece."""
         segments = np.asarray(segments, np.float32)
-        count = max(min(self._threads, len(segments)), -(-len(segments) // BATCH), 1)
+        count = max(min(self._threads, len(segments)), -(-len(segments) // _PIECE), 1)
         return np.concatenate(list(self._pool.map(self._run, np.array_split(segments, count))))
 
     def _run(self, segments: np.ndarray) -> np.ndarray:

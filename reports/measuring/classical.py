@@ -24,7 +24,7 @@ FORMAT = 1
 _WORTH_PROCESSES = 2_000_000
 """Samples times detectors below which starting processes takes longer than the work: some ten seconds of it."""
 
-_LEADS_PER_PROCESS = 8
+_LEADS_PER_PROCESS = 6
 """After so many leads of each by a detector that never gives its memory back the processes are replaced. All at once,
 by a new pool: one that replaces its processes by itself may wait for ever when the last of them has ended (CPython's
 issue 115634)."""

@@ -82,8 +82,8 @@ class Applied:
 
     @property
     def engine(self) -> Engine:
-        """What runs the model. Few are held at a time, and one that is asked for again is made anew: each keeps the
-        memory of its largest batch, a quarter of a gigabyte for an LSTM."""
+        """What runs the model. Few are held at a time, and one that is asked for again is made anew: each keeps
+        the memory that its layers took, some 30 MB."""
         held = _engines.pop(self.identity["model"], None) or onnx_engine(self._model)
         _engines[self.identity["model"]] = held
         while len(_engines) > _MOST_ENGINES:
