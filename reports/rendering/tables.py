@@ -205,6 +205,17 @@ def noise_kinds(section: DenoiserSection, measure: str, names: dict[str, str], s
     return table(("noise", "input SNR in dB", *methods), rows)
 
 
+def gains(section: DenoiserSection, names: dict[str, str]) -> str:
+    """SNR that our denoiser gains by kind of noise, at each level, as one line."""
+    cells = [cell for cell in section.noise if cell.method == LSTM and "snr_improvement" in cell.figures]
+    levels = list(dict.fromkeys(cell.snr for cell in cells))
+    said = []
+    for kind in dict.fromkeys(cell.kind for cell in cells):
+        values = [f"{cell.figures['snr_improvement'].value:.1f}" for cell in cells if cell.kind == kind]
+        said.append(f"{names.get(kind, kind)} {' / '.join(values)}")
+    return f"at {' / '.join(map(str, levels))} dB of SNR, in dB: {'; '.join(said)}"
+
+
 def noise_by_record(section: DenoiserSection, snr: int, names: dict[str, str]) -> str:
     """SNR improvement of our denoiser on each record, by kind of noise, at one level."""
     cells = [cell for cell in section.noise if (cell.method, cell.snr) == (LSTM, snr)]
