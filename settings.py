@@ -46,7 +46,12 @@ class Settings:
     annotator: str = _option("atr", "ending of the annotation files", metavar="EXT")
     segment: int = _option(2016, "samples a segment", least=1, metavar="N")
     window: int = _option(144, "samples a window; a segment is a whole number of windows", least=1, metavar="N")
-    noise: float = _option(0.05, "standard deviation of the added Gaussian noise in mV", least=0, metavar="MV")
+    noise: float = _option(
+        0.05,
+        "standard deviation of the added Gaussian noise in mV; robust and white train with levels of their own",
+        least=0,
+        metavar="MV",
+    )
     skip_bad: bool = _option(False, "leave out records that cannot be used, and say so, instead of stopping")
     max_hours: float | None = _option(
         None, "end the searches after so many hours, shared among the models", above=0, metavar="H"

@@ -117,6 +117,7 @@ def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pyt
     here = ClassicalDetectors(ResultStore(tmp_path / "a"), lambda *_: None).find("", leads, 360, ["sleepecg"])
     monkeypatch.setattr("reports.measuring.classical._WORTH_PROCESSES", 0)
     monkeypatch.setattr("reports.measuring.classical._LEADS_PER_PROCESS", 1)
+    monkeypatch.setattr("reports.measuring.classical.os.cpu_count", lambda: 2)
     elsewhere = ClassicalDetectors(ResultStore(tmp_path / "b"), lambda *_: None)
     there = elsewhere.find("", {"s01": leads["s01"]}, 360, ["sleepecg"])
     assert elsewhere._pool is not None

@@ -21,8 +21,8 @@ from reports.measuring.store import ResultStore, key_of
 FORMAT = 1
 """Raised whenever a detector would find something else in the same signal with the same version of its library."""
 
-_WORTH_PROCESSES = 2_000_000
-"""Samples times detectors below which starting processes takes longer than the work: some ten seconds of it."""
+_WORTH_PROCESSES = 5_000_000
+"""Samples times detectors below which starting processes takes longer than the work: a few seconds of it."""
 
 _LEADS_PER_PROCESS = 6
 """After so many leads of each by a detector that never gives its memory back the processes are replaced. All at once,

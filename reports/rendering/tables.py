@@ -206,14 +206,21 @@ def noise_kinds(section: DenoiserSection, measure: str, names: dict[str, str], s
 
 
 def gains(section: DenoiserSection, names: dict[str, str]) -> str:
-    """SNR that our denoiser gains by kind of noise, at each level, as one line."""
-    cells = [cell for cell in section.noise if cell.method == LSTM and "snr_improvement" in cell.figures]
-    levels = list(dict.fromkeys(cell.snr for cell in cells))
+    """SNR that our denoiser gains and, in brackets, the most that a filter does, by kind of noise; empty for none."""
+    at: dict[tuple[str, int], dict[str, float]] = {}
+    for cell in section.noise:
+        if cell.method != NO_FILTER and "snr_improvement" in cell.figures:
+            value = round(cell.figures["snr_improvement"].value, 1) + 0.0  # no -0.0
+            at.setdefault((cell.kind, cell.snr), {})[cell.method] = value
+    levels = list(dict.fromkeys(snr for _, snr in at))
     said = []
-    for kind in dict.fromkeys(cell.kind for cell in cells):
-        values = [f"{cell.figures['snr_improvement'].value:.1f}" for cell in cells if cell.kind == kind]
-        said.append(f"{names.get(kind, kind)} {' / '.join(values)}")
-    return f"at {' / '.join(map(str, levels))} dB of SNR, in dB: {'; '.join(said)}"
+    for kind in dict.fromkeys(kind for kind, _ in at):
+        cases = [at.get((kind, snr), {}) for snr in levels]
+        ours = [f"{case[LSTM]:.1f}" if LSTM in case else "–" for case in cases]
+        filters = [[value for method, value in case.items() if method != LSTM] for case in cases]
+        best = [f"{max(values):.1f}" if values else "–" for values in filters]
+        said.append(f"{names.get(kind, kind)} {' / '.join(ours)} ({' / '.join(best)})")
+    return f"at {' / '.join(map(str, levels))} dB: {'; '.join(said)}" if said else ""
 
 
 def noise_by_record(section: DenoiserSection, snr: int, names: dict[str, str]) -> str:
