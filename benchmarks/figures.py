@@ -234,7 +234,7 @@ def _denoiser(name: str, model: Applied, records: Records) -> Iterator[Figure]:
             for lead in records.leads:
                 clean, noisy = noisy_segments(lead, records.noise, records.part, kind, snr, SEED, model.segment)
                 each.append(np.mean(denoising_table(clean, noisy, model.engine.run(noisy), lead.fs)["snr_improvement"]))
-            gains.append(f"{np.mean(each):.1f}")
+            gains.append(f"{round(float(np.mean(each)), 1) + 0.0:.1f}")  # no -0.0
         yield Figure(name, f"{kind}: SNR gained at {' / '.join(map(str, LEVELS))} dB", " / ".join(gains))
 
 
