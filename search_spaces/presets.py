@@ -150,7 +150,7 @@ _ROBUST = Preset(
     batch_size=64,
     segments_per_epoch=3072,
     final_epochs=12,
-    # The denoiser still learns after twelve, the detector's validation loss stands still from the fourth on.
+    # The denoiser still learns after twelve (docs/bundles.md); for the detector more than twelve has not been tried.
     denoiser_final_epochs=24,
     seeds=3,
     patience=10,
