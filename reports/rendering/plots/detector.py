@@ -67,8 +67,10 @@ def _curves(section: DetectorSection) -> Figure:
     calibration.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, zorder=0)
     calibration.set(xlabel="score of the window", ylabel="share with an R peak", xlim=(0, 1), ylim=(0, 1.02))
     calibration.set_title("calibration", fontsize=10)
-    for axis in (roc, precision_recall, calibration):
-        axis.legend(frameon=False, fontsize=8, loc="lower right" if axis is not precision_recall else "lower left")
+    # A calibration may rise anywhere: its legend goes where it covers least.
+    places: dict[Axes, Any] = {roc: "lower right", precision_recall: "lower left", calibration: "best"}
+    for axis, place in places.items():
+        axis.legend(frameon=False, fontsize=8, loc=place)
     return figure
 
 
