@@ -30,6 +30,7 @@ from reports.measuring.calibration import under_motion
 from reports.measuring.leads import WholeLead
 from reports.measuring.measures import confusion, denoising, denoising_table, pooled_f1
 from reports.measuring.models import Applied
+from reports.measuring.morphology import FALSE_ST, moved_waves
 from reports.measuring.store import ResultStore
 from reports.results import TOLERANCES_MS
 from reports.sections.noise_kinds import KINDS, LEVELS, noisy_segments
@@ -220,13 +221,18 @@ def _stressed(records: Records, snr: int) -> Iterator[tuple[WholeLead, np.ndarra
 
 
 def _denoiser(name: str, model: Applied, records: Records) -> Iterator[Figure]:
-    rows = []
+    rows, levels = [], []
     for lead in records.leads:
-        found = denoising(model.reference(lead.clean), lead.noisy, model.denoise(lead.noisy), lead.fs)
+        reference, denoised = model.reference(lead.clean), model.denoise(lead.noisy)
+        found = denoising(reference, lead.noisy, denoised, lead.fs)
         rows.append((found.mae, found.rmse))
+        moved = moved_waves(reference, {name: denoised}, lead.r_peaks, lead.fs, lead.unscored)
+        levels += [waves.st_level for waves in moved.values()]
     mae, rmse = np.mean(rows, axis=0)
     against = "recording without drift" if model.removes_drift else "recording"
     yield Figure(name, f"Gaussian {SIGMA} mV: MAE / RMSE in mV", f"{mae:.4f} / {rmse:.4f} (against the {against})")
+    false = np.mean(np.abs(np.concatenate(levels)) >= FALSE_ST)
+    yield Figure(name, f"Gaussian {SIGMA} mV: ST moved by {FALSE_ST} mV or more", f"{100 * false:.1f} % of beats")
     for kind in KINDS:
         gains = []
         for snr in LEVELS:

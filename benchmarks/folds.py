@@ -14,11 +14,12 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import measure_model, open_records
+from benchmarks.figures import Records, measure_model, open_records
 from ecg_data import NoiseRecords, SegmentSettings, Split, StudyError, noise_directory, open_cache, open_database
 from ecg_data.augmentation import Augmentation
 from ecg_data.nstdb import VALIDATION
@@ -26,6 +27,8 @@ from ecg_data.splits import MITDB_VALIDATION, split_mitdb
 from reports.measuring.calibration import calibrate, to_choose_on
 from reports.measuring.models import Applied
 from reports.measuring.store import ResultStore
+from reports.results import TOLERANCES_MS
+from reports.sections.peaks import match
 from search_spaces import PRESETS
 from tuning import DENOISER, DETECTOR, TASK_NAMES, Task
 from tuning.environment import import_tensorflow
@@ -76,7 +79,18 @@ def main(arguments: list[str] | None = None) -> int:
                 thresholds["r_peak"] = options.threshold
         for figure in measure_model(f"fold {options.fold}", applied, thresholds, records):
             print(f"{figure.bundle:8} {figure.name:44} {figure.value}", flush=True)
+        if task.name == DETECTOR:
+            for line in _by_record(applied, thresholds["r_peak"], records):
+                print(line, flush=True)
     return 0
+
+
+def _by_record(applied: Applied, limit: float, records: Records) -> Iterator[str]:
+    """Beats of each person that are missed and false peaks, as recorded: one person may decide a fold."""
+    for lead in records.leads:
+        counted = match(lead, applied.detect(lead.clean).r_peaks(limit), TOLERANCES_MS[0], 0.0)
+        _, missed, false = counted.table
+        yield f"{lead.record}, as recorded: {missed} missed, {false} false of {len(lead.r_peaks):,} beats"
 
 
 def _task(options: argparse.Namespace, database: Any, noise: NoiseRecords) -> tuple[Task, dict[str, Any]]:

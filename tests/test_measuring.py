@@ -18,7 +18,7 @@ from reports.measuring.classical import Found
 from reports.measuring.leads import WholeLead, by_record
 from reports.measuring.measures import bootstrap, bootstrap_means
 from reports.measuring.models import Detected
-from reports.measuring.morphology import inner_beats, measure_waves, upright_waves
+from reports.measuring.morphology import inner_beats, measure_waves, moved_waves, upright_waves
 from reports.results import GRU, NOISY
 from reports.sections.denoising import intervals, stretch
 from reports.sections.failures import worst_stretches
@@ -78,6 +78,19 @@ def test_a_slow_drift_hardly_moves_the_st_level() -> None:
     plain = measure_waves(_beats(), PEAKS[:-1], np.ones(19, dtype=bool), FS)
     drifting = measure_waves(_beats(drift=0.1), PEAKS[:-1], np.ones(19, dtype=bool), FS)
     np.testing.assert_allclose(drifting.st_level - plain.st_level, 0.1 * 0.2, atol=0.002)
+
+
+def test_what_moves_the_waves_is_said_for_each_signal_and_with_its_sign() -> None:
+    signals = {"as it is": _beats(), "raised": _beats(st_level=0.12), "lower": _beats(height=0.9)}
+    moved = moved_waves(_beats(), signals, PEAKS, FS, ((0, round(3.5 * FS)),))
+    assert all(len(waves.st_level) == 17 for waves in moved.values()), "three beats lie in the unscored stretch"
+    assert not moved["as it is"].st_level.any()
+    np.testing.assert_allclose(moved["raised"].st_level, 0.12, atol=0.001)
+    np.testing.assert_allclose(moved["lower"].r_amplitude, -0.1, atol=0.002)
+
+
+def test_where_no_beat_can_be_measured_nothing_is_said_to_move() -> None:
+    assert moved_waves(_beats(), {"as it is": _beats()}, PEAKS[:0], FS, ()) == {}
 
 
 def test_beats_at_the_ends_and_in_unscored_stretches_are_left_out() -> None:

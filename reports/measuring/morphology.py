@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,34 @@ class Waves:
     r_amplitude: np.ndarray
     qrs_width: np.ndarray
     st_level: np.ndarray
+
+
+def moved_waves(
+    reference: np.ndarray,
+    signals: Mapping[str, np.ndarray],
+    r_peaks: np.ndarray,
+    fs: float,
+    unscored: tuple[tuple[int, int], ...],
+) -> dict[str, Waves]:
+    """By how much each of the signals moves the waves of the reference; nothing where no beat can be measured.
+
+    Args:
+        reference: one lead in mV, shape ``(samples,)``.
+        signals: the same lead, noisy or denoised, by name.
+        r_peaks: annotated, in samples.
+        fs: sampling rate in Hz.
+        unscored: stretches without annotated beats.
+    """
+    beats = inner_beats(r_peaks, len(reference), fs, unscored)
+    if not len(beats):
+        return {}
+    upright = upright_waves(reference, beats, fs)
+    true = measure_waves(reference, beats, upright, fs)
+    return {name: _difference(measure_waves(signal, beats, upright, fs), true) for name, signal in signals.items()}
+
+
+def _difference(waves: Waves, true: Waves) -> Waves:
+    return Waves(waves.r_amplitude - true.r_amplitude, waves.qrs_width - true.qrs_width, waves.st_level - true.st_level)
 
 
 def measure_waves(signal: np.ndarray, r_peaks: np.ndarray, upright: np.ndarray, fs: float) -> Waves:

@@ -12,7 +12,7 @@ from reports.measuring.filters import DRIFT_FILTERS, DRIFT_WAVELET, FILTERS, WAV
 from reports.measuring.leads import WholeLead, by_record
 from reports.measuring.measures import bootstrap_means, denoising
 from reports.measuring.models import Applied
-from reports.measuring.morphology import FALSE_ST, Waves, inner_beats, measure_waves, upright_waves
+from reports.measuring.morphology import FALSE_ST, Waves, moved_waves
 from reports.results import (
     LSTM,
     NO_FILTER,
@@ -113,18 +113,9 @@ def measure_lead(lead: WholeLead, model: Applied) -> DenoisedLead:
     }
     piece = min(_SPECTRUM, len(lead.clean))
     spectra = {name: welch(values, lead.fs, nperseg=piece)[1] for name, values in signals.items()}
-    beats = inner_beats(lead.r_peaks, len(lead.clean), lead.fs, lead.unscored)
-    waves: dict[str, Waves] = {}
-    if len(beats):
-        upright = upright_waves(reference, beats, lead.fs)
-        true = measure_waves(reference, beats, upright, lead.fs)
-        for method in [name for name in _MORPHOLOGY_METHODS if name in cleaned]:
-            waves[method] = _moved(measure_waves(cleaned[method], beats, upright, lead.fs), true)
+    compared = {name: cleaned[name] for name in _MORPHOLOGY_METHODS if name in cleaned}
+    waves = moved_waves(reference, compared, lead.r_peaks, lead.fs, lead.unscored)
     return DenoisedLead(lead, reference, denoised, figures, spectra, waves)
-
-
-def _moved(waves: Waves, true: Waves) -> Waves:
-    return Waves(waves.r_amplitude - true.r_amplitude, waves.qrs_width - true.qrs_width, waves.st_level - true.st_level)
 
 
 def _methods(measured: Sequence[DenoisedLead]) -> list[str]:
