@@ -150,7 +150,7 @@ _ROBUST = Preset(
     batch_size=64,
     segments_per_epoch=3072,
     final_epochs=12,
-    # The denoiser still learns after twelve (docs/bundles.md); for the detector more than twelve has not been tried.
+    # The denoiser still learns after twelve; what the detector gains and loses by more is in docs/bundles.md.
     denoiser_final_epochs=24,
     seeds=3,
     patience=10,
