@@ -62,7 +62,6 @@ class Preset:
         batch_size: segments a batch.
         segments_per_epoch: at most so many segments an epoch of the search, drawn anew each epoch; ``None`` for all.
         final_epochs: the most epochs of the final training.
-        denoiser_final_epochs: of the denoiser's, where they are others.
         seeds: how many times the final training is run, each from other weights and in another order.
         patience: epochs without a better validation loss after which a final training on a plateau schedule ends.
         denoiser: bounds of the denoiser's space.
@@ -91,7 +90,6 @@ class Preset:
     detector_augmentation: Augmentation | None = None
     schedule: str = PLATEAU
     refit: bool = False
-    denoiser_final_epochs: int | None = None
 
     @property
     def augmented(self) -> bool:
@@ -149,9 +147,8 @@ _ROBUST = Preset(
     iterations=1,
     batch_size=64,
     segments_per_epoch=3072,
-    final_epochs=12,
-    # The denoiser still learns after twelve; what the detector gains and loses by more is in docs/bundles.md.
-    denoiser_final_epochs=24,
+    # Both still learn after twelve; what that gains and loses is in docs/bundles.md.
+    final_epochs=24,
     seeds=3,
     patience=10,
     denoiser=_BOTH_WAYS,
@@ -217,7 +214,6 @@ PRESETS = {
             name="white",
             summary="the same with fresh Gaussian noise alone, of up to 0.1 mV, for a denoiser that keeps the baseline",
             final_epochs=8,
-            denoiser_final_epochs=None,
             denoiser_augmentation=_WHITE,
             detector_augmentation=_WHITE,
         ),

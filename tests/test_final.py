@@ -13,7 +13,7 @@ import pytest
 
 from ecg_data import StudyError
 from tests.conftest import TINY, SmallData
-from tuning import DENOISER, DETECTOR, FinishedTrial, SearchResult, Task
+from tuning import DENOISER, FinishedTrial, SearchResult, Task
 from tuning.final import FinalModel, train_final_models
 from tuning.trials import COMPLETED, TrialOutcome, TrialPlan, failed_trial
 from tuning.workers import Ended, EventHandler, Job, Lost, Stopped, ThisProcess, Workers
@@ -84,23 +84,16 @@ def test_what_is_there_is_taken(task: Task, trained: tuple[Path, list[list[np.nd
     assert all(_equal(a, b) for a, b in zip(again, weights, strict=True))
 
 
-def test_the_denoiser_alone_may_train_longer(task: Task, tmp_path: Path) -> None:
-    longer = replace(task, preset=replace(task.preset, denoiser_final_epochs=3, seeds=1))
-    assert [len(item.outcome.history) for item in train(longer, tmp_path, ThisProcess())] == [3]
-    assert replace(longer, name=DETECTOR).final_epochs == 2
-
-
 @pytest.mark.parametrize(
     "change",
     [
         lambda task, _: (replace(task, preset=replace(task.preset, final_epochs=1)), None),
-        lambda task, _: (replace(task, preset=replace(task.preset, denoiser_final_epochs=1)), None),
         lambda task, _: (task, _search(learning_rate=0.02)),
         lambda task, directory: (directory / "denoiser-final-2.npz").write_bytes(b"half") and (task, None),
         lambda task, directory: (directory / "denoiser-final-2.json").write_text("{") and (task, None),
         lambda task, directory: (directory / "denoiser-final-2.npz").unlink() or (task, None),
     ],
-    ids=["epochs", "epochs of the denoiser", "configuration", "damaged weights", "damaged conditions", "weights gone"],
+    ids=["epochs", "configuration", "damaged weights", "damaged conditions", "weights gone"],
 )
 def test_what_was_trained_otherwise_or_is_damaged_is_trained_anew(
     change: Callable[[Task, Path], tuple[Task, SearchResult | None]],

@@ -254,6 +254,7 @@ def test_cards_say_use_data_figures_and_limits(small_study: Path, report: Any) -
         for part in ("## Use", "## Data", "## Figures on the test records", "## Limits", "Not a medical device"):
             assert part in card
         assert ", ".join(report["data"]["parts"]["test"]["records"]) in card
+        assert f"trained on {len(report['data']['parts']['train']['records'])} records;" in card
         ours = {"denoiser": LSTM, "detector": GRU}[task]
         for comparison in report["comparisons"]:
             value = interval(Interval(**comparison["model_value"]))

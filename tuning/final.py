@@ -240,7 +240,7 @@ def _numbers(task: Task) -> range:
 
 
 def _plan(task: Task, hyperparameters: dict[str, Any], number: int) -> TrialPlan:
-    return TrialPlan(f"{task.name}-final-{number}", None, 0, 0, 0, 0, task.final_epochs, hyperparameters)
+    return TrialPlan(f"{task.name}-final-{number}", None, 0, 0, 0, 0, task.preset.final_epochs, hyperparameters)
 
 
 def _train(

@@ -74,12 +74,6 @@ class Task:
         return "either" if self.augmentation is not None and self.augmentation.flipped else "upright"
 
     @property
-    def final_epochs(self) -> int:
-        """The most epochs of its final training."""
-        own = self.preset.denoiser_final_epochs if self.name == DENOISER else None
-        return self.preset.final_epochs if own is None else own
-
-    @property
     def objective(self) -> tuple[str, str]:
         """Name of the validation metric that decides, and ``"min"`` or ``"max"``."""
         if self.name == DENOISER:
