@@ -54,6 +54,8 @@ def test_wfdb_records_are_read_in_blocks(write_record: WriteRecord) -> None:
     np.testing.assert_allclose(read(both), leads(), atol=0.001)
     assert len(list(both.blocks())) == 4
     assert "has no 'II' among its leads (V5, MLII)" in says(path, lead="II")
+    path.with_suffix(".hea").rename(path.with_suffix(".HEA"))
+    assert "have endings in small letters; rename them" in says(path.with_suffix(".HEA"))
 
 
 def test_the_first_lead_of_a_wfdb_record_is_the_usual_one(write_record: WriteRecord) -> None:
@@ -197,6 +199,56 @@ def test_a_jump_far_down_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert f"the time jumps at line {row + 2:,}" in message
 
 
+@pytest.mark.parametrize("clock", ["runs on", "stands"])
+def test_a_clock_that_leaves_the_rows_far_down_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: str
+) -> None:
+    monkeypatch.setattr("ecg_data.recordings.table._HEAD", 600)
+    # So coarse that no single step tells of a sample left out.
+    samples = np.arange(2500.0)
+    samples[1:-1:2] += 0.4
+    assert opened(write_csv(tmp_path / "a.csv", rows("time,ecg", samples / FS, leads()[:, 0]))).fs == FS
+    late = np.maximum(0, np.arange(2500) - 1000)
+    samples += late // 10 if clock == "runs on" else -0.1 * late
+    message = says(write_csv(tmp_path / "b.csv", rows("time,ecg", samples / FS, leads()[:, 0])))
+    assert "column time: time and number of rows part before line" in message
+
+
+def test_clocks_are_rounded_and_a_little_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecg_data.recordings.table._HEAD", 600)
+    for rate in (128.0, 360.0, 500.2, 1000.0):
+        text = "\n".join(f"{round(1000 * n / rate)},0.5" for n in range(4000))
+        table = opened(write_csv(tmp_path / "a.csv", "time_ms,ecg\n" + text))
+        assert table.fs == pytest.approx(rate, rel=2e-3) and len(read(table)) == 4000
+
+
+def test_one_sample_left_out_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecg_data.recordings.table._HEAD", 600)
+    text = rows("time,ecg", TIMES, leads()[:, 0]).splitlines()
+    del text[1500]
+    assert "the time jumps at line 1,501" in says(write_csv(tmp_path / "a.csv", "\n".join(text)))
+
+
+def test_rows_wider_than_their_header_are_refused(tmp_path: Path) -> None:
+    named = [f'"{number}",{line}' for number, line in enumerate(rows("", *leads().T).splitlines(), 1)]
+    path = write_csv(tmp_path / "a.csv", '"ecg","resp"\n' + "\n".join(named))  # as R writes the names of rows
+    for lead in ("resp", "ecg", "all"):
+        assert "line 2 has 3 columns where line 1 has 2; name each column" in says(path, fs=FS, lead=lead)
+    commas = "ecg\n0\n" + "\n".join(f"{value:.3f}".replace(".", ",") for value in leads()[1:, 0])
+    message = says(write_csv(tmp_path / "b.csv", "# a watch\n" + commas), fs=FS)
+    assert "line 4 has 2 columns where line 2 has 1; name each column, and write decimals with a point" in message
+    ended = rows("time,ecg", TIMES, leads()[:, 0]).splitlines()
+    ended[1:] = [line + ",," for line in ended[1:]]
+    np.testing.assert_allclose(read(opened(write_csv(tmp_path / "c.csv", "\n".join(ended)))), leads()[:, :1], atol=1e-5)
+
+
+def test_each_column_has_a_unit_of_its_own(tmp_path: Path) -> None:
+    text = "ecg,other\n" + "\n".join(f"{a:.4f},{round(1000 * b)}" for a, b in leads())
+    path = write_csv(tmp_path / "a.csv", text)
+    assert "column other holds whole numbers" in says(path, fs=FS, lead="all")
+    np.testing.assert_allclose(read(opened(path, fs=FS)), leads()[:, :1], atol=1e-3)
+
+
 def test_decimal_commas_are_named(tmp_path: Path) -> None:
     text = rows("time;ecg", TIMES, leads()[:, 0], mark=";").replace(".", ",")
     assert "'0,000000' in column" in says(write_csv(tmp_path / "a.csv", text), fs=FS)
@@ -269,6 +321,10 @@ def test_a_folder_is_the_recordings_in_it(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     assert [path.name for path in find_recordings(tmp_path)] == ["a.csv", "b.hea", "c.EDF"]
     assert find_recordings(tmp_path / "b") == [tmp_path / "b"]
+    (tmp_path / "README.txt").write_text("x")
+    assert "README.txt" not in [path.name for path in find_recordings(tmp_path)], "it lies beside a WFDB record"
+    (tmp_path / "b.hea").unlink()
+    assert "README.txt" in [path.name for path in find_recordings(tmp_path)]
     (tmp_path / "empty").mkdir()
     with pytest.raises(RecordError, match="holds no recording"):
         find_recordings(tmp_path / "empty")

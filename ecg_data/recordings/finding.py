@@ -55,12 +55,16 @@ def _reader(path: Path) -> Callable[[Path, ReadingOptions], Recording]:
 def find_recordings(path: Path) -> list[Path]:
     """The recordings that a path means: itself, or those in a folder, by name.
 
+    Text files beside WFDB records are what comes with them, such as ``README.txt``, and not recordings.
+
     Raises:
         RecordError: a folder without any.
     """
     if not path.is_dir():
         return [path]
     found = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS and not file.name.startswith("."))
+    if any(file.suffix.lower() == ".hea" for file in found):
+        found = [file for file in found if file.suffix.lower() != ".txt"]
     if not found:
         raise RecordError(path, f"holds no recording ({', '.join(ENDINGS)})")
     return found

@@ -115,7 +115,9 @@ def without_unit(name: str) -> str:
     return re.sub(r"\s*[\[(].*[\])]\s*$", "", _SUFFIX.sub("", name)).strip() if unit_in(name) else name.strip()
 
 
-def to_millivolts(path: Path, options: ReadingOptions, whole: bool, unit: str = "") -> tuple[float, float]:
+def to_millivolts(
+    path: Path, options: ReadingOptions, whole: bool, unit: str = "", column: str = ""
+) -> tuple[float, float]:
     """``(gain, baseline)`` by which numbers become mV: ``(numbers - baseline) / gain``.
 
     Args:
@@ -123,6 +125,7 @@ def to_millivolts(path: Path, options: ReadingOptions, whole: bool, unit: str = 
         options: what was told.
         whole: whether the file holds whole numbers.
         unit: that the file tells, if any.
+        column: that the numbers are of, for messages.
 
     Raises:
         RecordError: nothing tells the unit of whole numbers.
@@ -133,6 +136,7 @@ def to_millivolts(path: Path, options: ReadingOptions, whole: bool, unit: str = 
     if told:
         return 1 / MILLIVOLTS[told.lower()], 0.0
     if whole:
-        problem = "holds whole numbers, which look like ADC units: give --gain (ADC units in a mV, with --baseline), "
+        place = f"column {column} " if column else ""
+        problem = place + "holds whole numbers, which look like ADC units: give --gain (ADC units in a mV, with --baseline), "
         raise RecordError(path, problem + "or --units if they are mV or uV")
     return 1.0, 0.0

@@ -25,7 +25,7 @@ _ROWS = 500_000
 """Rows that are in memory at once."""
 
 _HEAD = 5000
-"""Rows from which rate and kind of number are told."""
+"""Rows from which columns, rate and kind of number are told."""
 
 _DELIMITERS = ",;\t "
 
@@ -38,8 +38,12 @@ _UNEVEN = 0.5
 """Share of a sample by which a time may lie off its place: clocks are rounded, samples are not left out."""
 
 
-_LARGEST_STEP = 2.25
-"""Samples by which the time may go on from one row to the next, further down; clocks that are rounded go on by two."""
+_STRIDE = 1000
+"""Rows over which the time is compared with their number, further down: enough that a clock which stands or runs off by
+a thousandth shows, few enough that one which differs from its nominal rate by less does not."""
+
+_PLAY = 0.75
+"""Samples by which the two may differ beyond what the rounding of the clock explains: less than one left out."""
 
 
 @dataclass(frozen=True)
@@ -75,21 +79,26 @@ def open_table(path: Path, options: ReadingOptions) -> Recording:
     columns = [others[i] for i in choose_columns(path, [layout.names[o] for o in others], options.lead, "columns")]
     if options.lead == ALL_LEADS:
         columns = [column for column in columns if layout.names[column] != "R_peak"]
-    rate = options.fs if options.fs is not None else _rate(path, layout, time)
-    head = np.column_stack([_numbers(path, layout, column, _HEAD) for column in columns])
-    known = head[np.isfinite(head)]
-    whole = bool(len(known)) and bool((known == np.round(known)).all()) and bool((known != 0).any())
-    scales = [to_millivolts(path, options, whole, unit_in(layout.names[column])) for column in columns]
+    clock = _clock(path, layout, time) if options.fs is None else None
+    scales = []
+    for column in columns:
+        name, whole = layout.names[column], _is_whole(_numbers(path, layout, column, _HEAD))
+        scales.append(to_millivolts(path, options, whole, unit_in(name), name))
     gains, baselines = (np.array(values) for values in zip(*scales, strict=True))
-
-    clock = None if time is None or options.fs is not None else _Clock(path, layout, time, rate)
 
     def blocks() -> Iterator[np.ndarray]:
         for values in _read(path, layout, columns, clock):
             yield (values - baselines) / gains
 
     names = tuple(without_unit(layout.names[column]) for column in columns)
+    rate = clock.rate if clock is not None else float(options.fs or 0)
     return Recording(path, path.stem, rate, names, None, blocks)
+
+
+def _is_whole(values: np.ndarray) -> bool:
+    """Whether numbers look like ADC units."""
+    known = values[np.isfinite(values)]
+    return bool((known != 0).any()) and bool((known == np.round(known)).all())
 
 
 @dataclass(frozen=True)
@@ -101,27 +110,33 @@ class _Clock:
         layout: its columns.
         column: that with the time.
         rate: sampling rate in Hz, by the first rows.
+        off: samples by which one of these lies off its place at most.
     """
 
     path: Path
     layout: _Layout
     column: int
     rate: float
+    off: float
 
     def check(self, times: np.ndarray, row: int) -> None:
-        """Refuse times that stand still, go back, or leave samples out; ``row`` is that of the first."""
-        steps = np.diff(times) * self.rate
-        odd = ~((steps > -_LARGEST_STEP) & (steps < _LARGEST_STEP))
-        if odd.any():
-            line = self.layout.skipped + row + int(odd.argmax()) + 2
-            problem = f"column {self.layout.names[self.column]}: the time jumps at line {line:,}"
-            raise RecordError(self.path, problem + "; fill the gap with empty rows, or give --fs if rows are even")
+        """Refuse times that stand still, go back, or leave samples out; ``row`` is that of the first.
+
+        Those of one call are to begin with the last `_STRIDE` of the call before.
+        """
+        for stride, problem in ((1, "the time jumps at"), (_STRIDE, "time and number of rows part before")):
+            ahead = (times[stride:] - times[:-stride]) * self.rate - stride
+            odd = ~(np.abs(ahead) <= 2 * self.off + _PLAY)
+            if odd.any():
+                line = self.layout.skipped + row + int(odd.argmax()) + stride + 1
+                found = f"column {self.layout.names[self.column]}: {problem} line {line:,}"
+                raise RecordError(self.path, found + "; fill gaps with empty rows, or give --fs if rows are even")
 
 
 def _layout(path: Path) -> _Layout:
     try:
         with open(path, encoding="utf-8-sig", newline="") as lines:
-            first = [line for _, line in zip(range(50), lines, strict=False)]
+            first = [line for _, line in zip(range(_HEAD), lines, strict=False)]
     except UnicodeDecodeError as error:
         raise RecordError(path, "not a text table, or not in UTF-8; save it as CSV in UTF-8") from error
     skipped = 0
@@ -135,10 +150,30 @@ def _layout(path: Path) -> _Layout:
         field.strip() for field in next(csv.reader([rows[0].strip()], delimiter=delimiter, skipinitialspace=True))
     ]
     if all(_is_number(field) or not field for field in fields):
-        return _Layout(delimiter, tuple(str(number + 1) for number in range(len(fields))), skipped)
-    if len(rows) < 2:
+        layout = _Layout(delimiter, tuple(str(number + 1) for number in range(len(fields))), skipped)
+    elif len(rows) < 2:
         raise RecordError(path, "has a header and no rows")
-    return _Layout(delimiter, tuple(fields), skipped + 1)
+    else:
+        layout = _Layout(delimiter, tuple(fields), skipped + 1)
+    _check_widths(path, layout, rows, skipped + 1)
+    return layout
+
+
+def _check_widths(path: Path, layout: _Layout, rows: list[str], line: int) -> None:
+    """Refuse rows of more columns than the first: nobody could tell which is which. ``line`` is that of the first."""
+    for number, row in enumerate(rows, line):
+        if row.lstrip().startswith("#"):
+            continue
+        fields = _fields(row.strip("\r\n"), layout.delimiter)
+        while fields and not fields[-1].strip():
+            fields.pop()
+        if len(fields) > len(layout.names):
+            problem = f"line {number:,} has {len(fields)} columns where line {line:,} has {len(layout.names)}"
+            raise RecordError(path, problem + "; name each column, and write decimals with a point")
+
+
+def _fields(row: str, delimiter: str) -> list[str]:
+    return row.split() if delimiter == " " else next(csv.reader([row], delimiter=delimiter), [])
 
 
 def _delimiter(first: str, last: str) -> str:
@@ -177,7 +212,8 @@ def _time_unit(name: str) -> float:
     return _TIME_UNITS.get(words[-1].strip(), 1.0)
 
 
-def _rate(path: Path, layout: _Layout, time: int | None) -> float:
+def _clock(path: Path, layout: _Layout, time: int | None) -> _Clock:
+    """What the first rows tell of the time."""
     if time is None:
         raise RecordError(path, "has no column with the time; give --fs in Hz, or name one with --time-column")
     name = layout.names[time]
@@ -194,7 +230,7 @@ def _rate(path: Path, layout: _Layout, time: int | None) -> float:
         line = layout.skipped + int(np.abs(steps - np.median(steps)).argmax()) + 2
         problem = f"column {name}: samples are not evenly spaced, see line {line:,}"
         raise RecordError(path, problem + "; fill the gap with empty rows, or give --fs if rows are even")
-    return _rounded(1 / step, (times[-1] - times[0]))
+    return _Clock(path, layout, time, _rounded(1 / step, (times[-1] - times[0])), float(off.max()))
 
 
 def _rounded(rate: float, seconds: float) -> float:
@@ -262,7 +298,7 @@ def _read(path: Path, layout: _Layout, columns: list[int], clock: _Clock | None)
                 if clock is not None:
                     times = np.concatenate([last, _seconds(path, layout, clock.column, chunk[clock.column])])
                     clock.check(times, row - len(last))
-                    last, row = times[-1:], row + len(chunk)
+                    last, row = times[-_STRIDE:], row + len(chunk)
                 yield chunk[columns].to_numpy(np.float64)
     except (ValueError, OverflowError) as error:
         raise _not_numbers(path, layout, columns, error) from error
@@ -276,7 +312,7 @@ def _not_numbers(path: Path, layout: _Layout, columns: list[int], error: Excepti
             if number < layout.skipped or not line.strip() or line.startswith("#"):
                 continue
             row = number + 1
-            fields = line.split() if layout.delimiter == " " else next(csv.reader([line], delimiter=layout.delimiter))
+            fields = _fields(line, layout.delimiter)
             if len(fields) <= max(columns):
                 return RecordError(path, f"line {row:,} has {len(fields)} columns where {max(columns) + 1} are needed")
             for column in columns:

@@ -24,6 +24,8 @@ def open_wfdb(path: Path, options: ReadingOptions) -> Recording:
         RecordError: a file is missing or too short, the header is none or names a file outside its folder, the lead is
             not there, or is no voltage.
     """
+    if path.suffix != ".hea" and path.suffix.lower() == ".hea":
+        raise RecordError(path, "the files of a WFDB record have endings in small letters; rename them (.hea, .dat)")
     path = path.with_suffix("") if path.suffix == ".hea" else path
     with reading(path):
         header = read_header(path)
