@@ -220,4 +220,6 @@ def _add_predict_options(verb: argparse.ArgumentParser) -> None:
     group.add_argument("--time-column", default="", metavar="NAME", help="column of a table that has the time")
     group.add_argument("--units", default="", choices=("mV", "uV", "V"), help="unit of .csv, .npy (default: mV)")
     group.add_argument("--gain", type=_number(0, "gain above 0"), metavar="N", help="ADC units in a mV, in .csv, .npy")
-    group.add_argument("--baseline", type=float, default=0.0, metavar="N", help="ADC units at 0 mV (default: 0)")
+    group.add_argument(
+        "--baseline", type=_number(-math.inf, "number"), metavar="N", help="ADC units at 0 mV (default: 0)"
+    )

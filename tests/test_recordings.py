@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_data import RecordError
+from ecg_data import RecordError, StudyError
 from ecg_data.recordings import ReadingOptions, Recording, find_recordings, open_recording
 from ecg_data.recordings import recording as recording_module
 from tests.conftest import WriteRecord
@@ -314,6 +314,22 @@ def test_files_of_no_kind_and_absurd_rates_are_named(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", leads()[:, 0])
     for rate in (1.0, 1e6):
         assert "ECG from 100 to 10,000 Hz can be read" in says(tmp_path / "a.npy", fs=rate)
+
+
+def test_what_a_file_would_make_no_use_of_is_refused(tmp_path: Path, write_record: WriteRecord) -> None:
+    record = write_record(signal=leads(), fs=FS, leads=("V5", "MLII"), beats=())
+    assert opened(record, fs=FS).fs == FS
+    assert "has 250 Hz, not the 500 Hz of --fs; leave --fs out" in says(record, fs=500.0)
+    for option, value in (("gain", 200.0), ("units", "uV"), ("time_column", "t")):
+        assert f"makes no use of --{option.replace('_', '-')};" in says(record, **{option: value})
+    np.save(tmp_path / "a.npy", leads()[:, 0])
+    assert "makes no use of --time-column" in says(tmp_path / "a.npy", fs=FS, time_column="t")
+    with pytest.raises(StudyError, match="--baseline: says nothing without --gain"):
+        ReadingOptions(fs=FS, baseline=1024.0)
+    with pytest.raises(StudyError, match="--gain and --units: both tell the unit"):
+        ReadingOptions(fs=FS, gain=200.0, units="mV")
+    moved = opened(tmp_path / "a.npy", fs=FS, gain=2.0, baseline=1.0)
+    np.testing.assert_allclose(read(moved), (leads()[:, :1] - 1) / 2)
 
 
 def test_a_folder_is_the_recordings_in_it(tmp_path: Path) -> None:

@@ -17,38 +17,51 @@ def open_recording(path: Path, options: ReadingOptions) -> Recording:
     """Open a file, by what its ending says.
 
     Raises:
-        RecordError: it is not there, of no known kind, not what its name says, or does not tell enough of itself.
+        RecordError: it is not there, of no known kind, not what its name says, does not tell enough of itself, or
+            tells of itself what ``options`` would tell it.
     """
     with reading(path):
-        recording = _reader(path)(path, options)
+        reader, ignored = _reader(path)
+        useless = [name for name in options.told() if name in ignored]
+        if useless:
+            problem = f"a file of this kind makes no use of {', '.join(useless)}"
+            raise RecordError(path, problem + "; leave out what it does not need, or read it apart from the others")
+        recording = reader(path, options)
+    if options.fs is not None and recording.fs != options.fs:
+        raise RecordError(path, f"has {recording.fs:g} Hz, not the {options.fs:g} Hz of --fs; leave --fs out")
     if not LOWEST_RATE <= recording.fs <= HIGHEST_RATE:
         problem = f"has {recording.fs:g} Hz; ECG from {LOWEST_RATE:g} to {HIGHEST_RATE:,g} Hz can be read"
         raise RecordError(path, problem)
     return recording
 
 
-def _reader(path: Path) -> Callable[[Path, ReadingOptions], Recording]:
+_TELLS_ITSELF = ("--time-column", "--units", "--gain", "--baseline")
+"""Of which WFDB and EDF files have their own."""
+
+
+def _reader(path: Path) -> tuple[Callable[[Path, ReadingOptions], Recording], tuple[str, ...]]:
+    """What reads a file, and the options that it makes no use of."""
     ending = path.suffix.lower()
     if ending not in (".hea", "") and not path.exists() and path.with_name(path.name + ".hea").exists():
         ending = ".hea"  # a record's name may have a point in it
     if ending in ("", ".hea"):
         from ecg_data.recordings.wfdb_file import open_wfdb
 
-        return open_wfdb
+        return open_wfdb, _TELLS_ITSELF
     if not path.exists():
         raise RecordError(path, "no such file")
     if ending in (".edf", ".bdf"):
         from ecg_data.recordings.edf import open_edf
 
-        return open_edf
+        return open_edf, _TELLS_ITSELF
     if ending in (".csv", ".tsv", ".txt"):
         from ecg_data.recordings.table import open_table
 
-        return open_table
+        return open_table, ()
     if ending == ".npy":
         from ecg_data.recordings.arrays import open_array
 
-        return open_array
+        return open_array, ("--time-column",)
     raise RecordError(path, f"a file {ending} is of no kind that is read ({', '.join(ENDINGS)})")
 
 

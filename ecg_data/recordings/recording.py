@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_data.errors import RecordError
+from ecg_data.errors import RecordError, StudyError
 from ecg_data.records import ALL_LEADS, AUTO_LEAD
 
 MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
@@ -35,7 +35,10 @@ class ReadingOptions:
         time_column: of a table, the column with the time.
         units: ``"mV"``, ``"uV"`` or ``"V"``, where the file does not say.
         gain: ADC units in a mV, where the file holds whole numbers.
-        baseline: ADC units at 0 mV.
+        baseline: ADC units at 0 mV; 0 where only the gain is given.
+
+    Raises:
+        StudyError: what is told cannot be meant together.
     """
 
     lead: str = AUTO_LEAD
@@ -43,7 +46,25 @@ class ReadingOptions:
     time_column: str = ""
     units: str = ""
     gain: float | None = None
-    baseline: float = 0.0
+    baseline: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.baseline is not None and self.gain is None:
+            raise StudyError("--baseline: says nothing without --gain (ADC units in a mV); give both")
+        if self.gain is not None and self.units:
+            raise StudyError(
+                "--gain and --units: both tell the unit; give --gain for ADC units, --units for mV, uV or V"
+            )
+
+    def told(self) -> tuple[str, ...]:
+        """The options of which a file that tells its own unit and time would make no use."""
+        values = {
+            "--time-column": self.time_column,
+            "--units": self.units,
+            "--gain": self.gain,
+            "--baseline": self.baseline,
+        }
+        return tuple(name for name, value in values.items() if value not in ("", None))
 
 
 @dataclass(frozen=True)
@@ -131,12 +152,14 @@ def to_millivolts(
         RecordError: nothing tells the unit of whole numbers.
     """
     if options.gain is not None:
-        return options.gain, options.baseline
+        return options.gain, options.baseline or 0.0
     told = options.units or unit
     if told:
         return 1 / MILLIVOLTS[told.lower()], 0.0
     if whole:
         place = f"column {column} " if column else ""
-        problem = place + "holds whole numbers, which look like ADC units: give --gain (ADC units in a mV, with --baseline), "
+        problem = (
+            place + "holds whole numbers, which look like ADC units: give --gain (ADC units in a mV, with --baseline), "
+        )
         raise RecordError(path, problem + "or --units if they are mV or uV")
     return 1.0, 0.0
