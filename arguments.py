@@ -82,8 +82,15 @@ EXAMPLES = {
 }
 
 
-_DATA = ("database", "raw_dir", "records", "lead", "annotator", "noise", "seed", "skip_bad", "data_dir", "out")
-USED = {"finetune": (*_DATA, "noise_dir"), "predict": ("out", "raw_dir", "lead"), "bundles": ("out",)}
+_DATA = ("database", "raw_dir", "noise_dir", "records", "lead", "annotator", "noise", "seed", "skip_bad", "data_dir")
+USED: dict[str, tuple[str, ...]] = {
+    "data": (*_DATA, "preset", "segment", "window"),
+    "compare": (),
+    "export": ("out",),
+    "predict": ("out", "raw_dir", "lead"),
+    "bundles": ("out",),
+    "finetune": (*_DATA, "out"),
+}
 """The settings that a verb has options for, where it does not use all."""
 
 

@@ -77,8 +77,11 @@ def add_options(parser: argparse.ArgumentParser, names: Sequence[str] | None = N
 
     Args:
         parser: to be extended.
-        names: of the settings; all unless told.
+        names: of the settings; all unless told. Where there are none, neither is ``--config``.
     """
+    if names is not None and not names:
+        parser.set_defaults(config=None)
+        return
     group = parser.add_argument_group("settings")
     group.add_argument("--config", metavar="FILE", help="TOML file with these settings; options win over it")
     for item in fields(Settings):
@@ -135,7 +138,10 @@ def as_options(settings: Settings) -> str:
 
 
 def _records(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} names no record; leave the option out to use all")
+    return names
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

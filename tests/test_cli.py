@@ -106,8 +106,28 @@ def test_bad_input_is_one_line(
     empty = tmp_path / "empty"
     empty.mkdir()
     filled = [word.format(raw=raw_dir, tmp=empty) for word in options]
-    assert says in _error(["data", *filled, "--data-dir", str(tmp_path / "data")], capsys)
+    assert says in _error(["plan", *filled, "--data-dir", str(tmp_path / "data")], capsys)
     assert list(empty.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["compare", "a", "b", "--seed", "7"], "unrecognized arguments: --seed 7"),
+        (["compare", "a", "b", "--config", "s.toml"], "unrecognized arguments: --config s.toml"),
+        (["export", "--preset", "full"], "unrecognized arguments: --preset full"),
+        (["data", "--max-trials", "3"], "unrecognized arguments: --max-trials 3"),
+        (["data", "--records", ""], "--records: '' names no record; leave the option out to use all"),
+        (["data", "--records", ","], "--records: ',' names no record"),
+    ],
+)
+def test_settings_that_a_verb_does_not_use_are_refused(
+    options: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        study.main(options)
+    assert caught.value.code == 2
+    assert says in capsys.readouterr().err
 
 
 def test_a_segment_that_no_frame_divides_is_refused_before_training(
