@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -155,7 +156,8 @@ class DetectorStream:
         # A model that was trained on leads as they are is asked about the lead upside down as well.
         self._turned = setup.polarity == "upright"
         self._leads = [
-            LeadStream(engine.run, setup.segment, self._rates, scale_segments, self._turned) for _ in range(leads)
+            LeadStream(engine.run, setup.segment, self._rates, partial(scale_segments, fs=setup.fs), self._turned)
+            for _ in range(leads)
         ]
         self._fuser = Fuser(leads * (1 + self._turned))
         refractory = round(setup.refractory * setup.fs)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-_PART = 144
-"""Samples that are judged at a time: 0.4 s at 360 Hz, of which about every other one holds a QRS complex."""
+_PART = 0.4
+"""Seconds that are judged at a time, of which about every other holds a QRS complex."""
+
+_SHORTEST = 4.0
+"""Seconds: a shorter segment may hold too few beats to show what is typical."""
+
 _FEWEST_PARTS = 5
-"""A segment of fewer does not show what is typical."""
+"""Parts that must not stand still, for the same reason."""
 
 _TYPICAL = 0.8
 """Share of the parts that are no larger than what is typical: enough hold a QRS complex even at 40 beats a minute, and
@@ -17,24 +21,25 @@ _LIMIT = 3.0
 """Times the typical peak-to-peak amplitude that anything may lie off the middle: no ectopic beat does; an electrode
 that comes off does, and would make everything beside it small."""
 
-_LONGEST_COMPLEX = 72
-"""Samples: what stays off by more than the limit for longer than 0.2 s is no QRS complex, but an artifact."""
+_LONGEST_COMPLEX = 0.2
+"""Seconds: what stays off by more than the limit for longer is no QRS complex, but an artifact."""
 
 _SMALLEST_STD = 0.01  # mV: below the noise of any electrode; a flat segment is not blown up to noise
 
 
-def scale_segments(segments: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+def scale_segments(segments: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray | None]:
     """Limit bursts, and scale each segment to a standard deviation of 1 mV.
 
     Args:
         segments: mV, shape ``(segments, segment)``.
+        fs: their sampling rate in Hz, which is that of the model.
 
     Returns:
         The same for the model, float32; and which samples are artifacts, or ``None`` where none are.
     """
     count, length = segments.shape
-    parts = length // _PART
-    if parts < _FEWEST_PARTS:
+    parts = length // round(_PART * fs)
+    if length < _SHORTEST * fs:
         return _scaled(segments, None), None
     cut = segments[:, : length // parts * parts].reshape(count, parts, -1)
     lowest, highest = cut.min(axis=2), cut.max(axis=2)
@@ -51,7 +56,7 @@ def scale_segments(segments: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]
         return _scaled(segments, None), None
     off = np.abs(segments - middle[:, np.newaxis])
     limited = off > limit[:, np.newaxis]
-    artifacts = _long_runs(limited)
+    artifacts = _long_runs(limited, round(_LONGEST_COMPLEX * fs))
     low, high = (middle - limit)[:, np.newaxis], (middle + limit)[:, np.newaxis]
     # A part in which something was limited says nothing of the size of the rest.
     counted = ~limited
@@ -61,12 +66,12 @@ def scale_segments(segments: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]
     return scaled, artifacts if artifacts.any() else None
 
 
-def _long_runs(limited: np.ndarray) -> np.ndarray:
-    """Those of the samples that are limited for longer than a complex lasts without a break."""
+def _long_runs(limited: np.ndarray, longest: int) -> np.ndarray:
+    """Those of the samples that are limited for longer than a complex lasts, in samples, without a break."""
     bordered = np.pad(limited, ((0, 0), (1, 1))).ravel()
     edges = np.flatnonzero(bordered[1:] != bordered[:-1]) + 1
     begins, ends = edges[::2], edges[1::2]
-    long = ends - begins > _LONGEST_COMPLEX
+    long = ends - begins > longest
     marks = np.zeros(len(bordered) + 1, np.int8)
     marks[begins[long]], marks[ends[long]] = 1, -1
     return np.asarray(np.cumsum(marks[:-1]).reshape(len(limited), -1)[:, 1:-1] > 0)

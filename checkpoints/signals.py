@@ -43,8 +43,9 @@ def as_leads(signal: Any) -> np.ndarray:
         values = _values(signal)
     except (ValueError, TypeError) as error:
         raise SignalError("the signal is no array of numbers: its rows are of different length") from error
-    if values.dtype.kind in "iu" and values.size:
-        problem = f"the signal holds whole numbers ({values.dtype}), which look like ADC units; "
+    whole = [kind for kind in _kinds(signal, values) if kind.kind in "iu"]
+    if whole and values.size:
+        problem = f"the signal holds whole numbers ({whole[0]}), which look like ADC units; "
         raise SignalError(
             problem + "give mV as floats: (signal - baseline) / gain, or signal.astype(float) if it is mV"
         )
@@ -60,6 +61,12 @@ def as_leads(signal: Any) -> np.ndarray:
         problem = f"the signal has the shape {values.shape}: {values.shape[1]:,} leads? Turn it round with signal.T"
         raise SignalError(problem)
     return values
+
+
+def _kinds(signal: Any, values: np.ndarray) -> list[Any]:
+    """The kinds of number as they were given: a column of pandas keeps its own beside others, and where some miss."""
+    given = getattr(signal, "dtypes", values.dtype)
+    return [given] if hasattr(given, "kind") else [kind for kind in given if hasattr(kind, "kind")]
 
 
 def _values(signal: Any) -> np.ndarray:

@@ -17,12 +17,10 @@ from ecg_data.errors import BadRecordsError, RecordError, StudyError
 from ecg_data.files import new_directory, sha256_of_json, write_json
 from ecg_data.noise import gaussian_noise
 from ecg_data.nstdb import TRAINING, VALIDATION, NoiseBank, NoiseRecords, read_banks, write_banks
-from ecg_data.records import ALL_LEADS, Record, read_record
+from ecg_data.recordings.recording import HIGHEST_RATE, LOWEST_RATE
+from ecg_data.records import Record, read_header, read_record
 from ecg_data.resampling import resample_record
 from ecg_data.segments import cut_segments, mark_r_peaks, segment_starts
-
-LOWEST_RATE = 80.0
-"""Hz. At or below it the signal ends where the classical methods begin to filter, and nothing can be compared."""
 
 FORMAT = 1
 """Raised whenever the same input would give other arrays."""
@@ -122,7 +120,8 @@ class SegmentCache:
         settings: how they were made.
         fs: sampling rate in Hz.
         entries: which rows belong to which lead of which record.
-        left_out: records that could not be used, with the reason (only under ``skip_bad``).
+        left_out: records that could not be used (only under ``skip_bad``), and leads of others that nobody asked for
+            and that are of no use to learn from, with the reason.
         noisy: float32 memory map of shape ``(segments, segment)``, in mV.
         clean: likewise, without the noise.
         r_peaks: uint8 memory map of shape ``(segments, segment)``: 1 at each R peak.
@@ -244,6 +243,7 @@ def _build(
     """
     entries: list[Entry] = []
     errors: dict[str, RecordError] = {}
+    left_out: dict[str, str] = {}
     rates: dict[float, str] = {}
     kinds = settings.arrays
     files = {name: open(directory / f"{name}.npy", "wb") for name in kinds}
@@ -261,7 +261,10 @@ def _build(
             rates.setdefault(record.fs, name)
             _append(files, entries, record, settings, extra=False)
             if settings.augmented:
-                _append(files, entries, _other_leads(database, record, settings), settings, extra=True)
+                others, useless = _other_leads(database.directory / name, database.annotator, record, settings)
+                for other in others:
+                    _append(files, entries, other, settings, extra=True)
+                left_out |= useless
         if errors and (not settings.skip_bad or not entries):
             raise BadRecordsError(list(errors.values()), "No record is left" if settings.skip_bad else SKIP_ADVICE)
         _one_rate(rates)
@@ -282,7 +285,7 @@ def _build(
         "settings": settings.as_mapping(),
         "fs": next(iter(rates)),
         "entries": [asdict(entry) for entry in entries],
-        "left_out": database.unreadable | {name: str(error) for name, error in errors.items()},
+        "left_out": database.unreadable | {name: str(error) for name, error in errors.items()} | left_out,
         "files": database.checksums,
     }
     write_json(directory / "manifest.json", manifest)
@@ -312,11 +315,23 @@ def _read(path: Path, annotator: str, settings: SegmentSettings) -> Record:
     return record
 
 
-def _other_leads(database: Database, record: Record, settings: SegmentSettings) -> Record:
-    """The leads of a record that were not asked for; perhaps none."""
-    whole = read_for(database.directory / record.name, database.annotator, replace(settings, lead=ALL_LEADS))
-    others = [column for column, lead in enumerate(whole.leads) if lead not in record.leads]
-    return replace(whole, signal=whole.signal[:, others], leads=tuple(whole.leads[column] for column in others))
+def _other_leads(
+    path: Path, annotator: str, record: Record, settings: SegmentSettings
+) -> tuple[list[Record], dict[str, str]]:
+    """The leads of a record that were not asked for, and why some of them are of no use to learn from.
+
+    Nobody asked for these: one that is flat, or no voltage (respiration, acceleration), is no fault of the record.
+    """
+    others: list[Record] = []
+    useless: dict[str, str] = {}
+    for lead in read_header(path).sig_name:
+        if lead in record.leads:
+            continue
+        try:
+            others.append(read_for(path, annotator, replace(settings, lead=lead)))
+        except RecordError as error:
+            useless[f"{record.name}, lead {lead}"] = error.problem
+    return others, useless
 
 
 def _append(
@@ -349,8 +364,7 @@ def _one_rate(rates: dict[float, str]) -> None:
     if len(rates) > 1:
         found = ", ".join(f"{name} {fs:g} Hz" for fs, name in rates.items())
         raise StudyError(f"the records have different sampling rates ({found}); choose those of one with --records")
-    if next(iter(rates)) <= LOWEST_RATE:
-        fs, name = next(iter(rates.items()))
-        raise StudyError(
-            f"record {name} has {fs:g} Hz; a study needs more than {LOWEST_RATE:g} Hz to hold a QRS complex"
-        )
+    fs, name = next(iter(rates.items()))
+    if not LOWEST_RATE <= fs <= HIGHEST_RATE:
+        # What is found is applied as bundles are, which take no other rates.
+        raise StudyError(f"record {name} has {fs:g} Hz; a study needs {LOWEST_RATE:g} to {HIGHEST_RATE:,g} Hz")

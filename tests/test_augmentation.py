@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_data import NoiseRecords, SegmentCache, Split, StudyError, open_cache, open_noise
+from ecg_data import NoiseRecords, SegmentCache, Split, StudyError, open_cache, open_database, open_noise
 from ecg_data.augmentation import Augmentation, Augmenter
 from ecg_data.cache import NOISE_FILE, reopen_cache
 from ecg_data.nstdb import MIX, TEST, TRAINING, VALIDATION, NoiseBank
 from ecg_data.pipeline import Batches, denoiser_batches, detector_batches
 from ecg_data.transfer import pack_segments, unpack_segments
-from tests.conftest import SMALL, SmallData
+from tests.conftest import SMALL, SmallData, WriteRecord
 
 AUGMENTED = replace(SMALL, augmented=True)
 PLAIN = Augmentation(noisy=0, gaussian=(0, 0), hum=0, recorded_drift=0, stretched=0, flipped=0, mixed=0)
@@ -214,3 +214,23 @@ def test_noise_goes_on_in_a_pause(cache: SegmentCache, split: Split) -> None:
     noisy, _ = Augmenter(cache, replace(still, gaussian=(0.05, 0.05)), training=True).detector(rows, _rng())
     # Noise that was in the rest would be shown to and fro with it: the same sample twice where it turns.
     assert not (np.diff(noisy, axis=1) == 0).any()
+
+
+def test_leads_that_nobody_asked_for_and_that_are_no_ecg_are_left_out_and_named(
+    write_record: WriteRecord, noise: NoiseRecords, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("p1", "p2", "p3"):
+        signal = rng.normal(0, 0.2, (3000, 4))
+        signal[:, 2] = 0.5
+        path = write_record(name, signal, fs=360, leads=("II", "ACC", "V1", "V5"))
+        header = path.with_suffix(".hea")
+        lines = header.read_text().splitlines()
+        header.write_text("\n".join(line.replace("/mV", "/g") if "ACC" in line else line for line in lines) + "\n")
+    database = open_database("folder", tmp_path, path.parent)
+    made = open_cache(database, AUGMENTED, tmp_path / "data", None, noise)
+    assert [(entry.lead, entry.extra) for entry in made.entries] == [("II", False), ("V5", True)] * 3
+    assert made.left_out["p1, lead ACC"] == "lead ACC is in g, which is no voltage"
+    assert made.left_out["p3, lead V1"] == "lead V1 is flat: every sample is 0.5 mV"
+    with pytest.raises(StudyError, match="p1: lead ACC is in g"):
+        open_cache(database, replace(AUGMENTED, lead="ACC"), tmp_path / "data", None, noise)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from checkpoints import Card, Detector, RPeaks
+from checkpoints.preparing import scale_segments
 from ecg_data import StudyError
 from ecg_data.errors import SignalError
 
@@ -187,6 +188,20 @@ def test_a_lead_that_is_off_has_no_beats(detector: Detector) -> None:
     np.testing.assert_allclose(found.samples[near], wanted[beside], atol=1)
 
 
+@pytest.mark.parametrize("fs", [250.0, 360.0, 1000.0])
+def test_slow_beats_are_not_taken_for_bursts(fs: float) -> None:
+    """45 beats a minute with a flat T wave, in segments of the length of a study, whatever its rate."""
+    times = np.arange(round(60 * fs)) / fs
+    signal = np.exp(-0.5 * ((times[:, np.newaxis] - np.arange(0.4, 60, 4 / 3)) / 0.01) ** 2).sum(axis=1)
+    signal += 0.1 * np.exp(-0.5 * ((times[:, np.newaxis] - np.arange(0.65, 60, 4 / 3)) / 0.045) ** 2).sum(axis=1)
+    segments = signal[: len(signal) // 2016 * 2016].reshape(-1, 2016).astype(np.float32)
+    scaled, artifacts = scale_segments(segments, fs)
+    assert artifacts is None
+    tall = segments.max(axis=1) > 0.9
+    plain = (segments - segments.mean(axis=1, keepdims=True)) / segments.std(axis=1, keepdims=True)
+    np.testing.assert_allclose(scaled[tall], plain[tall], rtol=1e-3, atol=1e-3)
+
+
 def test_a_burst_does_not_hide_the_beats_beside_it(detector: Detector) -> None:
     signal = ecg(360.0)
     signal[4000:4100] += 80 * np.hanning(100)
@@ -275,6 +290,8 @@ def test_lists_and_pandas_are_signals_too(detector: Detector) -> None:
         (np.zeros(10), "360", "the sampling rate is '360'"),
         (np.zeros(10), True, "the sampling rate is True"),
         (np.zeros(10, np.int16), 360, "whole numbers \\(int16\\), which look like ADC units"),
+        (pd.Series([1000, None, 1024], dtype="Int64"), 360, "whole numbers \\(Int64\\)"),
+        (pd.DataFrame({"a": [0.5, 0.25], "b": [1000, 1024]}), 360, "whole numbers \\(int64\\)"),
         (np.zeros(10, complex), 360, "complex numbers"),
         (["a", "b"], 360, "no numbers"),
         ([[1.0], [1.0, 2.0]], 360, "rows are of different length"),
