@@ -65,7 +65,7 @@ def as_leads(signal: Any) -> np.ndarray:
 
 def _kinds(signal: Any, values: np.ndarray) -> list[Any]:
     """The kinds of number as they were given: a column of pandas keeps its own beside others, and where some miss."""
-    given = getattr(signal, "dtypes", values.dtype)
+    given: Any = getattr(signal, "dtypes", values.dtype)
     return [given] if hasattr(given, "kind") else [kind for kind in given if hasattr(kind, "kind")]
 
 
