@@ -14,6 +14,7 @@ from checkpoints.engines import Engine
 from checkpoints.fusing import LOOKAHEAD, Fuser
 from checkpoints.leads import LeadStream, Rates
 from checkpoints.peaks import LONGEST_CHAIN, MaximaFinder, RefractoryFilter, snap, snap_reach
+from checkpoints.placing import PLACING_SECONDS, place
 from checkpoints.preparing import scale_segments
 from checkpoints.rhythm import LONGEST_INTERVAL, SURE, RhythmFilter
 from checkpoints.signals import BLOCK_SECONDS, as_leads, check_rate
@@ -159,16 +160,19 @@ class DetectorStream:
             LeadStream(engine.run, setup.segment, self._rates, partial(scale_segments, fs=setup.fs), self._turned)
             for _ in range(leads)
         ]
-        self._fuser = Fuser(leads * (1 + self._turned))
+        self._fuser = Fuser(leads, 1 + self._turned)
         refractory = round(setup.refractory * setup.fs)
         # What is sure decides over what is not, whatever the threshold.
         self._threshold = threshold
         self._finder = MaximaFinder(min(threshold, SURE), refractory)
         longest = round(LONGEST_CHAIN * fs)
         apart = int(np.ceil(setup.refractory * fs))
-        self._filter = RefractoryFilter(apart, snap_reach(fs))
+        # No further than the activation is known beyond a maximum.
+        self._placing = min(round(PLACING_SECONDS * setup.fs), refractory) if leads > 1 else 0
+        moved = -(-self._placing * self._rates.down // self._rates.up) + (leads > 1)
+        self._filter = RefractoryFilter(apart, snap_reach(fs) + moved)
         self._rhythm = RhythmFilter(fs)
-        self._clearest = SampleBuffer(np.int16)
+        self._alone = [SampleBuffer(np.float32) for _ in range(leads)]
         self._on_activation = on_activation
         self._pushed = 0
         self._finished = False
@@ -176,7 +180,7 @@ class DetectorStream:
         self._judged = 0
         reach = -(-(refractory + 2 + LOOKAHEAD) * self._rates.down // self._rates.up)
         pause = round(LONGEST_INTERVAL * fs)
-        self.delay = self._leads[0].lookahead + reach + longest + pause + 2
+        self.delay = self._leads[0].lookahead + reach + longest + pause + 2 + 2 * moved
 
     def push(self, chunk: Any) -> RPeaks:
         """Take the next samples in mV, shape ``(samples,)`` or ``(samples, leads)``; give what is certain now.
@@ -210,19 +214,20 @@ class DetectorStream:
         """The activation of all leads together that is certain now."""
         activations = np.concatenate([outputs for outputs, _ in parts])
         usable = np.concatenate([np.broadcast_to(usable, outputs.shape) for outputs, usable in parts])
-        fused, strongest = self._fuser.push(activations, usable)
+        fused, alone = self._fuser.push(activations, usable)
         if last:
-            more, more_strongest = self._fuser.finish()
-            fused, strongest = np.concatenate([fused, more]), np.concatenate([strongest, more_strongest])
+            more, more_alone = self._fuser.finish()
+            fused, alone = np.concatenate([fused, more]), np.concatenate([alone, more_alone], axis=1)
         if len(self._leads) > 1:
-            self._clearest.append(strongest // (1 + self._turned))
+            for buffer, activation in zip(self._alone, alone, strict=True):
+                buffer.append(activation)
         if self._on_activation is not None:
             self._on_activation(fused)
         return fused
 
     def _peaks(self, maxima: np.ndarray, heights: np.ndarray, unusable: np.ndarray, last: bool) -> RPeaks:
-        found = np.minimum(self._rates.to_lead(maxima), max(0, self._pushed - 1))
-        positions = self._snap(maxima, found)
+        found = self._to_lead(maxima)
+        positions = self._placed(maxima, heights)
         decided = self._finder.decided * self._rates.down // self._rates.up
         parts = [self._rhythm.push(*self._filter.push(found, heights, positions, decided), self._filter.settled)]
         if last:
@@ -233,19 +238,24 @@ class DetectorStream:
         # A second around the next maximum is kept: far more than a peak is moved by or judged from.
         for lead in self._leads:
             lead.drop_before(decided - round(self._rates.fs))
-        if len(self._leads) > 1:
-            self._clearest.drop_before(self._finder.decided - 1)
+        for buffer in self._alone:
+            buffer.drop_before(self._finder.decided - self._placing - 1)
         return RPeaks(samples[kept], confidences[kept], unusable)
 
-    def _snap(self, maxima: np.ndarray, found: np.ndarray) -> np.ndarray:
-        """The maxima on the extremum of the lead in which each is clearest."""
+    def _to_lead(self, samples: np.ndarray) -> np.ndarray:
+        """Samples of the model in those of the leads."""
+        return np.minimum(self._rates.to_lead(samples), max(0, self._pushed - 1))
+
+    def _placed(self, maxima: np.ndarray, heights: np.ndarray) -> np.ndarray:
+        """The maxima where the first lead that shows them has them, on the extremum of that lead."""
+        if len(self._leads) > 1:
+            maxima, lead_of = place(maxima, heights, self._alone, self._placing)
+        else:
+            lead_of = np.zeros(len(maxima), np.int64)
+        found = self._to_lead(maxima)
         positions = found.copy()
-        clearest = np.zeros(len(maxima), np.int16)
-        if len(self._leads) > 1 and len(maxima):
-            held = self._clearest.view(int(maxima[0]), int(maxima[-1]) + 1)
-            clearest = held[maxima - maxima[0]]
         for number, lead in enumerate(self._leads):
-            mine = clearest == number
+            mine = lead_of == number
             signal, usable = lead.signal, lead.usable
             held = signal.view(signal.start, signal.end)
             shifted = found[mine] - signal.start

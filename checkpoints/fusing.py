@@ -35,22 +35,25 @@ class Fuser:
     1 where it says yes or no, and low where it wavers. One alone is passed on as it is.
 
     Args:
-        members: how many there are.
+        leads: how many there are.
+        members: activations of each lead.
     """
 
-    def __init__(self, members: int) -> None:
-        self._members = [_Member() for _ in range(members)]
+    def __init__(self, leads: int, members: int = 1) -> None:
+        self._leads = leads
+        self._members = [_Member() for _ in range(leads * members)]
         self._made = 0
 
     def push(self, activations: np.ndarray, usable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Take the next samples; give those that are certain now.
 
         Args:
-            activations: 0 to 1, shape ``(members, samples)``.
+            activations: 0 to 1, those of the first lead first, shape ``(leads * members, samples)``.
             usable: whether each can be used, likewise.
 
         Returns:
-            The fused activation, float32, 0 where no member can be used; and the member that weighs most there.
+            The fused activation, float32, 0 where nothing can be used; and that of each lead alone, its members fused
+            likewise, shape ``(leads, samples)``.
         """
         for member, activation, known in zip(self._members, activations, usable, strict=True):
             member.push(np.where(known, activation, np.float32(0)), known)
@@ -66,17 +69,19 @@ class Fuser:
     def _make(self, until: int) -> tuple[np.ndarray, np.ndarray]:
         first = self._made
         if until <= first:
-            return np.empty(0, np.float32), np.empty(0, np.int16)
+            return np.empty(0, np.float32), np.empty((self._leads, 0), np.float32)
         self._made = until
         held = np.stack([member.activation.view(first, until) for member in self._members])
         if len(held) == 1:
-            fused, strongest = held[0], np.zeros(until - first, np.int16)
+            fused, alone = held[0], held
         else:
-            weighed = held * self._weights(first, until)
-            fused, strongest = weighed.sum(axis=0), weighed.argmax(axis=0).astype(np.int16)
+            weights = self._weights(first, until)
+            weighed = (held * weights).reshape(self._leads, -1, until - first).sum(axis=1)
+            shares = weights.reshape(self._leads, -1, until - first).sum(axis=1)
+            fused, alone = weighed.sum(axis=0), weighed / np.maximum(shares, np.float32(1e-30))
         for member in self._members:
             member.drop_before(until)
-        return np.asarray(fused, np.float32), strongest
+        return np.asarray(fused, np.float32), np.asarray(alone, np.float32)
 
     def _weights(self, first: int, until: int) -> np.ndarray:
         """Shares of the members, shape ``(members, samples)``: between the middles of blocks in a straight line."""

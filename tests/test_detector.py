@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from checkpoints import Card, Detector, RPeaks
+from checkpoints.placing import place
 from checkpoints.preparing import scale_segments
 from ecg_data import StudyError
+from ecg_data.buffers import SampleBuffer
 from ecg_data.errors import SignalError
 
 CARD = Card(
@@ -213,6 +215,36 @@ def test_a_burst_does_not_hide_the_beats_beside_it(detector: Detector) -> None:
     assert len(found.unusable) == 1 and 4000 <= found.unusable[0, 0] < found.unusable[0, 1] <= 4100
     inside = (found.samples >= found.unusable[0, 0]) & (found.samples < found.unusable[0, 1])
     assert not inside.any()
+
+
+@pytest.mark.parametrize("fs", [250.0, 360.0])
+def test_beats_of_several_leads_lie_where_the_first_that_shows_them_has_them(detector: Detector, fs: float) -> None:
+    times = np.arange(round(LENGTH * fs)) / fs
+    first, late = beats_at(SECONDS, times), beats_at(SECONDS + 0.04, times)  # R of the other lead 40 ms later
+    hidden = (times > 9.8) & (times < 15.2)
+    first[hidden] = np.nan
+    for order, offset, other in (([0, 1], 0.0, 0.04), ([1, 0], 0.04, 0.04)):
+        found = detector.r_peaks(np.column_stack([first, late])[:, order], fs).samples / fs
+        assert len(found) == len(SECONDS)
+        within = (SECONDS > 9.9) & (SECONDS < 15.1)
+        beside = (SECONDS < 9.7) | (SECONDS > 15.3)
+        np.testing.assert_allclose(found[beside], SECONDS[beside] + offset, atol=1.5 / fs)
+        np.testing.assert_allclose(found[within], SECONDS[within] + other, atol=1.5 / fs)
+
+
+def test_a_beat_is_placed_by_hand() -> None:
+    alone = [SampleBuffer(np.float32, 100) for _ in range(3)]
+    shown = np.zeros((3, 200), np.float32)
+    shown[0, [45, 52, 58]] = 0.5, 0.9, 1.0  # the highest within reach of 146, which is not the nearest
+    shown[0, 100], shown[1, 95] = 0.2, 0.5  # 200 is too low in the first lead
+    shown[2, [46, 100, 150]] = 0.9, 0.8, 0.4
+    shown[1, 149:152] = 0.5  # a plateau counts by its end
+    shown[0, 161:200] = np.linspace(0.1, 1.0, 39)  # no maximum within reach of 270
+    for buffer, activation in zip(alone, shown, strict=True):
+        buffer.append(activation)
+    heights = np.array([0.9, 0.8, 0.5, 0.3], np.float32)
+    places, leads = place(np.array([146, 200, 250, 270]), heights, alone, 10)
+    assert places.tolist() == [152, 195, 251, 270] and leads.tolist() == [0, 1, 1, 0]
 
 
 def test_clipped_beats_are_found(detector: Detector) -> None:

@@ -170,24 +170,28 @@ def test_many_segments_are_passed_on_in_batches() -> None:
     assert max(sizes) == BATCH and len(sizes) > 4
 
 
-@given(st.integers(0, 2000), CUTS, st.integers(1, 4))
+@given(st.integers(0, 2000), CUTS, st.integers(1, 3), st.integers(1, 2))
 @settings(deadline=None)
-def test_fusing_does_not_depend_on_chunks(length: int, cuts: list[int], members: int) -> None:
-    rng = np.random.default_rng(length)
+def test_fusing_does_not_depend_on_chunks(length: int, cuts: list[int], leads: int, each: int) -> None:
+    rng, members = np.random.default_rng(length), leads * each
     activations = (rng.random((members, length)) ** 6).astype(np.float32)
     usable = rng.random((members, length)) < 0.9
 
     def fused(cuts: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        fuser = Fuser(members)
+        fuser = Fuser(leads, each)
         splits = sorted(min(cut, length) for cut in cuts)
         chunks = zip(np.split(activations, splits, axis=1), np.split(usable, splits, axis=1), strict=True)
         parts = [*(fuser.push(*chunk) for chunk in chunks), fuser.finish()]
-        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts], axis=1)
 
-    whole, strongest = fused([])
-    again, strongest_again = fused(cuts)
+    whole, alone = fused([])
+    again, alone_again = fused(cuts)
     np.testing.assert_array_equal(again, whole)
-    np.testing.assert_array_equal(strongest_again, strongest)
+    np.testing.assert_array_equal(alone_again, alone)
+    assert alone.shape == (leads, length)
+    if each == 1:
+        np.testing.assert_allclose(alone, np.where(usable, activations, 0), atol=1e-6)
+    assert (whole <= alone.max(axis=0) + 1e-6).all(), "all together are a mean of each"
     assert len(whole) == length
     known = np.where(usable, activations, 0)
     assert (whole <= known.max(axis=0) + 1e-6).all()
