@@ -241,7 +241,7 @@ class _Scale:
         decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
         round_ones = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
         inside = [value for value in round_ones if low <= value <= high]
-        return [(self.height(value), f"{value:g}") for value in (inside if len(inside) > 1 else (low, high))]
+        return [(self.height(value), f"{value:.2g}") for value in (inside if len(inside) > 1 else (low, high))]
 
 
 def _draw_scale(axis: Axes, column: int, scale: _Scale) -> None:
