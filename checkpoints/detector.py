@@ -244,7 +244,7 @@ class DetectorStream:
 
     def _to_lead(self, samples: np.ndarray) -> np.ndarray:
         """Samples of the model in those of the leads."""
-        return np.minimum(self._rates.to_lead(samples), max(0, self._pushed - 1))
+        return np.asarray(np.minimum(self._rates.to_lead(samples), max(0, self._pushed - 1)))
 
     def _placed(self, maxima: np.ndarray, heights: np.ndarray) -> np.ndarray:
         """The maxima where the first lead that shows them has them, on the extremum of that lead."""

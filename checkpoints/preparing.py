@@ -38,9 +38,9 @@ def scale_segments(segments: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndar
         The same for the model, float32; and which samples are artifacts, or ``None`` where none are.
     """
     count, length = segments.shape
-    parts = length // round(_PART * fs)
     if length < _SHORTEST * fs:
         return _scaled(segments, None), None
+    parts = length // max(1, round(_PART * fs))
     cut = segments[:, : length // parts * parts].reshape(count, parts, -1)
     lowest, highest = cut.min(axis=2), cut.max(axis=2)
     heights = np.sort(highest - lowest, axis=1)

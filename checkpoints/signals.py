@@ -65,8 +65,10 @@ def as_leads(signal: Any) -> np.ndarray:
 
 def _kinds(signal: Any, values: np.ndarray) -> list[Any]:
     """The kinds of number as they were given: a column of pandas keeps its own beside others, and where some miss."""
-    given: Any = getattr(signal, "dtypes", values.dtype)
-    return [given] if hasattr(given, "kind") else [kind for kind in given if hasattr(kind, "kind")]
+    given: Any = getattr(signal, "dtypes", None)
+    if given is None or hasattr(type(given), "kind"):
+        return [values.dtype] if given is None else [given]
+    return [values.dtype, *(kind for kind in given if hasattr(type(kind), "kind"))]
 
 
 def _values(signal: Any) -> np.ndarray:

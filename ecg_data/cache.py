@@ -18,7 +18,7 @@ from ecg_data.files import new_directory, sha256_of_json, write_json
 from ecg_data.noise import gaussian_noise
 from ecg_data.nstdb import TRAINING, VALIDATION, NoiseBank, NoiseRecords, read_banks, write_banks
 from ecg_data.recordings.recording import HIGHEST_RATE, LOWEST_RATE
-from ecg_data.records import Record, read_header, read_record
+from ecg_data.records import ALL_LEADS, Record, read_header, read_record
 from ecg_data.resampling import resample_record
 from ecg_data.segments import cut_segments, mark_r_peaks, segment_starts
 
@@ -320,8 +320,16 @@ def _other_leads(
 ) -> tuple[list[Record], dict[str, str]]:
     """The leads of a record that were not asked for, and why some of them are of no use to learn from.
 
-    Nobody asked for these: one that is flat, or no voltage (respiration, acceleration), is no fault of the record.
+    Nobody asked for these: one that is flat, no voltage (respiration, acceleration) or has samples missing is no fault
+    of the record.
     """
+    try:
+        whole = read_for(path, annotator, replace(settings, lead=ALL_LEADS))
+        columns = [column for column, lead in enumerate(whole.leads) if lead not in record.leads]
+        leads = tuple(whole.leads[column] for column in columns)
+        return [replace(whole, signal=whole.signal[:, columns], leads=leads)], {}
+    except RecordError:
+        pass  # of one lead or another: each is read alone
     others: list[Record] = []
     useless: dict[str, str] = {}
     for lead in read_header(path).sig_name:

@@ -324,6 +324,7 @@ def test_lists_and_pandas_are_signals_too(detector: Detector) -> None:
         (np.zeros(10, np.int16), 360, "whole numbers \\(int16\\), which look like ADC units"),
         (pd.Series([1000, None, 1024], dtype="Int64"), 360, "whole numbers \\(Int64\\)"),
         (pd.DataFrame({"a": [0.5, 0.25], "b": [1000, 1024]}), 360, "whole numbers \\(int64\\)"),
+        (pd.DataFrame({"kind": [0.5, 0.25], "b": [1000, 1024]}), 360, "whole numbers \\(int64\\)"),
         (np.zeros(10, complex), 360, "complex numbers"),
         (["a", "b"], 360, "no numbers"),
         ([[1.0], [1.0, 2.0]], 360, "rows are of different length"),

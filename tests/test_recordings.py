@@ -242,10 +242,48 @@ def test_rows_wider_than_their_header_are_refused(tmp_path: Path) -> None:
     np.testing.assert_allclose(read(opened(write_csv(tmp_path / "c.csv", "\n".join(ended)))), leads()[:, :1], atol=1e-5)
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t", " "])
+@pytest.mark.parametrize("end", ["\n\n", "\n# end of file\n", "\n9.9"])
+def test_how_a_table_ends_does_not_matter(tmp_path: Path, mark: str, end: str) -> None:
+    text = rows(f"time{mark}ecg", TIMES, leads()[:, 0], mark=mark).rstrip().splitlines()
+    text[50] += " # an artefact, see the log"
+    path = write_csv(tmp_path / "a.csv", "\n".join(text[:-1]) + end.replace("9.9", text[-1].split(mark)[0]))
+    np.testing.assert_allclose(read(opened(path))[:2499], leads()[:2499, :1], atol=1e-5)
+
+
+@pytest.mark.parametrize(("samples", "rate"), [(1050, 250.2), (1050, 360.34), (1300, 128.07)])
+def test_an_exact_clock_of_an_odd_rate_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, samples: int, rate: float
+) -> None:
+    monkeypatch.setattr("ecg_data.recordings.table._HEAD", 1000)
+    text = "\n".join(f"{n / rate:.9f},0.5" for n in range(samples))
+    assert len(read(opened(write_csv(tmp_path / "a.csv", "time,ecg\n" + text)))) == samples
+
+
+@pytest.mark.parametrize("rate", [125.0, 250.0, 360.0])
+def test_a_clock_of_six_digits_is_read_beyond_a_thousand_seconds(tmp_path: Path, rate: float) -> None:
+    seconds = 940 + np.arange(round(90 * rate)) / rate
+    path = write_csv(tmp_path / "a.csv", "time,ecg\n" + "\n".join(f"{at:g},0.5" for at in seconds))
+    assert len(read(opened(path))) == len(seconds)
+
+
+def test_lines_are_counted_with_comments_and_blank_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecg_data.recordings.table._HEAD", 600)
+    text = rows("time,ecg", TIMES + 3.0 * (np.arange(2500) >= 1000), leads()[:, 0]).splitlines()
+    text[5:5] = ["# a comment", ""]
+    assert "the time jumps at line 1,004" in says(write_csv(tmp_path / "a.csv", "\n".join(text)))
+
+
+def test_a_field_without_end_is_named(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", 'ecg,note\n0.5,"' + 200_000 * "x" + '"\n')
+    assert "not a text table (field larger than field limit" in says(path, fs=FS, lead="ecg")
+
+
 def test_each_column_has_a_unit_of_its_own(tmp_path: Path) -> None:
     text = "ecg,other\n" + "\n".join(f"{a:.4f},{round(1000 * b)}" for a, b in leads())
     path = write_csv(tmp_path / "a.csv", text)
-    assert "column other holds whole numbers" in says(path, fs=FS, lead="all")
+    message = says(path, fs=FS, lead="all")
+    assert "column other holds whole numbers" in message and "or choose other columns with --lead" in message
     np.testing.assert_allclose(read(opened(path, fs=FS)), leads()[:, :1], atol=1e-3)
 
 
@@ -319,6 +357,7 @@ def test_files_of_no_kind_and_absurd_rates_are_named(tmp_path: Path) -> None:
 def test_what_a_file_would_make_no_use_of_is_refused(tmp_path: Path, write_record: WriteRecord) -> None:
     record = write_record(signal=leads(), fs=FS, leads=("V5", "MLII"), beats=())
     assert opened(record, fs=FS).fs == FS
+    assert opened(record, fs=FS * 1.00001).fs == FS, "as far as it was written"
     assert "has 250 Hz, not the 500 Hz of --fs; leave --fs out" in says(record, fs=500.0)
     for option, value in (("gain", 200.0), ("units", "uV"), ("time_column", "t")):
         assert f"makes no use of --{option.replace('_', '-')};" in says(record, **{option: value})
@@ -337,10 +376,9 @@ def test_a_folder_is_the_recordings_in_it(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     assert [path.name for path in find_recordings(tmp_path)] == ["a.csv", "b.hea", "c.EDF"]
     assert find_recordings(tmp_path / "b") == [tmp_path / "b"]
-    (tmp_path / "README.txt").write_text("x")
-    assert "README.txt" not in [path.name for path in find_recordings(tmp_path)], "it lies beside a WFDB record"
-    (tmp_path / "b.hea").unlink()
-    assert "README.txt" in [path.name for path in find_recordings(tmp_path)]
+    for name in ("README.txt", "SHA256SUMS.txt", "watch.txt"):
+        (tmp_path / name).write_text("x")
+    assert [path.name for path in find_recordings(tmp_path)] == ["a.csv", "b.hea", "c.EDF", "watch.txt"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(RecordError, match="holds no recording"):
         find_recordings(tmp_path / "empty")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from ecg_data.records import reading
 
 ENDINGS = (".hea", ".edf", ".bdf", ".csv", ".tsv", ".txt", ".npy")
 """Of files that are read; a name without one is that of a WFDB record."""
+
+
+_DOCUMENTS = frozenset(
+    f"{name}.txt" for name in ("readme", "sha256sums", "license", "licence", "copying", "notes", "changes", "records")
+)
+"""Names in small letters of text files that are not read as tables where they lie in a folder of recordings."""
 
 
 def open_recording(path: Path, options: ReadingOptions) -> Recording:
@@ -27,7 +34,7 @@ def open_recording(path: Path, options: ReadingOptions) -> Recording:
             problem = f"a file of this kind makes no use of {', '.join(useless)}"
             raise RecordError(path, problem + "; leave out what it does not need, or read it apart from the others")
         recording = reader(path, options)
-    if options.fs is not None and recording.fs != options.fs:
+    if options.fs is not None and not math.isclose(recording.fs, options.fs, rel_tol=1e-4):
         raise RecordError(path, f"has {recording.fs:g} Hz, not the {options.fs:g} Hz of --fs; leave --fs out")
     if not LOWEST_RATE <= recording.fs <= HIGHEST_RATE:
         problem = f"has {recording.fs:g} Hz; ECG from {LOWEST_RATE:g} to {HIGHEST_RATE:,g} Hz can be read"
@@ -68,7 +75,7 @@ def _reader(path: Path) -> tuple[Callable[[Path, ReadingOptions], Recording], tu
 def find_recordings(path: Path) -> list[Path]:
     """The recordings that a path means: itself, or those in a folder, by name.
 
-    Text files beside WFDB records are what comes with them, such as ``README.txt``, and not recordings.
+    What comes with databases, such as ``README.txt`` and ``SHA256SUMS.txt``, is no recording.
 
     Raises:
         RecordError: a folder without any.
@@ -76,8 +83,7 @@ def find_recordings(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS and not file.name.startswith("."))
-    if any(file.suffix.lower() == ".hea" for file in found):
-        found = [file for file in found if file.suffix.lower() != ".txt"]
+    found = [file for file in found if file.name.lower() not in _DOCUMENTS]
     if not found:
         raise RecordError(path, f"holds no recording ({', '.join(ENDINGS)})")
     return found

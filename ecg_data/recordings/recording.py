@@ -157,9 +157,10 @@ def to_millivolts(
     if told:
         return 1 / MILLIVOLTS[told.lower()], 0.0
     if whole:
+        others = ", or choose other columns with --lead" if column and options.lead == ALL_LEADS else ""
         place = f"column {column} " if column else ""
         problem = (
             place + "holds whole numbers, which look like ADC units: give --gain (ADC units in a mV, with --baseline), "
         )
-        raise RecordError(path, problem + "or --units if they are mV or uV")
+        raise RecordError(path, problem + "or --units if they are mV or uV" + others)
     return 1.0, 0.0

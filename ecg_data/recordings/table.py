@@ -45,6 +45,9 @@ a thousandth shows, few enough that one which differs from its nominal rate by l
 _PLAY = 0.75
 """Samples by which the two may differ beyond what the rounding of the clock explains: less than one left out."""
 
+_COARSEST = 4.0
+"""Samples to which a clock may be rounded further down: one of six digits has 10 ms from 1,000 s on."""
+
 
 @dataclass(frozen=True)
 class _Layout:
@@ -109,7 +112,8 @@ class _Clock:
         path: of the table.
         layout: its columns.
         column: that with the time.
-        rate: sampling rate in Hz, by the first rows.
+        rate: sampling rate in Hz, by the first rows, a whole one if their rounding allows that.
+        step: seconds from row to row, by the same.
         off: samples by which one of these lies off its place at most.
     """
 
@@ -117,6 +121,7 @@ class _Clock:
     layout: _Layout
     column: int
     rate: float
+    step: float
     off: float
 
     def check(self, times: np.ndarray, row: int) -> None:
@@ -124,13 +129,27 @@ class _Clock:
 
         Those of one call are to begin with the last `_STRIDE` of the call before.
         """
+        if len(times) < 2:
+            return
+        play = self._play(np.abs(np.diff(times) / self.step - 1))
         for stride, problem in ((1, "the time jumps at"), (_STRIDE, "time and number of rows part before")):
-            ahead = (times[stride:] - times[:-stride]) * self.rate - stride
-            odd = ~(np.abs(ahead) <= 2 * self.off + _PLAY)
+            ahead = (times[stride:] - times[:-stride]) / self.step - stride
+            odd = ~(np.abs(ahead) <= play[stride - 1 :])
             if odd.any():
-                line = self.layout.skipped + row + int(odd.argmax()) + stride + 1
+                line = _line_of(self.path, self.layout, row + int(odd.argmax()) + stride)
                 found = f"column {self.layout.names[self.column]}: {problem} line {line:,}"
                 raise RecordError(self.path, found + "; fill gaps with empty rows, or give --fs if rows are even")
+
+    def _play(self, deviations: np.ndarray) -> np.ndarray:
+        """Samples by which each row may be off, by how unevenly nearly all around it follow each other.
+
+        One that is left out is an exception among even rows; a clock that has become coarse is uneven throughout.
+        """
+        padded = np.pad(np.nan_to_num(deviations, nan=_COARSEST), (-len(deviations) % _STRIDE, 0), "reflect")
+        usual = np.quantile(padded.reshape(-1, _STRIDE), 0.95, axis=1)
+        usual = np.maximum(usual, np.concatenate([usual[:1], usual[:-1]]))
+        grain = np.repeat(np.clip(usual, self.off, _COARSEST), _STRIDE)[-len(deviations) :]
+        return np.asarray(2 * grain + _PLAY)
 
 
 def _layout(path: Path) -> _Layout:
@@ -145,13 +164,13 @@ def _layout(path: Path) -> _Layout:
     rows = first[skipped:]
     if not rows or any("\0" in line for line in rows):
         raise RecordError(path, "not a text table" if rows else "is empty")
-    delimiter = _delimiter(rows[0].strip(), rows[-1].strip())
-    fields = [
-        field.strip() for field in next(csv.reader([rows[0].strip()], delimiter=delimiter, skipinitialspace=True))
-    ]
+    filled = [line.strip("\r\n ") for line in rows if line.strip() and not line.lstrip().startswith("#")]
+    # Neither the header nor the last row, which may have been cut off.
+    delimiter = _delimiter(filled[0], filled[len(filled) // 2])
+    fields = [field.strip() for field in _fields(path, filled[0], delimiter)]
     if all(_is_number(field) or not field for field in fields):
         layout = _Layout(delimiter, tuple(str(number + 1) for number in range(len(fields))), skipped)
-    elif len(rows) < 2:
+    elif len(filled) < 2:
         raise RecordError(path, "has a header and no rows")
     else:
         layout = _Layout(delimiter, tuple(fields), skipped + 1)
@@ -162,9 +181,9 @@ def _layout(path: Path) -> _Layout:
 def _check_widths(path: Path, layout: _Layout, rows: list[str], line: int) -> None:
     """Refuse rows of more columns than the first: nobody could tell which is which. ``line`` is that of the first."""
     for number, row in enumerate(rows, line):
-        if row.lstrip().startswith("#"):
-            continue
-        fields = _fields(row.strip("\r\n"), layout.delimiter)
+        # What follows in a comment is no column, in the header aside.
+        content = row if number == line else row.split("#")[0]
+        fields = _fields(path, content.strip("\r\n"), layout.delimiter)
         while fields and not fields[-1].strip():
             fields.pop()
         if len(fields) > len(layout.names):
@@ -172,8 +191,25 @@ def _check_widths(path: Path, layout: _Layout, rows: list[str], line: int) -> No
             raise RecordError(path, problem + "; name each column, and write decimals with a point")
 
 
-def _fields(row: str, delimiter: str) -> list[str]:
-    return row.split() if delimiter == " " else next(csv.reader([row], delimiter=delimiter), [])
+def _fields(path: Path, row: str, delimiter: str) -> list[str]:
+    try:
+        return next(
+            csv.reader([row.strip() if delimiter == " " else row], delimiter=delimiter, skipinitialspace=True), []
+        )
+    except csv.Error as error:
+        raise RecordError(path, f"not a text table ({error})") from error
+
+
+def _line_of(path: Path, layout: _Layout, row: int) -> int:
+    """The line in which a row of numbers stands, from 1; blank lines and comments are no rows."""
+    number = layout.skipped
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as lines:
+        for number, line in enumerate(lines, 1):
+            if number > layout.skipped and line.split("#")[0].strip():
+                row -= 1
+            if row < 0:
+                break
+    return number
 
 
 def _delimiter(first: str, last: str) -> str:
@@ -223,14 +259,14 @@ def _clock(path: Path, layout: _Layout, time: int | None) -> _Clock:
     steps = np.diff(times)
     step = float((times[-1] - times[0]) / (len(times) - 1))
     if step <= 0 or (steps <= 0).any():
-        line = layout.skipped + int((steps <= 0).argmax()) + 2
+        line = _line_of(path, layout, int((steps <= 0).argmax()) + 1)
         raise RecordError(path, f"column {name}: the time does not rise at line {line:,}; give --fs if rows are even")
     off = np.abs(times - times[0] - step * np.arange(len(times))) / step
     if off.max() > _UNEVEN:
-        line = layout.skipped + int(np.abs(steps - np.median(steps)).argmax()) + 2
+        line = _line_of(path, layout, int(np.abs(steps - np.median(steps)).argmax()) + 1)
         problem = f"column {name}: samples are not evenly spaced, see line {line:,}"
         raise RecordError(path, problem + "; fill the gap with empty rows, or give --fs if rows are even")
-    return _Clock(path, layout, time, _rounded(1 / step, (times[-1] - times[0])), float(off.max()))
+    return _Clock(path, layout, time, _rounded(1 / step, (times[-1] - times[0])), step, float(off.max()))
 
 
 def _rounded(rate: float, seconds: float) -> float:
@@ -312,7 +348,7 @@ def _not_numbers(path: Path, layout: _Layout, columns: list[int], error: Excepti
             if number < layout.skipped or not line.strip() or line.startswith("#"):
                 continue
             row = number + 1
-            fields = _fields(line, layout.delimiter)
+            fields = _fields(path, line.strip("\r\n"), layout.delimiter)
             if len(fields) <= max(columns):
                 return RecordError(path, f"line {row:,} has {len(fields)} columns where {max(columns) + 1} are needed")
             for column in columns:

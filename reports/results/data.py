@@ -64,7 +64,7 @@ class DataSummary:
         sigma: standard deviation of the added noise in mV.
         lead: which lead was asked for.
         parts: train, validation and test.
-        left_out: records in no part, with the reason.
+        left_out: records in no part, and leads of others that nobody asked for and that are no ECG, with the reason.
         unscored_segments: segments dropped for ventricular flutter.
     """
 
