@@ -141,7 +141,7 @@ _WHITE = Augmentation(noisy=0.0, gaussian=(0.0, 0.1), hum=0.0, stretched=0.0)
 _ROBUST = Preset(
     name="robust",
     summary="10 trials a model of networks that read both ways, trained on all leads under real noise; how the bundles "
-    "that come with the project were made: two hours on the real records",
+    "that come with the project were made: three hours on the real records",
     max_epochs=6,
     factor=3,
     iterations=1,
