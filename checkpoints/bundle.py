@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from checkpoints.card import CARD_FILE, MODEL_FILE, ONNX_FILE, Card, card_content, read_card
+from checkpoints.card import CARD_FILE, MODEL_FILE, ONNX_FILE, PAGE_FILE, Card, card_content, read_card
 from checkpoints.engines import ENGINES, Engine, KerasEngine, OnnxEngine, onnx_installed
 from checkpoints.onnx_form import check_onnx, onnx_form
 from ecg_data import StudyError
-from ecg_data.files import new_directory, sha256_of, write_json
+from ecg_data.files import new_directory, sha256_of, write_json, write_text
 
 if TYPE_CHECKING:
     import keras
@@ -43,11 +43,17 @@ class Bundle:
     model: keras.Model
 
 
-def save_bundle(directory: Path, model: keras.Model, card: Card) -> None:
+def save_bundle(directory: Path, model: keras.Model, card: Card, page: str = "") -> None:
     """Write a bundle into ``directory``, which must not exist; whole or not at all.
 
     The model is saved without loss, metrics and optimizer: it is there to be used, and half as large. Its ONNX form is
     written beside it.
+
+    Args:
+        directory: to be made.
+        model: to be saved.
+        card: what it is, for programs.
+        page: the same for people, as markdown.
     """
     import keras
 
@@ -57,6 +63,8 @@ def save_bundle(directory: Path, model: keras.Model, card: Card) -> None:
         (temporary / ONNX_FILE).write_bytes(onnx_form(bare))
         hashes = {name: sha256_of(temporary / name) for name in (MODEL_FILE, ONNX_FILE)}
         write_json(temporary / CARD_FILE, card_content(card, hashes))
+        if page:
+            write_text(temporary / PAGE_FILE, page)
 
 
 def load_bundle(directory: Path) -> Bundle:

@@ -16,7 +16,7 @@ FORMAT = 3
 """Version of the card. A card of a newer version is refused; those of format 1, without an ONNX form, and of format 2,
 whose denoisers keep the baseline, can be read."""
 
-CARD_FILE, MODEL_FILE, ONNX_FILE = "card.json", "model.keras", "model.onnx"
+CARD_FILE, PAGE_FILE, MODEL_FILE, ONNX_FILE = "card.json", "CARD.md", "model.keras", "model.onnx"
 
 DISCLAIMER = "For research. Not a medical device: no diagnosis or treatment may rest on its output."
 

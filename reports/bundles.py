@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints import Card, save_bundle
-from ecg_data.files import write_text
 from reports.rendering.markdown import render_card
 from reports.results import GRU, LSTM, NOISY, TOLERANCES_MS, Report, Training
 from reports.schema import to_json
 from tuning import DENOISER, REFRACTORY, Task
 from tuning.tasks import augmentation_as_json
-
-CARD_PAGE = "CARD.md"
 
 
 def write_bundle(directory: Path, model: Any, report: Report, task: Task, signals: dict[str, list[str]]) -> None:
@@ -28,8 +25,7 @@ def write_bundle(directory: Path, model: Any, report: Report, task: Task, signal
             again under any name.
     """
     training = next(item for item in report.trainings if (item.task, item.number) == (task.name, 1))
-    save_bundle(directory, model, _card(report, training, task, signals))
-    write_text(directory / CARD_PAGE, render_card(report, training))
+    save_bundle(directory, model, _card(report, training, task, signals), render_card(report, training))
 
 
 def _card(report: Report, training: Training, task: Task, signals: dict[str, list[str]]) -> Card:

@@ -10,7 +10,7 @@ import numpy as np
 
 from checkpoints import Card, load_bundle, save_bundle
 from ecg_data import Database, Progress, StudyError
-from ecg_data.files import sha256_of, write_json, write_text
+from ecg_data.files import sha256_of, write_json
 from reports.measuring.calibration import calibrate, to_choose_on
 from reports.measuring.leads import WholeLead, by_record, read_leads
 from reports.measuring.measures import bootstrap, denoising, pooled_f1
@@ -25,7 +25,6 @@ from tuning import DENOISER, Task
 from tuning.finetuning import Tuned, fine_tune
 
 SUMMARY = "finetune.json"
-_CARD_PAGE = "CARD.md"
 
 
 def fine_tune_bundle(
@@ -190,9 +189,9 @@ def _write(target: Path, out: Path, old: Card, task: Task, result: FineTuning, t
             for change in result.changes
         },
     )
-    save_bundle(target, tuned.model, card)
-    write_text(target / _CARD_PAGE, render_tuned_card(card, result))
+    # The bundle last: a run that is stopped before it can be made again.
     write_json(out / SUMMARY, asdict(result))
+    save_bundle(target, tuned.model, card, render_tuned_card(card, result))
 
 
 def _without_signals(data: dict[str, Any]) -> dict[str, Any]:

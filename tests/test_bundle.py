@@ -49,6 +49,21 @@ def bundle(model: keras.Model, tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
+def test_a_bundle_is_written_with_its_page_or_not_at_all(
+    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_bundle(tmp_path / "whole", model, CARD, "# A page\n")
+    assert (tmp_path / "whole" / "CARD.md").read_text() == "# A page\n"
+
+    def full(path: Path, _: str) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("checkpoints.bundle.write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_bundle(tmp_path / "half", model, CARD, "# A page\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+
+
 def _edit_card(bundle: Path, **changes: object) -> None:
     content = json.loads((bundle / "card.json").read_text())
     (bundle / "card.json").write_text(json.dumps(content | changes))
