@@ -1,12 +1,14 @@
-# make study   sets up and runs the whole study on the embedded synthetic database
-# make test    sets up and runs the tests
-# make lint    sets up and checks style and types
-# make figures sets up and measures the headline figures of the bundles that come with the project, in minutes;
-#              ARGS="--raw-dir ../mitdb --noise-dir ../nstdb" where the databases are there already
+# make study     set up, and run the whole study on the embedded synthetic database
+# make test      set up, and run the quick tests
+# make test-all  set up, and run all tests; ECG_TEST_DATA names a folder with the real databases
+# make lint      set up, and check style, types, imports between packages
+# make evaluate-models  set up, and measure the pretrained models on the test records, in minutes;
+#                ARGS="--raw-dir ../mitdb --noise-dir ../nstdb" for databases that you have
 PYTHON ?= python3
 PY := .venv/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c requirements.txt
 
-.PHONY: study test lint figures format clean
+.PHONY: study test test-all lint evaluate-models format clean
 
 study: .venv/study
 	$(PY) study.py run
@@ -14,27 +16,30 @@ study: .venv/study
 test: .venv/dev
 	$(PY) -m pytest
 
+test-all: .venv/dev
+	$(PY) -m pytest
+
 lint: .venv/dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-figures: .venv/study
-	$(PY) -m benchmarks.figures $(ARGS)
+evaluate-models: .venv/study
+	$(PY) study.py evaluate $(ARGS)
 
 format: .venv/dev
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
-.venv/study: requirements.txt
-	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11 to 3.13 is needed; make PYTHON=... names one")'
+.venv/study: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11 to 3.13 is required; choose one with make PYTHON=...")'
 	test -x $(PY) || $(PYTHON) -m venv .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PIP) -e ".[study]"
 	touch $@
 
-.venv/dev: requirements-dev.txt .venv/study
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+.venv/dev: .venv/study
+	$(PIP) -e ".[study,optuna,tensorboard,dev]"
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

@@ -16,16 +16,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_data import open_noise, read_record
-from ecg_data.download import stress_record
-from ecg_data.splits import DS2, NOISE_STRESS
-from reports.measuring.classical import ClassicalDetectors
-from reports.measuring.detectors import DETECTOR_NAMES
-from reports.measuring.leads import WholeLead
-from reports.measuring.measures import pooled_f1
-from reports.measuring.store import ResultStore
-from reports.results import TOLERANCES_MS
-from reports.sections.peaks import LEARNING, match
+from ecg_study.ecg_data.databases.physionet import stress_record
+from ecg_study.ecg_data.databases.splits import DS2, NOISE_STRESS
+from ecg_study.ecg_data.noise import open_noise
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES
+from ecg_study.evaluation.baselines.runner import ClassicalDetectors
+from ecg_study.evaluation.experiments.r_peaks import LEARNING, match
+from ecg_study.evaluation.leads import WholeLead
+from ecg_study.evaluation.metrics import pooled_f1
+from ecg_study.evaluation.results.values import TOLERANCES_MS
+from ecg_study.result_cache import ResultStore
 
 KNOWN = {
     "wfdb xqrs": (99.77, 99.75, 99.66),

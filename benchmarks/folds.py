@@ -20,22 +20,24 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Records, measure_model, open_records
-from ecg_data import NoiseRecords, SegmentSettings, Split, StudyError, noise_directory, open_cache, open_database
-from ecg_data.augmentation import Augmentation
-from ecg_data.nstdb import VALIDATION
-from ecg_data.splits import MITDB_VALIDATION, split_mitdb
-from reports.measuring.calibration import calibrate, to_choose_on
-from reports.measuring.models import Applied
-from reports.measuring.store import ResultStore
-from reports.results import TOLERANCES_MS
-from reports.sections.peaks import match
-from search_spaces import PRESETS
-from tuning import DENOISER, DETECTOR, TASK_NAMES, Task
-from tuning.environment import import_tensorflow
-from tuning.final import train_final
-from tuning.trials import TrialPlan
-from tuning.weights import load_weights
+from ecg_study.ecg_data.databases.catalog import open_database
+from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION, Split, split_mitdb
+from ecg_study.ecg_data.noise import VALIDATION, NoiseRecords, noise_directory
+from ecg_study.ecg_data.segments.augmentation import Augmentation
+from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
+from ecg_study.errors import StudyError
+from ecg_study.evaluation.cached_models import Applied
+from ecg_study.evaluation.experiments.r_peaks import match
+from ecg_study.evaluation.results.values import TOLERANCES_MS
+from ecg_study.evaluation.thresholds import calibrate, to_choose_on
+from ecg_study.result_cache import ResultStore
+from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.training.environment import import_tensorflow
+from ecg_study.training.loop import train_final
+from ecg_study.training.specs import TrialPlan
+from ecg_study.training.task import DENOISER, DETECTOR, TASK_NAMES, Task
+from ecg_study.training.weights import load_weights
+from ecg_study.workflows.evaluate import Records, measure_model, open_records
 
 FOLDS = {
     1: MITDB_VALIDATION,

@@ -14,10 +14,13 @@ from pathlib import Path
 import psutil
 
 from benchmarks.searching import Quiet, synthetic_task
-from search_spaces import PRESETS, Bounds
-from tuning import DENOISER, Budget, FinishedTrial, SearchOptions, run_search
-from tuning.environment import import_tensorflow
-from tuning.workers import open_workers
+from ecg_study.search_spaces.presets import PRESETS, Bounds
+from ecg_study.training.environment import import_tensorflow
+from ecg_study.training.executors.factory import open_workers
+from ecg_study.training.specs import FinishedTrial
+from ecg_study.training.task import DENOISER
+from ecg_study.tuning.plan import Budget
+from ecg_study.tuning.search import SearchOptions, run_search
 
 TRIALS = 45
 

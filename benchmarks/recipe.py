@@ -25,13 +25,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.searching import Quiet
-from ecg_data import SegmentCache, SegmentSettings, Split, open_cache, open_database
-from search_spaces import PRESETS
-from tuning import DENOISER, SearchOptions, Task, run_search
-from tuning.environment import import_tensorflow
-from tuning.plan import SearchPlan
-from tuning.schedule import schedule_of
-from tuning.workers import open_workers
+from ecg_study.ecg_data.databases.catalog import open_database
+from ecg_study.ecg_data.databases.splits import Split
+from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings, open_cache
+from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.training.environment import import_tensorflow
+from ecg_study.training.executors.factory import open_workers
+from ecg_study.training.task import DENOISER, Task
+from ecg_study.tuning.plan import SearchPlan
+from ecg_study.tuning.schedule import schedule_of
+from ecg_study.tuning.search import SearchOptions, run_search
 
 EPOCHS, BATCH = 3, 32
 RECORDS = {

@@ -22,12 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from checkpoints import Denoiser, Detector, load
-from checkpoints.engines import ENGINES
-from checkpoints.predicting import cleaned, find_beats
-from ecg_data import read_record
-from ecg_data.recordings import ReadingOptions, Recording, open_recording
-from ecg_data.synthetic import write_synthetic
+from ecg_study.ecg_data.databases.synthetic import write_synthetic
+from ecg_study.ecg_data.readers.opening import open_recording
+from ecg_study.ecg_data.readers.recording import ReadingOptions, Recording
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.inference.denoiser import Denoiser
+from ecg_study.inference.detector import Detector
+from ecg_study.inference.loading import load
+from ecg_study.models.runtimes import ENGINES
+from ecg_study.prediction.recordings import cleaned, find_beats
 
 FS = 360.0
 _PIECE_SECONDS = 600.0

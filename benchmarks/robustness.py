@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from checkpoints import Detector, RPeaks, load_detector
-from ecg_data import Record, read_record
-from ecg_data.resampling import resample_record
-from ecg_data.splits import MITDB_VALIDATION
-from reports.measuring.matching import match_r_peaks
-from reports.measuring.measures import pooled_f1
+from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION
+from ecg_study.ecg_data.readers.wfdb import Record, read_record
+from ecg_study.ecg_data.resampling import resample_record
+from ecg_study.evaluation.matching import match_r_peaks
+from ecg_study.evaluation.metrics import pooled_f1
+from ecg_study.inference.detector import Detector, RPeaks
+from ecg_study.inference.loading import load_detector
 
 TOLERANCES = (0.150, 0.050)
 _GAP_EVERY, _GAP = 30.0, 2.0  # seconds

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ecg_data import SegmentSettings, open_cache, open_database, split_database
-from ecg_data.synthetic import write_synthetic
-from search_spaces import Preset
-from tuning import FinishedTrial, Task
-from tuning.plan import SearchPlan
-from tuning.trials import TrialPlan
+from ecg_study.ecg_data.databases.catalog import open_database, split_database
+from ecg_study.ecg_data.databases.synthetic import write_synthetic
+from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
+from ecg_study.search_spaces.presets import Preset
+from ecg_study.training.specs import FinishedTrial, TrialPlan
+from ecg_study.training.task import Task
+from ecg_study.tuning.plan import SearchPlan
 
 
 class Quiet:
-    """A `tuning.search.SearchView` that says nothing but notices."""
+    """A `ecg_study.tuning.search.SearchView` that says nothing but notices."""
 
     def search_began(self, plan: SearchPlan, finished: list[FinishedTrial], best: float | None) -> None:
         """Nothing."""

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_data import read_record
-from ecg_data.segments import cut_segments, mark_r_peaks, segment_starts, window_labels
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.ecg_data.segments.cutting import cut_segments, mark_r_peaks, segment_starts, window_labels
 
 FS, MINUTES, SEGMENT, WINDOW = 360, 30, 2016, 144
 REPEATS = 9

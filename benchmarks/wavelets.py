@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_data import NoiseRecords, open_noise, read_record
-from ecg_data.drift import without_drift
-from ecg_data.nstdb import TRAINING, draw_noise, scaled_to
-from ecg_data.splits import MITDB_VALIDATION
-from reports.measuring.filters import bandpass, compose, decompose, deviation, highpass
-from reports.sections.noise_kinds import GAUSSIAN, KINDS, LEVELS
+from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION
+from ecg_study.ecg_data.filters import without_drift
+from ecg_study.ecg_data.noise import TRAINING, NoiseRecords, draw_noise, open_noise, scaled_to
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.evaluation.baselines.filters import bandpass, compose, decompose, deviation, highpass
+from ecg_study.evaluation.experiments.noise_types import GAUSSIAN, KINDS, LEVELS
 
 SEGMENT, EVERY = 2048, 6
 

@@ -24,15 +24,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.searching import Quiet, synthetic_task
-from search_spaces import PRESETS, Bounds
-from tuning import DENOISER, SearchOptions, Task, load_search, run_search
-from tuning.cluster import open_cluster
-from tuning.environment import import_tensorflow
-from tuning.schedule import schedule_of
-from tuning.seeding import seed_everything
-from tuning.tasks import TaskReference
-from tuning.trials import TrialPlan, trial_seed
-from tuning.workers import Workers
+from ecg_study.search_spaces.presets import PRESETS, Bounds
+from ecg_study.training.environment import import_tensorflow, seed_everything
+from ecg_study.training.executors.base import Workers
+from ecg_study.training.executors.dask_cluster import open_cluster
+from ecg_study.training.specs import TrialPlan, trial_seed
+from ecg_study.training.task import DENOISER, Task, TaskReference
+from ecg_study.tuning.schedule import schedule_of
+from ecg_study.tuning.search import SearchOptions, run_search
+from ecg_study.tuning.state import load_search
 
 TRIALS, EPOCHS = 8, 4
 BARE = ("bare, one process of one thread", "bare, two processes of one thread")

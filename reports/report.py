@@ -1,377 +1,155 @@
-"""Making the report: train, measure, summarise, render, publish."""
+"""The report as one value: everything it says, computed once, before anything is rendered."""
 
 from __future__ import annotations
 
-import re
-import shutil
-import tempfile
-import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
-from checkpoints import write_signal_csv
-from ecg_data import Database, NoiseRecords, Progress, StudyError, open_noise
-from reports.bundles import write_bundle
-from reports.measuring.calibration import calibrate, to_choose_on
-from reports.measuring.classical import ClassicalDetectors
-from reports.measuring.latency import measure_latencies
-from reports.measuring.leads import read_leads
-from reports.measuring.memory import give_back_freed_memory
-from reports.measuring.models import Applied
-from reports.measuring.store import ResultStore
-from reports.rendering.pages import render_report
-from reports.results import FORMAT, NoiseCell, Report, Training
-from reports.schema import read_report, rounded, to_json, write_report
-from reports.sections.denoising import denoiser_section
-from reports.sections.detecting import CalibratedDetector, detector_section, inputs_of
-from reports.sections.failures import worst_stretches
-from reports.sections.noise_kinds import NOTE, measure_noise_kinds
-from reports.sections.provenance import describe_run, summarise_data
-from reports.sections.search_analysis import summarise_search
-from reports.sections.stress_test import stress_section
-from reports.sections.verdict import compare
-from tuning import DENOISER, DETECTOR, SearchResult, Task, schedule_of
-from tuning.final import FinalModel, train_final_models
-from tuning.tasks import augmentation_as_json
-from tuning.workers import Workers
+from ecg_study.evaluation.results.denoising import DenoiserSection
+from ecg_study.evaluation.results.detection import DetectorSection, Failure, StressSection
+from ecg_study.evaluation.results.search import SearchSummary
+from ecg_study.evaluation.results.values import Comparison
 
-PUBLISHED = ("models", "csv", "plots", "report.json", "report.html", "report.md")
-"""What a report consists of, in the order in which it is put in place: the page that points at the rest comes last."""
-
-SECTIONS = ("search", "denoiser", "detector", "stress", "failures")
-"""What can be made again alone."""
-
-TRAININGS, MEASURED = "trainings", "measured"
-"""Folders of what is kept between reports: final weights, and what models and detectors made of the test records."""
-
-OpenWorkers = Callable[[], AbstractContextManager[Workers]]
-
-_Part = TypeVar("_Part")
+FORMAT = 3
+"""Raised when a field changes; a report of another format is not read."""
 
 
 @dataclass(frozen=True)
-class Study:
-    """What a report is made of.
+class Report:
+    """The whole report.
 
     Attributes:
-        database: the raw records.
-        tasks: the models that have a search: denoiser, detector or both, over the same cache and split.
-        searches: the search of each.
-        missing: what the report lacks and why.
-        noise: folder of the noise records; ``None`` for none.
-        seed: seed of the study.
-        settings: the settings that were used, for the page.
-        command: the command that makes the report again.
-        data_dir: where results that other studies can use are kept.
+        format: version of this value.
+        provenance: command, settings, versions, machine.
+        data: records and their parts.
+        missing: what the report lacks and why, one sentence each; empty for a whole one.
+        comparisons: the verdict.
+        searches: one a model.
+        trainings: one a model and seed.
+        denoiser: ``None`` without a denoiser.
+        detector: ``None`` without a detector.
+        stress: ``None`` where it was not measured.
+        failures: the worst stretches of the detector, the worst first.
     """
 
-    database: Database
-    tasks: dict[str, Task]
-    searches: dict[str, SearchResult]
+    format: int
+    provenance: Provenance
+    data: DataSummary
     missing: list[str]
-    noise: Path | None
-    seed: int
-    settings: dict[str, Any]
+    comparisons: list[Comparison]
+    searches: list[SearchSummary]
+    trainings: list[Training]
+    denoiser: DenoiserSection | None
+    detector: DetectorSection | None
+    stress: StressSection | None
+    failures: list[Failure]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the report comes from: command, settings, seed, versions, machine, time.
+
+    Attributes:
+        command: makes the report again.
+        settings: by option name.
+        seed: of the study.
+        versions: package → version.
+        machine: system, processor, cores, memory.
+        created: date and time, UTC.
+        seconds: that the report took, without what was there from before.
+    """
+
     command: str
-    data_dir: Path
+    settings: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+    machine: str
+    created: str
+    seconds: float
 
 
-def usable_searches(
-    tasks: dict[str, Task], searches: dict[str, SearchResult]
-) -> tuple[dict[str, SearchResult], list[str]]:
-    """The searches that a report can be made of, and what it lacks without the others.
+@dataclass(frozen=True)
+class PartSummary:
+    """One part of the split.
 
-    Args:
-        tasks: the models of a whole study.
-        searches: what there is.
-
-    Raises:
-        StudyError: no trial of any search was completed.
+    Attributes:
+        records: its records.
+        segments: how many segments of them.
+        windows: how many windows.
+        windows_with_peak: share of the windows that hold an R peak.
     """
-    usable, missing, errors = {}, [], []
-    for name, task in tasks.items():
-        search = searches.get(name)
-        if search is None:
-            missing.append(f"The {name} was not searched.")
-            continue
-        try:
-            search.best()
-        except StudyError as error:
-            errors.append(error)
-            missing.append(f"The search of the {name} gave nothing: {error}")
-            continue
-        usable[name] = search
-        planned = sum(rung.trials for rung in schedule_of(task.preset))
-        if search.stopped:
-            missing.append(f"The search of the {name} ended early: {search.stopped}.")
-        elif not search.done:
-            missing.append(
-                f"The search of the {name} has not ended: {len(search.trials)} of {planned} trials are done, and the "
-                "best of these is taken."
-            )
-    if not usable:
-        raise errors[0]
-    return usable, missing
+
+    records: list[str]
+    segments: int
+    windows: int
+    windows_with_peak: float
 
 
-def make_report(
-    study: Study, out: Path, open_workers: OpenWorkers, progress: Progress, sections: Sequence[str] = SECTIONS
-) -> Report:
-    """Retrain the best of each search, measure on test records, and write the report into ``out``.
+@dataclass(frozen=True)
+class DataSummary:
+    """The data of the study.
 
-    Everything is written beside and put in place when it is complete. Trained weights and what was measured are kept,
-    so that a report that was stopped goes on, and one that is made again is made of what is there.
-
-    Args:
-        study: searches, data and settings.
-        out: folder of the study's outputs.
-        open_workers: who trains, where training is needed.
-        progress: told of training epochs and records.
-        sections: what to compute; the rest is taken from the report that is there.
-
-    Raises:
-        StudyError: a training failed; or a section is to be taken from a report that is not there or not of these
-            models.
+    Attributes:
+        database: its name.
+        version: of the database; empty where it has none.
+        licence: of the database; empty where it is not known.
+        attribution: source and how to cite it.
+        sha256: of the list of all raw files with their SHA-256, as ``sha256sum`` prints it, sorted by name.
+        files: how many raw files these are.
+        key: hash of files and settings.
+        fs: sampling rate in Hz.
+        segment: samples a segment.
+        window: samples a window.
+        sigma: standard deviation of the added noise in mV.
+        lead: which lead was asked for.
+        parts: train, validation and test.
+        left_out: records in no part, and leads of others that nobody asked for and that are no ECG, with the reason.
+        unscored_segments: segments dropped for ventricular flutter.
     """
-    give_back_freed_memory()
-    previous = None if set(sections) == set(SECTIONS) else read_report(out / "report.json")
-    classical = ClassicalDetectors(ResultStore(study.data_dir / MEASURED), progress)
-    try:
-        maker = _Maker(study, out, open_workers, classical, progress)
-        report = maker.make(sections, previous)
-    finally:
-        classical.close()
-    publish(out, lambda staging: maker.write(staging, report))
-    return report
+
+    database: str
+    version: str
+    licence: str
+    attribution: str
+    sha256: str
+    files: int
+    key: str
+    fs: float
+    segment: int
+    window: int
+    sigma: float
+    lead: str
+    parts: dict[str, PartSummary]
+    left_out: dict[str, str]
+    unscored_segments: int
 
 
-def render_again(out: Path) -> Report:
-    """Render the report that is in ``out`` from its ``report.json``, without computing anything."""
-    report = read_report(out / "report.json")
-    publish(out, lambda staging: render_report(staging, report), ("plots", "report.html", "report.md"))
-    return report
+@dataclass(frozen=True)
+class Training:
+    """The final training of one model from one seed.
 
+    Attributes:
+        task: denoiser or detector.
+        number: which of the seeds, from 1; the model of the first is the one handed over. 0 for the one that
+            thresholds were chosen with, where the others were trained on the validation records too.
+        trial: the trial whose hyperparameters were taken.
+        hyperparameters: these.
+        parameters: trainable weights.
+        history: metrics of each epoch.
+        best_epoch: the epoch whose weights were kept: the best on the validation records, or the last where the
+            learning rate falls to 0 by then.
+        seconds: wall-clock time.
+        thresholds: of the detector, chosen on the validation records.
+        augmentation: how segments were varied in training; empty where they were not.
+    """
 
-class _Maker:
-    """A report at work."""
-
-    def __init__(
-        self,
-        study: Study,
-        out: Path,
-        open_workers: OpenWorkers,
-        classical: ClassicalDetectors,
-        progress: Progress,
-    ) -> None:
-        self.study, self.classical, self.progress = study, classical, progress
-        self.started = time.monotonic()
-        task = next(iter(study.tasks.values()))
-        self.cache, self.split = task.cache, task.split
-        self.store = ResultStore(out / MEASURED)
-        finals = train_final_models(study.tasks, study.searches, study.seed, out / TRAININGS, open_workers, progress)
-        self.finals = {name: [item for item in finals if item.task == name and item.number] for name in study.tasks}
-        self.choosing = next((item for item in finals if item.number == 0), None)
-        self.applied = {name: [self._applied(item) for item in items] for name, items in self.finals.items()}
-        self.detectors = self._calibrated()
-        self.leads = read_leads(self.cache, study.database, self.split.test)
-
-    def make(self, sections: Sequence[str], previous: Report | None) -> Report:
-        """Compute these sections, and take the others from the previous report."""
-        trainings = self._trainings()
-        if previous is not None and [_same(item) for item in previous.trainings] != [_same(i) for i in trainings]:
-            raise StudyError("--sections: the report that is there is of other models; make the whole report first")
-
-        def part(name: str, compute: Callable[[], _Part], get: Callable[[Report], _Part]) -> _Part:
-            return compute() if previous is None or name in sections else get(previous)
-
-        searches = part("search", self._searches, lambda report: report.searches)
-        noise, why_not = self._noise()
-        denoiser = part("denoiser", lambda: self._denoiser(noise, why_not), lambda report: report.denoiser)
-        detector = part("detector", self._detector, lambda report: report.detector)
-        stress = part("stress", lambda: self._stress(noise), lambda report: report.stress)
-        failures = part("failures", self._failures, lambda report: report.failures)
-        missing = [*self.study.missing, *([f"Noise of real electrodes: {why_not}"] if why_not else [])]
-        study = self.study
-        report = Report(
-            format=FORMAT,
-            provenance=describe_run(study.command, study.settings, study.seed, time.monotonic() - self.started),
-            data=summarise_data(study.database, self.cache, self.split),
-            missing=missing,
-            comparisons=compare(self.leads, denoiser, detector, study.seed),
-            searches=searches,
-            trainings=trainings,
-            denoiser=denoiser,
-            detector=detector,
-            stress=stress,
-            failures=failures,
-        )
-        if previous is None:
-            self.store.remove_unused()
-        return rounded(report)
-
-    def write(self, staging: Path, report: Report) -> None:
-        """Write bundles, tables of samples, and the rendered report."""
-        signals = self.cache.signals([*self.split.train, *self.split.validation])
-        for name, finals in self.finals.items():
-            write_bundle(staging / "models" / name, finals[0].model, report, self.study.tasks[name], signals)
-        self._write_csv(staging / "csv")
-        write_report(staging / "report.json", report)
-        render_report(staging, report)
-
-    def _write_csv(self, directory: Path) -> None:
-        directory.mkdir(parents=True)
-        names = [lead.record for lead in self.leads]
-        for done, lead in enumerate(self.leads):
-            self.progress("CSV files", done, len(self.leads))
-            # Where a record is measured in one lead, its name alone says which. Names of leads come from the records.
-            several = names.count(lead.record) > 1
-            name = f"{lead.record}-{re.sub(r'[^A-Za-z0-9+_-]', '_', lead.lead)}" if several else lead.record
-            denoised = self.applied[DENOISER][0].denoise(lead.noisy) if DENOISER in self.applied else None
-            found = self.detectors[0].r_peaks(lead.noisy).r_peaks if self.detectors else None
-            write_signal_csv(directory / f"{name}.csv", lead.fs, lead.noisy, denoised, found)
-        self.progress("CSV files", len(self.leads), len(self.leads))
-
-    def _applied(self, final: FinalModel) -> Applied:
-        return Applied.of(final.model, self.study.tasks[final.task], self.store)
-
-    def _calibrated(self) -> list[CalibratedDetector]:
-        models = self.applied.get(DETECTOR, [])
-        if not models:
-            return []
-        leads = read_leads(self.cache, self.study.database, self.split.validation)
-        # Models that were trained on the validation records take the thresholds of the one that was not.
-        choosing = models if self.choosing is None else [self._applied(self.choosing)]
-        bank = self.study.tasks[DETECTOR].validation_noise
-        chosen = []
-        for done, model in enumerate(choosing):
-            self.progress("Thresholds, seeds", done, len(choosing))
-            detected = [[model.detect(signal) for signal in to_choose_on(lead, bank)] for lead in leads]
-            chosen.append(calibrate(leads, detected, self.cache.settings.window, self.study.seed))
-        self.progress("Thresholds, seeds", len(choosing), len(choosing))
-        return [CalibratedDetector(model, chosen[place % len(chosen)]) for place, model in enumerate(models)]
-
-    def _trainings(self) -> list[Training]:
-        trainings = []
-        for name, finals in self.finals.items():
-            augmentation = augmentation_as_json(self.study.tasks[name]).get("augmentation", {})
-            if name == DETECTOR and self.choosing is not None:
-                trainings.append(_training(self.choosing, self.detectors[0].thresholds, augmentation))
-            for place, final in enumerate(finals):
-                thresholds = self.detectors[place].thresholds if name == DETECTOR else {}
-                trainings.append(_training(final, thresholds, augmentation))
-        return trainings
-
-    def _searches(self) -> list[Any]:
-        study = self.study
-        return [
-            summarise_search(
-                name,
-                search,
-                study.tasks[name].preset,
-                measure_latencies(study.tasks[name], search, self.store, self.progress),
-            )
-            for name, search in study.searches.items()
-        ]
-
-    def _noise(self) -> tuple[NoiseRecords | None, str]:
-        """The noise records, or why they are not used."""
-        if self.study.noise is None:
-            return None, "not measured, since --noise-dir names no folder of the Noise Stress Test Database."
-        noise = open_noise(self.study.noise)
-        if noise.fs != self.cache.fs:
-            return (
-                None,
-                f"not measured, since it is recorded at {noise.fs:g} Hz and this study is at {self.cache.fs:g}.",
-            )
-        return noise, ""
-
-    def _denoiser(self, noise: NoiseRecords | None, why_not: str) -> Any:
-        models = self.applied.get(DENOISER)
-        if not models:
-            return None
-        cells: list[NoiseCell] = []
-        if noise is not None:
-            cells = measure_noise_kinds(models[0], self.leads, noise, self.study.seed, self.store, self.progress)
-        return denoiser_section(models, self.leads, cells, NOTE if cells else why_not, self.study.seed, self.progress)
-
-    def _detector(self) -> Any:
-        if not self.detectors:
-            return None
-        inputs = inputs_of(self.leads, self.applied[DENOISER][0] if DENOISER in self.applied else None)
-        return detector_section(self.detectors, self.classical, inputs, self.study.seed, self.progress)
-
-    def _stress(self, noise: NoiseRecords | None) -> Any:
-        if noise is None or not self.detectors:
-            return None
-        denoiser = self.applied[DENOISER][0] if DENOISER in self.applied else None
-        return stress_section(
-            self.detectors[0],
-            denoiser,
-            self.classical,
-            noise,
-            self.leads,
-            [*self.split.train, *self.split.validation],
-            self.study.seed,
-            self.progress,
-        )
-
-    def _failures(self) -> list[Any]:
-        if not self.detectors:
-            return []
-        found = [self.detectors[0].r_peaks(lead.noisy) for lead in self.leads]
-        database = self.study.database
-        return worst_stretches(self.leads, found, database.directory, database.annotator)
-
-
-def _training(final: FinalModel, thresholds: dict[str, float], augmentation: dict[str, Any]) -> Training:
-    outcome = final.outcome
-    return Training(
-        task=final.task,
-        number=final.number,
-        trial=final.trial,
-        hyperparameters=final.plan.hyperparameters,
-        parameters=outcome.parameters or 0,
-        history=outcome.history,
-        best_epoch=outcome.best_epoch or 0,
-        seconds=outcome.seconds,
-        thresholds=thresholds,
-        augmentation=augmentation,
-    )
-
-
-def _same(training: Training) -> Any:
-    """What tells one training from another, whatever else was written of it, with the digits of a written report."""
-    return to_json(replace(training, history=[], seconds=0.0))
-
-
-def publish(out: Path, write: Callable[[Path], None], names: Sequence[str] = PUBLISHED) -> None:
-    """Write into a folder beside, and put what was made in the place of what was there; all or none, but for a kill."""
-    out.mkdir(parents=True, exist_ok=True)
-    for leftover in out.glob(".report-*"):
-        shutil.rmtree(leftover, ignore_errors=True)  # of a report that was killed; two at once share no --out
-    staging = Path(tempfile.mkdtemp(prefix=".report-", dir=out))
-    try:
-        write(staging)
-        _put_in_place(staging, out, names)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _put_in_place(staging: Path, out: Path, names: Sequence[str]) -> None:
-    moved: list[str] = []
-    try:
-        for name in names:
-            if (out / name).exists():
-                (out / name).rename(staging / f"old-{name}")
-            moved.append(name)
-            (staging / name).rename(out / name)
-    except BaseException:
-        for name in moved:
-            if (out / name).exists():
-                (out / name).rename(staging / f"new-{name}")
-            if (staging / f"old-{name}").exists():
-                (staging / f"old-{name}").rename(out / name)
-        raise
+    task: str
+    number: int
+    trial: str
+    hyperparameters: dict[str, Any]
+    parameters: int
+    history: list[dict[str, float]]
+    best_epoch: int
+    seconds: float
+    thresholds: dict[str, float]
+    augmentation: dict[str, Any]

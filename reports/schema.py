@@ -7,9 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ecg_data import StudyError
-from ecg_data.files import write_text
-from reports.results import FORMAT, Report
+from ecg_study.errors import StudyError
+from ecg_study.files import write_text
+from ecg_study.reports.report import FORMAT, Report
 
 _DIGITS = 7
 """Significant digits of a figure: more than any that is shown, and half the size of all that a float holds."""

@@ -9,9 +9,9 @@ import keras
 import keras_tuner
 from keras import layers, ops
 
-from search_spaces.metrics import log_error
-from search_spaces.presets import Bounds
-from search_spaces.recurrent import StackConfig, choose_stack, compile_model, recurrent_stack, unfold
+from ecg_study.search_spaces.layers import StackConfig, choose_stack, compile_model, recurrent_stack, unfold
+from ecg_study.search_spaces.metrics import log_error
+from ecg_study.search_spaces.presets import Bounds
 
 OBJECTIVE, STEADY_OBJECTIVE = ("val_loss", "min"), ("val_log_error", "min")
 """Of denoisers that keep the baseline, and of those that remove its wander."""

@@ -9,9 +9,9 @@ import keras
 import keras_tuner
 from keras import layers
 
-from search_spaces.metrics import WindowPrecisionRecallArea
-from search_spaces.presets import Bounds
-from search_spaces.recurrent import StackConfig, choose_stack, compile_model, recurrent_stack, unfold
+from ecg_study.search_spaces.layers import StackConfig, choose_stack, compile_model, recurrent_stack, unfold
+from ecg_study.search_spaces.metrics import WindowPrecisionRecallArea
+from ecg_study.search_spaces.presets import Bounds
 
 OBJECTIVE = ("val_window_pr_auc", "max")
 NORMALISATION = "each segment is scaled to mean 0 and standard deviation 1"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ecg_data.augmentation import Augmentation
+from ecg_study.ecg_data.segments.augmentation import Augmentation
 
 FORWARD, BOTH = "forward", "both"
 """Directions of a recurrent layer: past to future alone, or both, the outputs joined."""
-
 
 PLATEAU, COSINE = "plateau", "cosine"
 
@@ -106,6 +105,7 @@ _QUICK = Bounds(
     direction=(FORWARD, BOTH),
     learning_rate=(3e-3, 1e-2),
 )
+
 _STANDARD = Bounds(
     layers=(1, 2, 3),
     units=(16, 32, 48, 64),
@@ -114,6 +114,7 @@ _STANDARD = Bounds(
     direction=(FORWARD, BOTH),
     learning_rate=(5e-4, 1e-2),
 )
+
 _FULL = Bounds(
     layers=(1, 2, 3),
     units=(16, 32, 48, 64, 96, 128),
@@ -122,6 +123,7 @@ _FULL = Bounds(
     direction=(FORWARD, BOTH),
     learning_rate=(1e-4, 2e-2),
 )
+
 
 # What the searches of `standard` taught: two layers and more learn most, and both directions matter. Three layers of 64
 # would have more weights than a bundle may have.
@@ -133,6 +135,7 @@ _BOTH_WAYS = Bounds(
     direction=(BOTH,),
     learning_rate=(2e-3, 8e-3),
 )
+
 
 # Noise of any level up to twice the usual 0.05 mV: a model of one level leaves what is louder. Not stretched:
 # interpolation smooths the noise that segments were recorded with, which a denoiser is to keep.

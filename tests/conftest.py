@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 import study
-from ecg_data import Database, SegmentCache, SegmentSettings, Split, open_cache, open_database, split_database
-from ecg_data.synthetic import write_synthetic
-from search_spaces import PRESETS, Preset
+from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
+from ecg_study.ecg_data.databases.splits import Split
+from ecg_study.ecg_data.databases.synthetic import write_synthetic
+from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings, open_cache
+from ecg_study.search_spaces.presets import PRESETS, Preset
 
 SECONDS = 30.0
 SMALL = SegmentSettings(segment=720, window=144)
@@ -36,7 +38,7 @@ ROOT = Path(__file__).parent.parent
 TINY_STUDY = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with it ignored
-from search_spaces import PRESETS
+from ecg_study.search_spaces.presets import PRESETS
 from tests.conftest import TINY
 PRESETS["quick"] = TINY
 import study

@@ -15,9 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ecg_data import SegmentSettings, open_cache, open_database, split_database
+from ecg_study.ecg_data.databases.catalog import open_database, split_database
+from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
+from ecg_study.training.task import DENOISER, Task
+from ecg_study.tuning.search import SearchOptions, run_search
 from tests.test_search_order import PRESET, FakeWorkers, Watcher
-from tuning import DENOISER, SearchOptions, Task, run_search
 
 LONGEST = 0.4  # seconds until the kill
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from checkpoints import pick_r_peaks, window_scores
+from ecg_study.evaluation.cached_models import window_scores
+from ecg_study.inference.peak_picking import pick_r_peaks
 
 
 def test_peaks_by_hand() -> None:

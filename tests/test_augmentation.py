@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_data import NoiseRecords, SegmentCache, Split, StudyError, open_cache, open_database, open_noise
-from ecg_data.augmentation import Augmentation, Augmenter
-from ecg_data.cache import NOISE_FILE, reopen_cache
-from ecg_data.nstdb import MIX, TEST, TRAINING, VALIDATION, NoiseBank
-from ecg_data.pipeline import Batches, denoiser_batches, detector_batches
-from ecg_data.transfer import pack_segments, unpack_segments
+from ecg_study.ecg_data.databases.catalog import open_database
+from ecg_study.ecg_data.databases.splits import Split
+from ecg_study.ecg_data.noise import MIX, TEST, TRAINING, VALIDATION, NoiseBank, NoiseRecords, open_noise
+from ecg_study.ecg_data.segments.augmentation import Augmentation, Augmenter
+from ecg_study.ecg_data.segments.batches import Batches, denoiser_batches, detector_batches
+from ecg_study.ecg_data.segments.cache import NOISE_FILE, SegmentCache, open_cache, reopen_cache
+from ecg_study.ecg_data.segments.transfer import pack_segments, unpack_segments
+from ecg_study.errors import StudyError
 from tests.conftest import SMALL, SmallData, WriteRecord
 
 AUGMENTED = replace(SMALL, augmented=True)

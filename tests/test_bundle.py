@@ -11,14 +11,14 @@ import keras
 import numpy as np
 import pytest
 
-from checkpoints import Card, card_schema, load_bundle, read_card, save_bundle
-from checkpoints.bundle import open_engine
-from checkpoints.onnx_form import onnx_form
-from ecg_data import StudyError
-from ecg_data.files import sha256_of
-from search_spaces.denoiser import DenoiserConfig, build_denoiser
-from search_spaces.detector import DetectorConfig, build_detector
-from search_spaces.recurrent import StackConfig
+from ecg_study.errors import StudyError
+from ecg_study.files import sha256_of
+from ecg_study.models.card import Card, card_schema, read_card
+from ecg_study.models.folder import load_bundle, open_engine, save_bundle
+from ecg_study.models.onnx_export import onnx_form
+from ecg_study.search_spaces.denoiser import DenoiserConfig, build_denoiser
+from ecg_study.search_spaces.detector import DetectorConfig, build_detector
+from ecg_study.search_spaces.layers import StackConfig
 
 CARD = Card(
     task="denoiser",
@@ -58,7 +58,7 @@ def test_a_bundle_is_written_with_its_page_or_not_at_all(
     def full(path: Path, _: str) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("checkpoints.bundle.write_text", full)
+    monkeypatch.setattr("ecg_study.models.folder.write_text", full)
     with pytest.raises(OSError, match="No space left"):
         save_bundle(tmp_path / "half", model, CARD, "# A page\n")
     assert [path.name for path in tmp_path.iterdir()] == ["whole"]

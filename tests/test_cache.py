@@ -16,9 +16,13 @@ import numpy as np
 import pytest
 import wfdb
 
-from ecg_data import Database, SegmentSettings, StudyError, gaussian_noise, open_cache, open_database, read_record
-from ecg_data.files import sha256_of
-from ecg_data.pipeline import Batches, denoiser_batches, detector_batches, soft_targets
+from ecg_study.ecg_data.databases.catalog import Database, open_database
+from ecg_study.ecg_data.noise import gaussian_noise
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.ecg_data.segments.batches import Batches, denoiser_batches, detector_batches, soft_targets
+from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
+from ecg_study.errors import StudyError
+from ecg_study.files import sha256_of
 from tests.conftest import SMALL, SmallData
 
 ROOT = Path(__file__).parent.parent
@@ -98,7 +102,7 @@ def test_a_file_that_cannot_be_read_is_the_error_of_its_record(
             raise PermissionError(13, "Permission denied", str(path))
         return sha256_of(path)
 
-    monkeypatch.setattr("ecg_data.databases.sha256_of", failing)
+    monkeypatch.setattr("ecg_study.ecg_data.databases.catalog.sha256_of", failing)
     with pytest.raises(StudyError, match=r"s02\.dat: cannot be read \(Permission denied\)"):
         _open(own_raw_dir, tmp_path)
     database = open_database("folder", tmp_path, own_raw_dir, skip_bad=True)
@@ -157,7 +161,8 @@ def test_settings_out_of_range_name_their_option(change: dict[str, float], optio
 _BUILD = """
     import sys
     from pathlib import Path
-    from ecg_data import SegmentSettings, open_cache, open_database
+    from ecg_study.ecg_data.databases.catalog import open_database
+    from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
     raw, data, limit = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     if limit:
         import resource
@@ -234,7 +239,8 @@ def test_48_records_in_both_leads_take_little_memory(real_data: Path, tmp_path: 
     code = """
         import resource, sys
         from pathlib import Path
-        from ecg_data import SegmentSettings, open_cache, open_database
+        from ecg_study.ecg_data.databases.catalog import open_database
+        from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
         data = Path(sys.argv[2])
         cache = open_cache(open_database("mitdb", data, Path(sys.argv[1])), SegmentSettings(lead="all"), data)
         print(len(cache.noisy), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reports.measuring.calibration import choose_threshold
+from ecg_study.evaluation.thresholds import choose_threshold
 
 GRID = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
 

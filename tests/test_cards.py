@@ -7,11 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from reports import read_report
-from reports.rendering.markdown import render_card
-from reports.rendering.tables import gains
-from reports.results import LSTM, NO_FILTER, DenoiserSection, NoiseCell
-from reports.results.figures import Interval
+from ecg_study.evaluation.results.denoising import DenoiserSection, NoiseCell
+from ecg_study.evaluation.results.values import LSTM, NO_FILTER, Interval
+from ecg_study.reports.model_card import render_card
+from ecg_study.reports.schema import read_report
+from ecg_study.reports.tables import gains
 
 
 def section(*cells: tuple[str, int, str, float | None]) -> DenoiserSection:

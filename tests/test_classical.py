@@ -11,14 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ecg_data import StudyError, gaussian_noise, read_record
-from ecg_data.drift import without_drift
-from reports.measuring.classical import ClassicalDetectors
-from reports.measuring.detectors import DETECTOR_NAMES, XQRS, find_r_peaks, local_peaks
-from reports.measuring.filters import DRIFT_FILTERS, FILTERS, Filter
-from reports.measuring.matching import match_r_peaks
-from reports.measuring.measures import counts, denoising
-from reports.measuring.store import ResultStore, key_of
+from ecg_study.ecg_data.filters import without_drift
+from ecg_study.ecg_data.noise import gaussian_noise
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.errors import StudyError
+from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, XQRS, find_r_peaks, local_peaks
+from ecg_study.evaluation.baselines.filters import DRIFT_FILTERS, FILTERS, Filter
+from ecg_study.evaluation.baselines.runner import ClassicalDetectors
+from ecg_study.evaluation.matching import match_r_peaks
+from ecg_study.evaluation.metrics import counts, denoising
+from ecg_study.result_cache import ResultStore, key_of
 
 
 @pytest.mark.parametrize("name", DETECTOR_NAMES)
@@ -101,7 +103,7 @@ def test_results_are_kept_by_the_content_of_the_signal(
     def asked(*_: object) -> None:
         pytest.fail("computed again")
 
-    monkeypatch.setattr("reports.measuring.classical.find_r_peaks", asked)
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner.find_r_peaks", asked)
     again = ClassicalDetectors(ResultStore(tmp_path), lambda *_: None).find("", {"b": signal.copy()}, 360, ["sleepecg"])
     np.testing.assert_array_equal(again["b"]["sleepecg"].r_peaks, first["a"]["sleepecg"].r_peaks)
     changed = signal.copy()
@@ -115,9 +117,9 @@ def test_results_are_kept_by_the_content_of_the_signal(
 def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leads = {name: read_record(raw_dir / name).signal[:, 0] for name in ("s01", "s02", "s03", "s04", "s05", "s06")}
     here = ClassicalDetectors(ResultStore(tmp_path / "a"), lambda *_: None).find("", leads, 360, ["sleepecg"])
-    monkeypatch.setattr("reports.measuring.classical._WORTH_PROCESSES", 0)
-    monkeypatch.setattr("reports.measuring.classical._LEADS_PER_PROCESS", 1)
-    monkeypatch.setattr("reports.measuring.classical.os.cpu_count", lambda: 2)
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner._WORTH_PROCESSES", 0)
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner._LEADS_PER_PROCESS", 1)
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner.os.cpu_count", lambda: 2)
     elsewhere = ClassicalDetectors(ResultStore(tmp_path / "b"), lambda *_: None)
     there = elsewhere.find("", {"s01": leads["s01"]}, 360, ["sleepecg"])
     assert elsewhere._pool is not None
@@ -125,7 +127,7 @@ def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pyt
     others = {name: leads[name] for name in leads if name != "s01"}
     there |= elsewhere.find("", others, 360, ["sleepecg"])
     assert before <= set(elsewhere._pool._processes), "kept: nothing is hoarded"
-    monkeypatch.setattr("reports.measuring.classical.HOARDERS", {"gqrs", "sleepecg"})
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner.HOARDERS", {"gqrs", "sleepecg"})
     before = set(elsewhere._pool._processes)
     elsewhere.find("", {name: lead + 1 for name, lead in others.items()}, 360, ["sleepecg"])
     hoarding = set(elsewhere._pool._processes)
@@ -138,7 +140,7 @@ def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pyt
 
 
 def test_a_killed_process_is_one_line(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reports.measuring.classical._WORTH_PROCESSES", 0)
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner._WORTH_PROCESSES", 0)
     detectors = ClassicalDetectors(ResultStore(tmp_path), lambda *_: None)
     lead = read_record(raw_dir / "s01").signal[:, 0]
     detectors.find("", {"a": lead}, 360, ["sleepecg"])

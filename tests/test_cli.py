@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import study
-from settings import Settings, as_options
+from ecg_study.workflows.settings import Settings, as_options
 
 ROOT = Path(__file__).parent.parent
 VERBS = ("run", "data", "plan", "search", "report", "compare", "export", "predict", "bundles", "finetune")

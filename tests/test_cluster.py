@@ -17,16 +17,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tuning.cluster
-from ecg_data import StudyError, find_cache, pack_segments, refer_to, unpack_segments
+from ecg_study.ecg_data.segments.transfer import find_cache, pack_segments, refer_to, unpack_segments
+from ecg_study.errors import StudyError
+from ecg_study.training.environment import environment
+from ecg_study.training.executors import dask_cluster
+from ecg_study.training.executors.base import Event, Notice
+from ecg_study.training.executors.dask_cluster import Cluster, open_cluster
+from ecg_study.training.executors.in_process import ThisProcess
+from ecg_study.training.task import DENOISER, DETECTOR, Task, TaskReference
+from ecg_study.tuning.search import SearchOptions, run_search
 from tests.conftest import ROOT, TINY, SmallData
 from tests.test_final import train
 from tests.test_search import Watcher, _search, _without_times
-from tuning import DENOISER, DETECTOR, SearchOptions, Task, run_search
-from tuning.cluster import Cluster, open_cluster
-from tuning.environment import environment
-from tuning.tasks import TaskReference
-from tuning.workers import Event, Notice, ThisProcess
 
 TWO_TRIALS = replace(TINY, max_epochs=2)
 """One bracket of one rung of two trials: processes are what is tested here."""
@@ -65,7 +67,7 @@ def test_segments_that_a_worker_lacks_are_sent_and_the_search_is_the_same(
 
     task = _task(small_data, DETECTOR)
     monkeypatch.setattr(type(task), "reference", elsewhere)
-    monkeypatch.setattr("tuning.cluster.pack_segments", pack)
+    monkeypatch.setattr("ecg_study.training.executors.dask_cluster.pack_segments", pack)
     remote = run_search(task, SearchOptions(0, measured=2), tmp_path / "remote", cluster, Watcher())
     split = small_data.split
     assert sent == [[*split.train, *split.validation]] * 2, "once to each worker, and never a test record"
@@ -91,7 +93,7 @@ def test_processes_are_started_anew_after_some_trials(
 ) -> None:
     """TensorFlow keeps memory for every trial; only the end of the process gives it back."""
     before = _pids(cluster)
-    monkeypatch.setattr(tuning.cluster, "_TRIALS_PER_PROCESS", 1)
+    monkeypatch.setattr(dask_cluster, "_TRIALS_PER_PROCESS", 1)
     watcher = Watcher()
     result = run_search(_task(small_data), SearchOptions(0), tmp_path / "s", cluster, watcher)
     assert len(result.trials) == 2
@@ -209,7 +211,7 @@ def test_a_cluster_that_is_already_there(small_data: SmallData, tmp_path: Path) 
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning.cluster, "_CONNECT", 1.0)
+    monkeypatch.setattr(dask_cluster, "_CONNECT", 1.0)
     address = f"tcp://127.0.0.1:{_free_port()}"
     with (
         pytest.raises(StudyError, match=f"--scheduler: {address} does not answer within 1 s"),

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkpoints import Denoiser
-from ecg_data.errors import SignalError
+from ecg_study.errors import SignalError
+from ecg_study.inference.denoiser import Denoiser
 from tests.test_detector import CARD, ecg
 
 DENOISER = replace(CARD, task="denoiser", segment=720, thresholds={})

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from checkpoints import Card, Detector, RPeaks
-from checkpoints.placing import place
-from checkpoints.preparing import scale_segments
-from ecg_data import StudyError
-from ecg_data.buffers import SampleBuffer
-from ecg_data.errors import SignalError
+from ecg_study.ecg_data.buffers import SampleBuffer
+from ecg_study.errors import SignalError, StudyError
+from ecg_study.inference.detector import Detector, RPeaks
+from ecg_study.inference.lead_fusion import place
+from ecg_study.inference.signal_quality import scale_segments
+from ecg_study.models.card import Card
 
 CARD = Card(
     task="detector",

@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tuning import FinishedTrial, hyperband_schedule
-from tuning.budget import Budget
-from tuning.display import SearchDisplay, plan_lines
-from tuning.plan import SearchPlan
-from tuning.speed import Speed
-from tuning.steps import Steps
-from tuning.trials import COMPLETED, FAILED, TrialOutcome, TrialPlan
-from tuning.words import duration, size
+from ecg_study.cli.progress_bars import Steps
+from ecg_study.cli.search_display import SearchDisplay, plan_lines
+from ecg_study.formatting import duration, size
+from ecg_study.training.specs import COMPLETED, FAILED, FinishedTrial, TrialOutcome, TrialPlan
+from ecg_study.training.timing import Speed
+from ecg_study.tuning.plan import Budget, SearchPlan
+from ecg_study.tuning.schedule import hyperband_schedule
 
 PLAN = TrialPlan("003-r0", None, 0, 1, 0, 0, 2, {"layers": 2, "learning_rate": 0.00123456, "direction": "both"})
 

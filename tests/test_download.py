@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from wfdb.io.download import set_db_index_url
 
-from ecg_data import StudyError
-from ecg_data.download import MITDB, NSTDB, STRESS_LEVELS, Published, download, stress_record
+from ecg_study.ecg_data.databases.physionet import MITDB, NSTDB, STRESS_LEVELS, Published, download, stress_record
+from ecg_study.errors import StudyError
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ecg_data import gaussian_noise
-from reports.measuring.leads import WholeLead, read_leads
+from ecg_study.ecg_data.noise import gaussian_noise
+from ecg_study.evaluation.leads import WholeLead, read_leads
 from tests.conftest import SmallData
 
 

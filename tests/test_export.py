@@ -20,11 +20,11 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 import study
+from ecg_study.training.specs import COMPLETED, DIVERGED, FAILED, FinishedTrial, TrialOutcome, TrialPlan
+from ecg_study.training.task import DENOISER, DETECTOR
+from ecg_study.tuning.exports.optuna import export_optuna, find_searches, storage_url
+from ecg_study.tuning.state import STATE_FILE, SavedSearch, SearchResult, StateFile, load_search, search_directory
 from tests.conftest import ROOT
-from tuning import DENOISER, DETECTOR, FinishedTrial, SearchResult, load_search, search_directory
-from tuning.export import export_optuna, find_searches, storage_url
-from tuning.state import STATE_FILE, SavedSearch, StateFile
-from tuning.trials import COMPLETED, DIVERGED, FAILED, TrialOutcome, TrialPlan
 
 SAVED = datetime(2026, 7, 1, 12)
 """When the searches of these tests were last saved."""
@@ -291,7 +291,7 @@ def test_an_existing_storage_is_kept_unless_told(tmp_path: Path, capsys: pytest.
     assert f"--storage: {tmp_path} is a folder" in _error(["export", "--out", str(tmp_path), *folder], capsys)
 
 
-@pytest.mark.parametrize("fails", ["ecg_data.files.os.fsync", "optuna.study.Study.add_trials"])
+@pytest.mark.parametrize("fails", ["ecg_study.files.os.fsync", "optuna.study.Study.add_trials"])
 def test_nothing_is_half_written(fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = _search(tmp_path)
     path = tmp_path / "storages" / "t.db"

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_data import StudyError
+from ecg_study.errors import StudyError
+from ecg_study.training.executors.base import Ended, EventHandler, Job, Lost, Stopped, Workers
+from ecg_study.training.executors.in_process import ThisProcess
+from ecg_study.training.final_training import FinalModel, train_final_models
+from ecg_study.training.specs import COMPLETED, FinishedTrial, TrialOutcome, TrialPlan, failed_trial
+from ecg_study.training.task import DENOISER, Task
+from ecg_study.tuning.state import SearchResult
 from tests.conftest import TINY, SmallData
-from tuning import DENOISER, FinishedTrial, SearchResult, Task
-from tuning.final import FinalModel, train_final_models
-from tuning.trials import COMPLETED, TrialOutcome, TrialPlan, failed_trial
-from tuning.workers import Ended, EventHandler, Job, Lost, Stopped, ThisProcess, Workers
 
 CONFIGURATION = {
     "layers": 1,

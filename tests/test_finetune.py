@@ -10,13 +10,16 @@ import pytest
 import wfdb
 
 import study
-from checkpoints import load_bundle, load_detector, read_card
-from ecg_data import StudyError, read_record
-from ecg_data.resampling import resample_record
-from ecg_data.synthetic import write_synthetic
+from ecg_study.ecg_data.databases.synthetic import write_synthetic
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.ecg_data.resampling import resample_record
+from ecg_study.errors import StudyError
+from ecg_study.inference.loading import load_detector
+from ecg_study.models.card import read_card
+from ecg_study.models.folder import load_bundle
+from ecg_study.training.loop import fine_tune
+from ecg_study.training.task import Task
 from tests.conftest import SmallData
-from tuning import Task
-from tuning.finetuning import fine_tune
 
 
 @pytest.fixture(scope="module")

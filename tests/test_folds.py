@@ -7,8 +7,8 @@ from itertools import combinations
 import pytest
 
 from benchmarks import folds
-from ecg_data import StudyError
-from ecg_data.splits import DS1, DS2
+from ecg_study.ecg_data.databases.splits import DS1, DS2
+from ecg_study.errors import StudyError
 
 
 def test_folds_are_of_people_that_no_test_has() -> None:

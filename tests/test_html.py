@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from reports.rendering.html import to_html
+from ecg_study.reports.html import to_html
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = sorted(ROOT.glob("docs/*/report.md"))

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from tuning.interrupts import interrupts_remembered, raise_if_interrupted
+from ecg_study.progress import interrupts_remembered, raise_if_interrupted
 
 
 def _press() -> None:

@@ -19,10 +19,11 @@ from typing import Any
 import psutil
 import pytest
 
+from ecg_study.training.task import DENOISER, Task
+from ecg_study.training.weights import load_weights, weights_path
+from ecg_study.tuning.state import SearchResult, load_search
 from tests.conftest import ROOT, TINY, TINY_STUDY, SmallData
 from tests.test_search_order import TRIALS, _plans, reference, task  # noqa: F401  # fixtures
-from tuning import DENOISER, SearchResult, Task, load_search
-from tuning.weights import load_weights, weights_path
 
 
 def _command(options: list[str], out: Path, workers: int) -> list[str]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wfdb.processing import compare_annotations
 
-from reports.measuring.matching import match_r_peaks
+from ecg_study.evaluation.matching import match_r_peaks
 
 PEAKS = st.sets(st.integers(0, 3000), max_size=40).map(lambda peaks: np.array(sorted(peaks), dtype=np.int64))
 

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from ecg_data import gaussian_noise, read_record
-from reports.measuring.detectors import find_r_peaks
-from reports.measuring.filters import lowpass, wavelet
-from reports.measuring.matching import match_r_peaks
-from reports.measuring.measures import bootstrap, confusion, counts, denoising, pooled_f1
+from ecg_study.ecg_data.noise import gaussian_noise
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.evaluation.baselines.detectors import find_r_peaks
+from ecg_study.evaluation.baselines.filters import lowpass, wavelet
+from ecg_study.evaluation.matching import match_r_peaks
+from ecg_study.evaluation.metrics import bootstrap, confusion, counts, denoising, pooled_f1
 
 
 def test_denoising_by_hand() -> None:

@@ -12,18 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ecg_data.nstdb import NoiseBank
-from reports.measuring.calibration import calibrate, to_choose_on, under_motion
-from reports.measuring.classical import Found
-from reports.measuring.leads import WholeLead, by_record
-from reports.measuring.measures import bootstrap, bootstrap_means
-from reports.measuring.models import Detected
-from reports.measuring.morphology import inner_beats, measure_waves, moved_waves, upright_waves
-from reports.results import GRU, NOISY
-from reports.sections.denoising import intervals, stretch
-from reports.sections.failures import worst_stretches
-from reports.sections.peaks import jitter_edges, measure_jitter, paired_gains, peaks_by_record, summarise_peaks
-from reports.sections.windows import summarise_windows, windows_by_record
+from ecg_study.ecg_data.noise import NoiseBank
+from ecg_study.ecg_data.noise_stress import under_motion
+from ecg_study.evaluation.baselines.runner import Found
+from ecg_study.evaluation.cached_models import Detected
+from ecg_study.evaluation.experiments.denoising import intervals, stretch
+from ecg_study.evaluation.experiments.failures import worst_stretches
+from ecg_study.evaluation.experiments.r_peaks import (
+    jitter_edges,
+    measure_jitter,
+    paired_gains,
+    peaks_by_record,
+    summarise_peaks,
+)
+from ecg_study.evaluation.experiments.windows import summarise_windows, windows_by_record
+from ecg_study.evaluation.leads import WholeLead, by_record
+from ecg_study.evaluation.metrics import bootstrap, bootstrap_means
+from ecg_study.evaluation.morphology import inner_beats, measure_waves, moved_waves, upright_waves
+from ecg_study.evaluation.results.values import GRU, NOISY
+from ecg_study.evaluation.thresholds import calibrate, to_choose_on
 from tests.conftest import WriteRecord
 
 FS = 360.0

@@ -15,7 +15,7 @@ _PROGRAM = """
 import resource
 import sys
 import numpy as np
-from reports.measuring.memory import give_back_freed_memory
+from ecg_study.evaluation.baselines.process_memory import give_back_freed_memory
 
 def resident():
     with open("/proc/self/statm") as file:

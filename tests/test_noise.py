@@ -9,11 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg_data import NoiseRecords, StudyError, noise_directory, open_noise, read_record
-from ecg_data.download import NOISE_RECORDS, STRESS_LEVELS, stress_record
-from ecg_data.nstdb import MIX, TEST, TRAINING, VALIDATION, NoiseBank, draw_noise, scaled_to
-from ecg_data.splits import NOISE_STRESS
-from ecg_data.stress import add_stress, is_noisy, noise_amplitude, qrs_amplitude
+from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS, STRESS_LEVELS, stress_record
+from ecg_study.ecg_data.databases.splits import NOISE_STRESS
+from ecg_study.ecg_data.noise import (
+    MIX,
+    TEST,
+    TRAINING,
+    VALIDATION,
+    NoiseBank,
+    NoiseRecords,
+    draw_noise,
+    noise_directory,
+    open_noise,
+    scaled_to,
+)
+from ecg_study.ecg_data.noise_stress import add_stress, is_noisy, noise_amplitude, qrs_amplitude
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.errors import StudyError
 from tests.conftest import SmallData
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.pauses import false_peaks, with_pauses
-from ecg_data.pauses import add_pause, lengthen
-from reports.measuring.leads import WholeLead
+from ecg_study.ecg_data.segments.pauses import add_pause, lengthen
+from ecg_study.evaluation.experiments.pauses import false_peaks, with_pauses
+from ecg_study.evaluation.leads import WholeLead
 
 FS = 360.0
 SEGMENT = 2016

@@ -14,11 +14,15 @@ import pytest
 import wfdb
 
 import study
-from checkpoints import DEFAULT, Detector, load, load_denoiser, load_detector
-from checkpoints.predicting import find_beats
-from checkpoints.writing import summarise_beats, write_beats_csv
-from ecg_data import StudyError, read_record
-from ecg_data.recordings import ReadingOptions, open_recording
+from ecg_study.ecg_data.readers.opening import open_recording
+from ecg_study.ecg_data.readers.recording import ReadingOptions
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.errors import StudyError
+from ecg_study.inference.detector import Detector
+from ecg_study.inference.loading import DEFAULT, load, load_denoiser, load_detector
+from ecg_study.prediction.csv_files import write_beats_csv
+from ecg_study.prediction.recordings import find_beats
+from ecg_study.prediction.summary import summarise_beats
 from tests.test_detector import CARD, SECONDS, SlopeEngine, ecg
 
 ROOT = Path(__file__).parent.parent
@@ -170,7 +174,7 @@ def test_a_recording_of_nothing_is_named(
 def test_no_beats_are_written_as_none(tmp_path: Path) -> None:
     np.save(tmp_path / "quiet.npy", np.random.default_rng(0).normal(0, 0.0001, 5000))
     recording = open_recording(tmp_path / "quiet.npy", ReadingOptions(fs=360.0))
-    from checkpoints.writing import write_annotations
+    from ecg_study.prediction.wfdb_files import write_annotations
 
     beats = find_beats(Detector(CARD, SlopeEngine()), recording)
     assert len(beats.r_peaks) == 0
@@ -255,7 +259,7 @@ def test_the_bundle_that_comes_with_the_project_is_the_default(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     shutil.copytree(small_study / "models" / "detector", tmp_path / "shipped" / DEFAULT)
-    monkeypatch.setattr("checkpoints.loading.SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr("ecg_study.inference.loading.SHIPPED", tmp_path / "shipped")
     named = [str(raw_dir / "s02"), str(raw_dir / "s03")]
     assert study.main(["predict", *named, "--out", str(tmp_path / "a")]) == 0
     assert f"Bundle: {DEFAULT}\n" in capsys.readouterr().out

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import study
-from settings import Settings
+from ecg_study.workflows.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

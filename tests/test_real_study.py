@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import study
-from search_spaces import PRESETS
+from ecg_study.search_spaces.presets import PRESETS
 
 RECORDS = "101,106,207,230,109,220,100,103"
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_data import RecordError, StudyError
-from ecg_data.recordings import ReadingOptions, Recording, find_recordings, open_recording
-from ecg_data.recordings import recording as recording_module
+from ecg_study.ecg_data.readers import recording as recording_module
+from ecg_study.ecg_data.readers.opening import find_recordings, open_recording
+from ecg_study.ecg_data.readers.recording import ReadingOptions, Recording
+from ecg_study.errors import RecordError, StudyError
 from tests.conftest import WriteRecord
 
 FS = 250.0
@@ -39,9 +40,9 @@ def says(path: Path, **options: object) -> str:
 @pytest.fixture(autouse=True)
 def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks so short that every recording here has several."""
-    for module in ("arrays", "edf", "wfdb_file"):
-        monkeypatch.setattr(f"ecg_data.recordings.{module}.BLOCK_SECONDS", 3.0)
-    monkeypatch.setattr("ecg_data.recordings.table._ROWS", 700)
+    for module in ("npy", "edf", "wfdb"):
+        monkeypatch.setattr(f"ecg_study.ecg_data.readers.{module}.BLOCK_SECONDS", 3.0)
+    monkeypatch.setattr("ecg_study.ecg_data.readers.table._ROWS", 700)
     assert recording_module.BLOCK_SECONDS > 3.0
 
 
@@ -193,7 +194,7 @@ def test_what_is_wrong_in_a_table_is_named_by_line(tmp_path: Path, line: int, re
 @pytest.mark.parametrize("by", [3.0, -3.0, 0.012])
 @pytest.mark.parametrize("row", [1300, 1400])
 def test_a_jump_far_down_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: int, by: float) -> None:
-    monkeypatch.setattr("ecg_data.recordings.table._HEAD", 600)  # blocks are of 700
+    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)  # blocks are of 700
     times = TIMES + by * (np.arange(2500) >= row)
     message = says(write_csv(tmp_path / "a.csv", rows("time,ecg", times, leads()[:, 0])))
     assert f"the time jumps at line {row + 2:,}" in message
@@ -203,7 +204,7 @@ def test_a_jump_far_down_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_clock_that_leaves_the_rows_far_down_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: str
 ) -> None:
-    monkeypatch.setattr("ecg_data.recordings.table._HEAD", 600)
+    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)
     # So coarse that no single step tells of a sample left out.
     samples = np.arange(2500.0)
     samples[1:-1:2] += 0.4
@@ -215,7 +216,7 @@ def test_a_clock_that_leaves_the_rows_far_down_is_seen(
 
 
 def test_clocks_are_rounded_and_a_little_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecg_data.recordings.table._HEAD", 600)
+    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)
     for rate in (128.0, 360.0, 500.2, 1000.0):
         text = "\n".join(f"{round(1000 * n / rate)},0.5" for n in range(4000))
         table = opened(write_csv(tmp_path / "a.csv", "time_ms,ecg\n" + text))
@@ -223,7 +224,7 @@ def test_clocks_are_rounded_and_a_little_fast(tmp_path: Path, monkeypatch: pytes
 
 
 def test_one_sample_left_out_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecg_data.recordings.table._HEAD", 600)
+    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)
     text = rows("time,ecg", TIMES, leads()[:, 0]).splitlines()
     del text[1500]
     assert "the time jumps at line 1,501" in says(write_csv(tmp_path / "a.csv", "\n".join(text)))
@@ -255,7 +256,7 @@ def test_how_a_table_ends_does_not_matter(tmp_path: Path, mark: str, end: str) -
 def test_an_exact_clock_of_an_odd_rate_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, samples: int, rate: float
 ) -> None:
-    monkeypatch.setattr("ecg_data.recordings.table._HEAD", 1000)
+    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 1000)
     text = "\n".join(f"{n / rate:.9f},0.5" for n in range(samples))
     assert len(read(opened(write_csv(tmp_path / "a.csv", "time,ecg\n" + text)))) == samples
 
@@ -268,7 +269,7 @@ def test_a_clock_of_six_digits_is_read_beyond_a_thousand_seconds(tmp_path: Path,
 
 
 def test_lines_are_counted_with_comments_and_blank_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecg_data.recordings.table._HEAD", 600)
+    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)
     text = rows("time,ecg", TIMES + 3.0 * (np.arange(2500) >= 1000), leads()[:, 0]).splitlines()
     text[5:5] = ["# a comment", ""]
     assert "the time jumps at line 1,004" in says(write_csv(tmp_path / "a.csv", "\n".join(text)))

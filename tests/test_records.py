@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import wfdb
 
-from ecg_data import RecordError, read_record
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.errors import RecordError
 from tests.conftest import WriteRecord
 
 

@@ -14,19 +14,18 @@ import pandas as pd
 import pytest
 
 import study
-from checkpoints import load_denoiser, load_detector
-from ecg_data import gaussian_noise, read_record
-from reports import read_report, report_schema
-from reports.measuring.detectors import DETECTOR_NAMES
-from reports.rendering.markdown import render, sentence
-from reports.rendering.tables import interval, plain, table
-from reports.report import PUBLISHED, publish
-from reports.results import GRU, INPUTS, LSTM, NOISY, TOLERANCES_MS, Comparison
-from reports.results.figures import Interval
-from reports.schema import dump_report, parse_report
-from reports.sections.search_analysis import summarise_search
+from ecg_study.ecg_data.noise import gaussian_noise
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES
+from ecg_study.evaluation.results.values import GRU, INPUTS, LSTM, NOISY, TOLERANCES_MS, Comparison, Interval
+from ecg_study.inference.loading import load_denoiser, load_detector
+from ecg_study.reports.markdown import render, sentence
+from ecg_study.reports.publish import PUBLISHED, publish
+from ecg_study.reports.schema import dump_report, parse_report, read_report, report_schema
+from ecg_study.reports.tables import interval, plain, table
+from ecg_study.tuning.analysis import summarise_search
+from ecg_study.tuning.state import load_search, search_directory
 from tests.conftest import ROOT, TINY
-from tuning import load_search, search_directory
 
 SCHEMA_COMMAND = (
     "python -c 'import json, reports; print(json.dumps(reports.report_schema(), indent=1))' > docs/report.schema.json"
@@ -191,7 +190,7 @@ def test_rendering_again_gives_the_same_and_computes_nothing(
 ) -> None:
     shutil.copy(small_study / "report.json", tmp_path)
     for name in ("DenoiserStream", "DetectorStream"):
-        monkeypatch.setattr(f"reports.measuring.models.{name}", pytest.fail)
+        monkeypatch.setattr(f"ecg_study.evaluation.cached_models.{name}", pytest.fail)
     assert study.main(["report", "--render", "--out", str(tmp_path)]) == 0
     for name in ("report.md", "report.html"):
         assert (tmp_path / name).read_bytes() == (small_study / name).read_bytes()
@@ -342,7 +341,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device", "plots/search.png")
 
-    monkeypatch.setattr("reports.rendering.pages.draw_plots", full)
+    monkeypatch.setattr("ecg_study.reports.publish.draw_plots", full)
     assert study.main(["report", *small_options, "--out", str(small_study)]) == 2
     assert "plots/search.png: cannot write, is the disk full? (No space left on device)" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in small_study.rglob("*") if path.is_file()} == before

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkpoints.rhythm import SURE, RhythmFilter
+from ecg_study.inference.rhythm_filter import SURE, RhythmFilter
 
 FS = 360.0
 REGULAR = 300 * np.arange(1, 21)

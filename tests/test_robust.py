@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import study
-from checkpoints import load_denoiser, load_detector
-from ecg_data import read_record
-from reports import read_report
-from search_spaces import PRESETS
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.inference.loading import load_denoiser, load_detector
+from ecg_study.reports.schema import read_report
+from ecg_study.search_spaces.presets import PRESETS
 from tests.conftest import TINY
 
 ROBUST = PRESETS["robust"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras_tuner
 import pytest
 
-from tuning import hyperband_schedule
+from ecg_study.tuning.schedule import hyperband_schedule
 
 
 @pytest.mark.parametrize(("max_epochs", "trials", "epochs"), [(9, 23, 75), (27, 70, 375), (81, 211, 1767)])

@@ -14,15 +14,17 @@ from typing import Any
 
 import pytest
 
-import tuning.trials
-from ecg_data import StudyError
+from ecg_study.errors import StudyError
+from ecg_study.training import loop
+from ecg_study.training.executors.in_process import ThisProcess
+from ecg_study.training.loop import train_trial
+from ecg_study.training.specs import FinishedTrial, TrialPlan
+from ecg_study.training.task import DENOISER, DETECTOR, Task
+from ecg_study.tuning.oracle import SearchOracle
+from ecg_study.tuning.plan import SearchPlan
+from ecg_study.tuning.search import SearchOptions, load_same_search, run_search
+from ecg_study.tuning.state import SearchResult, load_search
 from tests.conftest import TINY, TINY_STUDY, SmallData
-from tuning import DENOISER, DETECTOR, FinishedTrial, SearchOptions, SearchResult, Task, load_search, run_search
-from tuning.oracle import SearchOracle
-from tuning.plan import SearchPlan
-from tuning.search import load_same_search
-from tuning.trials import TrialPlan, train_trial
-from tuning.workers import ThisProcess
 
 ROOT = Path(__file__).parent.parent
 
@@ -213,7 +215,7 @@ def test_a_search_in_which_all_fails_says_why(
 def test_an_error_of_the_disk_stops_the_search_and_keeps_it(
     small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = tuning.trials.train_trial
+    real = loop.train_trial
     calls = []
 
     def train(*args: Any, **kwargs: Any) -> Any:
@@ -222,7 +224,7 @@ def test_an_error_of_the_disk_stops_the_search_and_keeps_it(
             raise OSError(28, "No space left on device")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr("tuning.search.train_trial", train)
+    monkeypatch.setattr("ecg_study.tuning.search.train_trial", train)
     with pytest.raises(OSError, match="No space left"):
         _search(_task(small_data), tmp_path / "s")
     assert len(load_search(tmp_path / "s").trials) == 2

@@ -15,10 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.rendering.plots.search import search_figures
-from reports.rendering.search_lessons import lessons
-from reports.results.search import SearchSummary
-from reports.sections.search_analysis import (
+from ecg_study.evaluation.results.search import SearchSummary
+from ecg_study.reports.plots.search import search_figures
+from ecg_study.reports.sentences import lessons
+from ecg_study.search_spaces.presets import PRESETS, Bounds, Preset
+from ecg_study.training.specs import COMPLETED, FAILED, FinishedTrial, TrialOutcome, TrialPlan
+from ecg_study.training.task import DENOISER, DETECTOR
+from ecg_study.tuning.analysis import (
     EPOCHS,
     best_of_each,
     best_quarter,
@@ -27,9 +30,8 @@ from reports.sections.search_analysis import (
     shortfall,
     summarise_search,
 )
-from search_spaces import PRESETS, Bounds, Preset
-from tuning import DENOISER, DETECTOR, FinishedTrial, SearchResult, schedule_of
-from tuning.trials import COMPLETED, FAILED, TrialOutcome, TrialPlan
+from ecg_study.tuning.schedule import schedule_of
+from ecg_study.tuning.state import SearchResult
 
 _BOUNDS = Bounds(
     layers=(1, 2, 3),
@@ -142,7 +144,7 @@ REALISTIC: dict[str, Score] = {DENOISER: realistic, DETECTOR: realistic_area}
 @pytest.fixture
 def unweighed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out the importances, which take seconds, where a test is not about them."""
-    monkeypatch.setattr("reports.sections.search_analysis.importances", lambda *_: ([], None))
+    monkeypatch.setattr("ecg_study.tuning.analysis.importances", lambda *_: ([], None))
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +196,7 @@ def test_scores_by_lot_are_explained_by_nothing() -> None:
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_gives_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reports.sections.search_analysis._DRAWS", 6)
+    monkeypatch.setattr("ecg_study.tuning.analysis._DRAWS", 6)
     search = made_up_search(DENOISER, SMALL, realistic)
     search = replace(search, trials=search.trials + made_up_search(DENOISER, SMALL, realistic, seed=1).trials)
     once, again, other = (summarise_search(DENOISER, search, SMALL, seed=seed) for seed in (3, 3, 4))

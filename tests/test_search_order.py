@@ -13,22 +13,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ecg_data import StudyError
-from ecg_data.files import locked
-from search_spaces import Bounds
+from ecg_study.errors import StudyError
+from ecg_study.files import locked
+from ecg_study.search_spaces.presets import Bounds
+from ecg_study.training.executors.base import Ended, Event, EventHandler, Job, Lost, Stopped
+from ecg_study.training.specs import COMPLETED, FinishedTrial, TrainedTrial, TrialOutcome, TrialPlan, failed_trial
+from ecg_study.training.task import DENOISER, Task
+from ecg_study.training.timing import Speed
+from ecg_study.tuning.checkpoints import most_weights
+from ecg_study.tuning.plan import Budget, SearchPlan
+from ecg_study.tuning.schedule import count_configurations, schedule_of
+from ecg_study.tuning.search import SearchOptions, load_same_search, run_search
+from ecg_study.tuning.state import SearchResult, load_search, search_directory
+from ecg_study.tuning.warm_start import in_space
 from tests.conftest import TINY, SmallData
 from tests.test_search import Watcher as _Watcher
-from tuning import DENOISER, Budget, SearchOptions, SearchResult, Task, load_search, run_search, search_directory
-from tuning.plan import SearchPlan
-from tuning.pruning import most_weights
-from tuning.schedule import schedule_of
-from tuning.search import load_same_search
-from tuning.space import count_configurations
-from tuning.speed import Speed
-from tuning.state import FinishedTrial
-from tuning.trials import COMPLETED, TrainedTrial, TrialOutcome, TrialPlan, failed_trial
-from tuning.warm import in_space
-from tuning.workers import Ended, Event, EventHandler, Job, Lost, Stopped
 
 PRESET = replace(TINY, max_epochs=9)
 TRIALS = 23

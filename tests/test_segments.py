@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg_data.pipeline import soft_targets
-from ecg_data.segments import cut_segments, mark_r_peaks, segment_starts, window_labels
+from ecg_study.ecg_data.segments.batches import soft_targets
+from ecg_study.ecg_data.segments.cutting import cut_segments, mark_r_peaks, segment_starts, window_labels
 
 
 @given(

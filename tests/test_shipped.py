@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import figures
-from checkpoints import Denoiser, load, load_detector, read_card
-from checkpoints.loading import DEFAULT, SHIPPED
+from ecg_study.inference.denoiser import Denoiser
+from ecg_study.inference.loading import DEFAULT, SHIPPED, load, load_detector
+from ecg_study.models.card import read_card
+from ecg_study.workflows import evaluate as figures
 from tests.conftest import ROOT
 from tests.test_detector import SECONDS, ecg
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from checkpoints import window_scores
-from ecg_data import StudyError
-from search_spaces import PRESETS
-from search_spaces.denoiser import DenoiserConfig, DenoiserSpace, build_denoiser
-from search_spaces.detector import DetectorConfig, DetectorSpace, build_detector
-from search_spaces.metrics import WindowPrecisionRecallArea, log_error
-from search_spaces.recurrent import StackConfig
-from tuning.weights import copy_variables, load_weights, pack_weights
+from ecg_study.errors import StudyError
+from ecg_study.evaluation.cached_models import window_scores
+from ecg_study.search_spaces.denoiser import DenoiserConfig, DenoiserSpace, build_denoiser
+from ecg_study.search_spaces.detector import DetectorConfig, DetectorSpace, build_detector
+from ecg_study.search_spaces.layers import StackConfig
+from ecg_study.search_spaces.metrics import WindowPrecisionRecallArea, log_error
+from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.training.weights import copy_variables, load_weights, pack_weights
 
 STACK = StackConfig(units=(5, 4), dropout=0.1, frame=8, direction="both", learning_rate=1e-3)
 FULL = PRESETS["full"]

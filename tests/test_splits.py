@@ -6,9 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg_data import PARTS, Split, StudyError
-from ecg_data.download import MITDB_RECORDS
-from ecg_data.splits import DS1, DS2, MITDB_VALIDATION, NOISE_STRESS, PACED, split_by_record, split_mitdb
+from ecg_study.ecg_data.databases.physionet import MITDB_RECORDS
+from ecg_study.ecg_data.databases.splits import (
+    DS1,
+    DS2,
+    MITDB_VALIDATION,
+    NOISE_STRESS,
+    PACED,
+    PARTS,
+    Split,
+    split_by_record,
+    split_mitdb,
+)
+from ecg_study.errors import StudyError
 
 
 def test_the_published_split() -> None:

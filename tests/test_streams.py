@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkpoints.fusing import Fuser
-from checkpoints.peaks import MaximaFinder, RefractoryFilter, pick_r_peaks, snap
-from checkpoints.stitching import BATCH, Stitcher
-from checkpoints.usable import GapFiller
-from ecg_data.buffers import SampleBuffer
-from ecg_data.resampling import Resampler, rate_ratio
+from ecg_study.ecg_data.buffers import SampleBuffer
+from ecg_study.ecg_data.resampling import Resampler, rate_ratio
+from ecg_study.inference.lead_fusion import Fuser
+from ecg_study.inference.lead_stream import BATCH, Stitcher
+from ecg_study.inference.peak_picking import MaximaFinder, RefractoryFilter, pick_r_peaks, snap
+from ecg_study.inference.signal_quality import GapFiller
 
 CUTS = st.lists(st.integers(0, 2000), max_size=12)
 RATES = st.sampled_from([100.0, 125.0, 128.0, 200.0, 250.0, 256.0, 257.0, 300.0, 360.0, 500.0, 977.5, 1000.0, 2000.0])

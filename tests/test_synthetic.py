@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_data import read_record
-from ecg_data.ecgsyn import EVENT_ANGLES, EVENT_WIDTHS, Waves, rr_tachogram, simulate
-from ecg_data.synthetic import FS, SUBJECTS, draw_subjects, write_synthetic
+from ecg_study.ecg_data.databases.ecgsyn import EVENT_ANGLES, EVENT_WIDTHS, Waves, rr_tachogram, simulate
+from ecg_study.ecg_data.databases.synthetic import FS, SUBJECTS, draw_subjects, write_synthetic
+from ecg_study.ecg_data.readers.wfdb import read_record
 
 
 def test_same_seed_same_bytes(raw_dir: Path, tmp_path: Path) -> None:

@@ -1,0 +1,208 @@
+"""The embedded synthetic database: subjects that differ, written as WFDB records.
+
+Its worth is that clean signal and R peaks are exact: no recording is ever free of noise, and no annotator is ever
+right to the sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ecg_study.ecg_data.databases.ecgsyn import EVENT_ANGLES, EVENT_WIDTHS, Waves, rr_tachogram, simulate
+from ecg_study.files import new_directory, sha256_of, write_text
+
+VERSION = 1
+"""Raised whenever the same seed would give other bytes."""
+
+FS = 360.0
+LEADS = ("MLII", "V5")
+
+DURATION = 300.0
+"""Seconds a record."""
+
+SUBJECTS = 16
+_NORMAL, _PREMATURE = 0, 1
+_GAIN = 1000  # ADC units per mV: one unit is 1 µV, far below any noise that is added
+_ANNOTATION_REACH = 0.05  # s: half of the widest normal QRS; the extremum of the R wave lies within it
+_LOWEST_RATE, _HIGHEST_RATE = 45.0, 150.0  # beats/min
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What makes one synthetic person.
+
+    Attributes:
+        name: record name.
+        heart_rate: mean heart rate in beats/min.
+        rr_variation: standard deviation of the RR interval as a share of its mean.
+        respiration: rate of breathing in Hz.
+        lf_hf: power of the Mayer waves over that of the respiratory arrhythmia.
+        irregular: RR intervals independent of each other and no P wave, as in atrial fibrillation.
+        premature: share of beats that come early, wide and without a P wave.
+        inverted: the first lead is upside down, as with exchanged electrodes.
+        wander: amplitude of the respiratory baseline in mV.
+        normal: waves of the normal beat, one entry a lead.
+        ectopic: waves of the premature beat, one entry a lead.
+    """
+
+    name: str
+    heart_rate: float
+    rr_variation: float
+    respiration: float
+    lf_hf: float
+    irregular: bool
+    premature: float
+    inverted: bool
+    wander: float
+    normal: tuple[Waves, ...]
+    ectopic: tuple[Waves, ...]
+
+    def describe(self) -> str:
+        """One line for the header of the record."""
+        traits = [f"{self.heart_rate:.0f} beats/min"]
+        traits += ["irregular rhythm without P waves"] if self.irregular else []
+        traits += [f"{self.premature:.0%} premature wide beats"] if self.premature else []
+        traits += [f"lead {LEADS[0]} inverted"] if self.inverted else []
+        return "synthetic subject: " + ", ".join(traits)
+
+
+def draw_subjects(seed: int) -> list[Subject]:
+    """The subjects of one database: heart rates spread from 45 to 150 beats/min, traits dealt out at random.
+
+    The same seed gives the same subjects. At least four have premature beats, three an irregular rhythm, two an
+    inverted lead.
+    """
+    rng = np.random.default_rng([seed, VERSION])
+    rates = rng.permutation(np.linspace(_LOWEST_RATE, _HIGHEST_RATE, SUBJECTS))
+    premature = set(rng.choice(SUBJECTS, 4, replace=False).tolist())
+    irregular = set(rng.choice(SUBJECTS, 3, replace=False).tolist())
+    inverted = set(rng.choice(SUBJECTS, 2, replace=False).tolist())
+    return [
+        _draw_subject(f"s{i + 1:02d}", rates[i], i in premature, i in irregular, i in inverted, rng)
+        for i in range(SUBJECTS)
+    ]
+
+
+def write_synthetic(
+    directory: Path, seed: int, duration: float = DURATION, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Write the database as WFDB records with annotations and a ``SHA256SUMS.txt``; whole or not at all.
+
+    Args:
+        directory: the folder to make.
+        seed: the same seed gives the same bytes.
+        duration: seconds a record.
+        progress: called with the records done and their total.
+    """
+    with new_directory(directory) as temporary:
+        subjects = draw_subjects(seed)
+        for index, subject in enumerate(subjects):
+            if progress is not None:
+                progress(index, len(subjects))
+            _write_record(temporary, subject, np.random.default_rng([seed, VERSION, index]), duration)
+        files = sorted(path for path in temporary.iterdir() if not path.name.startswith("."))
+        sums = "".join(f"{sha256_of(path)} {path.name}\n" for path in files)
+        write_text(temporary / "SHA256SUMS.txt", sums)
+    if progress is not None:
+        progress(SUBJECTS, SUBJECTS)
+
+
+def _draw_subject(
+    name: str, rate: float, premature: bool, irregular: bool, inverted: bool, rng: np.random.Generator
+) -> Subject:
+    r_amplitude = rng.uniform(0.6, 1.8)
+    # Amplitudes in mV, from the ratios of a normal lead II; P, S and T vary most between people.
+    relative = np.array(
+        [rng.uniform(0.05, 0.2), -rng.uniform(0.03, 0.15), 1.0, -rng.uniform(0.05, 0.45), rng.uniform(0.12, 0.45)]
+    )
+    if irregular:
+        relative[0] = 0.0
+    widths = EVENT_WIDTHS * rng.uniform(0.8, 1.25, 5)
+    angles = EVENT_ANGLES * rng.uniform(0.9, 1.1, 5)
+    polarity = -1.0 if inverted else 1.0
+    # The second lead sees the same heart from elsewhere: other amplitudes, the same times.
+    seen_by_second = np.array([0.7, 0.5, rng.uniform(0.5, 1.2), rng.uniform(1.0, 2.0), rng.uniform(0.5, 1.2)])
+    scales = (np.full(5, polarity), seen_by_second)
+    wide = np.array([1.0, 2.0, 2.0, 2.0, 1.2])
+    ectopic = np.array([0.0, -0.1, rng.uniform(0.9, 1.4), -rng.uniform(0.2, 0.5), -rng.uniform(0.2, 0.5)])
+    spread = np.array([1.0, 1.8, 1.0, 1.8, 1.1])
+    return Subject(
+        name=name,
+        heart_rate=float(rate),
+        rr_variation=float(rng.uniform(0.02, 0.07)),
+        respiration=float(rng.uniform(0.18, 0.32)),
+        lf_hf=float(rng.uniform(0.3, 2.0)),
+        irregular=irregular,
+        premature=float(rng.uniform(0.06, 0.18)) if premature else 0.0,
+        inverted=inverted,
+        wander=float(rng.uniform(0.0, 0.15)),
+        normal=tuple(Waves(angles, r_amplitude * relative * scale, widths) for scale in scales),
+        ectopic=tuple(Waves(angles * spread, r_amplitude * ectopic * scale, widths * wide) for scale in scales),
+    )
+
+
+def _write_record(directory: Path, subject: Subject, rng: np.random.Generator, duration: float) -> None:
+    import wfdb
+
+    samples = int(duration * FS)
+    times, kinds = _beats(subject, duration, rng)
+    breathing = 2 * np.pi * subject.respiration * np.arange(samples) / FS + rng.uniform(0, 2 * np.pi)
+    baseline = subject.wander * np.sin(breathing)
+    leads = [
+        simulate(times, kinds, [normal, ectopic], baseline, FS)
+        for normal, ectopic in zip(subject.normal, subject.ectopic, strict=True)
+    ]
+    signal = np.stack(leads, axis=1)
+    r_peaks, symbols = _annotate(signal[:, 0], times, kinds, -1.0 if subject.inverted else 1.0)
+    wfdb.wrsamp(
+        subject.name,
+        fs=FS,
+        units=["mV"] * len(LEADS),
+        sig_name=list(LEADS),
+        p_signal=signal,
+        fmt=["16"] * len(LEADS),
+        adc_gain=[_GAIN] * len(LEADS),
+        baseline=[0] * len(LEADS),
+        comments=[subject.describe()],
+        write_dir=str(directory),
+    )
+    wfdb.wrann(subject.name, "atr", sample=r_peaks, symbol=symbols, fs=FS, write_dir=str(directory))
+
+
+def _beats(subject: Subject, duration: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Times in seconds and kinds of the beats, from before the record's start to behind its end."""
+    mean = 60.0 / subject.heart_rate
+    lead_in, lead_out = 3 * mean, 4 * mean
+    span = lead_in + duration + lead_out
+    tachogram, rate = rr_tachogram(span, mean, subject.rr_variation * mean, subject.respiration, subject.lf_hf, rng)
+    times = [-lead_in + rng.uniform(0, mean)]
+    kinds = [_NORMAL]
+    pause = 1.0
+    while times[-1] < duration + 2 * mean:
+        position = min(int((times[-1] + lead_in) * rate), len(tachogram) - 1)
+        interval = tachogram[position] * pause
+        if subject.irregular:
+            # Ventricular intervals in atrial fibrillation vary by about a fifth, one independent of the next.
+            interval *= np.exp(rng.normal(0, 0.2))
+        early = kinds[-1] == _NORMAL and rng.random() < subject.premature
+        # A premature ventricular beat comes at about two thirds of the interval; a compensatory pause follows.
+        pause = 1.33 if early else 1.0
+        times.append(times[-1] + max(0.3, interval * (0.67 if early else 1.0)))
+        kinds.append(_PREMATURE if early else _NORMAL)
+    return np.array(times), np.array(kinds)
+
+
+def _annotate(lead: np.ndarray, times: np.ndarray, kinds: np.ndarray, polarity: float) -> tuple[np.ndarray, list[str]]:
+    """The sample of the extremum of each R wave, and its WFDB symbol (N normal, V premature)."""
+    reach = round(_ANNOTATION_REACH * FS)
+    centres = np.round(times * FS).astype(np.int64)
+    # A beat whose R wave lies across the border of the record has no extremum in it and is not annotated.
+    inside = (centres >= reach) & (centres < len(lead) - reach)
+    centres, kinds = centres[inside], kinds[inside]
+    around = centres[:, None] + np.arange(-reach, reach + 1)
+    r_peaks = centres - reach + np.argmax(polarity * lead[around], axis=1)
+    return r_peaks, ["V" if kind == _PREMATURE else "N" for kind in kinds]

@@ -1,0 +1,60 @@
+"""Recordings in NumPy files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ecg_study.ecg_data.readers.recording import (
+    ALL_LEADS,
+    AUTO_LEAD,
+    BLOCK_SECONDS,
+    ReadingOptions,
+    Recording,
+    to_millivolts,
+)
+from ecg_study.errors import RecordError
+
+
+def open_array(path: Path, options: ReadingOptions) -> Recording:
+    """Open a ``.npy`` file of shape ``(samples,)`` or ``(samples, leads)``; it is mapped, not loaded.
+
+    Raises:
+        RecordError: it is no array of real numbers, no rate was given, or its unit cannot be told.
+    """
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, TypeError) as error:
+        raise RecordError(path, f"not a NumPy array of numbers ({' '.join(str(error).split())[:120]})") from error
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
+        kind = getattr(values, "dtype", type(values).__name__)
+        raise RecordError(path, f"holds {kind}, not real numbers")
+    if values.ndim not in (1, 2) or not values.size:
+        raise RecordError(path, f"has the shape {values.shape}; it must be (samples,) or (samples, leads)")
+    if values.ndim == 1:
+        values = values[:, np.newaxis]
+    if values.shape[1] > max(64, len(values)):
+        raise RecordError(path, f"has the shape {values.shape}: {values.shape[1]:,} leads? Save it turned round (.T)")
+    if options.fs is None:
+        raise RecordError(path, "a .npy file has no sampling rate; give --fs in Hz")
+    columns = _columns(path, values.shape[1], options.lead)
+    gain, baseline = to_millivolts(path, options, whole=values.dtype.kind in "iu")
+    block = round(BLOCK_SECONDS * options.fs)
+
+    def blocks() -> Iterator[np.ndarray]:
+        for start in range(0, len(values), block):
+            yield (values[start : start + block, columns].astype(np.float64) - baseline) / gain
+
+    names = tuple(str(column + 1) for column in columns)
+    return Recording(path, path.stem, options.fs, names, len(values), blocks)
+
+
+def _columns(path: Path, count: int, lead: str) -> list[int]:
+    if lead == ALL_LEADS or (lead == AUTO_LEAD and count == 1):
+        return list(range(count))
+    if lead.isdigit() and 1 <= int(lead) <= count:
+        return [int(lead) - 1]
+    asked = "" if lead == AUTO_LEAD else f", none of which is {lead!r}"
+    raise RecordError(path, f"has {count} columns{asked}; choose one with --lead (1 to {count}), or 'all'")

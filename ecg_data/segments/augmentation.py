@@ -1,0 +1,244 @@
+"""Augmentation: training segments that are cut, noised and turned anew each time they are shown.
+
+Noise is real (see `ecg_data.nstdb`) and from stretches that no test uses. Gain is not varied, since the models that are
+trained so scale each segment by themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS
+from ecg_study.ecg_data.noise import MIX, TRAINING, VALIDATION, with_power
+from ecg_study.ecg_data.segments.cache import SegmentCache
+from ecg_study.ecg_data.segments.pauses import add_pause
+
+KINDS = (*NOISE_RECORDS, MIX)
+"""Kinds of real noise, each as likely as the others."""
+
+_LEAST_POWER = 0.05**2
+"""mV²: noise is scaled to at least so much signal, so that a lead of tiny waves is not shown without noise."""
+
+_RAMP = 36
+"""Samples, 0.1 s at 360 Hz, over which noise that covers part of a segment sets in and ends."""
+
+_SHORTEST = 0.2  # share of a segment that such noise covers at least
+_HUM = (50.0, 60.0)  # Hz: mains of Europe, and of America
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How segments are varied.
+
+    Attributes:
+        removes_drift: denoiser alone: the wander of the baseline counts as noise, and is not in the target.
+        noisy: share of segments that real noise is added to.
+        snr: lowest and highest in dB, drawn evenly; the signal's power is that without its drift.
+        varied: whether noise for training is turned, reversed, stretched and mixed of both channels as well.
+        partly: share of these in which noise covers a part of the segment only.
+        gaussian: lowest and highest standard deviation of white noise in mV, drawn evenly; ``None`` for that of the
+            study.
+        hum: share of segments with mains hum.
+        hum_amplitude: the most, in mV.
+        recorded_drift: denoiser that removes drift: share of segments that keep the drift they were recorded with, to
+            be removed as well.
+        stretched: share of segments that are stretched in time.
+        stretch: by at most this share, longer or shorter.
+        flipped: share of segments that are turned upside down.
+        mixed: share of segments that are a mix of two leads of the record, as a lead between the two would see the
+            heart: one times the cosine and the other times the sine of an angle.
+        paused: detector alone: share of segments in which beats fail to come (see `segments.pauses`).
+        pause: least and most seconds of these.
+        blocked: share of these in which P waves go on.
+    """
+
+    removes_drift: bool = False
+    noisy: float = 0.85
+    snr: tuple[float, float] = (-8.0, 15.0)
+    varied: bool = True
+    partly: float = 0.25
+    gaussian: tuple[float, float] | None = (0.0, 0.06)
+    hum: float = 0.1
+    hum_amplitude: float = 0.15
+    recorded_drift: float = 0.3
+    stretched: float = 0.5
+    stretch: float = 0.1
+    flipped: float = 0.5
+    mixed: float = 0.0
+    paused: float = 0.0
+    pause: tuple[float, float] = (0.8, 6.0)
+    blocked: float = 0.5
+
+
+@dataclass(frozen=True)
+class _Cuts:
+    """Where segments are cut: sample ``offset + scale * n`` of a row and the one after it is sample ``n``.
+
+    Attributes:
+        rows: in the cache.
+        offsets: whole samples.
+        scales: around 1.
+        mixed: places among the rows of segments that are mixed with another lead.
+        others: rows of these in the other lead.
+        angles: of these.
+    """
+
+    rows: np.ndarray
+    offsets: np.ndarray
+    scales: np.ndarray
+    mixed: np.ndarray
+    others: np.ndarray
+    angles: np.ndarray
+
+
+class Augmenter:
+    """Makes augmented segments of a cache.
+
+    Args:
+        cache: made for augmentation.
+        augmentation: how.
+        training: whether segments are cut, stretched and turned anew, with noise for training; else they are as they
+            are cached, with noise for validation.
+        refit: whether training has the noise for validation as well, as it has the records.
+    """
+
+    def __init__(self, cache: SegmentCache, augmentation: Augmentation, training: bool, refit: bool = False) -> None:
+        self._cache, self._how, self._training = cache, augmentation, training
+        self._noise = cache.noise[TRAINING if training else VALIDATION]
+        if refit:
+            self._noise = self._noise.with_all_of(cache.noise[VALIDATION])
+        # Rows that the next one follows without a gap.
+        self._followed = np.zeros(len(cache.clean), bool)
+        # Rows of the same time in another lead of the record; -1 where there is none.
+        self._other_lead = np.full(len(cache.clean), -1)
+        for entry in cache.entries:
+            self._followed[entry.first : entry.last - 1] = entry.unscored == 0
+            leads = cache.entries_of([entry.record], extra=True)
+            if len(leads) > 1:
+                other = leads[(leads.index(entry) + 1) % len(leads)]
+                self._other_lead[entry.first : entry.last] = np.arange(other.first, other.last)
+
+    def denoiser(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Noisy segments and what they are to become, float32 of shape ``(rows, segment)``, in mV."""
+        cuts = self._cut(rows, rng)
+        steady, clean = self._signal(self._steady, cuts), self._signal(self._cache.clean, cuts)
+        noise, flips = self._noise_for(steady, rng), self._flips(len(rows), rng)
+        if not self._how.removes_drift:
+            return flips * (clean + noise), flips * clean
+        drifting = rng.random((len(rows), 1)) < self._how.recorded_drift
+        return flips * (np.where(drifting, clean, steady) + noise), flips * steady
+
+    def detector(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Noisy segments in mV, float32, and marks, uint8 and 1 at each R peak; both ``(rows, segment)``."""
+        cuts = self._cut(rows, rng)
+        clean, marks = self._signal(self._cache.clean, cuts), self._marks(cuts)
+        # Noise is as loud as it is beside beats, and goes on in a pause as it is.
+        noise = self._noise_for(self._signal(self._steady, cuts), rng)
+        if self._training and self._how.paused:
+            self._add_pauses(clean, marks, rng)
+        return self._flips(len(rows), rng) * (clean + noise), marks
+
+    @property
+    def _steady(self) -> np.ndarray:
+        assert self._cache.steady is not None
+        return self._cache.steady
+
+    @property
+    def _segment(self) -> int:
+        return self._cache.settings.segment
+
+    def _cut(self, rows: np.ndarray, rng: np.random.Generator) -> _Cuts:
+        count, segment = len(rows), self._segment
+        if not self._training:
+            none = np.empty(0, np.int64)
+            return _Cuts(rows, np.zeros(count), np.ones(count), none, none, np.empty((0, 1)))
+        scales = 1 + rng.uniform(-self._how.stretch, self._how.stretch, count)
+        scales[rng.random(count) >= self._how.stretched] = 1.0
+        scales = np.where(self._followed[rows], scales, np.minimum(scales, 1.0))
+        room = np.where(self._followed[rows], 2 * segment, segment) - scales * (segment - 1) - 1
+        # Whole samples: a segment that is not stretched is not smoothed by interpolation.
+        offsets = np.floor(rng.random(count) * np.maximum(room, 0))
+        mixed = np.flatnonzero((rng.random(count) < self._how.mixed) & (self._other_lead[rows] >= 0))
+        angles = rng.uniform(0, 2 * np.pi, (len(mixed), 1))
+        return _Cuts(rows, offsets, scales, mixed, self._other_lead[rows[mixed]], angles)
+
+    def _span(self, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Each row and the one after it, shape ``(rows, 2 * segment)``; where none follows, zeros that are not read."""
+        after = np.zeros((len(rows), self._segment), values.dtype)
+        followed = self._followed[rows]
+        after[followed] = values[rows[followed] + 1]
+        return np.concatenate([values[rows], after], axis=1)
+
+    def _signal(self, values: np.ndarray, cuts: _Cuts) -> np.ndarray:
+        if not self._training:
+            return np.asarray(values[cuts.rows], np.float32)
+        span = self._span(values, cuts.rows)
+        others = self._span(values, cuts.others)
+        span[cuts.mixed] = np.cos(cuts.angles) * span[cuts.mixed] + np.sin(cuts.angles) * others
+        at = cuts.offsets[:, np.newaxis] + cuts.scales[:, np.newaxis] * np.arange(self._segment)
+        below = np.minimum(at.astype(np.int64), span.shape[1] - 2)
+        share = (at - below).astype(np.float32)
+        low, high = np.take_along_axis(span, below, axis=1), np.take_along_axis(span, below + 1, axis=1)
+        return np.asarray(low + share * (high - low), np.float32)
+
+    def _marks(self, cuts: _Cuts) -> np.ndarray:
+        if not self._training:
+            return np.asarray(self._cache.r_peaks[cuts.rows])
+        rows, places = np.nonzero(self._span(self._cache.r_peaks, cuts.rows))
+        moved = np.round((places - cuts.offsets[rows]) / cuts.scales[rows]).astype(np.int64)
+        inside = (moved >= 0) & (moved < self._segment)
+        marks = np.zeros((len(cuts.rows), self._segment), np.uint8)
+        marks[rows[inside], moved[inside]] = 1
+        return marks
+
+    def _flips(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        turned = (rng.random((count, 1)) < self._how.flipped) & self._training
+        return np.where(turned, np.float32(-1), np.float32(1))
+
+    def _add_pauses(self, clean: np.ndarray, marks: np.ndarray, rng: np.random.Generator) -> None:
+        """Make pauses in some of the segments, in place."""
+        for row in np.flatnonzero(rng.random(len(clean)) < self._how.paused).tolist():
+            seconds, blocked = rng.uniform(*self._how.pause), rng.random() < self._how.blocked
+            clean[row], marks[row] = add_pause(clean[row], marks[row], self._cache.fs, seconds, blocked, rng)
+
+    def _noise_for(self, steady: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Noise for segments without drift, in mV."""
+        how, (count, segment) = self._how, steady.shape
+        noise = rng.standard_normal((count, segment), dtype=np.float32)
+        sigma = self._cache.settings.sigma
+        noise *= rng.uniform(*(how.gaussian or (sigma, sigma)), (count, 1)).astype(np.float32)
+        noisy = np.flatnonzero(rng.random(count) < how.noisy)
+        kinds = rng.integers(0, len(KINDS), len(noisy))
+        for number, kind in enumerate(KINDS):
+            chosen = noisy[kinds == number]
+            if not len(chosen):
+                continue
+            unit = self._noise.draw(kind, len(chosen), segment, rng, how.varied and self._training)
+            power = np.maximum(steady[chosen].var(axis=1, keepdims=True), _LEAST_POWER)
+            ratio = 10 ** (rng.uniform(*how.snr, (len(chosen), 1)) / 10)
+            noise[chosen] += with_power(unit, power / ratio) * self._cover(len(chosen), rng)
+        noise += self._hum(count, rng)
+        return noise
+
+    def _cover(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """1 where noise is, 0 where not; in most segments it is everywhere."""
+        at = np.arange(self._segment)
+        length = rng.uniform(_SHORTEST, 1.0, (count, 1)) * self._segment
+        start = rng.uniform(-0.5, 1.0, (count, 1)) * (self._segment - length)
+        inside = np.minimum(at - start, start + length - at) / _RAMP
+        everywhere = rng.random((count, 1)) >= self._how.partly
+        return np.asarray(np.where(everywhere, 1.0, np.clip(inside, 0.0, 1.0)), np.float32)
+
+    def _hum(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        frequency = rng.choice(_HUM, (count, 1)) + rng.normal(0, 0.1, (count, 1))
+        phase = rng.uniform(0, 2 * np.pi, (count, 1))
+        height = np.where(
+            rng.random((count, 1)) < self._how.hum, rng.uniform(0, self._how.hum_amplitude, (count, 1)), 0
+        )
+        humming = np.flatnonzero(height)
+        hum = np.zeros((count, self._segment), np.float32)
+        turns = 2 * np.pi * frequency[humming] / self._cache.fs * np.arange(self._segment)
+        hum[humming] = height[humming] * np.sin(turns + phase[humming])
+        return hum

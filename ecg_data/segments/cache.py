@@ -1,0 +1,386 @@
+"""The cache of segments on disk: memory-mapped arrays and a manifest, keyed by content and settings."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ecg_study.ecg_data.databases.catalog import SIGNAL_ENDINGS, SKIP_ADVICE, Database
+from ecg_study.ecg_data.filters import without_drift
+from ecg_study.ecg_data.noise import (
+    TRAINING,
+    VALIDATION,
+    NoiseBank,
+    NoiseRecords,
+    gaussian_noise,
+    read_banks,
+    write_banks,
+)
+from ecg_study.ecg_data.readers.recording import ALL_LEADS, HIGHEST_RATE, LOWEST_RATE
+from ecg_study.ecg_data.readers.wfdb import Record, read_header, read_record
+from ecg_study.ecg_data.resampling import resample_record
+from ecg_study.ecg_data.segments.cutting import cut_segments, mark_r_peaks, segment_starts
+from ecg_study.errors import BadRecordsError, RecordError, StudyError
+from ecg_study.files import new_directory, sha256_of_json, write_json
+from ecg_study.progress import Progress
+
+FORMAT = 1
+"""Raised whenever the same input would give other arrays."""
+
+ARRAYS: dict[str, np.dtype[Any]] = {
+    "noisy": np.dtype("<f4"),
+    "clean": np.dtype("<f4"),
+    "r_peaks": np.dtype("u1"),
+}
+
+STEADY = "steady"
+"""The array that a cache for augmentation has besides."""
+
+NOISE_FILE = "noise.npz"
+
+
+@dataclass(frozen=True)
+class SegmentSettings:
+    """What decides, with the raw files, what the cache holds.
+
+    Attributes:
+        segment: samples a segment.
+        window: samples a window; a segment is a whole number of windows.
+        sigma: standard deviation of the Gaussian noise in mV.
+        seed: seed of the noise.
+        lead: name of a lead, ``"auto"`` (MLII, else the first) or ``"all"``.
+        skip_bad: leave out records that cannot be used, instead of refusing all.
+        fs: sampling rate in Hz that records are brought to; ``None`` leaves them as they are.
+        augmented: whether the cache holds what augmentation needs besides: the other leads of each record, the clean
+            signal without its drift, and real noise to learn from.
+
+    Raises:
+        StudyError: a value is out of its range.
+    """
+
+    segment: int = 2016
+    window: int = 144
+    sigma: float = 0.05
+    seed: int = 1
+    lead: str = "auto"
+    skip_bad: bool = False
+    fs: float | None = None
+    augmented: bool = False
+
+    def as_mapping(self) -> dict[str, Any]:
+        """As JSON, for keys and manifests; a rate or an augmentation that is not asked for is not in it."""
+        unasked = {"fs": None, "augmented": False}
+        return {name: value for name, value in asdict(self).items() if unasked.get(name, self) != value}
+
+    @property
+    def arrays(self) -> dict[str, np.dtype[Any]]:
+        """Names and kinds of the arrays of such a cache."""
+        return ARRAYS | ({STEADY: np.dtype("<f4")} if self.augmented else {})
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise StudyError(f"--window: {self.window} samples; it must be at least 1")
+        if self.segment < self.window or self.segment % self.window:
+            raise StudyError(
+                f"--segment: {self.segment} samples is no whole number of windows of {self.window}; "
+                f"choose a multiple, such as {max(1, round(self.segment / self.window)) * self.window}"
+            )
+        if not 0 <= self.sigma < 10:
+            raise StudyError(f"--noise: {self.sigma} mV is out of range; give a standard deviation from 0 to 10 mV")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One lead of one record in the cache: rows ``first`` to ``last`` (excluded) of the arrays are its segments.
+
+    Attributes:
+        record: name of the record.
+        lead: name of the lead.
+        samples: length of the lead.
+        first: number of its first row.
+        last: number of the row after its last.
+        unscored: segments that were dropped.
+        extra: whether it is there for training alone, and was not among the leads that were asked for.
+    """
+
+    record: str
+    lead: str
+    samples: int
+    first: int
+    last: int
+    unscored: int
+    extra: bool = False
+
+
+@dataclass(frozen=True)
+class SegmentCache:
+    """Segments on disk, opened.
+
+    Attributes:
+        directory: where they are.
+        key: hash of the raw files and of every setting.
+        settings: how they were made.
+        fs: sampling rate in Hz.
+        entries: which rows belong to which lead of which record.
+        left_out: records that could not be used (only under ``skip_bad``), and leads of others that nobody asked for
+            and that are of no use to learn from, with the reason.
+        noisy: float32 memory map of shape ``(segments, segment)``, in mV.
+        clean: likewise, without the noise.
+        r_peaks: uint8 memory map of shape ``(segments, segment)``: 1 at each R peak.
+        steady: for augmentation: ``clean`` without its drift, float32; else ``None``.
+        noise: for augmentation: real noise for training and for validation, at the sampling rate of the segments; that
+            for tests is not in the cache.
+    """
+
+    directory: Path
+    key: str
+    settings: SegmentSettings
+    fs: float
+    entries: tuple[Entry, ...]
+    left_out: dict[str, str]
+    noisy: np.ndarray
+    clean: np.ndarray
+    r_peaks: np.ndarray
+    steady: np.ndarray | None = None
+    noise: Mapping[str, NoiseBank] = field(default_factory=dict)
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """Names of the records, each once."""
+        return tuple(dict.fromkeys(entry.record for entry in self.entries))
+
+    def entries_of(self, records: Iterable[str], extra: bool = False) -> list[Entry]:
+        """The entries of these records, in the order of the cache; with those for training alone if asked for."""
+        wanted = set(records)
+        return [entry for entry in self.entries if entry.record in wanted and (extra or not entry.extra)]
+
+    def rows(self, records: Iterable[str], extra: bool = False) -> np.ndarray:
+        """Row numbers of all segments of these records, int64; with the leads for training alone if asked for."""
+        ranges = [np.arange(entry.first, entry.last) for entry in self.entries_of(records, extra)]
+        return np.concatenate(ranges) if ranges else np.empty(0, np.int64)
+
+    def signals(self, records: Iterable[str]) -> dict[str, list[str]]:
+        """Record → SHA-256 of its signal files, which tells a record again under any name and in any study."""
+        manifest = json.loads((self.directory / "manifest.json").read_text(encoding="utf-8"))
+        files = {name: digest for name, digest in manifest["files"].items() if name.endswith(SIGNAL_ENDINGS)}
+        return {record: [digest for name, digest in files.items() if Path(name).stem == record] for record in records}
+
+
+def cache_key(database: Database, settings: SegmentSettings, noise: NoiseRecords | None = None) -> str:
+    """Hash of everything the cached arrays depend on: content of the raw files, settings, format."""
+    return sha256_of_json(
+        ({} if noise is None else {"noise": noise.checksums})
+        | {
+            "format": FORMAT,
+            "files": database.checksums,
+            "records": database.records,
+            "annotator": database.annotator,
+            "unreadable": database.unreadable,
+            "settings": settings.as_mapping(),
+        }
+    )
+
+
+def open_cache(
+    database: Database,
+    settings: SegmentSettings,
+    data_dir: Path,
+    progress: Progress | None = None,
+    noise: NoiseRecords | None = None,
+) -> SegmentCache:
+    """Open the segments of a database, building them first where they are not there yet.
+
+    Args:
+        database: the raw records.
+        settings: how to cut and what noise to add.
+        data_dir: the folder under which ``processed/`` is kept.
+        progress: told the records done and their total while building.
+        noise: real noise, of which what is not for tests goes into the cache; needed for augmentation.
+
+    Raises:
+        StudyError: a record cannot be used, or sampling rates differ.
+    """
+    assert settings.augmented == (noise is not None)
+    key = cache_key(database, settings, noise)
+    directory = data_dir / "processed" / f"{database.name}-{key[:16]}"
+    if not directory.is_dir():
+        with new_directory(directory) as temporary:
+            _build(temporary, database, settings, key, progress, noise)
+    return reopen_cache(directory, key, settings)
+
+
+def reopen_cache(directory: Path, key: str, settings: SegmentSettings) -> SegmentCache:
+    """Open the segments in ``directory``, which were built under this key with these settings.
+
+    Raises:
+        StudyError: they are not there, damaged, or others.
+    """
+    damaged = f"{directory}: this cache is damaged; delete the folder and it will be built again"
+    try:
+        manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+        entries = tuple(Entry(**entry) for entry in manifest["entries"])
+        arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in settings.arrays}
+        noise = read_banks(directory / NOISE_FILE) if settings.augmented else {}
+        fs, left_out, written = float(manifest["fs"]), dict(manifest["left_out"]), manifest["key"]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise StudyError(f"{damaged} ({' '.join(str(error).split())})") from error
+    shape = (entries[-1].last if entries else 0, settings.segment)
+    if written != key or any(array.shape != shape for array in arrays.values()):
+        raise StudyError(damaged)
+    return SegmentCache(directory, key, settings, fs, entries, left_out, **arrays, noise=noise)
+
+
+def _build(
+    directory: Path,
+    database: Database,
+    settings: SegmentSettings,
+    key: str,
+    progress: Progress | None,
+    noise: NoiseRecords | None,
+) -> None:
+    """Write arrays and manifest, one record in memory at a time.
+
+    The arrays are appended to with ordinary writes, which report a full disk as an error; a memory map that is
+    written to would be killed by a signal instead.
+    """
+    entries: list[Entry] = []
+    errors: dict[str, RecordError] = {}
+    left_out: dict[str, str] = {}
+    rates: dict[float, str] = {}
+    kinds = settings.arrays
+    files = {name: open(directory / f"{name}.npy", "wb") for name in kinds}
+    try:
+        for name, file in files.items():
+            _write_header(file, kinds[name], 0, settings.segment)
+        for done, name in enumerate(database.records):
+            if progress is not None:
+                progress("Segments", done, len(database.records))
+            try:
+                record = _read(database.directory / name, database.annotator, settings)
+            except RecordError as error:
+                errors[name] = error
+                continue
+            rates.setdefault(record.fs, name)
+            _append(files, entries, record, settings, extra=False)
+            if settings.augmented:
+                others, useless = _other_leads(database.directory / name, database.annotator, record, settings)
+                for other in others:
+                    _append(files, entries, other, settings, extra=True)
+                left_out |= useless
+        if errors and (not settings.skip_bad or not entries):
+            raise BadRecordsError(list(errors.values()), "No record is left" if settings.skip_bad else SKIP_ADVICE)
+        _one_rate(rates)
+        for name, file in files.items():
+            file.seek(0)
+            _write_header(file, kinds[name], entries[-1].last, settings.segment)
+    finally:
+        for file in files.values():
+            file.close()
+    if noise is not None:
+        write_banks(
+            directory / NOISE_FILE, {part: noise.bank(part, next(iter(rates))) for part in (TRAINING, VALIDATION)}
+        )
+    manifest = {
+        "format": FORMAT,
+        "key": key,
+        "database": database.name,
+        "settings": settings.as_mapping(),
+        "fs": next(iter(rates)),
+        "entries": [asdict(entry) for entry in entries],
+        "left_out": database.unreadable | {name: str(error) for name, error in errors.items()} | left_out,
+        "files": database.checksums,
+    }
+    write_json(directory / "manifest.json", manifest)
+    if progress is not None:
+        progress("Segments", len(database.records), len(database.records))
+
+
+def read_for(path: Path, annotator: str, settings: SegmentSettings) -> Record:
+    """A record as these settings ask for it: its leads, at its own rate or brought to theirs.
+
+    Raises:
+        RecordError: see `read_record`.
+    """
+    record = read_record(path, settings.lead, annotator)
+    return record if settings.fs in (None, record.fs) else resample_record(record, settings.fs)
+
+
+def _read(path: Path, annotator: str, settings: SegmentSettings) -> Record:
+    record = read_for(path, annotator, settings)
+    starts = segment_starts(len(record.signal), settings.segment, record.unscored)
+    if not len(starts):
+        seconds = settings.segment / record.fs
+        problem = f"shorter than a segment: {len(record.signal):,} samples of {settings.segment:,} ({seconds:.1f} s)"
+        if len(record.signal) >= settings.segment:
+            problem = "no segment lies outside its flutter stretches"
+        raise RecordError(path, problem)
+    return record
+
+
+def _other_leads(
+    path: Path, annotator: str, record: Record, settings: SegmentSettings
+) -> tuple[list[Record], dict[str, str]]:
+    """The leads of a record that were not asked for, and why some of them are of no use to learn from.
+
+    Nobody asked for these: one that is flat, no voltage (respiration, acceleration) or has samples missing is no fault
+    of the record.
+    """
+    try:
+        whole = read_for(path, annotator, replace(settings, lead=ALL_LEADS))
+        columns = [column for column, lead in enumerate(whole.leads) if lead not in record.leads]
+        leads = tuple(whole.leads[column] for column in columns)
+        return [replace(whole, signal=whole.signal[:, columns], leads=leads)], {}
+    except RecordError:
+        pass  # of one lead or another: each is read alone
+    others: list[Record] = []
+    useless: dict[str, str] = {}
+    for lead in read_header(path).sig_name:
+        if lead in record.leads:
+            continue
+        try:
+            others.append(read_for(path, annotator, replace(settings, lead=lead)))
+        except RecordError as error:
+            useless[f"{record.name}, lead {lead}"] = error.problem
+    return others, useless
+
+
+def _append(
+    files: Mapping[str, BinaryIO], entries: list[Entry], record: Record, settings: SegmentSettings, extra: bool
+) -> None:
+    starts = segment_starts(len(record.signal), settings.segment, record.unscored)
+    marks = mark_r_peaks(record.r_peaks, len(record.signal))
+    unscored = len(record.signal) // settings.segment - len(starts)
+    for column, lead in enumerate(record.leads):
+        clean = np.ascontiguousarray(record.signal[:, column])
+        noisy = clean + gaussian_noise(len(clean), settings.sigma, settings.seed, record.name, lead)
+        arrays = {"noisy": noisy, "clean": clean, "r_peaks": marks}
+        if settings.augmented:
+            arrays[STEADY] = without_drift(clean, record.fs)
+        for name, values in arrays.items():
+            segments = cut_segments(values, starts, settings.segment)
+            # Not ndarray.tofile, whose error on a full disk has neither number nor reason.
+            files[name].write(np.ascontiguousarray(segments, settings.arrays[name]).tobytes())
+        first = entries[-1].last if entries else 0
+        entries.append(Entry(record.name, lead, len(clean), first, first + len(starts), unscored, extra))
+
+
+def _write_header(file: BinaryIO, kind: np.dtype[Any], rows: int, segment: int) -> None:
+    """The header of a ``.npy`` file. Its length does not depend on the number of rows, so it can be filled in last."""
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (rows, segment)}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _one_rate(rates: dict[float, str]) -> None:
+    if len(rates) > 1:
+        found = ", ".join(f"{name} {fs:g} Hz" for fs, name in rates.items())
+        raise StudyError(f"the records have different sampling rates ({found}); choose those of one with --records")
+    fs, name = next(iter(rates.items()))
+    if not LOWEST_RATE <= fs <= HIGHEST_RATE:
+        # What is found is applied as bundles are, which take no other rates.
+        raise StudyError(f"record {name} has {fs:g} Hz; a study needs {LOWEST_RATE:g} to {HIGHEST_RATE:,g} Hz")

@@ -1,0 +1,84 @@
+"""Segments for a process on another machine: found there by their key, or sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecg_study.ecg_data.noise import NoiseBank, write_banks
+from ecg_study.ecg_data.segments.cache import NOISE_FILE, Entry, SegmentCache, SegmentSettings, reopen_cache
+from ecg_study.errors import StudyError
+from ecg_study.files import new_directory, write_json
+
+
+@dataclass(frozen=True)
+class CacheReference:
+    """A cache by name: small enough to travel with every task.
+
+    Attributes:
+        directory: where it is, as the user's path names it, and resolved.
+        key: hash of its content.
+        settings: how it was made.
+    """
+
+    directory: tuple[Path, Path]
+    key: str
+    settings: SegmentSettings
+
+
+@dataclass(frozen=True)
+class PackedSegments:
+    """The segments of some records as a value, with the manifest of a cache that holds just these."""
+
+    manifest: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    noise: Mapping[str, NoiseBank]
+
+
+def refer_to(cache: SegmentCache) -> CacheReference:
+    """The name of a cache."""
+    return CacheReference((cache.directory, cache.directory.resolve()), cache.key, cache.settings)
+
+
+def find_cache(reference: CacheReference, *others: Path) -> SegmentCache | None:
+    """Open a cache on this machine: at its path, at the same path below the working folder, or in ``others``.
+
+    Returns:
+        ``None`` where no folder holds segments of this key.
+    """
+    for directory in (*reference.directory, *others):
+        try:
+            return reopen_cache(directory, reference.key, reference.settings)
+        except StudyError:
+            continue  # not here, or another study's
+    return None
+
+
+def pack_segments(cache: SegmentCache, records: Iterable[str]) -> PackedSegments:
+    """Take the segments of these records out of a cache."""
+    entries: list[Entry] = []
+    for entry in cache.entries_of(records, extra=True):
+        first = entries[-1].last if entries else 0
+        entries.append(replace(entry, first=first, last=first + entry.last - entry.first))
+    rows = cache.rows((entry.record for entry in entries), extra=True)
+    manifest = json.loads((cache.directory / "manifest.json").read_text(encoding="utf-8"))
+    return PackedSegments(
+        manifest | {"entries": [asdict(entry) for entry in entries]},
+        {name: np.ascontiguousarray(getattr(cache, name)[rows]) for name in cache.settings.arrays},
+        cache.noise,
+    )
+
+
+def unpack_segments(packed: PackedSegments, directory: Path) -> None:
+    """Write packed segments as a cache in ``directory``, which holds nothing yet."""
+    with new_directory(directory) as temporary:
+        for name, array in packed.arrays.items():
+            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+        if packed.noise:
+            write_banks(temporary / NOISE_FILE, packed.noise)
+        write_json(temporary / "manifest.json", packed.manifest)

@@ -1,0 +1,385 @@
+"""The verbs of the command line: one short function each."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ecg_study.cli.console import open_console, report_error
+from ecg_study.ecg_data.databases.catalog import Database
+from ecg_study.ecg_data.databases.splits import Split
+from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings
+from ecg_study.errors import StudyError
+from ecg_study.workflows.settings import Settings, as_mapping, as_options, save_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ecg_study.reports.report import Report
+    from ecg_study.training.executors.base import Workers
+    from ecg_study.training.task import Task
+    from ecg_study.tuning.plan import Budget
+    from ecg_study.tuning.state import SearchResult
+
+_PLAN_ROUNDS = 3
+"""How many configurations `plan` measures on each worker: some 5 seconds each."""
+
+_MOST_MEASURED = 8
+"""At most so many configurations are measured before a search, one on each worker."""
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Raw records, cached segments and split of a study."""
+
+    database: Database
+    cache: SegmentCache
+    split: Split
+    noise: Path | None
+
+
+def data(_: argparse.Namespace, settings: Settings) -> int:
+    """Make records available and cache their segments."""
+    console = open_console()
+    prepared = _prepare(settings, console)
+    cache, split = prepared.cache, prepared.split
+    console.print(f"{len(cache.noisy):,} segments of {len(cache.records)} records in {cache.directory}")
+    for part in ("train", "validation", "test"):
+        console.print(f"{part}: {', '.join(split.part(part))}")
+    for record, reason in sorted({**split.left_out, **cache.left_out}.items()):
+        console.print(f"left out {record}: {reason}")
+    return 0
+
+
+def plan(options: argparse.Namespace, settings: Settings) -> int:
+    """Show what a search will do, and how long it takes here."""
+    console = open_console()
+    tasks = _tasks(settings, _prepare(settings, console))
+    from ecg_study.cli.search_display import plan_lines
+    from ecg_study.progress import interrupts_remembered
+    from ecg_study.training.executors.factory import open_workers
+    from ecg_study.tuning.plan import plan_search
+    from ecg_study.tuning.schedule import check_space
+    from ecg_study.tuning.warm_start import read_warm_start
+
+    names = [options.only] if options.only else list(tasks)
+    with interrupts_remembered(), open_workers(settings.workers, settings.scheduler) as workers:
+        for left, name in zip(range(len(names), 0, -1), names, strict=True):
+            task = tasks[name]
+            check_space(task)
+            warm = read_warm_start(Path(settings.warm_start), task).configurations if settings.warm_start else ()
+            budget = _budget(settings, 0.0, left)
+            planned = plan_search(task, settings.seed, workers, budget, warm, _PLAN_ROUNDS * workers.count)
+            for line in plan_lines(planned):
+                console.print(line)
+    return 0
+
+
+def search(options: argparse.Namespace, settings: Settings) -> int:
+    """Search one model or both."""
+    console = open_console()
+    tasks = _tasks(settings, _prepare(settings, console))
+    names = [options.only] if options.only else list(tasks)
+    _search({name: tasks[name] for name in names}, settings, console, options.fresh)
+    return 0
+
+
+def report(options: argparse.Namespace, settings: Settings) -> int:
+    """Retrain the best, measure, and write the report."""
+    console = open_console()
+    if options.render:
+        from ecg_study.reports.publish import render_again
+
+        _say_report(render_again(Path(settings.out)), settings, console)
+        return 0
+    prepared = _prepare(settings, console)
+    tasks = _tasks(settings, prepared)
+    searches = _searches_there(tasks, settings)
+    _report(prepared, tasks, searches, settings, console, options.sections)
+    return 0
+
+
+def run(options: argparse.Namespace, settings: Settings) -> int:
+    """Data, search and report in one go."""
+    console = open_console()
+    prepared = _prepare(settings, console)
+    tasks = _tasks(settings, prepared)
+    searches = _search(tasks, settings, console, options.fresh)
+    _report(prepared, tasks, searches, settings, console)
+    return 0
+
+
+def compare(options: argparse.Namespace, _: Settings) -> int:
+    """Put two studies side by side, by their reports."""
+    from ecg_study.files import write_text
+    from ecg_study.workflows.compare import compare_studies, render_comparison
+
+    text = render_comparison(compare_studies(Path(options.first), Path(options.second)))
+    print(text, end="")
+    if options.write:
+        write_text(Path(options.write), text)
+    return 0
+
+
+def export(options: argparse.Namespace, settings: Settings) -> int:
+    """Write the trials of the searches as an Optuna storage, for optuna-dashboard."""
+    import shlex
+
+    from ecg_study.training.task import TASK_NAMES
+    from ecg_study.tuning.exports.optuna import export_optuna, find_searches, progress, storage_url
+
+    console, out = open_console(), Path(settings.out)
+    searches = find_searches(out)
+    path = Path(options.storage) if options.storage else out / "search" / "optuna.db"
+    written = export_optuna(searches, path, options.overwrite)
+    for name in TASK_NAMES:
+        what = f"{written[name]} trials; {progress(searches[name])}" if name in written else "no search"
+        console.print(f"{name}: {what}")
+    console.print(f"Storage: {path}. To open it (pip install optuna-dashboard):")
+    console.print(shlex.join(["optuna-dashboard", storage_url(path)]))
+    return 0
+
+
+def predict(options: argparse.Namespace, settings: Settings) -> int:
+    """Apply a bundle to recordings (WFDB, EDF, CSV, NumPy); a bad one is named and the rest is done."""
+    from ecg_study.cli.progress_bars import Steps
+    from ecg_study.ecg_data.readers.recording import ReadingOptions
+    from ecg_study.inference.loading import find_bundle, load
+    from ecg_study.prediction.outputs import (
+        bundle_and_recordings,
+        check_free,
+        named_recordings,
+        output_paths,
+        predict_file,
+    )
+
+    console = open_console()
+    directory, made = Path(settings.out) / "predictions", Path(settings.out) / "models"
+    name, recordings = bundle_and_recordings([options.first, *options.others], settings.raw_dir, made)
+    model = load(find_bundle(name, made), options.engine)
+    console.print(f"Bundle: {name}")
+    reading = ReadingOptions(
+        settings.lead, options.fs, options.time_column, options.units, options.gain, options.baseline
+    )
+    failed = 0
+    written: dict[Path, Path] = {}
+    with Steps(console) as steps:
+        for path in named_recordings(recordings, settings.raw_dir):
+
+            def said(done: int, total: int, path: Path = path) -> None:
+                steps(path.name, done, total or done)  # of a table only its end tells how long it is
+
+            try:
+                paths = output_paths(directory, path, model.card.task, options.write)
+                check_free(paths.values(), path, written, options.overwrite)
+                done = predict_file(model, name, path, reading, paths, said)
+            except StudyError as error:
+                failed += 1
+                report_error(str(error))
+                continue
+            written |= dict.fromkeys(done.paths, path)
+            console.print(f"{path.name}: {done.line}: {', '.join(str(made) for made in done.paths)}")
+    return 2 if failed else 0
+
+
+def finetune(options: argparse.Namespace, settings: Settings) -> int:
+    """Train a bundle further on your own records, and measure what that gave."""
+    from ecg_study.cli.progress_bars import Steps
+    from ecg_study.inference.loading import find_bundle
+    from ecg_study.models.card import read_card
+    from ecg_study.progress import interrupts_remembered
+    from ecg_study.search_spaces.presets import PRESETS
+    from ecg_study.training.environment import import_tensorflow
+    from ecg_study.training.task import Task
+    from ecg_study.workflows.fine_tune import fine_tune_bundle
+
+    console, out = open_console(), Path(settings.out)
+    bundle = find_bundle(options.bundle)
+    card = read_card(bundle)
+    if card.preset not in PRESETS:
+        raise StudyError(f"{bundle}: was found in the space {card.preset!r}, which this program does not know")
+    import_tensorflow()
+    model = replace(settings, segment=card.segment, window=card.window, preset=card.preset)
+    prepared = _prepare(model, console, fs=card.fs)
+    task = Task(card.task, prepared.cache, prepared.split, PRESETS[card.preset])
+    with Steps(console) as steps, interrupts_remembered():
+        rate, epochs = options.learning_rate, options.epochs
+        made = fine_tune_bundle(bundle, task, prepared.database, rate, epochs, settings.seed, out, steps)
+    save_settings(model, out / "settings.toml")
+    kept = f"epoch {made.best_epoch} of {len(made.history)}" if made.best_epoch else "none, since no epoch was better"
+    console.print(f"Weights kept: {kept} (validation loss {made.loss_before:.5g} before, {made.loss_after:.5g} after)")
+    for change in made.changes:
+        real = "" if change.real else ", which may be chance"
+        values = (
+            f"{change.before.value:.4f} before, {change.after.value:.4f} after; gain {change.gain.value:+.4f}{real}"
+        )
+        console.print(f"{change.figure}: {values}")
+    console.print(f"Bundle: {out / 'models' / card.task}")
+    return 0
+
+
+def bundles(_: argparse.Namespace, settings: Settings) -> int:
+    """List the bundles at hand, with their figures."""
+    from ecg_study.cli.model_list import bundle_lines
+    from ecg_study.inference.loading import list_bundles
+
+    console, found = open_console(), list_bundles(Path(settings.out) / "models")
+    for line in bundle_lines(found):
+        console.print(line)
+    return 2 if any(item.problem for item in found) else 0
+
+
+def _prepare(settings: Settings, console: Console, fs: float | None = None) -> _Data:
+    """Records, cache and split, with progress; records are brought to the sampling rate ``fs``, if one is asked for."""
+    from ecg_study.cli.progress_bars import Steps
+    from ecg_study.ecg_data.databases.catalog import open_database, split_database
+    from ecg_study.ecg_data.noise import noise_directory, open_noise
+    from ecg_study.ecg_data.segments.cache import open_cache
+    from ecg_study.search_spaces.presets import PRESETS
+
+    augmented = PRESETS[settings.preset].augmented
+    segments = SegmentSettings(
+        settings.segment,
+        settings.window,
+        settings.noise,
+        settings.seed,
+        settings.lead,
+        settings.skip_bad,
+        fs,
+        augmented,
+    )
+    data_dir = Path(settings.data_dir)
+    with Steps(console) as steps:
+        database = open_database(
+            settings.database,
+            data_dir,
+            Path(settings.raw_dir) if settings.raw_dir else None,
+            settings.records,
+            settings.seed,
+            settings.annotator,
+            settings.skip_bad,
+            steps,
+        )
+        noise = noise_directory(database, settings.raw_dir, settings.noise_dir, data_dir, steps, needed=augmented)
+        cache = open_cache(database, segments, data_dir, steps, open_noise(noise) if augmented and noise else None)
+    return _Data(database, cache, split_database(database, cache.records, settings.seed), noise)
+
+
+def _tasks(settings: Settings, prepared: _Data) -> dict[str, Task]:
+    from ecg_study.search_spaces.presets import PRESETS
+    from ecg_study.training.environment import import_tensorflow
+    from ecg_study.training.task import TASK_NAMES, Task
+
+    import_tensorflow()
+    preset = PRESETS[settings.preset]
+    tasks = {name: Task(name, prepared.cache, prepared.split, preset) for name in TASK_NAMES}
+    for task in tasks.values():
+        task.space()  # refuses a segment that does not fit before anything is trained
+    return tasks
+
+
+def _search(tasks: dict[str, Task], settings: Settings, console: Console, fresh: bool) -> dict[str, SearchResult]:
+    from ecg_study.cli.search_display import SearchDisplay
+    from ecg_study.formatting import describe
+    from ecg_study.progress import interrupts_remembered
+    from ecg_study.training.executors.factory import open_workers
+    from ecg_study.tuning.search import SearchOptions, run_search
+    from ecg_study.tuning.state import search_directory
+
+    out = Path(settings.out)
+    if fresh or not any(search_directory(out, name).exists() for name in tasks):
+        save_settings(settings, out / "settings.toml")  # a search that is killed is found with its settings
+    results: dict[str, SearchResult] = {}
+    with interrupts_remembered(), open_workers(settings.workers, settings.scheduler) as workers:
+        for name, task in tasks.items():
+            spent = sum(result.seconds for result in results.values())
+            options = SearchOptions(
+                seed=settings.seed,
+                fresh=fresh,
+                budget=_budget(settings, spent, len(tasks) - len(results)),
+                warm_start=Path(settings.warm_start) if settings.warm_start else None,
+                tensorboard=settings.tensorboard,
+                measured=0 if settings.workers == 0 else min(_MOST_MEASURED, max(2, workers.count)),
+            )
+            display = SearchDisplay(console)
+            with display.showing():
+                results[name] = run_search(task, options, search_directory(out, name), workers, display)
+            best = results[name].best()
+            if results[name].stopped:
+                console.print(f"The search of the {name} ended early: {results[name].stopped}")
+            console.print(f"Best {name}: trial {best.plan.id}, {describe(best.plan.hyperparameters)}")
+    save_settings(settings, out / "settings.toml")
+    return results
+
+
+def _budget(settings: Settings, spent: float, searches: int) -> Budget:
+    """The budget of the next search: an equal share of what the searches before it have left."""
+    from ecg_study.tuning.plan import Budget
+
+    hours = settings.max_hours
+    seconds = None if hours is None else max(0.0, hours * 3600 - spent) / searches
+    return Budget(seconds, settings.max_trials)
+
+
+def _searches_there(tasks: dict[str, Task], settings: Settings) -> dict[str, SearchResult]:
+    """The searches that are in the output folder; at least one."""
+    from ecg_study.tuning.search import load_same_search
+    from ecg_study.tuning.state import search_directory
+
+    out = Path(settings.out)
+    there = [name for name in tasks if search_directory(out, name).is_dir()] or list(tasks)
+    return {name: load_same_search(tasks[name], settings.seed, search_directory(out, name)) for name in there}
+
+
+def _report(
+    prepared: _Data,
+    tasks: dict[str, Task],
+    searches: dict[str, SearchResult],
+    settings: Settings,
+    console: Console,
+    sections: Sequence[str] | None = None,
+) -> None:
+    from ecg_study.cli.progress_bars import Steps
+    from ecg_study.progress import interrupts_remembered
+    from ecg_study.training.executors.factory import open_workers
+    from ecg_study.workflows.report import SECTIONS, Study, make_report, usable_searches
+
+    out = Path(settings.out)
+    command = f"python study.py run {as_options(settings)}".strip()
+    usable, missing = usable_searches(tasks, searches)
+    study = Study(
+        database=prepared.database,
+        tasks={name: tasks[name] for name in usable},
+        searches=usable,
+        missing=missing,
+        noise=prepared.noise,
+        seed=settings.seed,
+        settings=dict(as_mapping(settings)),
+        command=command,
+        data_dir=Path(settings.data_dir),
+    )
+
+    def workers() -> AbstractContextManager[Workers]:
+        return open_workers(settings.workers, settings.scheduler)
+
+    with Steps(console) as steps, interrupts_remembered():
+        made = make_report(study, out, workers, steps, sections or SECTIONS)
+    save_settings(settings, out / "settings.toml")
+    _say_report(made, settings, console)
+
+
+def _say_report(made: Report, settings: Settings, console: Console) -> None:
+    for line in made.missing:
+        console.print(line)
+    for item in made.comparisons:
+        ours, theirs = item.model_value.value, item.baseline_value.value
+        console.print(f"{item.figure}: {item.model} {ours:.4f}, {item.baseline} {theirs:.4f}")
+    console.print(f"Report: {Path(settings.out) / 'report.md'}")
+
+
+VERBS = (run, data, plan, search, report, compare, export, predict, bundles, finetune)
+"""In the order in which the help lists them."""

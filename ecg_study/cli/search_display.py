@@ -1,0 +1,215 @@
+"""A search as the user sees it: live on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+
+from ecg_study.formatting import describe, duration, size
+from ecg_study.training.specs import FAILED, FinishedTrial, TrialPlan
+from ecg_study.tuning.plan import SearchPlan
+from ecg_study.tuning.schedule import Rung
+
+
+@dataclass
+class _Watched:
+    """What a display knows of a running search."""
+
+    plan: SearchPlan
+    finished: list[FinishedTrial]
+    best: float | None
+    running: dict[str, TrialPlan] = field(default_factory=dict)
+    epoch: dict[str, int] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+    epochs_here: int = 0
+
+    @property
+    def failures(self) -> int:
+        return sum(trial.outcome.status == FAILED for trial in self.finished)
+
+    def done(self, rung: Rung) -> int:
+        place = (rung.iteration, rung.bracket, rung.rung)
+        return sum((t.plan.iteration, t.plan.bracket, t.plan.rung) == place for t in self.finished)
+
+    def seconds_left(self) -> float | None:
+        """By the pace so far, before the first epoch by the plan; at most what the budget leaves."""
+        epochs = self.plan.epochs_in_budget - sum(
+            trial.plan.epochs - trial.plan.initial_epoch for trial in self.finished
+        )
+        begun = sum(self.epoch[trial] - plan.initial_epoch for trial, plan in self.running.items())
+        here = time.monotonic() - self.began
+        if self.epochs_here:
+            left: float | None = here / self.epochs_here * max(0, epochs - begun)
+        else:
+            left = None if self.plan.seconds is None else self.plan.seconds * epochs / self.plan.epochs
+        budget = self.plan.budget.left(self.plan.spent + here)
+        return budget if left is None else left if budget is None else min(left, budget)
+
+    def time_left(self) -> str:
+        seconds = self.seconds_left()
+        return "–" if seconds is None else duration(seconds)
+
+
+class SearchDisplay:
+    """A `ecg_study.tuning.search.SearchView` on a console.
+
+    Args:
+        console: a terminal gets a live table, anything else a line a trial.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._live: Live | None = None
+        self._search: _Watched | None = None
+
+    @contextmanager
+    def showing(self) -> Iterator[SearchDisplay]:
+        """Keep the live table on the screen while the block runs."""
+        if not self.console.is_terminal:
+            yield self
+            return
+        with Live(console=self.console, refresh_per_second=4, get_renderable=self._render) as live:
+            self._live = live
+            yield self
+        self._live = None
+
+    def search_began(self, plan: SearchPlan, finished: list[FinishedTrial], best: float | None) -> None:
+        """Show the plan, and what of it is already done."""
+        self._search = _Watched(plan, list(finished), best)
+        for line in plan_lines(plan, len(finished)):
+            self.console.print(line)
+
+    def trial_began(self, plan: TrialPlan) -> None:
+        """Show a trial as running."""
+        watched = self._watched()
+        watched.running[plan.id], watched.epoch[plan.id] = plan, plan.initial_epoch
+
+    def epoch_ended(self, trial: str, epoch: int, metrics: dict[str, float]) -> None:  # noqa: ARG002  # a view may want them
+        """Move a running trial on by an epoch."""
+        watched = self._watched()
+        watched.epoch[trial] = epoch
+        watched.epochs_here += 1
+
+    def trial_ended(self, trial: FinishedTrial, best: float | None) -> None:
+        """Count a trial as finished."""
+        watched = self._watched()
+        watched.finished.append(trial)
+        watched.running.pop(trial.plan.id, None)
+        watched.best = best
+        if self._live is None:
+            self.console.print(_trial_line(trial, watched), soft_wrap=True)
+        elif trial.outcome.status == FAILED:
+            self.console.print(f"trial {trial.plan.id} failed: {trial.outcome.reason}")
+
+    def said(self, text: str) -> None:
+        """Show a notice."""
+        self.console.print(text, soft_wrap=True)
+
+    def _watched(self) -> _Watched:
+        assert self._search is not None, "search_began comes first"
+        return self._search
+
+    def _render(self) -> RenderableType:
+        if self._search is None:
+            return ""
+        watched = self._search
+        parts: list[RenderableType] = [_rung_table(watched)]
+        if watched.running:
+            parts.append(_running_table(watched))
+        best = "–" if watched.best is None else f"{watched.best:.6g}"
+        parts.append(
+            f"{len(watched.finished)} of {watched.plan.trials} trials done, {watched.failures} failed; best so far "
+            f"{best}; {duration(time.monotonic() - watched.began)} here, {watched.time_left()} left"
+        )
+        return Group(*parts)
+
+
+def plan_lines(plan: SearchPlan, done: int = 0) -> list[str]:
+    """A plan in plain lines: size, brackets, cost.
+
+    Args:
+        plan: what is to be done.
+        done: trials that were done before.
+    """
+    going_on = f", {done} of them done before" if done else ""
+    lines = [
+        f"Search of the {plan.task}: {plan.trials} trials of {plan.configurations} configurations, {plan.epochs} epochs"
+        f"{going_on}"
+    ]
+    brackets: dict[tuple[int, int], list[str]] = {}
+    for rung in plan.schedule:
+        steps = f"{rung.trials} trial{'s' if rung.trials > 1 else ''} to epoch {rung.epochs}"
+        brackets.setdefault((rung.iteration, rung.bracket), []).append(steps)
+    several = plan.schedule[-1].iteration > 0
+    for (iteration, bracket), rungs in brackets.items():
+        name = f"iteration {iteration}, bracket {bracket}" if several else f"bracket {bracket}"
+        lines.append(f"  {name}: {', then the best '.join(rungs)}")
+    return [*lines, f"  {_cost(plan)}"]
+
+
+def _cost(plan: SearchPlan) -> str:
+    workers = f"{plan.workers} worker{'s' if plan.workers > 1 else ''}"
+    measured = [speed for speed in plan.speeds if not speed.failure]
+    if plan.seconds is None:
+        failures = sorted({speed.failure for speed in plan.speeds})
+        why = f" could not be measured ({'; '.join(failures)})" if failures else " shows when the first trials are done"
+        cost = f"with {workers}; the time{why}"
+    else:
+        epochs = sorted(speed.epoch_seconds for speed in measured)
+        whole = "the whole takes about" if plan.budget.seconds is None else "the whole would take about"
+        span = f"{epochs[0]:.2g} to {epochs[-1]:.2g}" if len(epochs) > 1 else f"{epochs[0]:.2g}"
+        cost = (
+            f"with {workers}, {whole} {duration(plan.seconds)}, by {len(measured)} "
+            f"configuration{'s' if len(measured) > 1 else ''} measured at {span} s an epoch"
+        )
+    if plan.disk_bytes is not None:
+        cost += f"; checkpoints take up to {size(plan.disk_bytes)}"
+    limits = [] if plan.budget.seconds is None else [f"{duration(plan.budget.seconds)} of searching"]
+    limits += [] if plan.budget.trials is None else [f"{plan.budget.trials} trials"]
+    return f"{cost}; it ends after {' or '.join(limits)}" if limits else cost
+
+
+def _rung_table(watched: _Watched) -> Table:
+    plan = watched.plan
+    several = plan.schedule[-1].iteration > 0
+    table = Table(title=f"Search of the {plan.task}: trials done", title_justify="left")
+    table.add_column("bracket")
+    for number in range(max(rung.rung for rung in plan.schedule) + 1):
+        table.add_column(f"rung {number}")
+    rows: dict[tuple[int, int], list[str]] = {}
+    for rung in plan.schedule:
+        done = watched.done(rung)
+        bar = "█" * round(6 * done / rung.trials)
+        text = f"{done}/{rung.trials} to epoch {rung.epochs} {bar:░<6}"
+        rows.setdefault((rung.iteration, rung.bracket), []).append(text)
+    for (iteration, bracket), cells in rows.items():
+        table.add_row(f"{iteration}.{bracket}" if several else str(bracket), *cells)
+    return table
+
+
+def _running_table(watched: _Watched) -> Table:
+    table = Table(title="running", title_justify="left", show_edge=False)
+    for column in ("trial", "epoch", "configuration"):
+        table.add_column(column)
+    for trial, plan in watched.running.items():
+        table.add_row(trial, f"{watched.epoch[trial]} of {plan.epochs}", describe(plan.hyperparameters))
+    return table
+
+
+def _trial_line(trial: FinishedTrial, watched: _Watched) -> str:
+    plan, outcome = trial.plan, trial.outcome
+    number = f"{len(watched.finished)} of {watched.plan.trials}"
+    place = f"trial {plan.id} ({number}), bracket {plan.bracket}, rung {plan.rung}"
+    if outcome.status == FAILED:
+        return f"{place}: failed: {outcome.reason}"
+    best = "–" if watched.best is None else f"{watched.best:.6g}"
+    return (
+        f"{place}, epochs {plan.initial_epoch + 1}–{plan.epochs}: {outcome.score:.6g} in {duration(outcome.seconds)} "
+        f"(best {best}, {watched.time_left()} left); {describe(plan.hyperparameters)}"
+    )

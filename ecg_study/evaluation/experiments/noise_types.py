@@ -1,0 +1,133 @@
+"""The denoiser and the filters under each kind of noise, at several signal-to-noise ratios."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS
+from ecg_study.ecg_data.filters import without_drift
+from ecg_study.ecg_data.noise import MIX, TEST, NoiseRecords, draw_noise, scaled_to
+from ecg_study.ecg_data.segments.cutting import segment_starts
+from ecg_study.evaluation.baselines.filters import DRIFT_FILTERS, LOWPASS, WAVELET, lowpass, wavelet
+from ecg_study.evaluation.cached_models import Applied
+from ecg_study.evaluation.experiments.denoising import MEASURES, intervals
+from ecg_study.evaluation.leads import WholeLead, by_record
+from ecg_study.evaluation.metrics import denoising_table
+from ecg_study.evaluation.results.denoising import NoiseCell
+from ecg_study.evaluation.results.values import LSTM, NO_FILTER
+from ecg_study.progress import Progress
+from ecg_study.result_cache import ResultStore, key_of
+
+GAUSSIAN = "gaussian"
+KINDS = (GAUSSIAN, *NOISE_RECORDS, MIX)
+
+LEVELS = (-6, 0, 6, 12)
+"""dB of SNR at the input."""
+
+_EVERY = 4
+"""Every so many-th segment is measured: neighbours tell little that is new, and there are twenty cases of each."""
+
+FORMAT = 1
+"""Raised whenever a figure of the same model and leads would change."""
+
+NOTE = (
+    "Each segment is a stretch of its own. The recording without its drift (zero-phase high-pass at 0.5 Hz) is taken "
+    "as clean; the noise has mean 0 and is scaled to the input SNR of the segment. `bw` (baseline wander), `em` "
+    "(electrode motion) and `ma` (muscle) are from stretches of the MIT-BIH Noise Stress Test Database that are kept "
+    "for tests; `mix` is all three in equal power."
+)
+
+
+def measure_noise_kinds(
+    model: Applied, leads: Sequence[WholeLead], noise: NoiseRecords, seed: int, store: ResultStore, progress: Progress
+) -> list[NoiseCell]:
+    """Every kind, level and method on every fourth segment of the test leads.
+
+    Args:
+        model: the denoiser.
+        leads: of the test records, at the sampling rate of the noise.
+        noise: the noise records.
+        seed: of the noise and of the bootstrap.
+        store: where figures are kept.
+        progress: told the cases done.
+    """
+    cases = [(kind, snr) for kind in KINDS for snr in LEVELS]
+    names = list(dict.fromkeys(lead.record for lead in leads))
+    cells = []
+    for done, (kind, snr) in enumerate(cases):
+        progress("Kinds of noise", done, len(cases))
+        tables = _tables(model, leads, noise, kind, snr, seed, store)
+        for method, table in tables.items():
+            records = by_record(leads, table, mean=True)
+            gains = dict(zip(names, records[:, MEASURES.index("snr_improvement")].tolist(), strict=True))
+            cells.append(NoiseCell(kind, snr, method, intervals(records, seed), gains))
+    progress("Kinds of noise", len(cases), len(cases))
+    return cells
+
+
+def _tables(
+    model: Applied, leads: Sequence[WholeLead], noise: NoiseRecords, kind: str, snr: int, seed: int, store: ResultStore
+) -> dict[str, np.ndarray]:
+    """Method → figures, shape ``(leads, measures)``, each the mean over segments."""
+    what = {
+        "format": FORMAT,
+        "model": model.identity,
+        "kind": kind,
+        "snr": snr,
+        "seed": seed,
+        "noise": noise.checksums,
+        "leads": [lead.name for lead in leads],
+    }
+    key = key_of(what, *(lead.clean for lead in leads))
+    kept = store.get(key)
+    if kept is None:
+        rows = [_measure(model, lead, noise, kind, snr, seed) for lead in leads]
+        kept = {method: np.array([row[method] for row in rows]) for method in rows[0]}
+        store.put(key, kept)
+    return kept
+
+
+def noisy_segments(
+    lead: WholeLead, noise: NoiseRecords, part: str, kind: str, snr: int, seed: int, segment: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every fourth segment of a lead without its drift, and the same with noise; mV, ``(segments, segment)``.
+
+    Args:
+        lead: the whole lead.
+        noise: the noise records.
+        part: whose stretches of noise are taken.
+        kind: one of `KINDS`.
+        snr: of each segment, in dB.
+        seed: which noise is drawn.
+        segment: samples a segment.
+    """
+    starts = segment_starts(len(lead.clean), segment, lead.unscored)[::_EVERY]
+    clean = np.lib.stride_tricks.sliding_window_view(without_drift(lead.clean, lead.fs), segment)[starts]
+    clean = clean.astype(np.float32)
+    case = [seed, zlib.crc32(lead.name.encode()), zlib.crc32(kind.encode())]
+    if kind == GAUSSIAN:
+        unit = np.random.default_rng(case).standard_normal(clean.shape, dtype=np.float32)
+        unit = (unit - unit.mean(axis=1, keepdims=True)) / unit.std(axis=1, keepdims=True)
+    else:
+        unit = draw_noise(noise, kind, part, len(clean), segment, case)
+    return clean, clean + scaled_to(clean, unit, snr)
+
+
+def _measure(
+    model: Applied, lead: WholeLead, noise: NoiseRecords, kind: str, snr: int, seed: int
+) -> dict[str, np.ndarray]:
+    clean, noisy = noisy_segments(lead, noise, TEST, kind, snr, seed, model.segment)
+    methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {NO_FILTER: lambda signal: signal}
+    if kind == GAUSSIAN:  # which moves no baseline
+        methods |= {LOWPASS: lambda signal: lowpass(signal, lead.fs), WAVELET: wavelet}
+    for item in DRIFT_FILTERS:
+        methods[item.name] = lambda signal, apply=item.apply: apply(signal, lead.fs)  # type: ignore[misc]
+    methods[LSTM] = lambda signal: model.engine.run(np.asarray(signal, np.float32))
+    figures = {}
+    for method, apply in methods.items():
+        table = denoising_table(clean, noisy, apply(noisy), lead.fs)
+        figures[method] = np.array([np.nanmean(table[name]) for name in MEASURES])
+    return figures

@@ -1,0 +1,73 @@
+"""The whole leads that are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecg_study.ecg_data.databases.catalog import Database
+from ecg_study.ecg_data.noise import gaussian_noise
+from ecg_study.ecg_data.segments.cache import SegmentCache, read_for
+from ecg_study.ecg_data.segments.cutting import mark_r_peaks, window_labels
+
+
+@dataclass(frozen=True)
+class WholeLead:
+    """One lead of a record that is measured on, whole.
+
+    Attributes:
+        record: name of the record.
+        lead: name of the lead.
+        fs: sampling rate in Hz.
+        clean: mV, shape ``(samples,)``.
+        noisy: the same with the study's noise, as in the cached segments.
+        r_peaks: annotated sample indices.
+        unscored: stretches that are not scored.
+    """
+
+    record: str
+    lead: str
+    fs: float
+    clean: np.ndarray
+    noisy: np.ndarray
+    r_peaks: np.ndarray
+    unscored: tuple[tuple[int, int], ...]
+
+    @property
+    def name(self) -> str:
+        """Record and lead."""
+        return f"{self.record} {self.lead}"
+
+    def window_labels(self, window: int) -> tuple[np.ndarray, np.ndarray]:
+        """Whether each window holds an R peak, and whether it is scored; both bool, ``(samples // window,)``."""
+        whole = len(self.clean) // window * window
+        labels = window_labels(mark_r_peaks(self.r_peaks, len(self.clean))[:whole], window)
+        scored = np.ones(len(labels), dtype=bool)
+        for start, end in self.unscored:
+            scored[start // window : -(-end // window)] = False
+        return labels, scored
+
+
+def read_leads(cache: SegmentCache, database: Database, records: Sequence[str]) -> list[WholeLead]:
+    """The whole leads of these records, with the noise that their cached segments have."""
+    leads = []
+    settings = cache.settings
+    for name in dict.fromkeys(entry.record for entry in cache.entries_of(records)):
+        record = read_for(database.directory / name, database.annotator, settings)
+        for column, lead in enumerate(record.leads):
+            clean = np.ascontiguousarray(record.signal[:, column])
+            noisy = clean + gaussian_noise(len(clean), settings.sigma, settings.seed, name, lead)
+            leads.append(WholeLead(name, lead, record.fs, clean, noisy, record.r_peaks, record.unscored))
+    return leads
+
+
+def by_record(leads: Sequence[WholeLead], rows: np.ndarray, mean: bool = False) -> np.ndarray:
+    """One row a record from one row a lead, added up or as their mean.
+
+    The leads of one record are no independent witnesses, so intervals draw records.
+    """
+    names = np.array([lead.record for lead in leads])
+    join = np.nanmean if mean else np.sum
+    return np.stack([join(rows[names == name], axis=0) for name in dict.fromkeys(names.tolist())])

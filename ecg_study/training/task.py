@@ -1,0 +1,177 @@
+"""The two models of a study as tasks of the same form: a space, its data and its objective."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ecg_study.ecg_data.databases.splits import Split
+from ecg_study.ecg_data.noise import VALIDATION, NoiseBank
+from ecg_study.ecg_data.segments.augmentation import Augmentation
+from ecg_study.ecg_data.segments.cache import SegmentCache
+from ecg_study.ecg_data.segments.transfer import CacheReference, find_cache, refer_to
+from ecg_study.errors import StudyError
+from ecg_study.search_spaces.presets import Preset
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+DENOISER, DETECTOR = "denoiser", "detector"
+TASK_NAMES = (DENOISER, DETECTOR)
+
+REFRACTORY = 0.2
+"""Seconds within which the heart cannot beat twice; the refractory period of Pan and Tompkins (1985)."""
+
+_VALIDATION_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model to be searched or trained, with its data.
+
+    Attributes:
+        name: one of `TASK_NAMES`.
+        cache: the segments.
+        split: which records train and validate.
+        preset: size of the space and of the training.
+        refit: whether it is trained on the validation records too, and with the noise for validation, when all choices
+            have been made.
+    """
+
+    name: str
+    cache: SegmentCache
+    split: Split
+    preset: Preset
+    refit: bool = False
+
+    @property
+    def training_records(self) -> tuple[str, ...]:
+        """The records that it is trained on."""
+        return (*self.split.train, *self.split.validation) if self.refit else self.split.train
+
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """How training segments are varied; ``None`` where they are shown as they are cached."""
+        return self.preset.denoiser_augmentation if self.name == DENOISER else self.preset.detector_augmentation
+
+    @property
+    def removes_drift(self) -> bool:
+        """Whether the wander of the baseline counts as noise to be removed."""
+        return self.name == DENOISER and self.augmentation is not None and self.augmentation.removes_drift
+
+    @property
+    def validation_noise(self) -> NoiseBank | None:
+        """Real noise to choose thresholds under; ``None`` where training has none."""
+        if self.augmentation is None or not self.augmentation.noisy:
+            return None
+        return self.cache.noise[VALIDATION]
+
+    @property
+    def polarity(self) -> Literal["upright", "either"]:
+        """Whether training shows leads both ways up."""
+        return "either" if self.augmentation is not None and self.augmentation.flipped else "upright"
+
+    @property
+    def objective(self) -> tuple[str, str]:
+        """Name of the validation metric that decides, and ``"min"`` or ``"max"``."""
+        if self.name == DENOISER:
+            from ecg_study.search_spaces.denoiser import OBJECTIVE, STEADY_OBJECTIVE
+
+            return STEADY_OBJECTIVE if self.removes_drift else OBJECTIVE
+        from ecg_study.search_spaces.detector import OBJECTIVE as DETECTOR_OBJECTIVE
+
+        return DETECTOR_OBJECTIVE
+
+    def space(self) -> Any:
+        """The Keras Tuner hypermodel.
+
+        Raises:
+            StudyError: the segment does not fit the space.
+        """
+        settings = self.cache.settings
+        try:
+            if self.name == DENOISER:
+                from ecg_study.search_spaces.denoiser import DenoiserSpace
+
+                return DenoiserSpace(self.preset.denoiser, settings.segment, self.removes_drift)
+            from ecg_study.search_spaces.detector import DetectorSpace
+
+            refractory = round(REFRACTORY * self.cache.fs)
+            return DetectorSpace(self.preset.detector, settings.segment, settings.window, refractory)
+        except ValueError as error:
+            raise StudyError(str(error)) from error
+
+    def build(self, hyperparameters: dict[str, Any]) -> keras.Model:
+        """The compiled model of these hyperparameters, weights fresh from the present random state."""
+        import keras_tuner
+
+        values = keras_tuner.HyperParameters()
+        values.values = dict(hyperparameters)
+        return self.space().build(values)
+
+    def reference(self) -> TaskReference:
+        """The task without its segments, to travel."""
+        return TaskReference(self.name, refer_to(self.cache), self.split, self.preset, self.refit)
+
+    def training_batches(self, seed: int, segments_per_epoch: int | None) -> tf.data.Dataset:
+        """Shuffled batches of the training records."""
+        from ecg_study.ecg_data.segments.batches import Batches
+
+        batches = Batches(self.preset.batch_size, seed, segments_per_epoch, self.refit)
+        return self._batches(self._training_rows(), batches)
+
+    def validation_batches(self) -> tf.data.Dataset:
+        """Batches of the validation records, in order."""
+        from ecg_study.ecg_data.segments.batches import Batches
+
+        return self._batches(self.cache.rows(self.split.validation), Batches(_VALIDATION_BATCH))
+
+    def batches_per_epoch(self) -> tuple[int, int]:
+        """Batches of an epoch of the search: of training, of validation."""
+        training, validation = len(self._training_rows()), len(self.cache.rows(self.split.validation))
+        if self.preset.segments_per_epoch is not None:
+            training = min(training, self.preset.segments_per_epoch)
+        return math.ceil(training / self.preset.batch_size), math.ceil(validation / _VALIDATION_BATCH)
+
+    def training_steps(self) -> int:
+        """Batches of an epoch of the final training, which sees every segment."""
+        return math.ceil(len(self._training_rows()) / self.preset.batch_size)
+
+    def _training_rows(self) -> np.ndarray:
+        """Augmented training has every lead of a record."""
+        return self.cache.rows(self.training_records, extra=self.augmentation is not None)
+
+    def _batches(self, rows: np.ndarray, batches: Any) -> tf.data.Dataset:
+        from ecg_study.ecg_data.segments.batches import denoiser_batches, detector_batches
+
+        make = denoiser_batches if self.name == DENOISER else detector_batches
+        return make(self.cache, rows, batches, self.augmentation)
+
+
+def augmentation_as_json(task: Task) -> dict[str, Any]:
+    """How training segments are varied, for records of what decided a result; empty where they are not."""
+    if task.augmentation is None:
+        return {}
+    values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(task.augmentation).items()}
+    return {"augmentation": values}
+
+
+@dataclass(frozen=True)
+class TaskReference:
+    """A `Task` that names its segments instead of holding them."""
+
+    name: str
+    cache: CacheReference
+    split: Split
+    preset: Preset
+    refit: bool = False
+
+    def open(self, *others: Path) -> Task | None:
+        """The task with its segments from this machine, ``None`` where they are not; ``others`` are looked in too."""
+        cache = find_cache(self.cache, *others)
+        return None if cache is None else Task(self.name, cache, self.split, self.preset, self.refit)

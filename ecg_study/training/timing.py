@@ -1,0 +1,77 @@
+"""How fast a configuration trains here: a short measurement, from which the time of a search is estimated."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ecg_study.training.task import Task
+
+if TYPE_CHECKING:
+    import keras
+
+_SECONDS = 0.7
+"""How long batches are timed: some five batches of an average network."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What one configuration costs.
+
+    Attributes:
+        parameters: trainable weights.
+        weights_bytes: size of its checkpoint, with the state of the optimizer.
+        setup_seconds: building the model and tracing its graphs, once a trial.
+        epoch_seconds: training and validation of one epoch of the search.
+        failure: why it could not be measured; the figures are 0 then.
+    """
+
+    parameters: int = 0
+    weights_bytes: int = 0
+    setup_seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    failure: str = ""
+
+
+def measure_speed(task: Task, hyperparameters: dict[str, Any]) -> Speed:
+    """Time some batches of one configuration.
+
+    Args:
+        task: the model and its data.
+        hyperparameters: the configuration.
+    """
+    import keras
+
+    keras.backend.clear_session()
+    started = time.monotonic()
+    try:
+        model = task.build(hyperparameters)
+        train = iter(task.training_batches(0, None).repeat())
+        validate = iter(task.validation_batches().repeat())
+        model.train_on_batch(*next(train))
+        model.test_on_batch(*next(validate))
+        setup = time.monotonic() - started
+        training, validation = task.batches_per_epoch()
+        seconds = training * _time(model.train_on_batch, train) + validation * _time(model.test_on_batch, validate)
+    except Exception as error:  # noqa: BLE001  # whatever a configuration makes Keras raise will fail that trial too
+        return Speed(failure=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+    return Speed(_size(model.trainable_variables), 4 * _size(_kept(model)), setup, seconds)
+
+
+def _time(run: Any, batches: Any) -> float:
+    """Seconds a batch."""
+    done, started = 0, time.monotonic()
+    while done == 0 or time.monotonic() - started < _SECONDS:
+        run(*next(batches))
+        done += 1
+    return (time.monotonic() - started) / done
+
+
+def _kept(model: keras.Model) -> list[Any]:
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _size(variables: list[Any]) -> int:
+    return sum(math.prod(variable.shape) for variable in variables)

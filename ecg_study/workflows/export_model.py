@@ -1,0 +1,83 @@
+"""The best models as bundles, each with its card for programs and for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ecg_study.evaluation.results.values import GRU, LSTM, NOISY, TOLERANCES_MS
+from ecg_study.models.card import Card
+from ecg_study.models.folder import save_bundle
+from ecg_study.reports.model_card import render_card
+from ecg_study.reports.report import Report, Training
+from ecg_study.reports.schema import to_json
+from ecg_study.training.task import DENOISER, REFRACTORY, Task, augmentation_as_json
+
+
+def write_bundle(directory: Path, model: Any, report: Report, task: Task, signals: dict[str, list[str]]) -> None:
+    """Write the model of one task with ``card.json`` and ``CARD.md``: use, data, figures, limits.
+
+    Args:
+        directory: to be made.
+        model: the Keras model of the first seed.
+        report: its figures.
+        task: denoiser or detector, as it was trained.
+        signals: SHA-256 of the signal files of each record that was trained or validated on, by which they are known
+            again under any name.
+    """
+    training = next(item for item in report.trainings if (item.task, item.number) == (task.name, 1))
+    save_bundle(directory, model, _card(report, training, task, signals), render_card(report, training))
+
+
+def _card(report: Report, training: Training, task: Task, signals: dict[str, list[str]]) -> Card:
+    data = report.data
+    if training.task == DENOISER:
+        from ecg_study.search_spaces.denoiser import KEEPS_DRIFT, REMOVES_DRIFT
+
+        normalisation = REMOVES_DRIFT if task.removes_drift else KEEPS_DRIFT
+    else:
+        from ecg_study.search_spaces.detector import NORMALISATION
+
+        normalisation = NORMALISATION
+    return Card(
+        task="denoiser" if training.task == DENOISER else "detector",
+        fs=data.fs,
+        segment=data.segment,
+        window=data.window,
+        normalisation=normalisation,
+        thresholds=training.thresholds,
+        refractory=REFRACTORY,
+        preset=task.preset.name,
+        hyperparameters=training.hyperparameters,
+        parameters=training.parameters,
+        data={
+            "database": data.database,
+            "version": data.version,
+            "attribution": data.attribution,
+            "licence": data.licence,
+            "sha256": data.sha256,
+            "key": data.key,
+            "lead": data.lead,
+            "sigma_mv": data.sigma,
+            **augmentation_as_json(task),
+            "records": {name: part.records for name, part in data.parts.items()},
+            "signals": signals,
+        },
+        metrics=_metrics(report, training.task),
+        seed=report.provenance.seed,
+        polarity=task.polarity,
+        drift="removed" if task.removes_drift else "kept",
+    )
+
+
+def _metrics(report: Report, task: str) -> dict[str, Any]:
+    if task == DENOISER and report.denoiser is not None:
+        ours = next(item for item in report.denoiser.summaries if item.method == LSTM)
+        return {"test, mean over records": to_json(ours.figures)}
+    if report.detector is None:
+        return {}
+    peaks = [p for p in report.detector.peaks if (p.detector, p.input, p.skipped) == (GRU, NOISY, False)]
+    metrics = {f"test, R peaks within {ms} ms": to_json(p) for ms, p in zip(TOLERANCES_MS, peaks, strict=True)}
+    windows = next(w for w in report.detector.windows if w.input == NOISY)
+    metrics["test, windows"] = to_json({"confusion": windows.confusion, "f1": windows.f1, "brier": windows.brier})
+    return metrics

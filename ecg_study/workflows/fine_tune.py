@@ -1,0 +1,202 @@
+"""What further training of a bundle gave: measured on test records before and after, and kept as a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecg_study.ecg_data.databases.catalog import Database
+from ecg_study.errors import StudyError
+from ecg_study.evaluation.cached_models import Applied
+from ecg_study.evaluation.experiments.r_peaks import FEWEST_RECORDS, match
+from ecg_study.evaluation.leads import WholeLead, by_record, read_leads
+from ecg_study.evaluation.metrics import bootstrap, denoising, pooled_f1
+from ecg_study.evaluation.results.fine_tuning import Change, FineTuning
+from ecg_study.evaluation.results.values import TOLERANCES_MS, Interval
+from ecg_study.evaluation.thresholds import calibrate, to_choose_on
+from ecg_study.files import sha256_of, write_json
+from ecg_study.models.card import Card
+from ecg_study.models.folder import load_bundle, save_bundle
+from ecg_study.progress import Progress
+from ecg_study.reports.model_card import render_tuned_card
+from ecg_study.reports.schema import to_json
+from ecg_study.result_cache import ResultStore
+from ecg_study.training.loop import fine_tune
+from ecg_study.training.specs import Tuned
+from ecg_study.training.task import DENOISER, Task
+
+SUMMARY = "finetune.json"
+
+
+def fine_tune_bundle(
+    bundle: Path,
+    task: Task,
+    database: Database,
+    learning_rate: float | None,
+    epochs: int,
+    seed: int,
+    out: Path,
+    progress: Progress,
+) -> FineTuning:
+    """Train a bundle further, measure it on test records before and after, and write the new bundle.
+
+    Args:
+        bundle: folder of the bundle to begin with.
+        task: its model on the new records; same segment, window and rate.
+        database: the new records.
+        learning_rate: of Adam; a tenth of that of the first training unless given.
+        epochs: the most.
+        seed: of the study.
+        out: folder for ``models/TASK`` and ``finetune.json``.
+        progress: told of epochs and records.
+
+    Raises:
+        StudyError: a record that is tested or validated on was trained on before, or the new bundle exists.
+    """
+    target = out / "models" / task.name
+    if target.exists():
+        raise StudyError(f"{target}: exists; choose another --out")
+    old = load_bundle(bundle)
+    _refuse_known(old.card, task)
+    rate = learning_rate if learning_rate is not None else float(old.card.hyperparameters["learning_rate"]) / 10
+    tuned = fine_tune(
+        task,
+        old.card.hyperparameters,
+        old.model.get_weights(),
+        rate,
+        epochs,
+        seed,
+        lambda done, total: progress("Further training, epochs", done, total),
+    )
+    store = ResultStore(out / "measured")
+    models = {name: Applied.of(model, task, store) for name, model in (("old", old.model), ("new", tuned.model))}
+    thresholds: dict[str, float] = {}
+    if task.name != DENOISER:
+        leads = read_leads(task.cache, database, task.split.validation)
+        signals = [to_choose_on(lead, task.validation_noise) for lead in leads]
+        detected = [[models["new"].detect(signal) for signal in each] for each in signals]
+        thresholds = calibrate(leads, detected, task.cache.settings.window, seed)
+    leads = read_leads(task.cache, database, task.split.test)
+    if task.name == DENOISER:
+        changes = _denoiser_changes(models["old"], models["new"], leads, seed)
+    else:
+        changes = _detector_changes(
+            (models["old"], old.card.thresholds["r_peak"]), (models["new"], thresholds["r_peak"]), leads, seed
+        )
+    result = _result(bundle, task, database, rate, tuned, thresholds, changes)
+    _write(target, out, old.card, task, result, tuned)
+    return result
+
+
+def _refuse_known(card: Card, task: Task) -> None:
+    """Refuse to test or validate on the very signals that the bundle was trained on."""
+    trained = {digest for digests in card.data.get("signals", {}).values() for digest in digests}
+    asked = task.cache.signals([*task.split.validation, *task.split.test])
+    known = sorted(record for record, digests in asked.items() if trained & set(digests))
+    if known:
+        listed = ", ".join(known)
+        problem = f"{listed}: the bundle was trained on these records, so they cannot tell what further training gives"
+        raise StudyError(problem + "; leave them out with --records")
+
+
+def _denoiser_changes(old: Applied, new: Applied, leads: list[WholeLead], seed: int) -> tuple[Change, ...]:
+    rows = []
+    for lead in leads:
+        both = [
+            denoising(model.reference(lead.clean), lead.noisy, model.denoise(lead.noisy, keep=False), lead.fs)
+            for model in (old, new)
+        ]
+        rows.append([[figures.mae, figures.rmse] for figures in both])
+    table = by_record(leads, np.array(rows), mean=True)
+    return tuple(
+        _change(name, table[:, 0, place], table[:, 1, place], seed, lower=True)
+        for place, name in enumerate(("MAE in mV, mean over records", "RMSE in mV, mean over records"))
+    )
+
+
+def _change(name: str, before: np.ndarray, after: np.ndarray, seed: int, lower: bool) -> Change:
+    gains = before - after if lower else after - before
+
+    def mean(rows: np.ndarray) -> float:
+        return float(np.mean(rows))
+
+    gain = bootstrap(gains, mean, seed)
+    return Change(name, bootstrap(before, mean, seed), bootstrap(after, mean, seed), gain, _real(gain, len(gains)))
+
+
+def _detector_changes(
+    old: tuple[Applied, float], new: tuple[Applied, float], leads: list[WholeLead], seed: int
+) -> tuple[Change, ...]:
+    changes = []
+    for tolerance in (TOLERANCES_MS[0], TOLERANCES_MS[-1]):
+        tables = []
+        for model, threshold in (old, new):
+            rows = [match(lead, model.detect(lead.noisy).r_peaks(threshold), tolerance).table for lead in leads]
+            tables.append(by_record(leads, np.array(rows)))
+        paired = np.concatenate(tables, axis=1)
+        gain = bootstrap(paired, lambda rows: pooled_f1(rows[:, 3:]) - pooled_f1(rows[:, :3]), seed)
+        before, after = (bootstrap(table, pooled_f1, seed) for table in tables)
+        changes.append(Change(f"R peaks: F1 within {tolerance} ms", before, after, gain, _real(gain, len(paired))))
+    return tuple(changes)
+
+
+def _real(gain: Interval, records: int) -> bool:
+    return records >= FEWEST_RECORDS and (gain.low > 0 or gain.high < 0)
+
+
+def _result(
+    bundle: Path,
+    task: Task,
+    database: Database,
+    learning_rate: float,
+    tuned: Tuned,
+    thresholds: dict[str, float],
+    changes: tuple[Change, ...],
+) -> FineTuning:
+    return FineTuning(
+        bundle=str(bundle),
+        parent=sha256_of(bundle / "model.keras"),
+        task=task.name,
+        database=database.name,
+        parts={name: task.split.part(name) for name in ("train", "validation", "test")},
+        learning_rate=learning_rate,
+        best_epoch=tuned.best_epoch,
+        loss_before=tuned.before,
+        loss_after=tuned.after,
+        history=tuned.history,
+        thresholds=thresholds,
+        changes=changes,
+    )
+
+
+def _write(target: Path, out: Path, old: Card, task: Task, result: FineTuning, tuned: Tuned) -> None:
+    cache = task.cache
+    signals = dict(old.data.get("signals", {}))
+    signals |= cache.signals([*task.split.train, *task.split.validation])
+    card = replace(
+        old,
+        thresholds=result.thresholds or old.thresholds,
+        data={
+            "database": result.database,
+            "key": cache.key,
+            "lead": cache.settings.lead,
+            "sigma_mv": cache.settings.sigma,
+            "records": {name: list(records) for name, records in result.parts.items()},
+            "signals": signals,
+            "trained further from": {"sha256": result.parent, "data": _without_signals(old.data)},
+        },
+        metrics={
+            f"test, {change.figure}": {"before": to_json(change.before), "after": to_json(change.after)}
+            for change in result.changes
+        },
+    )
+    # The bundle last: a run that is stopped before it can be made again.
+    write_json(out / SUMMARY, asdict(result))
+    save_bundle(target, tuned.model, card, render_tuned_card(card, result))
+
+
+def _without_signals(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != "signals"}

@@ -1,0 +1,92 @@
+"""Where a report comes from: data, settings, versions, machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ecg_study.ecg_data.databases.catalog import ATTRIBUTION, LICENCES, VERSIONS, Database
+from ecg_study.ecg_data.databases.splits import PARTS, Split
+from ecg_study.ecg_data.segments.cache import SegmentCache
+from ecg_study.ecg_data.segments.cutting import window_labels
+from ecg_study.files import sha256_of_text
+from ecg_study.reports.report import DataSummary, PartSummary, Provenance
+
+_PACKAGES = (
+    "keras",
+    "tensorflow",
+    "keras-tuner",
+    "wfdb",
+    "neurokit2",
+    "sleepecg",
+    "PyWavelets",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+)
+
+
+def describe_run(command: str, settings: Mapping[str, Any], seed: int, seconds: float) -> Provenance:
+    """Command, settings, versions, machine and time of a report."""
+    return Provenance(
+        command=command,
+        settings=dict(settings),
+        seed=seed,
+        versions={"Python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        machine=_machine(),
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        seconds=seconds,
+    )
+
+
+def _machine() -> str:
+    parts = [f"{platform.system()} {platform.machine()}", _processor(), f"{os.cpu_count()} cores"]
+    try:
+        gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    except (ValueError, OSError):  # a system that does not tell
+        gigabytes = 0.0
+    parts.append(f"{gigabytes:.0f} GiB" if gigabytes else "")
+    return ", ".join(part for part in parts if part)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def summarise_data(database: Database, cache: SegmentCache, split: Split) -> DataSummary:
+    """Records, segments and windows of each part, and the checksum of the raw files."""
+    settings = cache.settings
+    parts = {}
+    for part in PARTS:
+        rows = cache.rows(split.part(part))
+        labels = window_labels(cache.r_peaks[rows], settings.window)
+        parts[part] = PartSummary(list(split.part(part)), len(rows), labels.size, float(labels.mean()))
+    listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(database.checksums.items()))
+    return DataSummary(
+        database=database.name,
+        version=VERSIONS[database.name],
+        licence=LICENCES[database.name],
+        attribution=ATTRIBUTION[database.name],
+        sha256=sha256_of_text(listed),
+        files=len(database.checksums),
+        key=cache.key,
+        fs=cache.fs,
+        segment=settings.segment,
+        window=settings.window,
+        sigma=settings.sigma,
+        lead=settings.lead,
+        parts=parts,
+        left_out=dict(split.left_out) | cache.left_out,
+        unscored_segments=sum(entry.unscored for entry in cache.entries),
+    )

@@ -1,0 +1,339 @@
+"""Making the report: train, measure, summarise, render, publish."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ecg_study.ecg_data.databases.catalog import Database
+from ecg_study.ecg_data.noise import NoiseRecords, open_noise
+from ecg_study.errors import StudyError
+from ecg_study.evaluation.baselines.process_memory import give_back_freed_memory
+from ecg_study.evaluation.baselines.runner import ClassicalDetectors
+from ecg_study.evaluation.cached_models import Applied
+from ecg_study.evaluation.experiments.denoising import denoiser_section
+from ecg_study.evaluation.experiments.failures import worst_stretches
+from ecg_study.evaluation.experiments.model_comparison import compare
+from ecg_study.evaluation.experiments.noise_stress import stress_section
+from ecg_study.evaluation.experiments.noise_types import NOTE, measure_noise_kinds
+from ecg_study.evaluation.experiments.r_peaks import CalibratedDetector, detector_section, inputs_of
+from ecg_study.evaluation.leads import read_leads
+from ecg_study.evaluation.results.denoising import NoiseCell
+from ecg_study.evaluation.thresholds import calibrate, to_choose_on
+from ecg_study.prediction.csv_files import write_signal_csv
+from ecg_study.progress import Progress
+from ecg_study.reports.publish import publish, render_report
+from ecg_study.reports.report import FORMAT, Report, Training
+from ecg_study.reports.schema import read_report, rounded, to_json, write_report
+from ecg_study.result_cache import ResultStore
+from ecg_study.training.executors.base import Workers
+from ecg_study.training.final_training import FinalModel, train_final_models
+from ecg_study.training.task import DENOISER, DETECTOR, Task, augmentation_as_json
+from ecg_study.tuning.analysis import summarise_search
+from ecg_study.tuning.latency import measure_latencies
+from ecg_study.tuning.schedule import schedule_of
+from ecg_study.tuning.state import SearchResult
+from ecg_study.workflows.export_model import write_bundle
+from ecg_study.workflows.provenance import describe_run, summarise_data
+
+SECTIONS = ("search", "denoiser", "detector", "stress", "failures")
+"""What can be made again alone."""
+
+TRAININGS, MEASURED = "trainings", "measured"
+"""Folders of what is kept between reports: final weights, and what models and detectors made of the test records."""
+
+OpenWorkers = Callable[[], AbstractContextManager[Workers]]
+_Part = TypeVar("_Part")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a report is made of.
+
+    Attributes:
+        database: the raw records.
+        tasks: the models that have a search: denoiser, detector or both, over the same cache and split.
+        searches: the search of each.
+        missing: what the report lacks and why.
+        noise: folder of the noise records; ``None`` for none.
+        seed: seed of the study.
+        settings: the settings that were used, for the page.
+        command: the command that makes the report again.
+        data_dir: where results that other studies can use are kept.
+    """
+
+    database: Database
+    tasks: dict[str, Task]
+    searches: dict[str, SearchResult]
+    missing: list[str]
+    noise: Path | None
+    seed: int
+    settings: dict[str, Any]
+    command: str
+    data_dir: Path
+
+
+def usable_searches(
+    tasks: dict[str, Task], searches: dict[str, SearchResult]
+) -> tuple[dict[str, SearchResult], list[str]]:
+    """The searches that a report can be made of, and what it lacks without the others.
+
+    Args:
+        tasks: the models of a whole study.
+        searches: what there is.
+
+    Raises:
+        StudyError: no trial of any search was completed.
+    """
+    usable, missing, errors = {}, [], []
+    for name, task in tasks.items():
+        search = searches.get(name)
+        if search is None:
+            missing.append(f"The {name} was not searched.")
+            continue
+        try:
+            search.best()
+        except StudyError as error:
+            errors.append(error)
+            missing.append(f"The search of the {name} gave nothing: {error}")
+            continue
+        usable[name] = search
+        planned = sum(rung.trials for rung in schedule_of(task.preset))
+        if search.stopped:
+            missing.append(f"The search of the {name} ended early: {search.stopped}.")
+        elif not search.done:
+            missing.append(
+                f"The search of the {name} has not ended: {len(search.trials)} of {planned} trials are done, and the "
+                "best of these is taken."
+            )
+    if not usable:
+        raise errors[0]
+    return usable, missing
+
+
+def make_report(
+    study: Study, out: Path, open_workers: OpenWorkers, progress: Progress, sections: Sequence[str] = SECTIONS
+) -> Report:
+    """Retrain the best of each search, measure on test records, and write the report into ``out``.
+
+    Everything is written beside and put in place when it is complete. Trained weights and what was measured are kept,
+    so that a report that was stopped goes on, and one that is made again is made of what is there.
+
+    Args:
+        study: searches, data and settings.
+        out: folder of the study's outputs.
+        open_workers: who trains, where training is needed.
+        progress: told of training epochs and records.
+        sections: what to compute; the rest is taken from the report that is there.
+
+    Raises:
+        StudyError: a training failed; or a section is to be taken from a report that is not there or not of these
+            models.
+    """
+    give_back_freed_memory()
+    previous = None if set(sections) == set(SECTIONS) else read_report(out / "report.json")
+    classical = ClassicalDetectors(ResultStore(study.data_dir / MEASURED), progress)
+    try:
+        maker = _Maker(study, out, open_workers, classical, progress)
+        report = maker.make(sections, previous)
+    finally:
+        classical.close()
+    publish(out, lambda staging: maker.write(staging, report))
+    return report
+
+
+class _Maker:
+    """A report at work."""
+
+    def __init__(
+        self,
+        study: Study,
+        out: Path,
+        open_workers: OpenWorkers,
+        classical: ClassicalDetectors,
+        progress: Progress,
+    ) -> None:
+        self.study, self.classical, self.progress = study, classical, progress
+        self.started = time.monotonic()
+        task = next(iter(study.tasks.values()))
+        self.cache, self.split = task.cache, task.split
+        self.store = ResultStore(out / MEASURED)
+        finals = train_final_models(study.tasks, study.searches, study.seed, out / TRAININGS, open_workers, progress)
+        self.finals = {name: [item for item in finals if item.task == name and item.number] for name in study.tasks}
+        self.choosing = next((item for item in finals if item.number == 0), None)
+        self.applied = {name: [self._applied(item) for item in items] for name, items in self.finals.items()}
+        self.detectors = self._calibrated()
+        self.leads = read_leads(self.cache, study.database, self.split.test)
+
+    def make(self, sections: Sequence[str], previous: Report | None) -> Report:
+        """Compute these sections, and take the others from the previous report."""
+        trainings = self._trainings()
+        if previous is not None and [_same(item) for item in previous.trainings] != [_same(i) for i in trainings]:
+            raise StudyError("--sections: the report that is there is of other models; make the whole report first")
+
+        def part(name: str, compute: Callable[[], _Part], get: Callable[[Report], _Part]) -> _Part:
+            return compute() if previous is None or name in sections else get(previous)
+
+        searches = part("search", self._searches, lambda report: report.searches)
+        noise, why_not = self._noise()
+        denoiser = part("denoiser", lambda: self._denoiser(noise, why_not), lambda report: report.denoiser)
+        detector = part("detector", self._detector, lambda report: report.detector)
+        stress = part("stress", lambda: self._stress(noise), lambda report: report.stress)
+        failures = part("failures", self._failures, lambda report: report.failures)
+        missing = [*self.study.missing, *([f"Noise of real electrodes: {why_not}"] if why_not else [])]
+        study = self.study
+        report = Report(
+            format=FORMAT,
+            provenance=describe_run(study.command, study.settings, study.seed, time.monotonic() - self.started),
+            data=summarise_data(study.database, self.cache, self.split),
+            missing=missing,
+            comparisons=compare(self.leads, denoiser, detector, study.seed),
+            searches=searches,
+            trainings=trainings,
+            denoiser=denoiser,
+            detector=detector,
+            stress=stress,
+            failures=failures,
+        )
+        if previous is None:
+            self.store.remove_unused()
+        return rounded(report)
+
+    def write(self, staging: Path, report: Report) -> None:
+        """Write bundles, tables of samples, and the rendered report."""
+        signals = self.cache.signals([*self.split.train, *self.split.validation])
+        for name, finals in self.finals.items():
+            write_bundle(staging / "models" / name, finals[0].model, report, self.study.tasks[name], signals)
+        self._write_csv(staging / "csv")
+        write_report(staging / "report.json", report)
+        render_report(staging, report)
+
+    def _write_csv(self, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        names = [lead.record for lead in self.leads]
+        for done, lead in enumerate(self.leads):
+            self.progress("CSV files", done, len(self.leads))
+            # Where a record is measured in one lead, its name alone says which. Names of leads come from the records.
+            several = names.count(lead.record) > 1
+            name = f"{lead.record}-{re.sub(r'[^A-Za-z0-9+_-]', '_', lead.lead)}" if several else lead.record
+            denoised = self.applied[DENOISER][0].denoise(lead.noisy) if DENOISER in self.applied else None
+            found = self.detectors[0].r_peaks(lead.noisy).r_peaks if self.detectors else None
+            write_signal_csv(directory / f"{name}.csv", lead.fs, lead.noisy, denoised, found)
+        self.progress("CSV files", len(self.leads), len(self.leads))
+
+    def _applied(self, final: FinalModel) -> Applied:
+        return Applied.of(final.model, self.study.tasks[final.task], self.store)
+
+    def _calibrated(self) -> list[CalibratedDetector]:
+        models = self.applied.get(DETECTOR, [])
+        if not models:
+            return []
+        leads = read_leads(self.cache, self.study.database, self.split.validation)
+        # Models that were trained on the validation records take the thresholds of the one that was not.
+        choosing = models if self.choosing is None else [self._applied(self.choosing)]
+        bank = self.study.tasks[DETECTOR].validation_noise
+        chosen = []
+        for done, model in enumerate(choosing):
+            self.progress("Thresholds, seeds", done, len(choosing))
+            detected = [[model.detect(signal) for signal in to_choose_on(lead, bank)] for lead in leads]
+            chosen.append(calibrate(leads, detected, self.cache.settings.window, self.study.seed))
+        self.progress("Thresholds, seeds", len(choosing), len(choosing))
+        return [CalibratedDetector(model, chosen[place % len(chosen)]) for place, model in enumerate(models)]
+
+    def _trainings(self) -> list[Training]:
+        trainings = []
+        for name, finals in self.finals.items():
+            augmentation = augmentation_as_json(self.study.tasks[name]).get("augmentation", {})
+            if name == DETECTOR and self.choosing is not None:
+                trainings.append(_training(self.choosing, self.detectors[0].thresholds, augmentation))
+            for place, final in enumerate(finals):
+                thresholds = self.detectors[place].thresholds if name == DETECTOR else {}
+                trainings.append(_training(final, thresholds, augmentation))
+        return trainings
+
+    def _searches(self) -> list[Any]:
+        study = self.study
+        return [
+            summarise_search(
+                name,
+                search,
+                study.tasks[name].preset,
+                measure_latencies(study.tasks[name], search, self.store, self.progress),
+            )
+            for name, search in study.searches.items()
+        ]
+
+    def _noise(self) -> tuple[NoiseRecords | None, str]:
+        """The noise records, or why they are not used."""
+        if self.study.noise is None:
+            return None, "not measured, since --noise-dir names no folder of the Noise Stress Test Database."
+        noise = open_noise(self.study.noise)
+        if noise.fs != self.cache.fs:
+            return (
+                None,
+                f"not measured, since it is recorded at {noise.fs:g} Hz and this study is at {self.cache.fs:g}.",
+            )
+        return noise, ""
+
+    def _denoiser(self, noise: NoiseRecords | None, why_not: str) -> Any:
+        models = self.applied.get(DENOISER)
+        if not models:
+            return None
+        cells: list[NoiseCell] = []
+        if noise is not None:
+            cells = measure_noise_kinds(models[0], self.leads, noise, self.study.seed, self.store, self.progress)
+        return denoiser_section(models, self.leads, cells, NOTE if cells else why_not, self.study.seed, self.progress)
+
+    def _detector(self) -> Any:
+        if not self.detectors:
+            return None
+        inputs = inputs_of(self.leads, self.applied[DENOISER][0] if DENOISER in self.applied else None)
+        return detector_section(self.detectors, self.classical, inputs, self.study.seed, self.progress)
+
+    def _stress(self, noise: NoiseRecords | None) -> Any:
+        if noise is None or not self.detectors:
+            return None
+        denoiser = self.applied[DENOISER][0] if DENOISER in self.applied else None
+        return stress_section(
+            self.detectors[0],
+            denoiser,
+            self.classical,
+            noise,
+            self.leads,
+            [*self.split.train, *self.split.validation],
+            self.study.seed,
+            self.progress,
+        )
+
+    def _failures(self) -> list[Any]:
+        if not self.detectors:
+            return []
+        found = [self.detectors[0].r_peaks(lead.noisy) for lead in self.leads]
+        database = self.study.database
+        return worst_stretches(self.leads, found, database.directory, database.annotator)
+
+
+def _training(final: FinalModel, thresholds: dict[str, float], augmentation: dict[str, Any]) -> Training:
+    outcome = final.outcome
+    return Training(
+        task=final.task,
+        number=final.number,
+        trial=final.trial,
+        hyperparameters=final.plan.hyperparameters,
+        parameters=outcome.parameters or 0,
+        history=outcome.history,
+        best_epoch=outcome.best_epoch or 0,
+        seconds=outcome.seconds,
+        thresholds=thresholds,
+        augmentation=augmentation,
+    )
+
+
+def _same(training: Training) -> Any:
+    """What tells one training from another, whatever else was written of it, with the digits of a written report."""
+    return to_json(replace(training, history=[], seconds=0.0))

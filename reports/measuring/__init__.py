@@ -1,1 +1,0 @@
-"""What is measured with: leads, models and classical methods applied to them, matching, measures, and their memory."""
