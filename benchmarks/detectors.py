@@ -23,7 +23,7 @@ from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
 from ecg_study.evaluation.experiments.r_peaks import LEARNING, match
-from ecg_study.evaluation.leads import WholeLead
+from ecg_study.evaluation.leads import EvaluationLead
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.evaluation.results.values import TOLERANCES_MS
 from ecg_study.result_cache import ResultStore
@@ -47,14 +47,16 @@ WITHIN = 0.05
 """Points of F1 by which ours may differ."""
 
 
-def read(path: Path) -> WholeLead:
+def read(path: Path) -> EvaluationLead:
     """The first lead of a record."""
     record = read_record(path, "auto")
     signal = np.ascontiguousarray(record.signal[:, 0])
-    return WholeLead(path.name, record.leads[0], record.fs, signal, signal, record.r_peaks, record.unscored)
+    return EvaluationLead(path.name, record.leads[0], record.fs, signal, signal, record.r_peaks, record.unscored)
 
 
-def figures(detectors: ClassicalDetectors, leads: list[WholeLead], tolerance: int, skipped: float) -> dict[str, float]:
+def figures(
+    detectors: ClassicalDetectors, leads: list[EvaluationLead], tolerance: int, skipped: float
+) -> dict[str, float]:
     """F1 in per cent of each detector, all beats of all leads together."""
     found = detectors.find("Leads", {lead.record: lead.clean for lead in leads}, leads[0].fs, DETECTOR_NAMES)
     tables = {

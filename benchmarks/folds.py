@@ -25,17 +25,18 @@ from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION, Split, split_m
 from ecg_study.ecg_data.noise import VALIDATION, NoiseRecords, noise_directory
 from ecg_study.ecg_data.segments.augmentation import Augmentation
 from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
-from ecg_study.errors import StudyError
-from ecg_study.evaluation.cached_models import Applied
+from ecg_study.errors import EcgStudyError
+from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.r_peaks import match
 from ecg_study.evaluation.results.values import TOLERANCES_MS
-from ecg_study.evaluation.thresholds import calibrate, to_choose_on
+from ecg_study.evaluation.thresholds import choose_thresholds, threshold_inputs
+from ecg_study.models.card import DENOISER, DETECTOR, MODEL_KINDS
 from ecg_study.result_cache import ResultStore
 from ecg_study.search_spaces.presets import PRESETS
 from ecg_study.training.environment import import_tensorflow
 from ecg_study.training.loop import train_final
-from ecg_study.training.specs import TrialPlan
-from ecg_study.training.task import DENOISER, DETECTOR, TASK_NAMES, Task
+from ecg_study.training.specs import TrainingSpec
+from ecg_study.training.task import TrainingTask
 from ecg_study.training.weights import load_weights
 from ecg_study.workflows.evaluate import Records, measure_model, open_records
 
@@ -58,10 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
         records = open_records(database.directory, folder, VALIDATION, FOLDS[options.fold], FOLDS[options.fold])
         import_tensorflow()
         task, hyperparameters = _task(options, database, records.noise)
-    except StudyError as error:
+    except EcgStudyError as error:
         print(f"folds: error: {error}", file=sys.stderr)
         return 2
-    plan = TrialPlan(f"{task.name}-fold", None, 0, 0, 0, 0, options.epochs, hyperparameters)
+    plan = TrainingSpec(f"{task.name}-fold", None, 0, 0, 0, 0, options.epochs, hyperparameters)
     trained = train_final(task, plan, options.seed, on_epoch=lambda epoch, logs: print(epoch, logs, flush=True))
     if trained.weights is None:
         print(f"folds: error: {trained.outcome.reason}", file=sys.stderr)
@@ -69,14 +70,14 @@ def main(arguments: list[str] | None = None) -> int:
     model = task.build(hyperparameters)
     load_weights(model, trained.weights, plan.id)
     with tempfile.TemporaryDirectory() as kept:
-        applied = Applied.of(model, task, ResultStore(Path(kept)))
+        applied = CachedModel.of(model, task, ResultStore(Path(kept)))
         thresholds = {}
         if task.name == DETECTOR:
             shown = [
-                [applied.detect(signal) for signal in to_choose_on(lead, task.validation_noise)]
+                [applied.detect(signal) for signal in threshold_inputs(lead, task.validation_noise)]
                 for lead in records.leads
             ]
-            thresholds = calibrate(records.leads, shown, task.cache.settings.window, options.seed)
+            thresholds = choose_thresholds(records.leads, shown, task.cache.settings.window, options.seed)
             print(f"thresholds: {thresholds} (chosen on these very records)")
             if options.threshold is not None:
                 thresholds["r_peak"] = options.threshold
@@ -88,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _by_record(applied: Applied, limit: float, records: Records) -> Iterator[str]:
+def _by_record(applied: CachedModel, limit: float, records: Records) -> Iterator[str]:
     """Beats of each person that are missed and false peaks, as recorded: one person may decide a fold."""
     for lead in records.leads:
         counted = match(lead, applied.detect(lead.clean).r_peaks(limit), TOLERANCES_MS[0], 0.0)
@@ -96,7 +97,7 @@ def _by_record(applied: Applied, limit: float, records: Records) -> Iterator[str
         yield f"{lead.record}, as recorded: {missed} missed, {false} false of {len(lead.r_peaks):,} beats"
 
 
-def _task(options: argparse.Namespace, database: Any, noise: NoiseRecords) -> tuple[Task, dict[str, Any]]:
+def _task(options: argparse.Namespace, database: Any, noise: NoiseRecords) -> tuple[TrainingTask, dict[str, Any]]:
     cache = open_cache(database, SegmentSettings(augmented=True), options.data_dir, None, noise)
     usual = split_mitdb(cache.records)
     held = FOLDS[options.fold]
@@ -130,7 +131,7 @@ def _task(options: argparse.Namespace, database: Any, noise: NoiseRecords) -> tu
         "dense_units": options.dense_units,
         "filters": options.filters,
     }
-    return Task(options.task, cache, split, preset), hyperparameters
+    return TrainingTask(options.task, cache, split, preset), hyperparameters
 
 
 def _varied(given: list[str]) -> dict[str, Any]:
@@ -140,11 +141,11 @@ def _varied(given: list[str]) -> dict[str, Any]:
     for pair in given:
         name, _, value = pair.partition("=")
         if name not in known:
-            raise StudyError(f"--vary: {name!r} is not known; choose of {', '.join(sorted(known))}")
+            raise EcgStudyError(f"--vary: {name!r} is not known; choose of {', '.join(sorted(known))}")
         try:
             read = json.loads(value)
         except ValueError as error:
-            raise StudyError(f"--vary: {value!r} is no JSON; give such as true, 0.3 or [-8,15]") from error
+            raise EcgStudyError(f"--vary: {value!r} is no JSON; give such as true, 0.3 or [-8,15]") from error
         values[name] = tuple(read) if isinstance(read, list) else read
     return values
 
@@ -159,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--noise-dir", default="", help="folder of the Noise Stress Test Database; downloaded else")
     parser.add_argument("--data-dir", default="data", type=Path, help="for downloads and segments (default: data)")
     parser.add_argument("--fold", type=int, choices=tuple(FOLDS), default=1, help="(default: 1)")
-    parser.add_argument("--task", choices=TASK_NAMES, default=DETECTOR, help="(default: detector)")
+    parser.add_argument("--task", choices=MODEL_KINDS, default=DETECTOR, help="(default: detector)")
     parser.add_argument("--preset", choices=("robust", "white"), default="robust", help="(default: robust)")
     parser.add_argument("--units", default="64,64", help="of each layer (default: 64,64)")
     parser.add_argument("--frame", type=int, default=8, help="(default: 8)")

@@ -14,11 +14,11 @@ from pathlib import Path
 import psutil
 
 from benchmarks.searching import Quiet, synthetic_task
-from ecg_study.search_spaces.presets import PRESETS, Bounds
+from ecg_study.models.card import DENOISER
+from ecg_study.search_spaces.presets import PRESETS, HyperparameterRanges
 from ecg_study.training.environment import import_tensorflow
-from ecg_study.training.executors.factory import open_workers
-from ecg_study.training.specs import FinishedTrial
-from ecg_study.training.task import DENOISER
+from ecg_study.training.executors.factory import open_executor
+from ecg_study.training.specs import Trial
 from ecg_study.tuning.plan import Budget
 from ecg_study.tuning.search import SearchOptions, run_search
 
@@ -32,7 +32,7 @@ class Meter(Quiet):
         self.main: list[float] = []
         self.workers: list[float] = []
 
-    def trial_ended(self, trial: FinishedTrial, best: float | None) -> None:  # noqa: ARG002  # a view is told both
+    def trial_ended(self, trial: Trial, best: float | None) -> None:  # noqa: ARG002  # a view is told both
         """Note the resident memory of the main process and of its children, in MB."""
         process = psutil.Process()
         children = [child.memory_info().rss for child in process.children(recursive=True)]
@@ -43,13 +43,13 @@ class Meter(Quiet):
 def main() -> None:
     """Search, and print the ratios."""
     import_tensorflow()
-    bounds = Bounds((1, 2), (4, 6, 8), (0.0, 0.1), (16,), ("forward",), (1e-3, 1e-2))
+    bounds = HyperparameterRanges((1, 2), (4, 6, 8), (0.0, 0.1), (16,), ("forward",), (1e-3, 1e-2))
     preset = replace(PRESETS["quick"], max_epochs=2, iterations=40, segments_per_epoch=32, denoiser=bounds)
     meter = Meter()
     with tempfile.TemporaryDirectory() as directory:
         task = synthetic_task(DENOISER, preset, Path(directory), seconds=30.0)
         options = SearchOptions(0, budget=Budget(trials=TRIALS))
-        with open_workers(1) as workers:
+        with open_executor(1) as workers:
             run_search(task, options, Path(directory) / "search", workers, meter)
     for name, series in (("main process", meter.main), ("worker process", meter.workers)):
         early, late, most = series[4], series[39], max(series[4:])

@@ -28,10 +28,11 @@ from benchmarks.searching import Quiet
 from ecg_study.ecg_data.databases.catalog import open_database
 from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings, open_cache
+from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.presets import PRESETS
 from ecg_study.training.environment import import_tensorflow
-from ecg_study.training.executors.factory import open_workers
-from ecg_study.training.task import DENOISER, Task
+from ecg_study.training.executors.factory import open_executor
+from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.plan import SearchPlan
 from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.search import SearchOptions, run_search
@@ -61,9 +62,9 @@ class Found:
 def search_ours(cache: SegmentCache, split: Split, directory: Path) -> Found:
     """The search of this project with its default workers, on all segments in each epoch."""
     preset = replace(PRESETS["quick"], max_epochs=EPOCHS, batch_size=BATCH, segments_per_epoch=None)
-    task = Task(DENOISER, cache, split, preset)
+    task = TrainingTask(DENOISER, cache, split, preset)
     started = time.monotonic()
-    with open_workers(None) as workers:
+    with open_executor(None) as workers:
         result = run_search(task, SearchOptions(0), directory / "ours", workers, _Progress("ours"))
     epochs = sum(rung.total_epochs for rung in schedule_of(preset))
     best = result.best().outcome.score

@@ -24,11 +24,11 @@ import numpy as np
 
 from ecg_study.ecg_data.databases.synthetic import write_synthetic
 from ecg_study.ecg_data.readers.opening import open_recording
-from ecg_study.ecg_data.readers.recording import ReadingOptions, Recording
+from ecg_study.ecg_data.readers.recording import ReadOptions, Recording
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
-from ecg_study.inference.loading import load
+from ecg_study.inference.loading import load_model
 from ecg_study.models.runtimes import ENGINES
 from ecg_study.prediction.recordings import cleaned, find_beats
 
@@ -52,8 +52,8 @@ def write_recording(directory: Path, hours: float) -> Path:
 
 
 def _measure(bundle: str, engine: str, header: Path, queue: Any) -> None:
-    model = load(bundle, engine)
-    recording = open_recording(header, ReadingOptions())
+    model = load_model(bundle, engine)
+    recording = open_recording(header, ReadOptions())
     warm = np.zeros(model.card.segment * 4, np.float32)
     (model.r_peaks if isinstance(model, Detector) else model.clean)(warm, FS)  # first traces
     started = time.monotonic()
@@ -121,7 +121,7 @@ def main() -> None:
                 seconds, memory, chunk = measure(bundle, engine, header)
                 said = f"{seconds:.1f} s, {memory:.2f} GiB; a chunk of one segment {1000 * chunk:.1f} ms"
                 print(f"{bundle}, {engine}: {options.hours:g} h in {said}", flush=True)
-        (block, *_) = open_recording(header, ReadingOptions()).blocks()
+        (block, *_) = open_recording(header, ReadOptions()).blocks()
         signal = np.resize(block[:, 0], round(options.others * 3600 * FS))
         for name, detect in others().items():
             detect(signal[: round(60 * FS)])  # imports, and code that is compiled at its first call

@@ -8,24 +8,24 @@ from ecg_study.ecg_data.databases.catalog import open_database, split_database
 from ecg_study.ecg_data.databases.synthetic import write_synthetic
 from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
 from ecg_study.search_spaces.presets import Preset
-from ecg_study.training.specs import FinishedTrial, TrialPlan
-from ecg_study.training.task import Task
+from ecg_study.training.specs import TrainingSpec, Trial
+from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.plan import SearchPlan
 
 
 class Quiet:
     """A `ecg_study.tuning.search.SearchView` that says nothing but notices."""
 
-    def search_began(self, plan: SearchPlan, finished: list[FinishedTrial], best: float | None) -> None:
+    def search_began(self, plan: SearchPlan, finished: list[Trial], best: float | None) -> None:
         """Nothing."""
 
-    def trial_began(self, plan: TrialPlan) -> None:
+    def trial_began(self, plan: TrainingSpec) -> None:
         """Nothing."""
 
     def epoch_ended(self, trial: str, epoch: int, metrics: dict[str, float]) -> None:
         """Nothing."""
 
-    def trial_ended(self, trial: FinishedTrial, best: float | None) -> None:
+    def trial_ended(self, trial: Trial, best: float | None) -> None:
         """Nothing."""
 
     def said(self, text: str) -> None:
@@ -33,11 +33,11 @@ class Quiet:
         print(text)
 
 
-def synthetic_task(name: str, preset: Preset, directory: Path, seconds: float) -> Task:
+def synthetic_task(name: str, preset: Preset, directory: Path, seconds: float) -> TrainingTask:
     """A task on synthetic records of so many seconds, made in ``directory``."""
     raw = directory / "raw"
     if not raw.exists():
         write_synthetic(raw, seed=1, duration=seconds)
     database = open_database("folder", directory, raw)
     cache = open_cache(database, SegmentSettings(), directory)
-    return Task(name, cache, split_database(database, cache.records, seed=1), preset)
+    return TrainingTask(name, cache, split_database(database, cache.records, seed=1), preset)

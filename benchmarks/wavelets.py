@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION
-from ecg_study.ecg_data.filters import without_drift
-from ecg_study.ecg_data.noise import TRAINING, NoiseRecords, draw_noise, open_noise, scaled_to
+from ecg_study.ecg_data.filters import remove_baseline_wander
+from ecg_study.ecg_data.noise import TRAINING, NoiseRecords, draw_noise, open_noise, scale_to_snr
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.baselines.filters import bandpass, compose, decompose, deviation, highpass
 from ecg_study.evaluation.experiments.noise_types import GAUSSIAN, KINDS, LEVELS
@@ -67,14 +67,14 @@ def gains(raw_dir: Path, noise: NoiseRecords, apply: Apply) -> dict[str, list[fl
     found: dict[str, list[list[float]]] = {kind: [[] for _ in LEVELS] for kind in KINDS}
     for number, name in enumerate(MITDB_VALIDATION):
         record = read_record(raw_dir / name)
-        whole = without_drift(record.signal[:, 0], record.fs)
+        whole = remove_baseline_wander(record.signal[:, 0], record.fs)
         clean = whole[: len(whole) // SEGMENT * SEGMENT].reshape(-1, SEGMENT)[::EVERY].astype(np.float32)
         for kind in KINDS:
             unit = np.random.default_rng(number).standard_normal(clean.shape, dtype=np.float32)
             if kind != GAUSSIAN:
                 unit = draw_noise(noise, kind, TRAINING, len(clean), SEGMENT, [number])
             for place, snr in enumerate(LEVELS):
-                added = scaled_to(clean, unit, snr)
+                added = scale_to_snr(clean, unit, snr)
                 left = np.sum((apply(clean + added, record.fs) - clean) ** 2, axis=1)
                 found[kind][place].append(float(np.mean(10 * np.log10(np.sum(added**2, axis=1) / left))))
     return {kind: [float(np.mean(values)) for values in levels] for kind, levels in found.items()}

@@ -24,19 +24,20 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.searching import Quiet, synthetic_task
-from ecg_study.search_spaces.presets import PRESETS, Bounds
+from ecg_study.models.card import DENOISER
+from ecg_study.search_spaces.presets import PRESETS, HyperparameterRanges
 from ecg_study.training.environment import import_tensorflow, seed_everything
-from ecg_study.training.executors.base import Workers
-from ecg_study.training.executors.dask_cluster import open_cluster
-from ecg_study.training.specs import TrialPlan, trial_seed
-from ecg_study.training.task import DENOISER, Task, TaskReference
+from ecg_study.training.executors.base import Executor
+from ecg_study.training.executors.dask_cluster import open_dask_executor
+from ecg_study.training.specs import TrainingSpec, trial_seed
+from ecg_study.training.task import TaskReference, TrainingTask
 from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.search import SearchOptions, run_search
 from ecg_study.tuning.state import load_search
 
 TRIALS, EPOCHS = 8, 4
 BARE = ("bare, one process of one thread", "bare, two processes of one thread")
-BOUNDS = Bounds((2,), (48,), (0.0,), (8,), ("forward",), (1e-3, 1e-2), residual=(True,))
+BOUNDS = HyperparameterRanges((2,), (48,), (0.0,), (8,), ("forward",), (1e-3, 1e-2), residual=(True,))
 PRESET = replace(
     PRESETS["quick"],
     max_epochs=EPOCHS,
@@ -48,7 +49,7 @@ PRESET = replace(
 )
 
 
-def search(task: Task, directory: Path, workers: Workers) -> float:
+def search(task: TrainingTask, directory: Path, workers: Executor) -> float:
     """Seconds of a search."""
     started = time.monotonic()
     result = run_search(task, SearchOptions(0), directory, workers, Quiet())
@@ -57,7 +58,7 @@ def search(task: Task, directory: Path, workers: Workers) -> float:
     return seconds
 
 
-def train(task: Task, directory: Path) -> float:
+def train(task: TrainingTask, directory: Path) -> float:
     """Seconds of the same training without a search."""
     trials = load_search(directory).trials
     started = time.monotonic()
@@ -66,7 +67,7 @@ def train(task: Task, directory: Path) -> float:
     return time.monotonic() - started
 
 
-def _fit(task: Task, plan: TrialPlan, epochs: int) -> None:
+def _fit(task: TrainingTask, plan: TrainingSpec, epochs: int) -> None:
     import keras
 
     keras.backend.clear_session()
@@ -127,7 +128,7 @@ def main() -> None:
         for number in range(pairs):
             for kind, (count, threads) in kinds.items():
                 # One cluster at a time: idle processes are not quite idle.
-                with open_cluster(count, threads=threads) as workers:
+                with open_dask_executor(count, threads=threads) as workers:
                     search(warm, directory / f"warm {kind} {number}", workers)  # imports and first traces
                     times[kind].append(search(task, directory / f"{kind} {number}", workers))
             trials = load_search(directory / f"one {number}").trials

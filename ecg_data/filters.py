@@ -11,17 +11,17 @@ _EDGE = 0.5
 against its own output."""
 
 
-def without_drift(signal: np.ndarray, fs: float) -> np.ndarray:
+def remove_baseline_wander(signal: np.ndarray, fs: float) -> np.ndarray:
     """Butterworth high-pass of order 4 at 0.5 Hz, run forwards and backwards: takes off the wander of the baseline.
 
     Args:
         signal: mV, shape ``(…, samples)``.
         fs: sampling rate in Hz.
     """
-    return both_ways(signal, _EDGE, "high", fs)
+    return filter_zero_phase(signal, _EDGE, "high", fs)
 
 
-def both_ways(signal: np.ndarray, edges: float | tuple[float, float], kind: str, fs: float) -> np.ndarray:
+def filter_zero_phase(signal: np.ndarray, edges: float | tuple[float, float], kind: str, fs: float) -> np.ndarray:
     """Butterworth filter of order 4 run forwards and backwards, so that no wave is shifted; float64.
 
     Args:

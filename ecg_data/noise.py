@@ -14,7 +14,7 @@ from ecg_study.ecg_data.databases.physionet import CHECKSUMS, NOISE_RECORDS, NST
 from ecg_study.ecg_data.readers.recording import ALL_LEADS
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.ecg_data.resampling import resample
-from ecg_study.errors import RecordError, StudyError
+from ecg_study.errors import EcgStudyError, RecordError
 from ecg_study.files import read_checksums
 from ecg_study.progress import Progress
 
@@ -244,7 +244,7 @@ def noise_directory(
     """
     if noise_dir:
         if not Path(noise_dir).is_dir():
-            raise StudyError(f"--noise-dir: {noise_dir} is not a folder")
+            raise EcgStudyError(f"--noise-dir: {noise_dir} is not a folder")
         return Path(noise_dir)
     if not needed and (database.name != "mitdb" or raw_dir):
         return None
@@ -270,7 +270,9 @@ def open_noise(directory: Path) -> NoiseRecords:
     try:
         published = read_checksums(directory / CHECKSUMS)
     except ValueError as error:
-        raise StudyError(f"{directory / CHECKSUMS}: is no list of SHA-256 and file names; mend or remove it") from error
+        raise EcgStudyError(
+            f"{directory / CHECKSUMS}: is no list of SHA-256 and file names; mend or remove it"
+        ) from error
     signals: dict[str, np.ndarray] = {}
     rates: dict[str, float] = {}
     checksums: dict[str, str] = {}
@@ -279,7 +281,7 @@ def open_noise(directory: Path) -> NoiseRecords:
         record = read_record(directory / name, ALL_LEADS, annotator=None)
         signals[name], rates[name] = record.signal, record.fs
     if len(set(rates.values())) > 1:
-        raise StudyError(f"{directory}: the noise records have different sampling rates")
+        raise EcgStudyError(f"{directory}: the noise records have different sampling rates")
     noise = NoiseRecords(directory, rates[NOISE_RECORDS[0]], signals, checksums)
     for name in NOISE_RECORDS:
         if not all(noise.stretches(name, part) for part in (TRAINING, VALIDATION, TEST)):
@@ -316,7 +318,7 @@ def _unit_power(noise: np.ndarray) -> np.ndarray:
     return np.asarray(centred / np.sqrt(np.maximum(power, 1e-12)), dtype=np.float32)
 
 
-def scaled_to(clean: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
+def scale_to_snr(clean: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
     """Noise of power 1 scaled so that the clean signal stands at this SNR above it, segment by segment.
 
     Args:
@@ -327,9 +329,9 @@ def scaled_to(clean: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
     Returns:
         mV, the same shape.
     """
-    return with_power(noise, np.var(clean, axis=-1, keepdims=True, dtype=np.float64) * 10 ** (-snr / 10))
+    return scale_to_power(noise, np.var(clean, axis=-1, keepdims=True, dtype=np.float64) * 10 ** (-snr / 10))
 
 
-def with_power(noise: np.ndarray, power: np.ndarray) -> np.ndarray:
+def scale_to_power(noise: np.ndarray, power: np.ndarray) -> np.ndarray:
     """Noise of power 1 scaled to a power in mV², segment by segment; float32."""
     return np.asarray(noise * np.sqrt(power), dtype=np.float32)

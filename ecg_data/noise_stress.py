@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ecg_study.ecg_data.noise import STRESS_CHANNEL, NoiseBank
-from ecg_study.evaluation.leads import WholeLead
+from ecg_study.evaluation.leads import EvaluationLead
 
 QUIET_START = 300.0
 """Seconds without noise at the start: what a detector may learn from, and what is not scored."""
@@ -82,7 +82,7 @@ def _trimmed_mean(values: np.ndarray) -> float:
     return float(kept.mean()) if len(kept) else 0.0
 
 
-def under_motion(lead: WholeLead, bank: NoiseBank, snr: float) -> np.ndarray:
+def under_motion(lead: EvaluationLead, bank: NoiseBank, snr: float) -> np.ndarray:
     """A lead in mV with electrode motion of a bank, over and over, by the recipe of the noise stress test.
 
     Args:

@@ -1,35 +1,88 @@
-"""The errors that a user can cause and mend."""
+"""Errors that a user can correct.
+
+The library names parameters (``fs``) and never command-line options. The command line prints an error as one line,
+with options in place of parameters (``--fs``), and exits with code 2.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
-class StudyError(Exception):
-    """Something the user can mend: its text is one line that says what is wrong, where, and what to do.
+class EcgStudyError(Exception):
+    """An error that a user can correct: one line with the object, the problem and what to do.
 
-    The command line prints it without a traceback and ends with exit code 2.
+    Attributes:
+        parameters: names of the parameters that the message mentions, so that a front end can translate them.
     """
 
+    def __init__(self, message: str, *, parameters: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.parameters = tuple(parameters)
 
-class RecordError(StudyError):
-    """One record cannot be used. The text names the file at fault."""
 
-    def __init__(self, path: Path | str, problem: str) -> None:
+class InputError(EcgStudyError, ValueError):
+    """An array or argument that was passed in Python is not valid."""
+
+
+class SettingsError(EcgStudyError):
+    """A setting is unknown, has the wrong type or is out of range.
+
+    Attributes:
+        field: name of the setting.
+        value: the value that was given.
+    """
+
+    def __init__(self, field: str, problem: str, *, value: Any = None, parameters: Sequence[str] = ()) -> None:
+        super().__init__(f"{field}: {problem}", parameters=(field, *parameters))
+        self.field = field
+        self.value = value
+
+
+class RecordError(EcgStudyError):
+    """A record or recording cannot be used.
+
+    Attributes:
+        path: the file at fault.
+        problem: what is wrong, and what to do.
+        parameter: the parameter that would solve the problem, or ``None``.
+    """
+
+    def __init__(self, path: Path | str, problem: str, *, parameter: str | None = None) -> None:
+        super().__init__(f"{path}: {problem}", parameters=() if parameter is None else (parameter,))
         self.path = Path(path)
         self.problem = problem
-        super().__init__(f"{path}: {problem}")
+        self.parameter = parameter
 
 
-class BadRecordsError(StudyError):
-    """Several records of one folder cannot be used; all of them are named at once."""
+class RecordErrors(EcgStudyError):  # noqa: N818  # several RecordError
+    """Several records of a folder cannot be used.
 
-    def __init__(self, errors: list[RecordError], advice: str) -> None:
-        self.errors = errors
-        listed = "; ".join(str(error) for error in errors)
-        count = "1 record" if len(errors) == 1 else f"{len(errors)} records"
-        super().__init__(f"{count} cannot be used: {listed}. {advice}")
+    Attributes:
+        errors: one error per record.
+    """
+
+    def __init__(self, errors: Sequence[RecordError], advice: str, *, parameters: Sequence[str] = ()) -> None:
+        self.errors = list(errors)
+        listed = "; ".join(str(error) for error in self.errors)
+        count = "1 record" if len(self.errors) == 1 else f"{len(self.errors)} records"
+        mentioned = [name for error in self.errors for name in error.parameters]
+        super().__init__(f"{count} cannot be used: {listed}. {advice}", parameters=(*parameters, *mentioned))
 
 
-class SignalError(StudyError, ValueError):
-    """A signal that was handed over in Python is not what it must be."""
+class DataError(EcgStudyError):
+    """A database, split, download or cache is missing, damaged or inconsistent."""
+
+
+class ModelError(EcgStudyError):
+    """A model folder is missing, changed, unsafe, or written by a newer version."""
+
+
+class TrainingError(EcgStudyError):
+    """Training cannot start or finish: it diverged, workers were lost, or the space is too small."""
+
+
+class StateError(EcgStudyError):
+    """A saved search or report is missing, locked, or belongs to other settings or data."""

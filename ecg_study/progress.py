@@ -15,7 +15,7 @@ _asked = threading.Event()
 
 
 @contextmanager
-def interrupts_remembered() -> Iterator[None]:
+def deferred_interrupts() -> Iterator[None]:
     """Remember Ctrl-C while the block runs, for `raise_if_interrupted`.
 
     Nothing is changed outside the main thread, or where the signal is ignored (a job started with ``nohup … &``).
@@ -40,7 +40,7 @@ def interrupts_remembered() -> Iterator[None]:
 
 
 def raise_if_interrupted() -> None:
-    """Raise KeyboardInterrupt if Ctrl-C was pressed since `interrupts_remembered` began."""
+    """Raise KeyboardInterrupt if Ctrl-C was pressed since `deferred_interrupts` began."""
     if _asked.is_set():
         raise KeyboardInterrupt
 

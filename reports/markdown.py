@@ -11,7 +11,7 @@ from ecg_study.models.card import DISCLAIMER
 from ecg_study.reports import tables
 from ecg_study.reports.plots.denoiser import KIND_NAMES
 from ecg_study.reports.report import Report
-from ecg_study.reports.sentences import lessons, training_noise
+from ecg_study.reports.sentences import findings, training_noise
 
 TITLE = "LSTM denoiser and GRU detector for ECG"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -36,7 +36,7 @@ def render(report: Report, plots: Sequence[str]) -> str:
         report: the value.
         plots: names of the plots that lie in ``plots/``, without their ending.
     """
-    return _fill("report.md.j2", report, plots=list(plots), lessons=lessons)
+    return _fill("report.md.j2", report, plots=list(plots), findings=findings)
 
 
 def _fill(name: str, report: Report | None, **more: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ecg_study.evaluation.results.fine_tuning import FineTuning
-from ecg_study.models.card import Card
+from ecg_study.models.card import ModelCard
 from ecg_study.reports.markdown import _fill
 from ecg_study.reports.report import Report, Training
 
@@ -18,7 +18,7 @@ def render_card(report: Report, training: Training) -> str:
     return _fill("card.md.j2", report, training=training)
 
 
-def render_tuned_card(card: Card, tuned: FineTuning) -> str:
+def render_tuned_card(card: ModelCard, tuned: FineTuning) -> str:
     """The card of a bundle that was trained further, for people.
 
     Args:

@@ -10,7 +10,7 @@ from ecg_study.evaluation.results.detection import DetectorSection, Failure, Str
 from ecg_study.evaluation.results.search import SearchSummary
 from ecg_study.evaluation.results.values import Comparison
 
-FORMAT = 3
+REPORT_FORMAT = 3
 """Raised when a field changes; a report of another format is not read."""
 
 

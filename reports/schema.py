@@ -7,9 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 from ecg_study.files import write_text
-from ecg_study.reports.report import FORMAT, Report
+from ecg_study.reports.report import REPORT_FORMAT, Report
 
 _DIGITS = 7
 """Significant digits of a figure: more than any that is shown, and half the size of all that a float holds."""
@@ -49,8 +49,8 @@ def parse_report(text: str) -> Report:
     """
     content = json.loads(text)
     found = content.get("format") if isinstance(content, dict) else None
-    if found != FORMAT:
-        raise ValueError(f"format {found}, this program reads {FORMAT}")
+    if found != REPORT_FORMAT:
+        raise ValueError(f"format {found}, this program reads {REPORT_FORMAT}")
     report: Report = _adapter().validate_python(content)
     return report
 
@@ -62,13 +62,13 @@ def read_report(path: Path) -> Report:
         StudyError: it is not there, damaged, or of another format.
     """
     if not path.is_file():
-        raise StudyError(f"{path}: no report here; run 'study.py report' with the same --out first")
+        raise EcgStudyError(f"{path}: no report here; run 'study.py report' with the same --out first")
     try:
         return parse_report(path.read_text(encoding="utf-8"))
     except ValueError as error:
         reason = str(error).splitlines()
         said = " ".join(" ".join(reason[:3]).split())
-        raise StudyError(
+        raise EcgStudyError(
             f"{path}: not a report that can be read ({said}); make it again with 'study.py report'"
         ) from error
 

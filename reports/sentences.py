@@ -12,8 +12,8 @@ import numpy as np
 
 from ecg_study.evaluation.results.search import BoundHit, SearchSummary, TrialSummary
 from ecg_study.formatting import duration
+from ecg_study.models.card import DETECTOR
 from ecg_study.reports.report import Training
-from ecg_study.training.task import DETECTOR
 from ecg_study.tuning.analysis import (
     EPOCHS,
     FEWEST_CONFIGURATIONS,
@@ -73,7 +73,7 @@ _FLOORS = {"layers": 1, "dropout": 0, "frame": 1, "dense_units": 0, "filters": 0
 """Where a range cannot go lower, however wide it is made."""
 
 
-def lessons(summary: SearchSummary) -> list[str]:
+def findings(summary: SearchSummary) -> list[str]:
     """Plain sentences: which choices matter, which range was too narrow, what more time brought, what size costs.
 
     Nothing is said where there are too few trials to say it, save that there are too few.

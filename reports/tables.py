@@ -16,8 +16,8 @@ from ecg_study.evaluation.results.values import (
     NOISY,
     TOLERANCES_MS,
     Comparison,
-    Interval,
-    SeedFigures,
+    Estimate,
+    SeedMetrics,
 )
 from ecg_study.reports.report import DataSummary, Training
 
@@ -53,7 +53,7 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>#!&])", r"\\\1", text)
 
 
-def interval(value: Interval, digits: int = 4) -> str:
+def interval(value: Estimate, digits: int = 4) -> str:
     """A figure with its interval behind it."""
     # Adding 0 makes a plain 0 of what rounds to -0.
     middle, low, high = (round(figure, digits) + 0.0 for figure in (value.value, value.low, value.high))
@@ -145,7 +145,7 @@ def trainings(items: Sequence[Training]) -> str:
     return table(head, rows)
 
 
-def seeds(items: Sequence[SeedFigures]) -> str:
+def seeds(items: Sequence[SeedMetrics]) -> str:
     """The same configuration from several seeds."""
     count = len(items[0].values)
     rows = [

@@ -11,13 +11,13 @@ from keras import layers, ops
 
 from ecg_study.search_spaces.layers import StackConfig, choose_stack, compile_model, recurrent_stack, unfold
 from ecg_study.search_spaces.metrics import log_error
-from ecg_study.search_spaces.presets import Bounds
+from ecg_study.search_spaces.presets import HyperparameterRanges
 
-OBJECTIVE, STEADY_OBJECTIVE = ("val_loss", "min"), ("val_log_error", "min")
+OBJECTIVE, WANDER_REMOVED_OBJECTIVE = ("val_loss", "min"), ("val_log_error", "min")
 """Of denoisers that keep the baseline, and of those that remove its wander."""
 
-KEEPS_DRIFT = "the mean of each segment is taken off before and put back after; amplitudes stay in mV"
-REMOVES_DRIFT = (
+KEEPS_BASELINE_WANDER = "the mean of each segment is taken off before and put back after; amplitudes stay in mV"
+REMOVES_BASELINE_WANDER = (
     "each segment is scaled to mean 0 and standard deviation 1, and back to mV after; its mean is not put back"
 )
 
@@ -90,7 +90,7 @@ class DenoiserSpace(keras_tuner.HyperModel):
         ValueError: a frame does not divide the segment.
     """
 
-    def __init__(self, bounds: Bounds, segment: int, removes_drift: bool = False) -> None:
+    def __init__(self, bounds: HyperparameterRanges, segment: int, removes_drift: bool = False) -> None:
         super().__init__(name="denoiser")
         bounds.check_segment(segment)
         self.bounds = bounds

@@ -11,7 +11,7 @@ from keras import layers
 
 from ecg_study.search_spaces.layers import StackConfig, choose_stack, compile_model, recurrent_stack, unfold
 from ecg_study.search_spaces.metrics import WindowPrecisionRecallArea
-from ecg_study.search_spaces.presets import Bounds
+from ecg_study.search_spaces.presets import HyperparameterRanges
 
 OBJECTIVE = ("val_window_pr_auc", "max")
 NORMALISATION = "each segment is scaled to mean 0 and standard deviation 1"
@@ -75,7 +75,7 @@ class DetectorSpace(keras_tuner.HyperModel):
         ValueError: a frame does not divide the segment.
     """
 
-    def __init__(self, bounds: Bounds, segment: int, window: int, refractory: int) -> None:
+    def __init__(self, bounds: HyperparameterRanges, segment: int, window: int, refractory: int) -> None:
         super().__init__(name="detector")
         bounds.check_segment(segment)
         self.bounds = bounds

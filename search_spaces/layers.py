@@ -9,9 +9,9 @@ from typing import Any
 import keras
 from keras import layers
 
-from ecg_study.search_spaces.presets import BOTH, Bounds
+from ecg_study.search_spaces.presets import BOTH, HyperparameterRanges
 
-FRONT_REACH = 31
+CONV_KERNEL_SAMPLES = 31
 """Samples that a filter of the convolution before the recurrent layers reads: 86 ms at 360 Hz, a QRS complex of normal
 width."""
 
@@ -54,7 +54,7 @@ def recurrent_stack(
         Shape ``(batch, segment / frame, units)``, twice the units for both directions.
     """
     if config.filters:
-        x = layers.Conv1D(config.filters, FRONT_REACH, padding="same", activation="relu", name="filters")(x)
+        x = layers.Conv1D(config.filters, CONV_KERNEL_SAMPLES, padding="same", activation="relu", name="filters")(x)
         x = layers.Conv1D(config.units[0], config.frame, config.frame, activation="relu", name="fold")(x)
     else:
         x = layers.Reshape((x.shape[1] // config.frame, config.frame), name="fold")(x)
@@ -73,7 +73,7 @@ def unfold(x: keras.KerasTensor, segment: int) -> keras.KerasTensor:
     return layers.Reshape((segment, 1), name="unfold")(x)
 
 
-def choose_stack(hp: Any, bounds: Bounds) -> StackConfig:
+def choose_stack(hp: Any, bounds: HyperparameterRanges) -> StackConfig:
     """Declare the hyperparameters of the stack and read their values.
 
     ``units_2`` and ``units_3`` live in conditional scopes: they exist only in trials that have such a layer;

@@ -13,7 +13,7 @@ PLATEAU, COSINE = "plateau", "cosine"
 
 
 @dataclass(frozen=True)
-class Bounds:
+class HyperparameterRanges:
     """The values each hyperparameter may take.
 
     Attributes:
@@ -83,8 +83,8 @@ class Preset:
     final_epochs: int
     seeds: int
     patience: int
-    denoiser: Bounds
-    detector: Bounds
+    denoiser: HyperparameterRanges
+    detector: HyperparameterRanges
     denoiser_augmentation: Augmentation | None = None
     detector_augmentation: Augmentation | None = None
     schedule: str = PLATEAU
@@ -97,7 +97,7 @@ class Preset:
 
 
 # What the two models' spaces have in common.
-_QUICK = Bounds(
+_QUICK = HyperparameterRanges(
     layers=(1, 2),
     units=(16, 32, 48),
     dropout=(0.0, 0.1),
@@ -106,7 +106,7 @@ _QUICK = Bounds(
     learning_rate=(3e-3, 1e-2),
 )
 
-_STANDARD = Bounds(
+_STANDARD = HyperparameterRanges(
     layers=(1, 2, 3),
     units=(16, 32, 48, 64),
     dropout=(0.0, 0.1, 0.2, 0.3),
@@ -115,7 +115,7 @@ _STANDARD = Bounds(
     learning_rate=(5e-4, 1e-2),
 )
 
-_FULL = Bounds(
+_FULL = HyperparameterRanges(
     layers=(1, 2, 3),
     units=(16, 32, 48, 64, 96, 128),
     dropout=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
@@ -127,7 +127,7 @@ _FULL = Bounds(
 
 # What the searches of `standard` taught: two layers and more learn most, and both directions matter. Three layers of 64
 # would have more weights than a bundle may have.
-_BOTH_WAYS = Bounds(
+_BOTH_WAYS = HyperparameterRanges(
     layers=(2,),
     units=(48, 64),
     dropout=(0.0, 0.1),

@@ -9,8 +9,8 @@ from pathlib import Path
 from ecg_study.ecg_data.databases.physionet import CHECKSUMS, MITDB, download
 from ecg_study.ecg_data.databases.splits import Split, split_by_record, split_mitdb
 from ecg_study.ecg_data.databases.synthetic import VERSION, write_synthetic
-from ecg_study.ecg_data.readers.wfdb import reading, record_files
-from ecg_study.errors import BadRecordsError, RecordError, StudyError
+from ecg_study.ecg_data.readers.wfdb import as_record_errors, record_files
+from ecg_study.errors import EcgStudyError, RecordError, RecordErrors
 from ecg_study.files import read_checksums, sha256_of
 from ecg_study.progress import Progress
 
@@ -89,13 +89,15 @@ def open_database(
     directory = _directory(name, data_dir, raw_dir, seed, progress)
     published = _published(directory)
     if name == "synthetic" and set(published) != {path.name for path in directory.iterdir()} - {CHECKSUMS}:
-        raise StudyError(f"{directory}: files are missing or too many; delete the folder and it will be made again")
+        raise EcgStudyError(f"{directory}: files are missing or too many; delete the folder and it will be made again")
     present = sorted(path.stem for path in directory.glob("*.hea"))
     if not present:
-        raise StudyError(f"{directory}: no WFDB record (.hea) in this folder; point --raw-dir at a folder of records")
+        raise EcgStudyError(
+            f"{directory}: no WFDB record (.hea) in this folder; point --raw-dir at a folder of records"
+        )
     missing = [record for record in records if record not in present]
     if missing:
-        raise StudyError(f"--records: {', '.join(missing)} not in {directory}, which holds {_range(present)}")
+        raise EcgStudyError(f"--records: {', '.join(missing)} not in {directory}, which holds {_range(present)}")
     checksums: dict[str, str] = {}
     errors: dict[str, RecordError] = {}
     for record in sorted(set(records) or present):
@@ -104,7 +106,7 @@ def open_database(
         except RecordError as error:
             errors[record] = error
     if errors and (not skip_bad or len(errors) == len(set(records) or present)):
-        raise BadRecordsError(list(errors.values()), SKIP_ADVICE if not skip_bad else "No record is left")
+        raise RecordErrors(list(errors.values()), SKIP_ADVICE if not skip_bad else "No record is left")
     _refuse_copies(checksums)
     usable = tuple(record for record in sorted(set(records) or present) if record not in errors)
     unreadable = {record: str(error) for record, error in errors.items()}
@@ -118,20 +120,20 @@ def split_database(database: Database, records: Sequence[str], seed: int) -> Spl
 
 def _directory(name: str, data_dir: Path, raw_dir: Path | None, seed: int, progress: Progress | None) -> Path:
     if name not in DATABASES:
-        raise StudyError(f"--database: {name!r} is not known; choose {', '.join(DATABASES)}")
+        raise EcgStudyError(f"--database: {name!r} is not known; choose {', '.join(DATABASES)}")
     if name == "synthetic":
         if raw_dir is not None:
-            raise StudyError("--raw-dir: the synthetic database is made, not read; use --database mitdb or folder")
+            raise EcgStudyError("--raw-dir: the synthetic database is made, not read; use --database mitdb or folder")
         directory = data_dir / "raw" / f"synthetic-v{VERSION}-seed{seed}"
         if not directory.is_dir():
             write_synthetic(directory, seed, progress=_said(progress, "Synthetic records"))
         return directory
     if raw_dir is not None:
         if not raw_dir.is_dir():
-            raise StudyError(f"--raw-dir: {raw_dir} is not a folder")
+            raise EcgStudyError(f"--raw-dir: {raw_dir} is not a folder")
         return raw_dir
     if name == "folder":
-        raise StudyError("--raw-dir: the database 'folder' needs to know which folder")
+        raise EcgStudyError("--raw-dir: the database 'folder' needs to know which folder")
     directory = data_dir / "raw" / "mitdb"
     if not directory.is_dir():
         download(MITDB, directory, _said(progress, "Downloading mitdb"))
@@ -142,7 +144,9 @@ def _published(directory: Path) -> dict[str, str]:
     try:
         return read_checksums(directory / CHECKSUMS)
     except ValueError as error:
-        raise StudyError(f"{directory / CHECKSUMS}: is no list of SHA-256 and file names; mend or remove it") from error
+        raise EcgStudyError(
+            f"{directory / CHECKSUMS}: is no list of SHA-256 and file names; mend or remove it"
+        ) from error
 
 
 def _refuse_copies(checksums: dict[str, str]) -> None:
@@ -153,7 +157,7 @@ def _refuse_copies(checksums: dict[str, str]) -> None:
             continue  # headers and annotations are short and may well be equal
         other = seen.setdefault(digest, name)
         if other != name:
-            raise StudyError(f"{other} and {name} are the same signal under two names; leave one out with --records")
+            raise EcgStudyError(f"{other} and {name} are the same signal under two names; leave one out with --records")
 
 
 def checked_files(path: Path, annotator: str | None, published: dict[str, str]) -> dict[str, str]:
@@ -162,7 +166,7 @@ def checked_files(path: Path, annotator: str | None, published: dict[str, str]) 
     Raises:
         RecordError: a file is missing, or differs from the list.
     """
-    with reading(path):
+    with as_record_errors(path):
         files = record_files(path, annotator)
         sums = {file.name: sha256_of(file) for file in files}
     for file in files:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_study.ecg_data.databases.splits import DS1, DS2, NOISE_STRESS, PACED
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 from ecg_study.files import read_checksums, replacing, sha256_of
 
 CHECKSUMS = "SHA256SUMS.txt"
@@ -94,7 +94,7 @@ def download(database: Published, directory: Path, progress: Callable[[int, int]
         if progress is not None:
             progress(done, len(database.files))
         if name not in published:
-            raise StudyError(f"{gathering / CHECKSUMS}: does not list {name}; delete {gathering} and try again")
+            raise EcgStudyError(f"{gathering / CHECKSUMS}: does not list {name}; delete {gathering} and try again")
         _fetch(database, gathering / name, published[name])
     if progress is not None:
         progress(len(database.files), len(database.files))
@@ -118,7 +118,7 @@ def _fetch(database: Published, path: Path, sha256: str) -> None:
                 raise
             reason = " ".join(str(error).split())
             advice = f"try again, or point {database.option} at files you have"
-            raise StudyError(f"{url}: download failed ({reason}); {advice}") from error
+            raise EcgStudyError(f"{url}: download failed ({reason}); {advice}") from error
         found = sha256_of(temporary)
         if found != sha256:
-            raise StudyError(f"{url}: SHA-256 {found[:12]}… differs from the published {sha256[:12]}…; try again")
+            raise EcgStudyError(f"{url}: SHA-256 {found[:12]}… differs from the published {sha256[:12]}…; try again")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 
 PARTS = ("train", "validation", "test")
 
@@ -52,12 +52,14 @@ class Split:
         seen: dict[str, tuple[str, str]] = {}
         for part in PARTS:
             if not self.part(part):
-                raise StudyError(f"no record is left for {part}; name more with --records, or leave it out to use all")
+                raise EcgStudyError(
+                    f"no record is left for {part}; name more with --records, or leave it out to use all"
+                )
             for record in self.part(part):
                 person = self.persons.get(record, record)
                 other, other_part = seen.setdefault(person, (record, part))
                 if other_part != part:
-                    raise StudyError(
+                    raise EcgStudyError(
                         f"records {other} ({other_part}) and {record} ({part}) are of one person; "
                         f"leave one of them out with --records"
                     )
@@ -99,7 +101,7 @@ def split_by_record(records: Iterable[str], seed: int) -> Split:
     """A seeded split of 60 / 20 / 20 % by record, at least one record a part. Each record is taken as one person."""
     present: Sequence[str] = sorted(set(records))
     if len(present) < len(PARTS):
-        raise StudyError(f"{len(present)} records cannot be split into {', '.join(PARTS)}; at least 3 are needed")
+        raise EcgStudyError(f"{len(present)} records cannot be split into {', '.join(PARTS)}; at least 3 are needed")
     order = [present[i] for i in np.random.default_rng(seed).permutation(len(present))]
     n_test = max(1, round(_TEST_SHARE * len(order)))
     n_validation = max(1, round(_VALIDATION_SHARE * len(order)))

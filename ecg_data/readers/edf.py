@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ecg_study.ecg_data.readers.recording import BLOCK_SECONDS, MILLIVOLTS, ReadingOptions, Recording, choose_columns
+from ecg_study.ecg_data.readers.recording import BLOCK_SECONDS, MILLIVOLTS, ReadOptions, Recording, choose_columns
 from ecg_study.errors import RecordError
 
 
-def open_edf(path: Path, options: ReadingOptions) -> Recording:
+def open_edf(path: Path, options: ReadOptions) -> Recording:
     """Open an EDF, EDF+ or BDF file; samples are read when they are needed.
 
     Raises:

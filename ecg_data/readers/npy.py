@@ -11,14 +11,14 @@ from ecg_study.ecg_data.readers.recording import (
     ALL_LEADS,
     AUTO_LEAD,
     BLOCK_SECONDS,
-    ReadingOptions,
+    ReadOptions,
     Recording,
     to_millivolts,
 )
 from ecg_study.errors import RecordError
 
 
-def open_array(path: Path, options: ReadingOptions) -> Recording:
+def open_array(path: Path, options: ReadOptions) -> Recording:
     """Open a ``.npy`` file of shape ``(samples,)`` or ``(samples, leads)``; it is mapped, not loaded.
 
     Raises:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE, ReadingOptions, Recording
-from ecg_study.ecg_data.readers.wfdb import reading
+from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE, ReadOptions, Recording
+from ecg_study.ecg_data.readers.wfdb import as_record_errors
 from ecg_study.errors import RecordError
 
 ENDINGS = (".hea", ".edf", ".bdf", ".csv", ".tsv", ".txt", ".npy")
@@ -19,14 +19,14 @@ _DOCUMENTS = frozenset(
 """Names in small letters of text files that are not read as tables where they lie in a folder of recordings."""
 
 
-def open_recording(path: Path, options: ReadingOptions) -> Recording:
+def open_recording(path: Path, options: ReadOptions) -> Recording:
     """Open a file, by what its ending says.
 
     Raises:
         RecordError: it is not there, of no known kind, not what its name says, does not tell enough of itself, or
             tells of itself what ``options`` would tell it.
     """
-    with reading(path):
+    with as_record_errors(path):
         reader, ignored = _reader(path)
         useless = [name for name in options.told() if name in ignored]
         if useless:
@@ -45,7 +45,7 @@ _TELLS_ITSELF = ("--time-column", "--units", "--gain", "--baseline")
 """Of which WFDB and EDF files have their own."""
 
 
-def _reader(path: Path) -> tuple[Callable[[Path, ReadingOptions], Recording], tuple[str, ...]]:
+def _reader(path: Path) -> tuple[Callable[[Path, ReadOptions], Recording], tuple[str, ...]]:
     """What reads a file, and the options that it makes no use of."""
     ending = path.suffix.lower()
     if ending not in (".hea", "") and not path.exists() and path.with_name(path.name + ".hea").exists():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_study.errors import RecordError, StudyError
+from ecg_study.errors import EcgStudyError, RecordError
 
 PREFERRED_LEAD = "MLII"
 """Modified limb lead II: the lead in which the QRS complex of most MIT-BIH records is tallest."""
@@ -31,7 +31,7 @@ _USUAL_LEADS = ("mlii", "ii", "ecg", "ekg", "signal", "signal_mv", "lead ii", "l
 
 
 @dataclass(frozen=True)
-class ReadingOptions:
+class ReadOptions:
     """What a file does not tell of itself.
 
     Attributes:
@@ -55,9 +55,9 @@ class ReadingOptions:
 
     def __post_init__(self) -> None:
         if self.baseline is not None and self.gain is None:
-            raise StudyError("--baseline: says nothing without --gain (ADC units in a mV); give both")
+            raise EcgStudyError("--baseline: says nothing without --gain (ADC units in a mV); give both")
         if self.gain is not None and self.units:
-            raise StudyError(
+            raise EcgStudyError(
                 "--gain and --units: both tell the unit; give --gain for ADC units, --units for mV, uV or V"
             )
 
@@ -142,7 +142,7 @@ def without_unit(name: str) -> str:
 
 
 def to_millivolts(
-    path: Path, options: ReadingOptions, whole: bool, unit: str = "", column: str = ""
+    path: Path, options: ReadOptions, whole: bool, unit: str = "", column: str = ""
 ) -> tuple[float, float]:
     """``(gain, baseline)`` by which numbers become mV: ``(numbers - baseline) / gain``.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ecg_study.ecg_data.readers.recording import (
     ALL_LEADS,
-    ReadingOptions,
+    ReadOptions,
     Recording,
     choose_columns,
     to_millivolts,
@@ -62,7 +62,7 @@ class _Layout:
     skipped: int
 
 
-def open_table(path: Path, options: ReadingOptions) -> Recording:
+def open_table(path: Path, options: ReadOptions) -> Recording:
     """Open a text table with a lead in each column.
 
     The sampling rate is that of ``options`` or that of a column with the time, in seconds unless its name says
@@ -226,7 +226,7 @@ def _is_number(field: str) -> bool:
     return True
 
 
-def _time_column(path: Path, layout: _Layout, options: ReadingOptions) -> int | None:
+def _time_column(path: Path, layout: _Layout, options: ReadOptions) -> int | None:
     if options.time_column:
         if options.time_column not in layout.names:
             listed = ", ".join(layout.names)

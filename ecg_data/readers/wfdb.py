@@ -17,7 +17,7 @@ from ecg_study.ecg_data.readers.recording import (
     BLOCK_SECONDS,
     MILLIVOLTS,
     PREFERRED_LEAD,
-    ReadingOptions,
+    ReadOptions,
     Recording,
     choose_columns,
 )
@@ -71,12 +71,12 @@ def read_record(path: Path | str, lead: str = AUTO_LEAD, annotator: str | None =
     """
     path = Path(path)
     path = path.with_suffix("") if path.suffix == ".hea" else path
-    with reading(path):
+    with as_record_errors(path):
         return _read(path, lead, annotator)
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def as_record_errors(path: Path) -> Iterator[None]:
     """Make an error of the disk while a record is read an error of that record, so that others can go on."""
     try:
         yield
@@ -121,7 +121,7 @@ def read_annotations(path: Path, annotator: str = "atr") -> Annotations:
     Raises:
         RecordError: the file is missing or no annotation file.
     """
-    with reading(path):
+    with as_record_errors(path):
         annotation = _open_annotations(path, annotator)
     texts = tuple((text or "").rstrip("\x00") for text in annotation.aux_note)
     samples = np.asarray(annotation.sample, dtype=np.int64)
@@ -307,7 +307,7 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def open_wfdb(path: Path, options: ReadingOptions) -> Recording:
+def open_wfdb(path: Path, options: ReadOptions) -> Recording:
     """Open a WFDB record.
 
     Args:
@@ -321,7 +321,7 @@ def open_wfdb(path: Path, options: ReadingOptions) -> Recording:
     if path.suffix != ".hea" and path.suffix.lower() == ".hea":
         raise RecordError(path, "the files of a WFDB record have endings in small letters; rename them (.hea, .dat)")
     path = path.with_suffix("") if path.suffix == ".hea" else path
-    with reading(path):
+    with as_record_errors(path):
         header = read_header(path)
         check_files(path, header)
     lead = PREFERRED_LEAD if options.lead == AUTO_LEAD and PREFERRED_LEAD in header.sig_name else options.lead
@@ -348,7 +348,7 @@ def _read_block(path: Path, start: int, end: int, columns: list[int]) -> tuple[n
     """Sums of the digital samples, and the physical ones."""
     import wfdb
 
-    with reading(path):
+    with as_record_errors(path):
         try:
             record = wfdb.rdrecord(str(path), sampfrom=start, sampto=end, channels=columns, physical=False)
             sums = record.d_signal.sum(axis=0, dtype=np.int64)
@@ -362,7 +362,7 @@ def _read_block(path: Path, start: int, end: int, columns: list[int]) -> tuple[n
 def _length(path: Path) -> int:
     import wfdb
 
-    with reading(path):
+    with as_record_errors(path):
         try:
             return int(wfdb.rdrecord(str(path), physical=False).sig_len)
         except OSError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS
-from ecg_study.ecg_data.noise import MIX, TRAINING, VALIDATION, with_power
+from ecg_study.ecg_data.noise import MIX, TRAINING, VALIDATION, scale_to_power
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.pauses import add_pause
 
@@ -218,7 +218,7 @@ class Augmenter:
             unit = self._noise.draw(kind, len(chosen), segment, rng, how.varied and self._training)
             power = np.maximum(steady[chosen].var(axis=1, keepdims=True), _LEAST_POWER)
             ratio = 10 ** (rng.uniform(*how.snr, (len(chosen), 1)) / 10)
-            noise[chosen] += with_power(unit, power / ratio) * self._cover(len(chosen), rng)
+            noise[chosen] += scale_to_power(unit, power / ratio) * self._cover(len(chosen), rng)
         noise += self._hum(count, rng)
         return noise
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import SIGNAL_ENDINGS, SKIP_ADVICE, Database
-from ecg_study.ecg_data.filters import without_drift
+from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.ecg_data.noise import (
     TRAINING,
     VALIDATION,
@@ -26,11 +26,11 @@ from ecg_study.ecg_data.readers.recording import ALL_LEADS, HIGHEST_RATE, LOWEST
 from ecg_study.ecg_data.readers.wfdb import Record, read_header, read_record
 from ecg_study.ecg_data.resampling import resample_record
 from ecg_study.ecg_data.segments.cutting import cut_segments, mark_r_peaks, segment_starts
-from ecg_study.errors import BadRecordsError, RecordError, StudyError
+from ecg_study.errors import EcgStudyError, RecordError, RecordErrors
 from ecg_study.files import new_directory, sha256_of_json, write_json
 from ecg_study.progress import Progress
 
-FORMAT = 1
+CACHE_FORMAT = 1
 """Raised whenever the same input would give other arrays."""
 
 ARRAYS: dict[str, np.dtype[Any]] = {
@@ -85,18 +85,18 @@ class SegmentSettings:
 
     def __post_init__(self) -> None:
         if self.window < 1:
-            raise StudyError(f"--window: {self.window} samples; it must be at least 1")
+            raise EcgStudyError(f"--window: {self.window} samples; it must be at least 1")
         if self.segment < self.window or self.segment % self.window:
-            raise StudyError(
+            raise EcgStudyError(
                 f"--segment: {self.segment} samples is no whole number of windows of {self.window}; "
                 f"choose a multiple, such as {max(1, round(self.segment / self.window)) * self.window}"
             )
         if not 0 <= self.sigma < 10:
-            raise StudyError(f"--noise: {self.sigma} mV is out of range; give a standard deviation from 0 to 10 mV")
+            raise EcgStudyError(f"--noise: {self.sigma} mV is out of range; give a standard deviation from 0 to 10 mV")
 
 
 @dataclass(frozen=True)
-class Entry:
+class CachedLead:
     """One lead of one record in the cache: rows ``first`` to ``last`` (excluded) of the arrays are its segments.
 
     Attributes:
@@ -142,7 +142,7 @@ class SegmentCache:
     key: str
     settings: SegmentSettings
     fs: float
-    entries: tuple[Entry, ...]
+    entries: tuple[CachedLead, ...]
     left_out: dict[str, str]
     noisy: np.ndarray
     clean: np.ndarray
@@ -155,7 +155,7 @@ class SegmentCache:
         """Names of the records, each once."""
         return tuple(dict.fromkeys(entry.record for entry in self.entries))
 
-    def entries_of(self, records: Iterable[str], extra: bool = False) -> list[Entry]:
+    def entries_of(self, records: Iterable[str], extra: bool = False) -> list[CachedLead]:
         """The entries of these records, in the order of the cache; with those for training alone if asked for."""
         wanted = set(records)
         return [entry for entry in self.entries if entry.record in wanted and (extra or not entry.extra)]
@@ -177,7 +177,7 @@ def cache_key(database: Database, settings: SegmentSettings, noise: NoiseRecords
     return sha256_of_json(
         ({} if noise is None else {"noise": noise.checksums})
         | {
-            "format": FORMAT,
+            "format": CACHE_FORMAT,
             "files": database.checksums,
             "records": database.records,
             "annotator": database.annotator,
@@ -224,15 +224,15 @@ def reopen_cache(directory: Path, key: str, settings: SegmentSettings) -> Segmen
     damaged = f"{directory}: this cache is damaged; delete the folder and it will be built again"
     try:
         manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
-        entries = tuple(Entry(**entry) for entry in manifest["entries"])
+        entries = tuple(CachedLead(**entry) for entry in manifest["entries"])
         arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in settings.arrays}
         noise = read_banks(directory / NOISE_FILE) if settings.augmented else {}
         fs, left_out, written = float(manifest["fs"]), dict(manifest["left_out"]), manifest["key"]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise StudyError(f"{damaged} ({' '.join(str(error).split())})") from error
+        raise EcgStudyError(f"{damaged} ({' '.join(str(error).split())})") from error
     shape = (entries[-1].last if entries else 0, settings.segment)
     if written != key or any(array.shape != shape for array in arrays.values()):
-        raise StudyError(damaged)
+        raise EcgStudyError(damaged)
     return SegmentCache(directory, key, settings, fs, entries, left_out, **arrays, noise=noise)
 
 
@@ -249,7 +249,7 @@ def _build(
     The arrays are appended to with ordinary writes, which report a full disk as an error; a memory map that is
     written to would be killed by a signal instead.
     """
-    entries: list[Entry] = []
+    entries: list[CachedLead] = []
     errors: dict[str, RecordError] = {}
     left_out: dict[str, str] = {}
     rates: dict[float, str] = {}
@@ -274,7 +274,7 @@ def _build(
                     _append(files, entries, other, settings, extra=True)
                 left_out |= useless
         if errors and (not settings.skip_bad or not entries):
-            raise BadRecordsError(list(errors.values()), "No record is left" if settings.skip_bad else SKIP_ADVICE)
+            raise RecordErrors(list(errors.values()), "No record is left" if settings.skip_bad else SKIP_ADVICE)
         _one_rate(rates)
         for name, file in files.items():
             file.seek(0)
@@ -287,7 +287,7 @@ def _build(
             directory / NOISE_FILE, {part: noise.bank(part, next(iter(rates))) for part in (TRAINING, VALIDATION)}
         )
     manifest = {
-        "format": FORMAT,
+        "format": CACHE_FORMAT,
         "key": key,
         "database": database.name,
         "settings": settings.as_mapping(),
@@ -351,7 +351,7 @@ def _other_leads(
 
 
 def _append(
-    files: Mapping[str, BinaryIO], entries: list[Entry], record: Record, settings: SegmentSettings, extra: bool
+    files: Mapping[str, BinaryIO], entries: list[CachedLead], record: Record, settings: SegmentSettings, extra: bool
 ) -> None:
     starts = segment_starts(len(record.signal), settings.segment, record.unscored)
     marks = mark_r_peaks(record.r_peaks, len(record.signal))
@@ -361,13 +361,13 @@ def _append(
         noisy = clean + gaussian_noise(len(clean), settings.sigma, settings.seed, record.name, lead)
         arrays = {"noisy": noisy, "clean": clean, "r_peaks": marks}
         if settings.augmented:
-            arrays[STEADY] = without_drift(clean, record.fs)
+            arrays[STEADY] = remove_baseline_wander(clean, record.fs)
         for name, values in arrays.items():
             segments = cut_segments(values, starts, settings.segment)
             # Not ndarray.tofile, whose error on a full disk has neither number nor reason.
             files[name].write(np.ascontiguousarray(segments, settings.arrays[name]).tobytes())
         first = entries[-1].last if entries else 0
-        entries.append(Entry(record.name, lead, len(clean), first, first + len(starts), unscored, extra))
+        entries.append(CachedLead(record.name, lead, len(clean), first, first + len(starts), unscored, extra))
 
 
 def _write_header(file: BinaryIO, kind: np.dtype[Any], rows: int, segment: int) -> None:
@@ -379,8 +379,8 @@ def _write_header(file: BinaryIO, kind: np.dtype[Any], rows: int, segment: int) 
 def _one_rate(rates: dict[float, str]) -> None:
     if len(rates) > 1:
         found = ", ".join(f"{name} {fs:g} Hz" for fs, name in rates.items())
-        raise StudyError(f"the records have different sampling rates ({found}); choose those of one with --records")
+        raise EcgStudyError(f"the records have different sampling rates ({found}); choose those of one with --records")
     fs, name = next(iter(rates.items()))
     if not LOWEST_RATE <= fs <= HIGHEST_RATE:
         # What is found is applied as bundles are, which take no other rates.
-        raise StudyError(f"record {name} has {fs:g} Hz; a study needs {LOWEST_RATE:g} to {HIGHEST_RATE:,g} Hz")
+        raise EcgStudyError(f"record {name} has {fs:g} Hz; a study needs {LOWEST_RATE:g} to {HIGHEST_RATE:,g} Hz")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ecg_study.ecg_data.noise import NoiseBank, write_banks
-from ecg_study.ecg_data.segments.cache import NOISE_FILE, Entry, SegmentCache, SegmentSettings, reopen_cache
-from ecg_study.errors import StudyError
+from ecg_study.ecg_data.segments.cache import NOISE_FILE, CachedLead, SegmentCache, SegmentSettings, reopen_cache
+from ecg_study.errors import EcgStudyError
 from ecg_study.files import new_directory, write_json
 
 
@@ -54,14 +54,14 @@ def find_cache(reference: CacheReference, *others: Path) -> SegmentCache | None:
     for directory in (*reference.directory, *others):
         try:
             return reopen_cache(directory, reference.key, reference.settings)
-        except StudyError:
+        except EcgStudyError:
             continue  # not here, or another study's
     return None
 
 
 def pack_segments(cache: SegmentCache, records: Iterable[str]) -> PackedSegments:
     """Take the segments of these records out of a cache."""
-    entries: list[Entry] = []
+    entries: list[CachedLead] = []
     for entry in cache.entries_of(records, extra=True):
         first = entries[-1].last if entries else 0
         entries.append(replace(entry, first=first, last=first + entry.last - entry.first))

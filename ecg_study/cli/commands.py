@@ -13,15 +13,15 @@ from ecg_study.cli.console import open_console, report_error
 from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 from ecg_study.workflows.settings import Settings, as_mapping, as_options, save_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ecg_study.reports.report import Report
-    from ecg_study.training.executors.base import Workers
-    from ecg_study.training.task import Task
+    from ecg_study.training.executors.base import Executor
+    from ecg_study.training.task import TrainingTask
     from ecg_study.tuning.plan import Budget
     from ecg_study.tuning.state import SearchResult
 
@@ -60,14 +60,14 @@ def plan(options: argparse.Namespace, settings: Settings) -> int:
     console = open_console()
     tasks = _tasks(settings, _prepare(settings, console))
     from ecg_study.cli.search_display import plan_lines
-    from ecg_study.progress import interrupts_remembered
-    from ecg_study.training.executors.factory import open_workers
+    from ecg_study.progress import deferred_interrupts
+    from ecg_study.training.executors.factory import open_executor
     from ecg_study.tuning.plan import plan_search
     from ecg_study.tuning.schedule import check_space
     from ecg_study.tuning.warm_start import read_warm_start
 
     names = [options.only] if options.only else list(tasks)
-    with interrupts_remembered(), open_workers(settings.workers, settings.scheduler) as workers:
+    with deferred_interrupts(), open_executor(settings.workers, settings.scheduler) as workers:
         for left, name in zip(range(len(names), 0, -1), names, strict=True):
             task = tasks[name]
             check_space(task)
@@ -129,14 +129,14 @@ def export(options: argparse.Namespace, settings: Settings) -> int:
     """Write the trials of the searches as an Optuna storage, for optuna-dashboard."""
     import shlex
 
-    from ecg_study.training.task import TASK_NAMES
+    from ecg_study.models.card import MODEL_KINDS
     from ecg_study.tuning.exports.optuna import export_optuna, find_searches, progress, storage_url
 
     console, out = open_console(), Path(settings.out)
     searches = find_searches(out)
     path = Path(options.storage) if options.storage else out / "search" / "optuna.db"
     written = export_optuna(searches, path, options.overwrite)
-    for name in TASK_NAMES:
+    for name in MODEL_KINDS:
         what = f"{written[name]} trials; {progress(searches[name])}" if name in written else "no search"
         console.print(f"{name}: {what}")
     console.print(f"Storage: {path}. To open it (pip install optuna-dashboard):")
@@ -146,9 +146,9 @@ def export(options: argparse.Namespace, settings: Settings) -> int:
 
 def predict(options: argparse.Namespace, settings: Settings) -> int:
     """Apply a bundle to recordings (WFDB, EDF, CSV, NumPy); a bad one is named and the rest is done."""
-    from ecg_study.cli.progress_bars import Steps
-    from ecg_study.ecg_data.readers.recording import ReadingOptions
-    from ecg_study.inference.loading import find_bundle, load
+    from ecg_study.cli.progress_bars import ProgressBars
+    from ecg_study.ecg_data.readers.recording import ReadOptions
+    from ecg_study.inference.loading import find_model, load_model
     from ecg_study.prediction.outputs import (
         bundle_and_recordings,
         check_free,
@@ -160,14 +160,12 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
     console = open_console()
     directory, made = Path(settings.out) / "predictions", Path(settings.out) / "models"
     name, recordings = bundle_and_recordings([options.first, *options.others], settings.raw_dir, made)
-    model = load(find_bundle(name, made), options.engine)
+    model = load_model(find_model(name, made), options.engine)
     console.print(f"Bundle: {name}")
-    reading = ReadingOptions(
-        settings.lead, options.fs, options.time_column, options.units, options.gain, options.baseline
-    )
+    reading = ReadOptions(settings.lead, options.fs, options.time_column, options.units, options.gain, options.baseline)
     failed = 0
     written: dict[Path, Path] = {}
-    with Steps(console) as steps:
+    with ProgressBars(console) as steps:
         for path in named_recordings(recordings, settings.raw_dir):
 
             def said(done: int, total: int, path: Path = path) -> None:
@@ -177,7 +175,7 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
                 paths = output_paths(directory, path, model.card.task, options.write)
                 check_free(paths.values(), path, written, options.overwrite)
                 done = predict_file(model, name, path, reading, paths, said)
-            except StudyError as error:
+            except EcgStudyError as error:
                 failed += 1
                 report_error(str(error))
                 continue
@@ -188,27 +186,27 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
 
 def finetune(options: argparse.Namespace, settings: Settings) -> int:
     """Train a bundle further on your own records, and measure what that gave."""
-    from ecg_study.cli.progress_bars import Steps
-    from ecg_study.inference.loading import find_bundle
+    from ecg_study.cli.progress_bars import ProgressBars
+    from ecg_study.inference.loading import find_model
     from ecg_study.models.card import read_card
-    from ecg_study.progress import interrupts_remembered
+    from ecg_study.progress import deferred_interrupts
     from ecg_study.search_spaces.presets import PRESETS
     from ecg_study.training.environment import import_tensorflow
-    from ecg_study.training.task import Task
-    from ecg_study.workflows.fine_tune import fine_tune_bundle
+    from ecg_study.training.task import TrainingTask
+    from ecg_study.workflows.fine_tune import fine_tune_model
 
     console, out = open_console(), Path(settings.out)
-    bundle = find_bundle(options.bundle)
+    bundle = find_model(options.bundle)
     card = read_card(bundle)
     if card.preset not in PRESETS:
-        raise StudyError(f"{bundle}: was found in the space {card.preset!r}, which this program does not know")
+        raise EcgStudyError(f"{bundle}: was found in the space {card.preset!r}, which this program does not know")
     import_tensorflow()
     model = replace(settings, segment=card.segment, window=card.window, preset=card.preset)
     prepared = _prepare(model, console, fs=card.fs)
-    task = Task(card.task, prepared.cache, prepared.split, PRESETS[card.preset])
-    with Steps(console) as steps, interrupts_remembered():
+    task = TrainingTask(card.task, prepared.cache, prepared.split, PRESETS[card.preset])
+    with ProgressBars(console) as steps, deferred_interrupts():
         rate, epochs = options.learning_rate, options.epochs
-        made = fine_tune_bundle(bundle, task, prepared.database, rate, epochs, settings.seed, out, steps)
+        made = fine_tune_model(bundle, task, prepared.database, rate, epochs, settings.seed, out, steps)
     save_settings(model, out / "settings.toml")
     kept = f"epoch {made.best_epoch} of {len(made.history)}" if made.best_epoch else "none, since no epoch was better"
     console.print(f"Weights kept: {kept} (validation loss {made.loss_before:.5g} before, {made.loss_after:.5g} after)")
@@ -224,18 +222,18 @@ def finetune(options: argparse.Namespace, settings: Settings) -> int:
 
 def bundles(_: argparse.Namespace, settings: Settings) -> int:
     """List the bundles at hand, with their figures."""
-    from ecg_study.cli.model_list import bundle_lines
-    from ecg_study.inference.loading import list_bundles
+    from ecg_study.cli.model_list import model_lines
+    from ecg_study.inference.loading import list_models
 
-    console, found = open_console(), list_bundles(Path(settings.out) / "models")
-    for line in bundle_lines(found):
+    console, found = open_console(), list_models(Path(settings.out) / "models")
+    for line in model_lines(found):
         console.print(line)
     return 2 if any(item.problem for item in found) else 0
 
 
 def _prepare(settings: Settings, console: Console, fs: float | None = None) -> _Data:
     """Records, cache and split, with progress; records are brought to the sampling rate ``fs``, if one is asked for."""
-    from ecg_study.cli.progress_bars import Steps
+    from ecg_study.cli.progress_bars import ProgressBars
     from ecg_study.ecg_data.databases.catalog import open_database, split_database
     from ecg_study.ecg_data.noise import noise_directory, open_noise
     from ecg_study.ecg_data.segments.cache import open_cache
@@ -253,7 +251,7 @@ def _prepare(settings: Settings, console: Console, fs: float | None = None) -> _
         augmented,
     )
     data_dir = Path(settings.data_dir)
-    with Steps(console) as steps:
+    with ProgressBars(console) as steps:
         database = open_database(
             settings.database,
             data_dir,
@@ -269,24 +267,27 @@ def _prepare(settings: Settings, console: Console, fs: float | None = None) -> _
     return _Data(database, cache, split_database(database, cache.records, settings.seed), noise)
 
 
-def _tasks(settings: Settings, prepared: _Data) -> dict[str, Task]:
+def _tasks(settings: Settings, prepared: _Data) -> dict[str, TrainingTask]:
+    from ecg_study.models.card import MODEL_KINDS
     from ecg_study.search_spaces.presets import PRESETS
     from ecg_study.training.environment import import_tensorflow
-    from ecg_study.training.task import TASK_NAMES, Task
+    from ecg_study.training.task import TrainingTask
 
     import_tensorflow()
     preset = PRESETS[settings.preset]
-    tasks = {name: Task(name, prepared.cache, prepared.split, preset) for name in TASK_NAMES}
+    tasks = {name: TrainingTask(name, prepared.cache, prepared.split, preset) for name in MODEL_KINDS}
     for task in tasks.values():
         task.space()  # refuses a segment that does not fit before anything is trained
     return tasks
 
 
-def _search(tasks: dict[str, Task], settings: Settings, console: Console, fresh: bool) -> dict[str, SearchResult]:
+def _search(
+    tasks: dict[str, TrainingTask], settings: Settings, console: Console, fresh: bool
+) -> dict[str, SearchResult]:
     from ecg_study.cli.search_display import SearchDisplay
     from ecg_study.formatting import describe
-    from ecg_study.progress import interrupts_remembered
-    from ecg_study.training.executors.factory import open_workers
+    from ecg_study.progress import deferred_interrupts
+    from ecg_study.training.executors.factory import open_executor
     from ecg_study.tuning.search import SearchOptions, run_search
     from ecg_study.tuning.state import search_directory
 
@@ -294,7 +295,7 @@ def _search(tasks: dict[str, Task], settings: Settings, console: Console, fresh:
     if fresh or not any(search_directory(out, name).exists() for name in tasks):
         save_settings(settings, out / "settings.toml")  # a search that is killed is found with its settings
     results: dict[str, SearchResult] = {}
-    with interrupts_remembered(), open_workers(settings.workers, settings.scheduler) as workers:
+    with deferred_interrupts(), open_executor(settings.workers, settings.scheduler) as workers:
         for name, task in tasks.items():
             spent = sum(result.seconds for result in results.values())
             options = SearchOptions(
@@ -325,7 +326,7 @@ def _budget(settings: Settings, spent: float, searches: int) -> Budget:
     return Budget(seconds, settings.max_trials)
 
 
-def _searches_there(tasks: dict[str, Task], settings: Settings) -> dict[str, SearchResult]:
+def _searches_there(tasks: dict[str, TrainingTask], settings: Settings) -> dict[str, SearchResult]:
     """The searches that are in the output folder; at least one."""
     from ecg_study.tuning.search import load_same_search
     from ecg_study.tuning.state import search_directory
@@ -337,21 +338,21 @@ def _searches_there(tasks: dict[str, Task], settings: Settings) -> dict[str, Sea
 
 def _report(
     prepared: _Data,
-    tasks: dict[str, Task],
+    tasks: dict[str, TrainingTask],
     searches: dict[str, SearchResult],
     settings: Settings,
     console: Console,
     sections: Sequence[str] | None = None,
 ) -> None:
-    from ecg_study.cli.progress_bars import Steps
-    from ecg_study.progress import interrupts_remembered
-    from ecg_study.training.executors.factory import open_workers
-    from ecg_study.workflows.report import SECTIONS, Study, make_report, usable_searches
+    from ecg_study.cli.progress_bars import ProgressBars
+    from ecg_study.progress import deferred_interrupts
+    from ecg_study.training.executors.factory import open_executor
+    from ecg_study.workflows.report import SECTIONS, ReportInputs, make_report, usable_searches
 
     out = Path(settings.out)
     command = f"python study.py run {as_options(settings)}".strip()
     usable, missing = usable_searches(tasks, searches)
-    study = Study(
+    study = ReportInputs(
         database=prepared.database,
         tasks={name: tasks[name] for name in usable},
         searches=usable,
@@ -363,10 +364,10 @@ def _report(
         data_dir=Path(settings.data_dir),
     )
 
-    def workers() -> AbstractContextManager[Workers]:
-        return open_workers(settings.workers, settings.scheduler)
+    def workers() -> AbstractContextManager[Executor]:
+        return open_executor(settings.workers, settings.scheduler)
 
-    with Steps(console) as steps, interrupts_remembered():
+    with ProgressBars(console) as steps, deferred_interrupts():
         made = make_report(study, out, workers, steps, sections or SECTIONS)
     save_settings(settings, out / "settings.toml")
     _say_report(made, settings, console)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from ecg_study.cli.commands import VERBS
 from ecg_study.cli.console import report_error
 from ecg_study.cli.parser import build_parser
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 from ecg_study.workflows.settings import Settings, settings_from
 
 _INTERRUPTED = 130
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = settings_from(options)
         verb: Callable[[argparse.Namespace, Settings], int] = options.verb
         return verb(options, settings)
-    except StudyError as error:
+    except EcgStudyError as error:
         return report_error(str(error))
     except OSError as error:
         return report_error(_disk_error(error))

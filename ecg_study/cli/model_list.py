@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ecg_study.inference.loading import Found
-from ecg_study.models.card import Card
+from ecg_study.models.card import ModelCard
 
 _FIGURES = {
     "detector": (
@@ -18,7 +18,7 @@ _FIGURES = {
 """What of a card's metrics is shown: key, figure, and how it is called."""
 
 
-def bundle_lines(found: Sequence[Found]) -> list[str]:
+def model_lines(found: Sequence[Found]) -> list[str]:
     """A line or two for each bundle: its name, what it is, what it can do and on whom that was measured."""
     if not found:
         return ["No bundles at hand; 'study.py run' makes two in outputs/models."]
@@ -37,12 +37,12 @@ def bundle_lines(found: Sequence[Found]) -> list[str]:
     return lines
 
 
-def _origin(card: Card) -> str:
+def _origin(card: ModelCard) -> str:
     database = card.data.get("database", "unknown database")
     return f"trained on {database}, preset {card.preset}, seed {card.seed}"
 
 
-def _figure(card: Card, key: str, name: str, said: str) -> str:
+def _figure(card: ModelCard, key: str, name: str, said: str) -> str:
     value: Any = card.metrics.get(key)
     value = value.get(name) if isinstance(value, dict) else None
     if isinstance(value, dict) and "value" in value:

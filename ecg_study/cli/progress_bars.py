@@ -14,7 +14,7 @@ from ecg_study.progress import raise_if_interrupted
 _LINE_EVERY = 15.0  # seconds between plain lines of one step: enough to see that it lives, few enough for a log
 
 
-class Steps:
+class ProgressBars:
     """Progress of long work in countable steps: a `ecg_data.Progress` that can be called from anywhere.
 
     Args:
@@ -27,7 +27,7 @@ class Steps:
         self._tasks: dict[str, Any] = {}
         self._last_line: dict[str, float] = {}
 
-    def __enter__(self) -> Steps:
+    def __enter__(self) -> ProgressBars:
         if self.console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._bars = Progress(*columns, console=self.console)

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ecg_study.formatting import describe, duration, size
-from ecg_study.training.specs import FAILED, FinishedTrial, TrialPlan
+from ecg_study.training.specs import FAILED, TrainingSpec, Trial
 from ecg_study.tuning.plan import SearchPlan
 from ecg_study.tuning.schedule import Rung
 
@@ -22,9 +22,9 @@ class _Watched:
     """What a display knows of a running search."""
 
     plan: SearchPlan
-    finished: list[FinishedTrial]
+    finished: list[Trial]
     best: float | None
-    running: dict[str, TrialPlan] = field(default_factory=dict)
+    running: dict[str, TrainingSpec] = field(default_factory=dict)
     epoch: dict[str, int] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     epochs_here: int = 0
@@ -79,13 +79,13 @@ class SearchDisplay:
             yield self
         self._live = None
 
-    def search_began(self, plan: SearchPlan, finished: list[FinishedTrial], best: float | None) -> None:
+    def search_began(self, plan: SearchPlan, finished: list[Trial], best: float | None) -> None:
         """Show the plan, and what of it is already done."""
         self._search = _Watched(plan, list(finished), best)
         for line in plan_lines(plan, len(finished)):
             self.console.print(line)
 
-    def trial_began(self, plan: TrialPlan) -> None:
+    def trial_began(self, plan: TrainingSpec) -> None:
         """Show a trial as running."""
         watched = self._watched()
         watched.running[plan.id], watched.epoch[plan.id] = plan, plan.initial_epoch
@@ -96,7 +96,7 @@ class SearchDisplay:
         watched.epoch[trial] = epoch
         watched.epochs_here += 1
 
-    def trial_ended(self, trial: FinishedTrial, best: float | None) -> None:
+    def trial_ended(self, trial: Trial, best: float | None) -> None:
         """Count a trial as finished."""
         watched = self._watched()
         watched.finished.append(trial)
@@ -202,7 +202,7 @@ def _running_table(watched: _Watched) -> Table:
     return table
 
 
-def _trial_line(trial: FinishedTrial, watched: _Watched) -> str:
+def _trial_line(trial: Trial, watched: _Watched) -> str:
     plan, outcome = trial.plan, trial.outcome
     number = f"{len(watched.finished)} of {watched.plan.trials}"
     place = f"trial {plan.id} ({number}), bracket {plan.bracket}, rung {plan.rung}"

@@ -10,15 +10,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ecg_study.ecg_data.filters import without_drift
+from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.inference.denoiser import DenoiserStream
 from ecg_study.inference.detector import DetectorSetup, DetectorStream, RPeaks
-from ecg_study.models.folder import onnx_engine
-from ecg_study.models.runtimes import Engine
+from ecg_study.models.card import REFRACTORY
+from ecg_study.models.folder import onnx_runtime
+from ecg_study.models.runtimes import Runtime
 from ecg_study.result_cache import ResultStore, key_of
-from ecg_study.training.task import REFRACTORY, Task
+from ecg_study.training.task import TrainingTask
 
-FORMAT = 4
+OUTPUT_FORMAT = 4
 """Raised whenever the same model would give something else for the same signal."""
 
 LOWEST_ACTIVATION = 0.02
@@ -27,7 +28,7 @@ LOWEST_ACTIVATION = 0.02
 _MOST_ENGINES = 2
 """A denoiser and the detector behind it."""
 
-_engines: OrderedDict[str, Engine] = OrderedDict()
+_engines: OrderedDict[str, Runtime] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Detected:
         return self.samples[self.activations >= threshold]
 
 
-class Applied:
+class CachedModel:
     """A model that is applied to leads.
 
     Args:
@@ -60,7 +61,7 @@ class Applied:
         window: samples a window.
         refractory: seconds within which there is but one R peak.
         store: where results are kept.
-        polarity: detector: see `Card`.
+        polarity: detector: see `ModelCard`.
         removes_drift: denoiser: whether the wander of the baseline counts as noise.
     """
 
@@ -80,23 +81,23 @@ class Applied:
         self.store = store
         self.polarity: Literal["upright", "either"] = polarity
         self.removes_drift = removes_drift
-        self.identity: dict[str, Any] = {"format": FORMAT, "model": model_hash(model), "segment": segment}
+        self.identity: dict[str, Any] = {"format": OUTPUT_FORMAT, "model": model_hash(model), "segment": segment}
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> Runtime:
         """What runs the model. Few are held at a time, and one that is asked for again is made anew: each keeps
         the memory that its layers took, some 30 MB."""
-        held = _engines.pop(self.identity["model"], None) or onnx_engine(self._model)
+        held = _engines.pop(self.identity["model"], None) or onnx_runtime(self._model)
         _engines[self.identity["model"]] = held
         while len(_engines) > _MOST_ENGINES:
             _engines.popitem(last=False)
         return held
 
     @staticmethod
-    def of(model: Any, task: Task, store: ResultStore) -> Applied:
+    def of(model: Any, task: TrainingTask, store: ResultStore) -> CachedModel:
         """The model of a task, applied as its bundle will be."""
         cache, settings = task.cache, task.cache.settings
-        return Applied(
+        return CachedModel(
             model,
             cache.fs,
             settings.segment,
@@ -109,7 +110,7 @@ class Applied:
 
     def reference(self, clean: np.ndarray) -> np.ndarray:
         """What a recording in mV is to become: itself, or itself without its drift."""
-        return without_drift(clean, self.fs).astype(np.float32) if self.removes_drift else clean
+        return remove_baseline_wander(clean, self.fs).astype(np.float32) if self.removes_drift else clean
 
     def denoise(self, signal: np.ndarray, keep: bool = True) -> np.ndarray:
         """The cleaned lead in mV, float32.

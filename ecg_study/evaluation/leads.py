@@ -14,7 +14,7 @@ from ecg_study.ecg_data.segments.cutting import mark_r_peaks, window_labels
 
 
 @dataclass(frozen=True)
-class WholeLead:
+class EvaluationLead:
     """One lead of a record that is measured on, whole.
 
     Attributes:
@@ -50,7 +50,7 @@ class WholeLead:
         return labels, scored
 
 
-def read_leads(cache: SegmentCache, database: Database, records: Sequence[str]) -> list[WholeLead]:
+def read_leads(cache: SegmentCache, database: Database, records: Sequence[str]) -> list[EvaluationLead]:
     """The whole leads of these records, with the noise that their cached segments have."""
     leads = []
     settings = cache.settings
@@ -59,11 +59,11 @@ def read_leads(cache: SegmentCache, database: Database, records: Sequence[str]) 
         for column, lead in enumerate(record.leads):
             clean = np.ascontiguousarray(record.signal[:, column])
             noisy = clean + gaussian_noise(len(clean), settings.sigma, settings.seed, name, lead)
-            leads.append(WholeLead(name, lead, record.fs, clean, noisy, record.r_peaks, record.unscored))
+            leads.append(EvaluationLead(name, lead, record.fs, clean, noisy, record.r_peaks, record.unscored))
     return leads
 
 
-def by_record(leads: Sequence[WholeLead], rows: np.ndarray, mean: bool = False) -> np.ndarray:
+def by_record(leads: Sequence[EvaluationLead], rows: np.ndarray, mean: bool = False) -> np.ndarray:
     """One row a record from one row a lead, added up or as their mean.
 
     The leads of one record are no independent witnesses, so intervals draw records.

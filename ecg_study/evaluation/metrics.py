@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ecg_study.evaluation.results.values import Confusion, Counts, Denoising, Interval
+from ecg_study.evaluation.results.values import Confusion, Counts, Denoising, Estimate
 
 _RESAMPLES = 2000
 _LEVEL = 0.95
@@ -96,7 +96,7 @@ def pooled_f1(table: np.ndarray) -> float:
     return _ratio(2 * tp, 2 * tp + fn + fp)
 
 
-def bootstrap(table: np.ndarray, statistic: Callable[[np.ndarray], float], seed: int) -> Interval:
+def bootstrap(table: np.ndarray, statistic: Callable[[np.ndarray], float], seed: int) -> Estimate:
     """A statistic of records with its 95 % percentile interval, from a bootstrap over records.
 
     Records, not beats, are drawn: the beats of one person are no independent witnesses.
@@ -110,10 +110,10 @@ def bootstrap(table: np.ndarray, statistic: Callable[[np.ndarray], float], seed:
     """
     draws = _draws(table, statistic, seed)
     low, high = np.quantile(draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return Interval(float(statistic(table)), float(low), float(high))
+    return Estimate(float(statistic(table)), float(low), float(high))
 
 
-def bootstrap_means(table: np.ndarray, seed: int) -> list[Interval | None]:
+def bootstrap_means(table: np.ndarray, seed: int) -> list[Estimate | None]:
     """Means over records of several figures with their intervals, as `bootstrap` gives them, all at once.
 
     Args:
@@ -128,7 +128,7 @@ def bootstrap_means(table: np.ndarray, seed: int) -> list[Interval | None]:
     draws = table[drawn].mean(axis=1)
     low, high = np.quantile(draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], axis=0)
     columns = zip(table.mean(axis=0), low, high, strict=True)
-    return [Interval(*(float(v) for v in column)) if np.isfinite(column[0]) else None for column in columns]
+    return [Estimate(*(float(v) for v in column)) if np.isfinite(column[0]) else None for column in columns]
 
 
 def standard_error(table: np.ndarray, statistic: Callable[[np.ndarray], float], seed: int) -> float:

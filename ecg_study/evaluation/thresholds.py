@@ -10,7 +10,7 @@ import numpy as np
 from ecg_study.ecg_data.noise import NoiseBank
 from ecg_study.ecg_data.noise_stress import under_motion
 from ecg_study.evaluation.cached_models import LOWEST_ACTIVATION, Detected
-from ecg_study.evaluation.leads import WholeLead
+from ecg_study.evaluation.leads import EvaluationLead
 from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.evaluation.metrics import pooled_f1, standard_error
 from ecg_study.evaluation.results.values import TOLERANCES_MS
@@ -23,15 +23,15 @@ noise alone a threshold looks best that is so low that any real noise passes it.
 round: where a quarter of the beats is lost, one looks best that loses beats of recordings without noise."""
 
 
-def to_choose_on(lead: WholeLead, bank: NoiseBank | None) -> list[np.ndarray]:
+def threshold_inputs(lead: EvaluationLead, bank: NoiseBank | None) -> list[np.ndarray]:
     """A validation lead in mV as thresholds are chosen on it: noisy, and under electrode motion if there is a bank."""
     if bank is None or not len(lead.r_peaks):
         return [lead.noisy]
     return [lead.noisy, under_motion(lead, bank, _MOTION_LEVEL)]
 
 
-def calibrate(
-    leads: Sequence[WholeLead], detected: Sequence[Sequence[Detected]], window: int, seed: int
+def choose_thresholds(
+    leads: Sequence[EvaluationLead], detected: Sequence[Sequence[Detected]], window: int, seed: int
 ) -> dict[str, float]:
     """Thresholds with the best pooled F1 on the noisy validation records.
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.resampling import Resampler, rate_ratio
-from ecg_study.errors import SignalError
+from ecg_study.errors import InputError
 from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_rate
 from ecg_study.inference.lead_stream import LeadStream, Rates
-from ecg_study.models.card import Card
-from ecg_study.models.runtimes import Engine
+from ecg_study.models.card import ModelCard
+from ecg_study.models.runtimes import Runtime
 
 
 class Denoiser:
@@ -24,7 +24,7 @@ class Denoiser:
         engine: runs its model.
     """
 
-    def __init__(self, card: Card, engine: Engine) -> None:
+    def __init__(self, card: ModelCard, engine: Runtime) -> None:
         self.card = card
         self.engine = engine
 
@@ -89,11 +89,11 @@ class DenoiserStream:
     """
 
     def __init__(
-        self, model_fs: float, segment: int, engine: Engine, fs: float, leads: int, centred: bool = False
+        self, model_fs: float, segment: int, engine: Runtime, fs: float, leads: int, centred: bool = False
     ) -> None:
         fs = check_rate(fs)
         if leads < 1:
-            raise SignalError(f"{leads} leads; there must be at least one")
+            raise InputError(f"{leads} leads; there must be at least one")
         rates = Rates(fs, *rate_ratio(fs, model_fs))
         self._leads = [_CleanedLead(engine, segment, rates, centred) for _ in range(leads)]
         self._one = leads == 1
@@ -114,15 +114,15 @@ class DenoiserStream:
         """
         leads = as_leads(chunk)
         if self._finished:
-            raise SignalError("the stream is finished; begin another")
+            raise InputError("the stream is finished; begin another")
         if leads.shape[1] != len(self._leads):
-            raise SignalError(f"a chunk of {leads.shape[1]} leads for a stream of {len(self._leads)}")
+            raise InputError(f"a chunk of {leads.shape[1]} leads for a stream of {len(self._leads)}")
         return self._shaped([lead.push(leads[:, column]) for column, lead in enumerate(self._leads)])
 
     def finish(self) -> np.ndarray:
         """The samples that are left, at the end of the signal."""
         if self._finished:
-            raise SignalError("the stream is finished; begin another")
+            raise InputError("the stream is finished; begin another")
         self._finished = True
         return self._shaped([lead.finish() for lead in self._leads])
 
@@ -138,7 +138,7 @@ class DenoiserStream:
 class _CleanedLead:
     """One lead: to the model's rate, through it, and back."""
 
-    def __init__(self, engine: Engine, segment: int, rates: Rates, centred: bool) -> None:
+    def __init__(self, engine: Runtime, segment: int, rates: Rates, centred: bool) -> None:
         self._lead = LeadStream(engine.run, segment, rates, lambda segments: (segments, None))
         self._back = Resampler(rates.down, rates.up)
         self._given = SampleBuffer(np.float64)

@@ -11,15 +11,15 @@ import numpy as np
 
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.resampling import rate_ratio
-from ecg_study.errors import SignalError
+from ecg_study.errors import InputError
 from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_rate
-from ecg_study.inference.lead_fusion import LOOKAHEAD, PLACING_SECONDS, Fuser, place
+from ecg_study.inference.lead_fusion import LOOKAHEAD, PLACING_SECONDS, LeadFusion, place
 from ecg_study.inference.lead_stream import LeadStream, Rates
-from ecg_study.inference.peak_picking import LONGEST_CHAIN, MaximaFinder, RefractoryFilter, snap, snap_reach
+from ecg_study.inference.peak_picking import LONGEST_CHAIN, MaximaFinder, RefractoryFilter, snap_reach, snap_to_extremum
 from ecg_study.inference.rhythm_filter import LONGEST_INTERVAL, SURE, RhythmFilter
 from ecg_study.inference.signal_quality import scale_segments
-from ecg_study.models.card import Card
-from ecg_study.models.runtimes import Engine
+from ecg_study.models.card import ModelCard
+from ecg_study.models.runtimes import Runtime
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class DetectorSetup:
         fs: sampling rate in Hz that it was trained at.
         segment: samples it reads at once.
         refractory: seconds within which there is but one R peak.
-        polarity: see `Card`.
+        polarity: see `ModelCard`.
     """
 
     fs: float
@@ -68,7 +68,7 @@ class DetectorSetup:
     polarity: str
 
     @staticmethod
-    def of(card: Card) -> DetectorSetup:
+    def of(card: ModelCard) -> DetectorSetup:
         """That of a card."""
         return DetectorSetup(card.fs, card.segment, card.refractory, card.polarity)
 
@@ -81,7 +81,7 @@ class Detector:
         engine: runs its model.
     """
 
-    def __init__(self, card: Card, engine: Engine) -> None:
+    def __init__(self, card: ModelCard, engine: Runtime) -> None:
         self.card = card
         self.engine = engine
 
@@ -143,7 +143,7 @@ class DetectorStream:
     def __init__(
         self,
         setup: DetectorSetup,
-        engine: Engine,
+        engine: Runtime,
         fs: float,
         leads: int,
         threshold: float,
@@ -151,7 +151,7 @@ class DetectorStream:
     ) -> None:
         fs = check_rate(fs)
         if leads < 1:
-            raise SignalError(f"{leads} leads; there must be at least one")
+            raise InputError(f"{leads} leads; there must be at least one")
         self._rates = Rates(fs, *rate_ratio(fs, setup.fs))
         # A model that was trained on leads as they are is asked about the lead upside down as well.
         self._turned = setup.polarity == "upright"
@@ -159,7 +159,7 @@ class DetectorStream:
             LeadStream(engine.run, setup.segment, self._rates, partial(scale_segments, fs=setup.fs), self._turned)
             for _ in range(leads)
         ]
-        self._fuser = Fuser(leads, 1 + self._turned)
+        self._fuser = LeadFusion(leads, 1 + self._turned)
         refractory = round(setup.refractory * setup.fs)
         # What is sure decides over what is not, whatever the threshold.
         self._threshold = threshold
@@ -189,9 +189,9 @@ class DetectorStream:
         """
         leads = as_leads(chunk)
         if self._finished:
-            raise SignalError("the stream is finished; begin another")
+            raise InputError("the stream is finished; begin another")
         if leads.shape[1] != len(self._leads):
-            raise SignalError(f"a chunk of {leads.shape[1]} leads for a stream of {len(self._leads)}")
+            raise InputError(f"a chunk of {leads.shape[1]} leads for a stream of {len(self._leads)}")
         self._pushed += len(leads)
         parts = [lead.push(leads[:, column]) for column, lead in enumerate(self._leads)]
         fused = self._fuse(parts, last=False)
@@ -201,7 +201,7 @@ class DetectorStream:
     def finish(self) -> RPeaks:
         """What is left, at the end of the signal."""
         if self._finished:
-            raise SignalError("the stream is finished; begin another")
+            raise InputError("the stream is finished; begin another")
         self._finished = True
         fused = self._fuse([lead.finish() for lead in self._leads], last=True)
         maxima, heights = self._finder.push(fused)
@@ -258,7 +258,9 @@ class DetectorStream:
             signal, usable = lead.signal, lead.usable
             held = signal.view(signal.start, signal.end)
             shifted = found[mine] - signal.start
-            positions[mine] = snap(held, usable.view(usable.start, usable.end), shifted, self._rates.fs) + signal.start
+            positions[mine] = (
+                snap_to_extremum(held, usable.view(usable.start, usable.end), shifted, self._rates.fs) + signal.start
+            )
         return positions
 
     def _unusable(self, until: int, last: bool) -> np.ndarray:

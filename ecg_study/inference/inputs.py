@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE
-from ecg_study.errors import SignalError
+from ecg_study.errors import InputError
 
 BLOCK_SECONDS = 600.0
 """So much of a long recording is passed through a model at once."""
@@ -21,10 +21,10 @@ def check_rate(fs: float) -> float:
         SignalError: it is no number, or out of range.
     """
     if isinstance(fs, bool) or not isinstance(fs, (int, float, np.integer, np.floating)) or not math.isfinite(fs):
-        raise SignalError(f"the sampling rate is {fs!r}; give it in Hz, such as 360")
+        raise InputError(f"the sampling rate is {fs!r}; give it in Hz, such as 360")
     if not LOWEST_RATE <= fs <= HIGHEST_RATE:
         problem = f"the sampling rate is {fs:g} Hz; ECG from {LOWEST_RATE:g} to {HIGHEST_RATE:,g} Hz can be read"
-        raise SignalError(problem)
+        raise InputError(problem)
     return float(fs)
 
 
@@ -42,24 +42,22 @@ def as_leads(signal: Any) -> np.ndarray:
     try:
         values = _values(signal)
     except (ValueError, TypeError) as error:
-        raise SignalError("the signal is no array of numbers: its rows are of different length") from error
+        raise InputError("the signal is no array of numbers: its rows are of different length") from error
     whole = [kind for kind in _kinds(signal, values) if kind.kind in "iu"]
     if whole and values.size:
         problem = f"the signal holds whole numbers ({whole[0]}), which look like ADC units; "
-        raise SignalError(
-            problem + "give mV as floats: (signal - baseline) / gain, or signal.astype(float) if it is mV"
-        )
+        raise InputError(problem + "give mV as floats: (signal - baseline) / gain, or signal.astype(float) if it is mV")
     if values.dtype.kind == "c":
-        raise SignalError("the signal holds complex numbers; an ECG is of real ones, in mV")
+        raise InputError("the signal holds complex numbers; an ECG is of real ones, in mV")
     if values.dtype.kind not in "fiu":
-        raise SignalError(f"the signal holds what are no numbers ({values.dtype}); give mV as floats")
+        raise InputError(f"the signal holds what are no numbers ({values.dtype}); give mV as floats")
     if values.ndim == 1:
         values = values[:, np.newaxis]
     if values.ndim != 2 or not values.shape[1]:
-        raise SignalError(f"the signal has the shape {values.shape}; it must be (samples,) or (samples, leads)")
+        raise InputError(f"the signal has the shape {values.shape}; it must be (samples,) or (samples, leads)")
     if values.shape[1] > max(64, values.shape[0]):
         problem = f"the signal has the shape {values.shape}: {values.shape[1]:,} leads? Turn it round with signal.T"
-        raise SignalError(problem)
+        raise InputError(problem)
     return values
 
 

@@ -82,7 +82,7 @@ LOOKAHEAD = (_AHEAD + 1) * _BLOCK
 """Samples that must be known beyond one before it is fused."""
 
 
-class Fuser:
+class LeadFusion:
     """Makes one activation of several, in chunks.
 
     Each is weighed by how certain it is around there: the mean of its activation, itself weighed by activation, is near

@@ -168,7 +168,7 @@ def pick_r_peaks(activation: np.ndarray, threshold: float, refractory: int) -> n
     return np.concatenate([judge.push(maxima, heights, maxima, len(activation))[0], judge.finish()[0]])
 
 
-def snap(signal: np.ndarray, usable: np.ndarray, positions: np.ndarray, fs: float) -> np.ndarray:
+def snap_to_extremum(signal: np.ndarray, usable: np.ndarray, positions: np.ndarray, fs: float) -> np.ndarray:
     """Move positions onto the extremum of the lead nearby, whichever way the complex points; int64.
 
     Whether a peak points up or down is told by the side on which the lead is furthest off its local median. A plateau
@@ -205,5 +205,5 @@ def snap(signal: np.ndarray, usable: np.ndarray, positions: np.ndarray, fs: floa
 
 
 def snap_reach(fs: float) -> int:
-    """Samples that `snap` moves a position by at most."""
+    """Samples that `snap_to_extremum` moves a position by at most."""
     return max(1, round(SNAP_SECONDS * fs))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 
 if TYPE_CHECKING:
     import keras
@@ -27,7 +27,7 @@ _OPERATORS = frozenset(
         *("Reshape", "Transpose", "Conv", "LSTM", "GRU", "Identity"),
     }
 )
-"""All that `onnx_form` writes. A file with another is refused."""
+"""All that `convert_to_onnx` writes. A file with another is refused."""
 
 _LSTM_GATES, _GRU_GATES = (0, 3, 1, 2), (0, 1, 2)
 """Where ONNX's gates stand among those of Keras: i, o, f, c of i, f, c, o; and z, r, h of z, r, h."""
@@ -35,7 +35,7 @@ _LSTM_GATES, _GRU_GATES = (0, 3, 1, 2), (0, 1, 2)
 _ACTIVATIONS = {"linear": "", "relu": "Relu", "sigmoid": "Sigmoid"}
 
 
-def onnx_form(model: keras.Model) -> bytes:
+def convert_to_onnx(model: keras.Model) -> bytes:
     """Translate a Keras model into ONNX.
 
     Args:
@@ -74,7 +74,7 @@ def onnx_form(model: keras.Model) -> bytes:
 
 
 def check_onnx(content: bytes, path: Path) -> None:
-    """Refuse an ONNX file that holds more than `onnx_form` writes.
+    """Refuse an ONNX file that holds more than `convert_to_onnx` writes.
 
     Raises:
         StudyError: it is no ONNX file, has another operator, functions or graphs within, or data in other files.
@@ -85,7 +85,7 @@ def check_onnx(content: bytes, path: Path) -> None:
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError as error:
-        raise StudyError(f"{path}: not an ONNX model ({' '.join(str(error).split())})") from error
+        raise EcgStudyError(f"{path}: not an ONNX model ({' '.join(str(error).split())})") from error
     foreign = {node.op_type for node in model.graph.node} - _OPERATORS
     foreign |= {f"operators of {node.domain}" for node in model.graph.node if node.domain not in ("", "ai.onnx")}
     if model.functions or any(item.HasField("g") or item.graphs for n in model.graph.node for item in n.attribute):
@@ -94,7 +94,7 @@ def check_onnx(content: bytes, path: Path) -> None:
         foreign.add("data in other files")
     if foreign:
         listed = ", ".join(sorted(foreign))
-        raise StudyError(f"{path}: holds {listed}, which no model of this study has; refused unopened")
+        raise EcgStudyError(f"{path}: holds {listed}, which no model of this study has; refused unopened")
 
 
 class _Graph:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 from ecg_study.inference.lead_stream import BATCH
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _PIECE = 8
 among 64, and the layers hold a fifth of the memory, presumably since it stays in the cache of a core."""
 
 
-class Engine(Protocol):
+class Runtime(Protocol):
     """Runs a model on segments."""
 
     name: str
@@ -32,7 +32,7 @@ class Engine(Protocol):
         """From segments, float32 of shape ``(segments, segment)``, to outputs of the same shape."""
 
 
-class KerasEngine:
+class KerasRuntime:
     """Runs a model with Keras.
 
     Args:
@@ -56,7 +56,7 @@ class KerasEngine:
         return outputs
 
 
-class OnnxEngine:
+class OnnxRuntime:
     """Runs a model with ONNX Runtime, on all cores that this process may use.
 
     Args:
@@ -80,7 +80,7 @@ class OnnxEngine:
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises classes of its own, for whatever it trips over
-            raise StudyError(f"{path}: cannot be opened ({' '.join(str(error).split())[:200]})") from error
+            raise EcgStudyError(f"{path}: cannot be opened ({' '.join(str(error).split())[:200]})") from error
         self._input = self._session.get_inputs()[0].name
         self.shape = tuple(self._session.get_inputs()[0].shape[1:])
         self._threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -97,7 +97,7 @@ class OnnxEngine:
         return np.asarray(outputs[0][:, :, 0])
 
 
-def onnx_installed() -> bool:
+def is_onnx_installed() -> bool:
     """Whether ONNX Runtime and the reader of its files are there."""
     from importlib.util import find_spec
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.files import replacing, write_text
-from ecg_study.prediction.recordings import _ROWS, Beats, Cleaned
+from ecg_study.prediction.recordings import _ROWS, DenoisedRecording, DetectedRecording
 
 _DECIMALS = 4  # 0.1 µV: finer than any converter
 
@@ -45,7 +45,7 @@ def _rounded(signal: np.ndarray) -> np.ndarray:
     return np.round(signal.astype(np.float64), _DECIMALS)
 
 
-def write_beats_csv(path: Path, beats: Beats) -> None:
+def write_beats_csv(path: Path, beats: DetectedRecording) -> None:
     """Write ``R_peak, time_s, confidence, rr_s``, one row a beat; whole or not at all.
 
     ``R_peak`` is the sample index, ``rr_s`` the time since the beat before: empty for the first beat, and where a
@@ -62,7 +62,7 @@ def write_beats_csv(path: Path, beats: Beats) -> None:
     write_text(path, "\n".join(rows) + "\n")
 
 
-def rr_intervals(beats: Beats) -> np.ndarray:
+def rr_intervals(beats: DetectedRecording) -> np.ndarray:
     """Seconds since the beat before, shape ``(beats,)``; NaN where none is known."""
     samples, unusable = beats.r_peaks.samples, beats.r_peaks.unusable
     rr = np.full(len(samples), np.nan)
@@ -74,7 +74,7 @@ def rr_intervals(beats: Beats) -> np.ndarray:
     return rr
 
 
-def write_samples_csv(path: Path, result: Beats | Cleaned) -> None:
+def write_samples_csv(path: Path, result: DetectedRecording | DenoisedRecording) -> None:
     """Write one row a sample: ``time_s``, each lead in mV, and ``R_peak`` (1 or 0) or each lead denoised.
 
     With one lead the columns are ``signal_mv`` and ``denoised_mv``; with more, the names of the leads with ``_mv`` and
@@ -86,7 +86,7 @@ def write_samples_csv(path: Path, result: Beats | Cleaned) -> None:
     names = ["signal"] if len(recording.leads) == 1 else list(recording.leads)
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as target:
         first = 0
-        clean = _Blocks(result.blocks(_ROWS)) if isinstance(result, Cleaned) else None
+        clean = _Blocks(result.blocks(_ROWS)) if isinstance(result, DenoisedRecording) else None
         for block in _cut(recording.blocks(), _ROWS):
             columns = {"time_s": np.round(np.arange(first, first + len(block)) / recording.fs, 6)}
             columns |= {f"{name}_mv": np.round(block[:, i], _DECIMALS) for i, name in enumerate(names)}
@@ -94,7 +94,7 @@ def write_samples_csv(path: Path, result: Beats | Cleaned) -> None:
                 cleaned = clean.take(len(block)).astype(np.float64)
                 denoised = ["denoised_mv"] if len(names) == 1 else [f"{name}_denoised_mv" for name in names]
                 columns |= {name: np.round(cleaned[:, i], _DECIMALS) for i, name in enumerate(denoised)}
-            elif isinstance(result, Beats):
+            elif isinstance(result, DetectedRecording):
                 columns["R_peak"] = np.zeros(len(block), np.int8)
                 samples = result.r_peaks.samples
                 here = samples[(samples >= first) & (samples < first + len(block))]

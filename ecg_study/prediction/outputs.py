@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_study.ecg_data.readers.opening import ENDINGS, find_recordings, open_recording
-from ecg_study.ecg_data.readers.recording import ReadingOptions
-from ecg_study.errors import StudyError
+from ecg_study.ecg_data.readers.recording import ReadOptions
+from ecg_study.errors import EcgStudyError
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
-from ecg_study.inference.loading import DEFAULT, is_bundle, list_bundles
+from ecg_study.inference.loading import DEFAULT_MODEL, is_model_folder, list_models
 from ecg_study.prediction.csv_files import write_beats_csv, write_samples_csv
-from ecg_study.prediction.recordings import Beats, Cleaned, cleaned, find_beats
+from ecg_study.prediction.recordings import DenoisedRecording, DetectedRecording, cleaned, find_beats
 from ecg_study.prediction.summary import summarise_beats, summarise_cleaned, write_summary
 from ecg_study.prediction.wfdb_files import ANNOTATOR, wfdb_name, write_annotations, write_record
 from ecg_study.progress import Said
@@ -66,14 +66,14 @@ def bundle_and_recordings(names: Sequence[str], raw_dir: str, made: Path) -> tup
         StudyError: the first name is neither, or no recording is named.
     """
     first = names[0]
-    if is_bundle(first, made):
+    if is_model_folder(first, made):
         if len(names) == 1:
-            raise StudyError(f"{first}: a bundle; name a recording behind it")
+            raise EcgStudyError(f"{first}: a bundle; name a recording behind it")
         return first, names[1:]
     if not _recording_is_there(_named(first, raw_dir)):
-        at_hand = ", ".join(found.name for found in list_bundles(made))
-        raise StudyError(f"{first}: neither a recording nor a bundle; bundles at hand: {at_hand or 'none'}")
-    return DEFAULT, names
+        at_hand = ", ".join(found.name for found in list_models(made))
+        raise EcgStudyError(f"{first}: neither a recording nor a bundle; bundles at hand: {at_hand or 'none'}")
+    return DEFAULT_MODEL, names
 
 
 def _named(name: str, raw_dir: str) -> Path:
@@ -94,7 +94,7 @@ def named_recordings(names: Sequence[str], raw_dir: str) -> Iterator[Path]:
         path = _named(name, raw_dir)
         try:
             yield from find_recordings(path)
-        except StudyError:
+        except EcgStudyError:
             yield path  # opening it says what is wrong
 
 
@@ -112,9 +112,9 @@ def check_free(paths: Iterable[Path], recording: Path, written: Mapping[Path, Pa
     """
     for path in paths:
         if path in written:
-            raise StudyError(f"{recording}: {path} was just written for {written[path]}; use another --out")
+            raise EcgStudyError(f"{recording}: {path} was just written for {written[path]}; use another --out")
         if path.exists() and not overwrite:
-            raise StudyError(f"{path}: exists; give --overwrite to replace it, or another --out")
+            raise EcgStudyError(f"{path}: exists; give --overwrite to replace it, or another --out")
 
 
 def output_paths(directory: Path, recording: Path, task: str, outputs: Sequence[str]) -> dict[str, Path]:
@@ -126,7 +126,7 @@ def output_paths(directory: Path, recording: Path, task: str, outputs: Sequence[
     endings = DETECTOR_OUTPUTS if task == "detector" else DENOISER_OUTPUTS
     unknown = [name for name in outputs if name not in endings]
     if unknown:
-        raise StudyError(f"--write: a {task} makes no {unknown[0]!r}; choose from {', '.join(endings)}")
+        raise EcgStudyError(f"--write: a {task} makes no {unknown[0]!r}; choose from {', '.join(endings)}")
     name = recording.name if recording.suffix.lower() not in ENDINGS else recording.stem
     paths = {output: directory / f"{name}.{endings[output]}" for output in outputs}
     if "wfdb" in paths:
@@ -139,7 +139,7 @@ def predict_file(
     model: Detector | Denoiser,
     bundle: str,
     path: Path,
-    reading: ReadingOptions,
+    reading: ReadOptions,
     paths: dict[str, Path],
     said: Said | None = None,
 ) -> Written:
@@ -164,7 +164,7 @@ def predict_file(
         return _write_cleaned(result, bundle, model.engine.name, paths)
 
 
-def _write_beats(beats: Beats, bundle: str, engine: str, paths: dict[str, Path]) -> Written:
+def _write_beats(beats: DetectedRecording, bundle: str, engine: str, paths: dict[str, Path]) -> Written:
     summary = summarise_beats(beats, bundle, engine)
     if "csv" in paths:
         write_beats_csv(paths["csv"], beats)
@@ -183,7 +183,7 @@ def _write_beats(beats: Beats, bundle: str, engine: str, paths: dict[str, Path])
     return Written(f"{summary.beats:,} R peaks{rate}{lost}", tuple(paths.values()))
 
 
-def _write_cleaned(result: Cleaned, bundle: str, engine: str, paths: dict[str, Path]) -> Written:
+def _write_cleaned(result: DenoisedRecording, bundle: str, engine: str, paths: dict[str, Path]) -> Written:
     summary = summarise_cleaned(result, bundle, engine)
     if "csv" in paths:
         write_samples_csv(paths["csv"], result)

@@ -10,7 +10,7 @@ import numpy as np
 from ecg_study.ecg_data.readers.recording import Recording
 from ecg_study.files import replacing
 from ecg_study.prediction.csv_files import rr_intervals
-from ecg_study.prediction.recordings import Beats, Cleaned
+from ecg_study.prediction.recordings import DenoisedRecording, DetectedRecording
 
 _SECONDS = 10.0
 
@@ -18,7 +18,7 @@ _INK, _OTHER, _MARK, _LOST = "#1a1a1a", "#0072b2", "#d55e00", "#cccccc"
 """Of Okabe and Ito's palette, which the colour-blind can tell apart."""
 
 
-def plot_beats(path: Path, beats: Beats) -> None:
+def plot_beats(path: Path, beats: DetectedRecording) -> None:
     """Write a PNG: heart rate over time with what could not be used, and ten seconds from the start, the middle and
     around the least sure beat, each with its R peaks."""
     found, recording = beats.r_peaks, beats.recording
@@ -40,7 +40,7 @@ def plot_beats(path: Path, beats: Beats) -> None:
     _save(figure, path)
 
 
-def plot_cleaned(path: Path, cleaned: Cleaned) -> None:
+def plot_cleaned(path: Path, cleaned: DenoisedRecording) -> None:
     """Write a PNG: ten seconds from the start, the middle and the end of the first lead, noisy and cleaned."""
     recording = cleaned.recording
     length = round(_SECONDS * recording.fs)
@@ -61,7 +61,7 @@ def plot_cleaned(path: Path, cleaned: Cleaned) -> None:
     _save(figure, path)
 
 
-def _draw_rate(axis: Any, beats: Beats) -> None:
+def _draw_rate(axis: Any, beats: DetectedRecording) -> None:
     fs = beats.recording.fs
     scale, unit = (3600, "h") if beats.samples / fs > 7200 else (60, "min") if beats.samples / fs > 120 else (1, "s")
     rate = 60 / rr_intervals(beats)

@@ -18,7 +18,7 @@ from ecg_study.progress import Said
 
 
 @dataclass(frozen=True)
-class Beats:
+class DetectedRecording:
     """The R peaks of a recording.
 
     Attributes:
@@ -33,7 +33,7 @@ class Beats:
 
 
 @dataclass(frozen=True)
-class Cleaned:
+class DenoisedRecording:
     """A recording without its noise, as a file beside its results: it need not fit into memory.
 
     Attributes:
@@ -56,7 +56,7 @@ class Cleaned:
                 yield block.reshape(-1, leads)
 
 
-def find_beats(detector: Detector, recording: Recording, said: Said | None = None) -> Beats:
+def find_beats(detector: Detector, recording: Recording, said: Said | None = None) -> DetectedRecording:
     """The R peaks of a recording; its leads are judged together.
 
     Raises:
@@ -71,11 +71,13 @@ def find_beats(detector: Detector, recording: Recording, said: Said | None = Non
         _say(said, done, recording)
     _check_known(recording, done, known)
     parts.append(stream.finish())
-    return Beats(recording, done, RPeaks.joined(parts))
+    return DetectedRecording(recording, done, RPeaks.joined(parts))
 
 
 @contextmanager
-def cleaned(denoiser: Denoiser, recording: Recording, directory: Path, said: Said | None = None) -> Iterator[Cleaned]:
+def cleaned(
+    denoiser: Denoiser, recording: Recording, directory: Path, said: Said | None = None
+) -> Iterator[DenoisedRecording]:
     """Clean each lead of a recording; the result lies in a temporary file in ``directory`` while the block runs.
 
     Raises:
@@ -95,7 +97,7 @@ def cleaned(denoiser: Denoiser, recording: Recording, directory: Path, said: Sai
                 _say(said, done, recording)
             _check_known(recording, done, known)
             _append(target, stream.finish(), leads)
-        yield Cleaned(recording, done, path, stream.unusable)
+        yield DenoisedRecording(recording, done, path, stream.unusable)
     finally:
         path.unlink(missing_ok=True)
 

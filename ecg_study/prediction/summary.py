@@ -12,7 +12,7 @@ from ecg_study.ecg_data.readers.recording import Recording
 from ecg_study.files import write_json
 from ecg_study.models.card import DISCLAIMER
 from ecg_study.prediction.csv_files import rr_intervals
-from ecg_study.prediction.recordings import Beats, Cleaned
+from ecg_study.prediction.recordings import DenoisedRecording, DetectedRecording
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Summary:
     disclaimer: str = field(default=DISCLAIMER)
 
 
-def summarise_beats(beats: Beats, bundle: str, engine: str) -> Summary:
+def summarise_beats(beats: DetectedRecording, bundle: str, engine: str) -> Summary:
     """The summary of R peaks."""
     found = beats.r_peaks
     rr = rr_intervals(beats)
@@ -87,7 +87,7 @@ def summarise_beats(beats: Beats, bundle: str, engine: str) -> Summary:
     )
 
 
-def summarise_cleaned(cleaned: Cleaned, bundle: str, engine: str) -> Summary:
+def summarise_cleaned(cleaned: DenoisedRecording, bundle: str, engine: str) -> Summary:
     """The summary of a cleaned recording."""
     share = sum(cleaned.unusable) / (cleaned.samples * len(cleaned.unusable))
     common = _common(cleaned.recording, cleaned.samples, bundle, engine)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.files import replacing
-from ecg_study.prediction.recordings import _ROWS, Beats, Cleaned
+from ecg_study.prediction.recordings import _ROWS, DenoisedRecording, DetectedRecording
 
 ANNOTATOR = "qrs"
 """Ending of the annotation file, as WFDB's own detectors have it."""
@@ -17,7 +17,7 @@ ANNOTATOR = "qrs"
 _NO_ANNOTATIONS = b"\x00\x00"  # WFDB's mark of the end alone; its writer refuses an empty list
 
 
-def write_annotations(path: Path, beats: Beats) -> None:
+def write_annotations(path: Path, beats: DetectedRecording) -> None:
     """Write the R peaks as a WFDB annotation file, each as a normal beat (``N``), as WFDB's detectors do.
 
     Args:
@@ -50,7 +50,7 @@ _GAIN = 1000.0
 _MISSING = -32768  # WFDB's value of a missing sample in format 16
 
 
-def write_record(header: Path, cleaned: Cleaned) -> None:
+def write_record(header: Path, cleaned: DenoisedRecording) -> None:
     """Write cleaned leads as a WFDB record in format 16: the header ``RECORD.hea``, and ``RECORD.dat`` beside it.
 
     The gain is 1,000 ADC units a mV, less where a lead would not fit; missing samples stay missing.
@@ -82,7 +82,12 @@ def write_record(header: Path, cleaned: Cleaned) -> None:
 
 
 def _write_header(
-    header: Path, cleaned: Cleaned, gains: np.ndarray, baselines: np.ndarray, firsts: np.ndarray, sums: np.ndarray
+    header: Path,
+    cleaned: DenoisedRecording,
+    gains: np.ndarray,
+    baselines: np.ndarray,
+    firsts: np.ndarray,
+    sums: np.ndarray,
 ) -> None:
     """A header as WFDB's ``header(5)`` describes it."""
     recording = cleaned.recording

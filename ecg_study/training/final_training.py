@@ -10,29 +10,38 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 from ecg_study.files import write_bytes, write_json
+from ecg_study.models.card import DETECTOR
 from ecg_study.progress import Progress
 from ecg_study.search_spaces.presets import PLATEAU
 from ecg_study.training.environment import PACKAGES, environment
-from ecg_study.training.executors.base import Ended, EpochEnded, Event, Job, Lost, Stopped, Workers
+from ecg_study.training.executors.base import (
+    EpochFinished,
+    Event,
+    Executor,
+    Job,
+    TrialFinished,
+    TrialInterrupted,
+    WorkerLost,
+)
 from ecg_study.training.loop import train_final
-from ecg_study.training.specs import TrainedTrial, TrialOutcome, TrialPlan
-from ecg_study.training.task import DETECTOR, Task, augmentation_as_json
+from ecg_study.training.specs import TrainedTrial, TrainingResult, TrainingSpec
+from ecg_study.training.task import TrainingTask, augmentation_as_json
 from ecg_study.training.weights import load_weights
 from ecg_study.tuning.state import SearchResult
 
 if TYPE_CHECKING:
     import keras
 
-FORMAT = 1
+TRAINING_FORMAT = 1
 """Raised whenever the same training would give other weights."""
 
 _ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class FinalModel:
+class TrainedModel:
     """A best model, trained to the end.
 
     Attributes:
@@ -48,19 +57,19 @@ class FinalModel:
     task: str
     number: int
     trial: str
-    plan: TrialPlan
-    outcome: TrialOutcome
+    plan: TrainingSpec
+    outcome: TrainingResult
     model: keras.Model
 
 
 def train_final_models(
-    tasks: dict[str, Task],
+    tasks: dict[str, TrainingTask],
     searches: dict[str, SearchResult],
     seed: int,
     directory: Path,
-    open_workers: Callable[[], AbstractContextManager[Workers]],
+    open_executor: Callable[[], AbstractContextManager[Executor]],
     progress: Progress,
-) -> list[FinalModel]:
+) -> list[TrainedModel]:
     """Train the best configuration of each search with the preset's number of seeds, or take what is there.
 
     What was trained is kept in ``directory`` with everything that decided it, so that a report that was stopped goes
@@ -92,28 +101,28 @@ def train_final_models(
             trained[job.plan.id] = found
     missing = [job for job in jobs.values() if job.plan.id not in trained]
     if missing:
-        with open_workers() as workers:
+        with open_executor() as workers:
             _train(missing, trained, kept, workers, progress)
     models = []
     for job in jobs.values():
         name, plan, result = job.task.name, job.plan, trained[job.plan.id]
         model = job.task.build(plan.hyperparameters)
         load_weights(model, result.weights or b"", plan.id)
-        models.append(FinalModel(name, numbers[plan.id], searches[name].best().plan.id, plan, result.outcome, model))
+        models.append(TrainedModel(name, numbers[plan.id], searches[name].best().plan.id, plan, result.outcome, model))
     return models
 
 
-def _numbers(task: Task) -> range:
+def _numbers(task: TrainingTask) -> range:
     """The seeds; and 0, for thresholds, where the others leave no records to choose them on."""
     return range(0 if task.preset.refit and task.name == DETECTOR else 1, task.preset.seeds + 1)
 
 
-def _plan(task: Task, hyperparameters: dict[str, Any], number: int) -> TrialPlan:
-    return TrialPlan(f"{task.name}-final-{number}", None, 0, 0, 0, 0, task.preset.final_epochs, hyperparameters)
+def _plan(task: TrainingTask, hyperparameters: dict[str, Any], number: int) -> TrainingSpec:
+    return TrainingSpec(f"{task.name}-final-{number}", None, 0, 0, 0, 0, task.preset.final_epochs, hyperparameters)
 
 
 def _train(
-    jobs: list[Job], trained: dict[str, TrainedTrial], kept: _Kept, workers: Workers, progress: Progress
+    jobs: list[Job], trained: dict[str, TrainedTrial], kept: _Kept, workers: Executor, progress: Progress
 ) -> None:
     """Train all jobs, several at a time; a lost worker's job is begun again."""
     waiting, running = list(jobs), {job.plan.id: job for job in jobs}
@@ -123,20 +132,20 @@ def _train(
 
     def again(trial: str, reason: str) -> None:
         if attempts[trial] >= _ATTEMPTS:
-            raise StudyError(f"final training {trial}: {reason}; try another --seed")
+            raise EcgStudyError(f"final training {trial}: {reason}; try another --seed")
         waiting.append(running[trial])
 
     def handle(event: Event) -> None:
-        if isinstance(event, EpochEnded):
+        if isinstance(event, EpochFinished):
             epochs[event.trial] = event.epoch
-        elif isinstance(event, Lost):
+        elif isinstance(event, WorkerLost):
             again(event.trial, event.reason)
-        elif isinstance(event, Stopped):
+        elif isinstance(event, TrialInterrupted):
             again(event.trial, "was stopped")
-        elif isinstance(event, Ended):
+        elif isinstance(event, TrialFinished):
             reason = event.trained.outcome.reason
-            if event.trained.weights is None and not event.trained.worth_retrying:
-                raise StudyError(f"final training {event.trial}: {reason}; try another --seed")
+            if event.trained.weights is None and not event.trained.retryable:
+                raise EcgStudyError(f"final training {event.trial}: {reason}; try another --seed")
             if event.trained.weights is None:
                 again(event.trial, reason)
                 return
@@ -164,7 +173,7 @@ class _Kept:
         self.directory = directory
         self.seed = seed
 
-    def load(self, task: Task, plan: TrialPlan) -> TrainedTrial | None:
+    def load(self, task: TrainingTask, plan: TrainingSpec) -> TrainedTrial | None:
         """What was trained under the very same conditions; ``None`` where nothing was, under others, or is damaged."""
         try:
             content = json.loads((self.directory / f"{plan.id}.json").read_text(encoding="utf-8"))
@@ -173,11 +182,11 @@ class _Kept:
             weights = (self.directory / f"{plan.id}.npz").read_bytes()
             if hashlib.sha256(weights).hexdigest() != content["sha256"]:
                 return None
-            return TrainedTrial(TrialOutcome(**content["outcome"]), weights)
+            return TrainedTrial(TrainingResult(**content["outcome"]), weights)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None  # it is trained again
 
-    def save(self, task: Task, plan: TrialPlan, trained: TrainedTrial) -> None:
+    def save(self, task: TrainingTask, plan: TrainingSpec, trained: TrainedTrial) -> None:
         weights = trained.weights or b""
         write_bytes(self.directory / f"{plan.id}.npz", weights)
         content = {
@@ -187,10 +196,10 @@ class _Kept:
         }
         write_json(self.directory / f"{plan.id}.json", content)
 
-    def _conditions(self, task: Task, plan: TrialPlan) -> dict[str, Any]:
+    def _conditions(self, task: TrainingTask, plan: TrainingSpec) -> dict[str, Any]:
         versions = environment()
         return {
-            "format": FORMAT,
+            "format": TRAINING_FORMAT,
             "data": task.cache.key,
             "training records": list(task.training_records),
             "validation records": [] if task.refit else list(task.split.validation),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 from ecg_study.progress import raise_if_interrupted
 from ecg_study.search_spaces.presets import COSINE
 from ecg_study.training.environment import seed_everything
@@ -19,15 +19,15 @@ from ecg_study.training.specs import (
     FAILED,
     EpochCallback,
     TrainedTrial,
-    TrialOutcome,
-    TrialPlan,
+    TrainingResult,
+    TrainingSpec,
     TrialStopped,
     Tuned,
     failed_trial,
     is_better,
     trial_seed,
 )
-from ecg_study.training.task import Task
+from ecg_study.training.task import TrainingTask
 from ecg_study.training.weights import copy_variables, load_weights, pack_weights
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 
 def train_trial(
-    task: Task,
-    plan: TrialPlan,
+    task: TrainingTask,
+    plan: TrainingSpec,
     seed: int,
     parent: bytes | None = None,
     on_epoch: EpochCallback | None = None,
-    asked_to_stop: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainedTrial:
     """Train one trial.
 
@@ -56,14 +56,14 @@ def train_trial(
         asked_to_stop: asked after each batch.
 
     Raises:
-        TrialStopped: ``asked_to_stop`` said so.
+        TrialStopped: ``should_stop`` said so.
     """
     import keras
 
     started = time.monotonic()
     keras.backend.clear_session()
     seed_everything(trial_seed(seed, task.name, plan.id))
-    best = _BestWeights(task.objective, on_epoch, asked_to_stop)
+    best = _BestWeights(task.objective, on_epoch, should_stop)
     parameters = None
     failure: Exception | None = None
     try:
@@ -81,7 +81,7 @@ def train_trial(
             shuffle=False,
             verbose=0,
         )
-    except (OSError, StudyError, TrialStopped):
+    except (OSError, EcgStudyError, TrialStopped):
         raise
     except Exception as error:  # noqa: BLE001  # whatever a configuration makes Keras raise is that trial's failure
         failure = error
@@ -91,23 +91,23 @@ def train_trial(
     elif best.score is None:
         reason, retry = DIVERGED, False
     else:
-        outcome = TrialOutcome(COMPLETED, best.score, best.epoch, best.history, seconds, parameters)
+        outcome = TrainingResult(COMPLETED, best.score, best.epoch, best.history, seconds, parameters)
         return TrainedTrial(outcome, pack_weights(best.weights))
     # A lack of memory may be another process's doing, even while the model is built.
     retry = retry or isinstance(failure, MemoryError) or type(failure).__name__ == "ResourceExhaustedError"
-    return TrainedTrial(TrialOutcome(FAILED, None, None, best.history, seconds, parameters, reason), None, retry)
+    return TrainedTrial(TrainingResult(FAILED, None, None, best.history, seconds, parameters, reason), None, retry)
 
 
 class _BestWeights:
     """Keeps the history of a training and the weights of its best epoch."""
 
     def __init__(
-        self, objective: tuple[str, str], on_epoch: EpochCallback | None, asked_to_stop: Callable[[], bool]
+        self, objective: tuple[str, str], on_epoch: EpochCallback | None, should_stop: Callable[[], bool]
     ) -> None:
         self.model: Any = None
         self.metric, self.direction = objective
         self.on_epoch = on_epoch
-        self.asked_to_stop = asked_to_stop
+        self.should_stop = should_stop
         self.score: float | None = None
         self.epoch: int | None = None
         self.weights: list[np.ndarray] = []
@@ -123,7 +123,7 @@ class _BestWeights:
 
     def _batch_ended(self, logs: dict[str, Any]) -> None:
         raise_if_interrupted()
-        if self.asked_to_stop():
+        if self.should_stop():
             raise TrialStopped
         # A loss that is not finite never becomes so again: the rest of the epochs would be wasted.
         if not math.isfinite(logs["loss"]):
@@ -150,12 +150,12 @@ does not."""
 
 
 def train_final(
-    task: Task,
-    plan: TrialPlan,
+    task: TrainingTask,
+    plan: TrainingSpec,
     seed: int,
     parent: bytes | None = None,
     on_epoch: EpochCallback | None = None,
-    asked_to_stop: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> TrainedTrial:
     """Train a configuration from fresh weights on all training records; the counterpart of `train_trial`.
 
@@ -173,7 +173,7 @@ def train_final(
         asked_to_stop: asked after each batch.
 
     Raises:
-        TrialStopped: ``asked_to_stop`` said so.
+        TrialStopped: ``should_stop`` said so.
     """
     assert parent is None
     import keras
@@ -183,7 +183,7 @@ def train_final(
     seed_everything(trial_seed(seed, task.name, plan.id))
     try:
         model = task.build(plan.hyperparameters)
-        stop, callbacks = _callbacks(task, plan.epochs, on_epoch, asked_to_stop)
+        stop, callbacks = _callbacks(task, plan.epochs, on_epoch, should_stop)
         to_the_end = task.refit or task.preset.schedule == COSINE
         fitted = model.fit(
             task.training_batches(trial_seed(seed, task.name, f"{plan.id}/data"), None),
@@ -193,23 +193,23 @@ def train_final(
             shuffle=False,
             verbose=0,
         )
-    except (OSError, StudyError, TrialStopped):
+    except (OSError, EcgStudyError, TrialStopped):
         raise
     except Exception as error:  # noqa: BLE001  # whatever training trips over is this training's failure
-        return failed_trial(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", worth_retrying=True)
+        return failed_trial(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", retryable=True)
     history = epoch_rows(fitted.history)
     seconds = round(time.monotonic() - started, 3)
     scores = fitted.history.get("loss" if task.refit else _DECIDES, [])
     if not any(math.isfinite(score) for score in scores) or (to_the_end and not math.isfinite(scores[-1])):
-        return TrainedTrial(TrialOutcome(FAILED, None, None, history, seconds, reason=DIVERGED), None)
+        return TrainedTrial(TrainingResult(FAILED, None, None, history, seconds, reason=DIVERGED), None)
     best, score = (len(scores), scores[-1]) if to_the_end else (stop.best_epoch + 1, stop.best)
     parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    outcome = TrialOutcome(COMPLETED, float(score), best, history, seconds, parameters)
+    outcome = TrainingResult(COMPLETED, float(score), best, history, seconds, parameters)
     return TrainedTrial(outcome, pack_weights(copy_variables(model)))
 
 
 def _callbacks(
-    task: Task, epochs: int, on_epoch: EpochCallback | None, asked_to_stop: Callable[[], bool]
+    task: TrainingTask, epochs: int, on_epoch: EpochCallback | None, should_stop: Callable[[], bool]
 ) -> tuple[Any, list[Any]]:
     import keras
 
@@ -224,7 +224,7 @@ def _callbacks(
 
     def batch_ended() -> None:
         raise_if_interrupted()
-        if asked_to_stop():
+        if should_stop():
             raise TrialStopped
 
     def epoch_ended(epoch: int, logs: dict[str, Any]) -> None:
@@ -266,7 +266,7 @@ _PATIENCE = 3
 
 
 def fine_tune(
-    task: Task,
+    task: TrainingTask,
     hyperparameters: dict[str, Any],
     weights: list[np.ndarray],
     learning_rate: float,
@@ -299,7 +299,7 @@ def fine_tune(
     try:
         model.set_weights(weights)
     except ValueError as error:
-        raise StudyError(
+        raise EcgStudyError(
             "the bundle's weights do not fit the hyperparameters of its card; take a fresh copy"
         ) from error
     model.optimizer.learning_rate.assign(learning_rate)
@@ -324,7 +324,7 @@ def fine_tune(
     on_epoch(epochs, epochs)
     losses = [loss for loss in fitted.history.get(_DECIDES, []) if math.isfinite(loss)]
     if not losses:
-        raise StudyError("training diverged in its first epoch; give a smaller --learning-rate")
+        raise EcgStudyError("training diverged in its first epoch; give a smaller --learning-rate")
     best_epoch, after = int(np.argmin(losses)) + 1, min(losses)
     if not after < before:
         model.set_weights(weights)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ecg_study.training.task import Task
+from ecg_study.training.task import TrainingTask
 
 if TYPE_CHECKING:
     import keras
@@ -21,7 +21,7 @@ EpochCallback = Callable[[int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
-class TrialPlan:
+class TrainingSpec:
     """What a trial is to do. Epochs ``initial_epoch + 1`` to ``epochs`` are trained, from the parent's weights.
 
     Attributes:
@@ -47,7 +47,7 @@ class TrialPlan:
 
 
 @dataclass(frozen=True)
-class TrialOutcome:
+class TrainingResult:
     """What came of a trial.
 
     Attributes:
@@ -82,9 +82,9 @@ class TrainedTrial:
             built: each trial has its own fixed seed, and would do the same again.
     """
 
-    outcome: TrialOutcome
+    outcome: TrainingResult
     weights: bytes | None
-    worth_retrying: bool = False
+    retryable: bool = False
 
 
 class TrainFunction(Protocol):
@@ -92,12 +92,12 @@ class TrainFunction(Protocol):
 
     def __call__(
         self,
-        task: Task,
-        plan: TrialPlan,
+        task: TrainingTask,
+        plan: TrainingSpec,
         seed: int,
         parent: bytes | None = None,
         on_epoch: EpochCallback | None = None,
-        asked_to_stop: Callable[[], bool] = ...,
+        should_stop: Callable[[], bool] = ...,
     ) -> TrainedTrial:
         """See `train_trial`."""
 
@@ -118,9 +118,9 @@ def is_better(score: float, than: float | None, direction: str) -> bool:
     return than is None or (score < than if direction == "min" else score > than)
 
 
-def failed_trial(reason: str, seconds: float = 0.0, worth_retrying: bool = False) -> TrainedTrial:
+def failed_trial(reason: str, seconds: float = 0.0, retryable: bool = False) -> TrainedTrial:
     """A trial of which nothing came."""
-    return TrainedTrial(TrialOutcome(FAILED, None, None, seconds=seconds, reason=reason), None, worth_retrying)
+    return TrainedTrial(TrainingResult(FAILED, None, None, seconds=seconds, reason=reason), None, retryable)
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Tuned:
 
 
 @dataclass(frozen=True)
-class FinishedTrial:
+class Trial:
     """A trial that was run, with what came of it.
 
     Attributes:
@@ -154,6 +154,6 @@ class FinishedTrial:
         ended: seconds of searching, over all runs of the program, until it ended.
     """
 
-    plan: TrialPlan
-    outcome: TrialOutcome
+    plan: TrainingSpec
+    outcome: TrainingResult
     ended: float = 0.0

@@ -14,28 +14,23 @@ from ecg_study.ecg_data.noise import VALIDATION, NoiseBank
 from ecg_study.ecg_data.segments.augmentation import Augmentation
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.transfer import CacheReference, find_cache, refer_to
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
+from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.presets import Preset
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-DENOISER, DETECTOR = "denoiser", "detector"
-TASK_NAMES = (DENOISER, DETECTOR)
-
-REFRACTORY = 0.2
-"""Seconds within which the heart cannot beat twice; the refractory period of Pan and Tompkins (1985)."""
-
 _VALIDATION_BATCH = 128
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """A model to be searched or trained, with its data.
 
     Attributes:
-        name: one of `TASK_NAMES`.
+        name: one of `MODEL_KINDS`.
         cache: the segments.
         split: which records train and validate.
         preset: size of the space and of the training.
@@ -80,9 +75,9 @@ class Task:
     def objective(self) -> tuple[str, str]:
         """Name of the validation metric that decides, and ``"min"`` or ``"max"``."""
         if self.name == DENOISER:
-            from ecg_study.search_spaces.denoiser import OBJECTIVE, STEADY_OBJECTIVE
+            from ecg_study.search_spaces.denoiser import OBJECTIVE, WANDER_REMOVED_OBJECTIVE
 
-            return STEADY_OBJECTIVE if self.removes_drift else OBJECTIVE
+            return WANDER_REMOVED_OBJECTIVE if self.removes_drift else OBJECTIVE
         from ecg_study.search_spaces.detector import OBJECTIVE as DETECTOR_OBJECTIVE
 
         return DETECTOR_OBJECTIVE
@@ -104,7 +99,7 @@ class Task:
             refractory = round(REFRACTORY * self.cache.fs)
             return DetectorSpace(self.preset.detector, settings.segment, settings.window, refractory)
         except ValueError as error:
-            raise StudyError(str(error)) from error
+            raise EcgStudyError(str(error)) from error
 
     def build(self, hyperparameters: dict[str, Any]) -> keras.Model:
         """The compiled model of these hyperparameters, weights fresh from the present random state."""
@@ -153,7 +148,7 @@ class Task:
         return make(self.cache, rows, batches, self.augmentation)
 
 
-def augmentation_as_json(task: Task) -> dict[str, Any]:
+def augmentation_as_json(task: TrainingTask) -> dict[str, Any]:
     """How training segments are varied, for records of what decided a result; empty where they are not."""
     if task.augmentation is None:
         return {}
@@ -163,7 +158,7 @@ def augmentation_as_json(task: Task) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TaskReference:
-    """A `Task` that names its segments instead of holding them."""
+    """A `TrainingTask` that names its segments instead of holding them."""
 
     name: str
     cache: CacheReference
@@ -171,7 +166,7 @@ class TaskReference:
     preset: Preset
     refit: bool = False
 
-    def open(self, *others: Path) -> Task | None:
+    def open(self, *others: Path) -> TrainingTask | None:
         """The task with its segments from this machine, ``None`` where they are not; ``others`` are looked in too."""
         cache = find_cache(self.cache, *others)
-        return None if cache is None else Task(self.name, cache, self.split, self.preset, self.refit)
+        return None if cache is None else TrainingTask(self.name, cache, self.split, self.preset, self.refit)

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ecg_study.training.task import Task
+from ecg_study.training.task import TrainingTask
 
 if TYPE_CHECKING:
     import keras
@@ -35,7 +35,7 @@ class Speed:
     failure: str = ""
 
 
-def measure_speed(task: Task, hyperparameters: dict[str, Any]) -> Speed:
+def measure_speed(task: TrainingTask, hyperparameters: dict[str, Any]) -> Speed:
     """Time some batches of one configuration.
 
     Args:

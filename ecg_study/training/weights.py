@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 
 if TYPE_CHECKING:
     import keras
@@ -47,11 +47,11 @@ def load_weights(model: keras.Model, packed: bytes, trial: str) -> None:
         with np.load(io.BytesIO(packed), allow_pickle=False) as saved:
             arrays = [saved[name] for name in sorted(saved.files)]
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise StudyError(
+        raise EcgStudyError(
             f"the weights of trial {trial} are damaged ({error}); give --fresh to begin the search anew"
         ) from error
     if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
-        raise StudyError(f"the weights of trial {trial} are of another model; give --fresh to begin the search anew")
+        raise EcgStudyError(f"the weights of trial {trial} are of another model; give --fresh to begin the search anew")
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
 

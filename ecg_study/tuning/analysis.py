@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ecg_study.evaluation.results.search import BoundHit, Importance, RungSummary, SearchSummary, TrialSummary
-from ecg_study.search_spaces.presets import Bounds, Preset
-from ecg_study.training.specs import COMPLETED, FAILED, FinishedTrial
-from ecg_study.training.task import DENOISER
+from ecg_study.models.card import DENOISER
+from ecg_study.search_spaces.presets import HyperparameterRanges, Preset
+from ecg_study.training.specs import COMPLETED, FAILED, Trial
 from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.state import SearchResult
 
@@ -156,7 +156,7 @@ def importances(trials: Sequence[TrialSummary], direction: str, seed: int = 0) -
     return sorted(found, key=lambda item: -item.value), explained
 
 
-def bound_hits(trials: Sequence[TrialSummary], bounds: Bounds) -> list[BoundHit]:
+def bound_hits(trials: Sequence[TrialSummary], bounds: HyperparameterRanges) -> list[BoundHit]:
     """The ends of ranges at which at least half of the best quarter of configurations lie.
 
     Of choices with one or two values nothing is said: each value is an end. A hyperparameter that not every
@@ -181,7 +181,7 @@ def bound_hits(trials: Sequence[TrialSummary], bounds: Bounds) -> list[BoundHit]
     return hits
 
 
-def _trial(trial: FinishedTrial, objective: str, milliseconds: float | None) -> TrialSummary:
+def _trial(trial: Trial, objective: str, milliseconds: float | None) -> TrialSummary:
     plan, outcome = trial.plan, trial.outcome
     assert outcome.score is not None
     return TrialSummary(
@@ -276,7 +276,7 @@ def _bootstrap_sample(owners: np.ndarray, rng: np.random.Generator) -> tuple[np.
             return np.concatenate([np.flatnonzero(owners == one) for one in drawn]), left
 
 
-def _ends(bounds: Bounds) -> dict[str, tuple[float, float]]:
+def _ends(bounds: HyperparameterRanges) -> dict[str, tuple[float, float]]:
     """Lowest and highest value of each number that may take more than two."""
     choices: dict[str, Sequence[float]] = {"layers": bounds.layers}
     choices |= {f"units_{layer}": bounds.units for layer in range(1, max(bounds.layers) + 1)}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ecg_study.training.specs import COMPLETED, FinishedTrial
+from ecg_study.training.specs import COMPLETED, Trial
 from ecg_study.training.weights import weights_path
 from ecg_study.tuning.schedule import Rung
 
 
-def needed_weights(schedule: Iterable[Rung], finished: Sequence[FinishedTrial], direction: str) -> set[str]:
+def needed_weights(schedule: Iterable[Rung], finished: Sequence[Trial], direction: str) -> set[str]:
     """The trials whose weights may still be asked for: the best one, and all that may yet be gone on from.
 
     A rung promotes its best. Once as many trials are better as are promoted, a trial is out for good; one that was

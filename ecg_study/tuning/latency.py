@@ -12,10 +12,10 @@ import numpy as np
 from ecg_study.progress import Progress
 from ecg_study.result_cache import ResultStore, key_of
 from ecg_study.training.environment import PACKAGES, environment
-from ecg_study.training.task import Task
+from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.state import SearchResult
 
-FORMAT = 1
+LATENCY_FORMAT = 1
 _SEGMENTS = 128
 _ROUNDS = 5
 
@@ -23,7 +23,9 @@ MEASURED = 16
 """Configurations that are measured, the best first: each costs a second or two, mostly to trace it."""
 
 
-def measure_latencies(task: Task, search: SearchResult, store: ResultStore, progress: Progress) -> Mapping[str, float]:
+def measure_latencies(
+    task: TrainingTask, search: SearchResult, store: ResultStore, progress: Progress
+) -> Mapping[str, float]:
     """Milliseconds a segment, of the best configurations of a search, by trial.
 
     A network with fresh weights is timed on a batch of 128 segments, the median of five rounds behind a first that is
@@ -50,12 +52,12 @@ def measure_latencies(task: Task, search: SearchResult, store: ResultStore, prog
     return found
 
 
-def _milliseconds(task: Task, hyperparameters: dict[str, object], store: ResultStore) -> float:
+def _milliseconds(task: TrainingTask, hyperparameters: dict[str, object], store: ResultStore) -> float:
     import keras
 
     versions = environment()
     what = {
-        "format": FORMAT,
+        "format": LATENCY_FORMAT,
         "task": task.name,
         "hyperparameters": hyperparameters,
         "segment": task.cache.settings.segment,

@@ -8,8 +8,8 @@ from typing import Any
 import keras_tuner
 from keras_tuner.src.engine.trial import Trial
 
-from ecg_study.training.specs import TrialPlan, trial_seed
-from ecg_study.training.task import Task
+from ecg_study.training.specs import TrainingSpec, trial_seed
+from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.schedule import first_rungs, schedule_of
 
 _WORST = {"min": 1e9, "max": -1.0}
@@ -38,7 +38,7 @@ class SearchOracle(keras_tuner.oracles.HyperbandOracle):
         warm: configurations that are drawn first.
     """
 
-    def __init__(self, task: Task, seed: int, warm: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(self, task: TrainingTask, seed: int, warm: Sequence[dict[str, Any]] = ()) -> None:
         hyperparameters = keras_tuner.HyperParameters()
         task.space().configure(hyperparameters)
         name, self.score_direction = task.objective
@@ -57,7 +57,7 @@ class SearchOracle(keras_tuner.oracles.HyperbandOracle):
         self._names: dict[str, str] = {}  # Keras Tuner's trial id → ours
         self._asked = 0
 
-    def next_trial(self) -> TrialPlan | None:
+    def next_trial(self) -> TrainingSpec | None:
         """What to train next; ``None`` when nothing can be begun before another trial ends, or at all."""
         self._asked += 1
         trial = self.create_trial(str(self._asked))
@@ -73,7 +73,7 @@ class SearchOracle(keras_tuner.oracles.HyperbandOracle):
         name = self._names[trial.trial_id]
         # Not values["tuner/bracket"]: that names the bracket begun last, not the trial's own, once several are open.
         own = self._first_rungs[int(_configuration(name))]
-        return TrialPlan(
+        return TrainingSpec(
             id=name,
             parent=None if above is None else self._names[above],
             iteration=own.iteration,
@@ -122,7 +122,7 @@ class SearchOracle(keras_tuner.oracles.HyperbandOracle):
         return dict(self._warm[drawn]) if drawn < len(self._warm) else super()._random_values()
 
 
-def hyperparameter_space(task: Task) -> list[dict[str, Any]]:
+def hyperparameter_space(task: TrainingTask) -> list[dict[str, Any]]:
     """The task's space as JSON, for telling whether two searches explore the same one."""
     hyperparameters = keras_tuner.HyperParameters()
     task.space().configure(hyperparameters)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ecg_study.formatting import duration
-from ecg_study.training.executors.base import Workers
-from ecg_study.training.specs import COMPLETED, FinishedTrial
-from ecg_study.training.task import Task
+from ecg_study.training.executors.base import Executor
+from ecg_study.training.specs import COMPLETED, Trial
+from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
 from ecg_study.tuning.checkpoints import most_weights
 from ecg_study.tuning.schedule import Rung, schedule_of
@@ -104,7 +104,12 @@ class SearchPlan:
 
 
 def plan_search(
-    task: Task, seed: int, workers: Workers, budget: Budget, warm: Sequence[dict[str, object]] = (), measured: int = 0
+    task: TrainingTask,
+    seed: int,
+    workers: Executor,
+    budget: Budget,
+    warm: Sequence[dict[str, object]] = (),
+    measured: int = 0,
 ) -> SearchPlan:
     """Plan a search, timing some of the configurations with which it will begin.
 
@@ -127,7 +132,7 @@ def plan_search(
     return SearchPlan(task.name, schedule_of(task.preset), workers.count, budget, tuple(speeds))
 
 
-def speeds_of(finished: Sequence[FinishedTrial]) -> tuple[Speed, ...]:
+def speeds_of(finished: Sequence[Trial]) -> tuple[Speed, ...]:
     """What finished trials cost: better than any measurement beforehand."""
     speeds = []
     for trial in finished:

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 from ecg_study.search_spaces.presets import Preset
-from ecg_study.training.task import Task
+from ecg_study.training.task import TrainingTask
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -69,7 +69,7 @@ def first_rungs(schedule: tuple[Rung, ...]) -> list[Rung]:
     return [rung for rung in schedule if rung.rung == 0 for _ in range(rung.trials)]
 
 
-def check_space(task: Task) -> None:
+def check_space(task: TrainingTask) -> None:
     """Refuse a space that has fewer configurations than the plan will draw.
 
     Keras Tuner would end such a search early without a word.
@@ -80,7 +80,7 @@ def check_space(task: Task) -> None:
     needed = len(first_rungs(schedule_of(task.preset)))
     held = count_configurations(task.space(), needed)
     if held < needed:
-        raise StudyError(
+        raise EcgStudyError(
             f"--preset {task.preset.name}: the space of the {task.name} holds {held} configurations, the plan draws "
             f"{needed}; widen its bounds in search_spaces/presets.py or lower max_epochs there"
         )

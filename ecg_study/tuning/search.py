@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 from ecg_study.files import locked, remove_half_written, write_bytes
 from ecg_study.progress import raise_if_interrupted
-from ecg_study.training.executors.base import Ended, EpochEnded, Event, Job, Lost, Notice, Workers
+from ecg_study.training.executors.base import EpochFinished, Event, Executor, Job, Notice, TrialFinished, WorkerLost
 from ecg_study.training.loop import train_trial
-from ecg_study.training.specs import FAILED, FinishedTrial, TrainedTrial, TrialPlan, failed_trial
-from ecg_study.training.task import Task, augmentation_as_json
+from ecg_study.training.specs import FAILED, TrainedTrial, TrainingSpec, Trial, failed_trial
+from ecg_study.training.task import TrainingTask, augmentation_as_json
 from ecg_study.training.weights import weights_path
 from ecg_study.tuning.checkpoints import needed_weights, remove_unneeded
 from ecg_study.tuning.exports.tensorboard import TensorBoardLogs
@@ -33,16 +33,16 @@ _ATTEMPTS = 3
 class SearchView(Protocol):
     """Who watches a search."""
 
-    def search_began(self, plan: SearchPlan, finished: list[FinishedTrial], best: float | None) -> None:
+    def search_began(self, plan: SearchPlan, finished: list[Trial], best: float | None) -> None:
         """The search starts, or goes on behind these finished trials with the best score of them."""
 
-    def trial_began(self, plan: TrialPlan) -> None:
+    def trial_began(self, plan: TrainingSpec) -> None:
         """A trial starts, for the first time or again."""
 
     def epoch_ended(self, trial: str, epoch: int, metrics: dict[str, float]) -> None:
         """An epoch of a running trial, counted from 1, is done."""
 
-    def trial_ended(self, trial: FinishedTrial, best: float | None) -> None:
+    def trial_ended(self, trial: Trial, best: float | None) -> None:
         """A trial is done, and this is the best score so far."""
 
     def said(self, text: str) -> None:
@@ -70,7 +70,9 @@ class SearchOptions:
     measured: int = 0
 
 
-def run_search(task: Task, options: SearchOptions, directory: Path, workers: Workers, view: SearchView) -> SearchResult:
+def run_search(
+    task: TrainingTask, options: SearchOptions, directory: Path, workers: Executor, view: SearchView
+) -> SearchResult:
     """Search a model's space to the end or to the end of its budget, going on from what ``directory`` holds.
 
     The state is saved whenever a trial ends. A trial that was running when the program ended is run again.
@@ -101,7 +103,7 @@ def run_search(task: Task, options: SearchOptions, directory: Path, workers: Wor
     return result
 
 
-def load_same_search(task: Task, seed: int, directory: Path) -> SearchResult:
+def load_same_search(task: TrainingTask, seed: int, directory: Path) -> SearchResult:
     """Read a search, ended or not, and check that it was of this task, data and seed.
 
     Raises:
@@ -113,7 +115,7 @@ def load_same_search(task: Task, seed: int, directory: Path) -> SearchResult:
     return result
 
 
-def search_identity(task: Task, seed: int, warm_start: str) -> dict[str, Any]:
+def search_identity(task: TrainingTask, seed: int, warm_start: str) -> dict[str, Any]:
     """Everything that decides what a search explores, as JSON."""
     from ecg_study.tuning.oracle import hyperparameter_space
 
@@ -140,7 +142,9 @@ def search_identity(task: Task, seed: int, warm_start: str) -> dict[str, Any]:
 class _Search:
     """A search at work."""
 
-    def __init__(self, task: Task, options: SearchOptions, directory: Path, workers: Workers, view: SearchView) -> None:
+    def __init__(
+        self, task: TrainingTask, options: SearchOptions, directory: Path, workers: Executor, view: SearchView
+    ) -> None:
         from ecg_study.tuning.oracle import SearchOracle
 
         self.task, self.options, self.workers, self.view = task, options, workers, view
@@ -163,8 +167,8 @@ class _Search:
         if saved.oracle:
             self.oracle.restore(saved.oracle)
         self.schedule = schedule_of(task.preset)
-        self.running: dict[str, TrialPlan] = {}
-        self.again: list[TrialPlan] = []
+        self.running: dict[str, TrainingSpec] = {}
+        self.again: list[TrainingSpec] = []
         self.attempts: dict[str, int] = {}
         self.began = time.monotonic()
         self.spent_before = saved.seconds
@@ -217,20 +221,20 @@ class _Search:
     def handle(self, event: Event) -> None:
         if isinstance(event, Notice):
             self.view.said(event.text)
-        elif isinstance(event, EpochEnded):
+        elif isinstance(event, EpochFinished):
             self.view.epoch_ended(event.trial, event.epoch, event.metrics)
         else:
             plan = self.running.pop(event.trial)
-            if isinstance(event, Ended):
+            if isinstance(event, TrialFinished):
                 self.take(plan, event.trained)
-            elif isinstance(event, Lost):
-                self.take(plan, failed_trial(event.reason, worth_retrying=True))
+            elif isinstance(event, WorkerLost):
+                self.take(plan, failed_trial(event.reason, retryable=True))
             elif not self.over():
                 self.again.append(plan)  # stopped, though there is time
 
-    def take(self, plan: TrialPlan, trained: TrainedTrial) -> None:
+    def take(self, plan: TrainingSpec, trained: TrainedTrial) -> None:
         attempts = self.attempts.get(plan.id, 1)
-        if trained.worth_retrying and attempts < _ATTEMPTS:
+        if trained.retryable and attempts < _ATTEMPTS:
             self.view.said(
                 f"trial {plan.id}: {trained.outcome.reason}; it is tried again ({attempts + 1} of {_ATTEMPTS})"
             )
@@ -238,12 +242,12 @@ class _Search:
             return
         self.conclude(plan, replace(trained, outcome=replace(trained.outcome, attempts=attempts)))
 
-    def conclude(self, plan: TrialPlan, trained: TrainedTrial) -> None:
+    def conclude(self, plan: TrainingSpec, trained: TrainedTrial) -> None:
         """Keep a trial's end: its weights first, then the state that names it, and only then is anything removed."""
         if trained.weights is not None:
             write_bytes(weights_path(self.weights, plan.id), trained.weights)
         self.oracle.finish(plan.id, trained.outcome.score)
-        trial = FinishedTrial(plan, trained.outcome, round(self.spent(), 3))
+        trial = Trial(plan, trained.outcome, round(self.spent(), 3))
         self.saved.finished.append(trial)
         self.save()
         remove_unneeded(self.weights, self.needed())
@@ -278,7 +282,7 @@ class _Search:
     def check_weights(self) -> None:
         missing = sorted(trial for trial in self.needed() if not weights_path(self.weights, trial).is_file())
         if missing:
-            raise StudyError(
+            raise EcgStudyError(
                 f"{self.weights}: the weights of trial {missing[0]} are missing, cannot go on; "
                 "put them back, or give --fresh"
             )
@@ -288,5 +292,5 @@ class _Search:
 def _alone(directory: Path) -> Iterator[None]:
     with locked(directory.parent / f".{directory.name}.lock") as ours:
         if not ours:
-            raise StudyError(f"{directory}: another process is searching here; wait for it, or use another --out")
+            raise EcgStudyError(f"{directory}: another process is searching here; wait for it, or use another --out")
         yield

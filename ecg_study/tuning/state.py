@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 from ecg_study.files import write_json, write_text
-from ecg_study.training.specs import COMPLETED, FinishedTrial, TrialOutcome, TrialPlan, is_better
+from ecg_study.training.specs import COMPLETED, TrainingResult, TrainingSpec, Trial, is_better
 
-FORMAT = 3
+STATE_FORMAT = 3
 STATE_FILE = "search.json"
 _WAY_OUT = "give --fresh to set it aside and begin anew, or another --out"
 
@@ -36,18 +36,18 @@ class SearchResult:
     directory: Path
     identity: dict[str, Any]
     objective: tuple[str, str]
-    trials: tuple[FinishedTrial, ...]
+    trials: tuple[Trial, ...]
     done: bool
     stopped: str = ""
     seconds: float = 0.0
 
-    def ranked(self) -> list[FinishedTrial]:
+    def ranked(self) -> list[Trial]:
         """Completed trials, the best first; of equals, the earlier."""
         completed = [trial for trial in self.trials if trial.outcome.status == COMPLETED]
         sign = 1 if self.objective[1] == "min" else -1
         return sorted(completed, key=lambda trial: sign * _score(trial))
 
-    def best(self) -> FinishedTrial:
+    def best(self) -> Trial:
         """The best completed trial.
 
         Raises:
@@ -59,11 +59,11 @@ class SearchResult:
             why = f"all {len(self.trials)} trials failed ({'; '.join(sorted(reasons))})" if reasons else "it has none"
             if self.stopped:
                 why += f"; {self.stopped}: give more"
-            raise StudyError(f"{self.directory}: no completed trial: {why}")
+            raise EcgStudyError(f"{self.directory}: no completed trial: {why}")
         return ranked[0]
 
 
-def _score(trial: FinishedTrial) -> float:
+def _score(trial: Trial) -> float:
     assert trial.outcome.score is not None
     return trial.outcome.score
 
@@ -84,7 +84,7 @@ class SavedSearch:
 
     identity: dict[str, Any]
     oracle: dict[str, Any] = field(default_factory=dict)
-    finished: list[FinishedTrial] = field(default_factory=list)
+    finished: list[Trial] = field(default_factory=list)
     warm: list[dict[str, Any]] = field(default_factory=list)
     done: bool = False
     stopped: str = ""
@@ -113,17 +113,19 @@ class StateFile:
         try:
             state = json.loads(self.path.read_text(encoding="utf-8"))
             version = state.pop("format")
-            if version != FORMAT:
-                raise StudyError(f"{self.path}: written in format {version}, this program reads {FORMAT}; {_WAY_OUT}")
+            if version != STATE_FORMAT:
+                raise EcgStudyError(
+                    f"{self.path}: written in format {version}, this program reads {STATE_FORMAT}; {_WAY_OUT}"
+                )
             trials = state.pop("finished")
-            finished = [FinishedTrial(TrialPlan(**t["plan"]), TrialOutcome(**t["outcome"]), t["ended"]) for t in trials]
+            finished = [Trial(TrainingSpec(**t["plan"]), TrainingResult(**t["outcome"]), t["ended"]) for t in trials]
             return SavedSearch(finished=finished, **state)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StudyError(f"{self.path}: damaged, cannot go on from it; {_WAY_OUT}") from error
+            raise EcgStudyError(f"{self.path}: damaged, cannot go on from it; {_WAY_OUT}") from error
 
     def save(self, search: SavedSearch) -> None:
         """Write the state and ``trials.csv``."""
-        state = {"format": FORMAT, **{item.name: getattr(search, item.name) for item in fields(search)}}
+        state = {"format": STATE_FORMAT, **{item.name: getattr(search, item.name) for item in fields(search)}}
         state["finished"] = [asdict(trial) for trial in search.finished]
         write_json(self.path, state)
         write_text(self.directory / "trials.csv", trials_csv(search.finished))
@@ -137,7 +139,7 @@ class StateFile:
         for key in sorted({*saved, *now}):
             if saved.get(key) != now.get(key):
                 before, after = _difference(saved.get(key), now.get(key))
-                raise StudyError(
+                raise EcgStudyError(
                     f"{self.directory}: this search was begun with {key} = {before}, now asked for {after}; "
                     f"give the same again, {_WAY_OUT}"
                 )
@@ -165,14 +167,14 @@ def load_search(directory: Path) -> SearchResult:
     """
     state = StateFile(directory).load()
     if state is None:
-        raise StudyError(f"{directory}: no search here; run 'study.py search' with the same --out first")
+        raise EcgStudyError(f"{directory}: no search here; run 'study.py search' with the same --out first")
     objective = (state.identity["objective"][0], state.identity["objective"][1])
     return SearchResult(
         directory, state.identity, objective, tuple(state.finished), state.done, state.stopped, state.seconds
     )
 
 
-def best_so_far(finished: list[FinishedTrial], direction: str) -> float | None:
+def best_so_far(finished: list[Trial], direction: str) -> float | None:
     """The best score among finished trials."""
     best: float | None = None
     for trial in finished:
@@ -181,7 +183,7 @@ def best_so_far(finished: list[FinishedTrial], direction: str) -> float | None:
     return best
 
 
-def trials_csv(finished: list[FinishedTrial]) -> str:
+def trials_csv(finished: list[Trial]) -> str:
     """All trials as CSV text, one a row."""
     names = sorted({name for trial in finished for name in trial.plan.hyperparameters})
     head = ["id", "parent", "iteration", "bracket", "rung", "initial_epoch", "epochs", *names]

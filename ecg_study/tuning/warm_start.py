@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecg_study.errors import StudyError
-from ecg_study.training.task import Task
+from ecg_study.errors import EcgStudyError
+from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.schedule import first_rungs, holds, schedule_of
 from ecg_study.tuning.state import load_search, search_directory
 
@@ -28,7 +28,7 @@ class WarmStart:
     left_out: int = 0
 
 
-def read_warm_start(study: Path, task: Task) -> WarmStart:
+def read_warm_start(study: Path, task: TrainingTask) -> WarmStart:
     """The best configurations of the same model in an earlier study, for a third of the first rung.
 
     The rest of the rung stays random, so that a better region can still be found. Only configurations are taken, and
@@ -43,14 +43,14 @@ def read_warm_start(study: Path, task: Task) -> WarmStart:
     """
     directory = search_directory(study, task.name)
     if not directory.is_dir():
-        raise StudyError(
+        raise EcgStudyError(
             f"--warm-start: {study} holds no search of the {task.name}; give the --out of an earlier study"
         )
     earlier = load_search(directory)
     seen = set(earlier.identity["signals"])
     shared = [record for record, signals in task.cache.signals(task.split.test).items() if seen & set(signals)]
     if shared:
-        raise StudyError(
+        raise EcgStudyError(
             f"--warm-start: {study} was trained or validated on {', '.join(shared)}, which this study tests on; "
             "its choices are not free of the test records"
         )
@@ -67,7 +67,7 @@ def read_warm_start(study: Path, task: Task) -> WarmStart:
         elif configuration not in chosen:  # else the same, at another rung
             chosen.append(configuration)
     if not chosen:
-        raise StudyError(
+        raise EcgStudyError(
             f"--warm-start: none of the {task.name}'s configurations in {study} lies in this search's space"
         )
     return WarmStart(str(study), tuple(chosen), left_out)
@@ -77,7 +77,7 @@ _NONE = {"filters"}
 """Hyperparameters that only some spaces have, in which 0 stands for what the others build."""
 
 
-def in_space(task: Task, configuration: dict[str, Any]) -> dict[str, Any] | None:
+def in_space(task: TrainingTask, configuration: dict[str, Any]) -> dict[str, Any] | None:
     """A configuration as this task's space says it, ``None`` where it lies outside.
 
     It gives an allowed value to every hyperparameter that applies, and to no other; but one that is 0 need not be

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 from ecg_study.evaluation.experiments.r_peaks import FEWEST_RECORDS
 from ecg_study.evaluation.metrics import bootstrap, pooled_f1
-from ecg_study.evaluation.results.values import GRU, LSTM, NOISY, TOLERANCES_MS, Interval
+from ecg_study.evaluation.results.values import GRU, LSTM, NOISY, TOLERANCES_MS, Estimate
 from ecg_study.reports.report import Report
 from ecg_study.reports.schema import read_report
 from ecg_study.reports.tables import hyperparameters, interval, plain, table
@@ -33,7 +33,7 @@ class Row:
     figure: str
     first: str
     second: str
-    gain: Interval | None = None
+    gain: Estimate | None = None
     real: bool | None = None
 
 
@@ -68,7 +68,7 @@ def compare_studies(first: Path, second: Path) -> StudyComparison:
     paired = not differences
     rows = [*_denoising(before, after, paired), *_peaks(before, after, paired), *_windows(before, after)]
     if not rows:
-        raise StudyError(
+        raise EcgStudyError(
             f"{second}: has no figure in common with {first}; one lacks the denoiser, the other the detector"
         )
     return StudyComparison((str(first), str(second)), differences, [*rows, *_searches(before, after)])

@@ -26,18 +26,18 @@ from ecg_study.ecg_data.noise import TEST, VALIDATION, NoiseRecords, gaussian_no
 from ecg_study.ecg_data.noise_stress import under_motion
 from ecg_study.ecg_data.readers.recording import ALL_LEADS
 from ecg_study.ecg_data.readers.wfdb import read_record
-from ecg_study.errors import StudyError
-from ecg_study.evaluation.cached_models import Applied
+from ecg_study.errors import EcgStudyError
+from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.noise_stress import published_leads
 from ecg_study.evaluation.experiments.noise_types import KINDS, LEVELS, noisy_segments
 from ecg_study.evaluation.experiments.pauses import false_peaks, with_pauses
 from ecg_study.evaluation.experiments.r_peaks import LEARNING, match
-from ecg_study.evaluation.leads import WholeLead
+from ecg_study.evaluation.leads import EvaluationLead
 from ecg_study.evaluation.metrics import confusion, denoising, denoising_table, pooled_f1
 from ecg_study.evaluation.morphology import FALSE_ST, moved_waves
 from ecg_study.evaluation.results.values import TOLERANCES_MS
-from ecg_study.inference.loading import find_bundle, list_bundles
-from ecg_study.models.folder import Bundle, load_bundle
+from ecg_study.inference.loading import find_model, list_models
+from ecg_study.models.folder import SavedModel, open_model
 from ecg_study.result_cache import ResultStore
 
 SIGMA, SEED = 0.05, 1
@@ -66,7 +66,7 @@ class Records:
     """
 
     part: str
-    leads: list[WholeLead]
+    leads: list[EvaluationLead]
     both: list[np.ndarray]
     noise: NoiseRecords
     stressed: bool
@@ -97,9 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         assert noise is not None
         records = open_records(database.directory, noise, options.part, chosen)
         for name in names:
-            for figure in measure(name, load_bundle(find_bundle(name)), records):
+            for figure in measure(name, open_model(find_model(name)), records):
                 print(f"{figure.bundle:24} {figure.name:44} {figure.value}", flush=True)
-    except StudyError as error:
+    except EcgStudyError as error:
         print(f"figures: error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def shipped() -> list[str]:
     """Names of the bundles that come with the project."""
-    return [found.name for found in list_bundles(Path("nowhere"))]
+    return [found.name for found in list_models(Path("nowhere"))]
 
 
 def open_records(
@@ -127,32 +127,34 @@ def open_records(
     """
     known = known or (DS2 if part == TEST else MITDB_VALIDATION)
     if unknown := [name for name in chosen if name not in known]:
-        raise StudyError(f"--records: {', '.join(unknown)}: not among the {part} records; choose of {', '.join(known)}")
+        raise EcgStudyError(
+            f"--records: {', '.join(unknown)}: not among the {part} records; choose of {', '.join(known)}"
+        )
     leads, both = [], []
     for name in chosen or known:
         record = read_record(raw_dir / name, "auto")
         clean = np.ascontiguousarray(record.signal[:, 0])
         noisy = clean + gaussian_noise(len(clean), SIGMA, SEED, name, record.leads[0])
-        leads.append(WholeLead(name, record.leads[0], record.fs, clean, noisy, record.r_peaks, record.unscored))
+        leads.append(EvaluationLead(name, record.leads[0], record.fs, clean, noisy, record.r_peaks, record.unscored))
         both.append(read_record(raw_dir / name, ALL_LEADS, annotator=None).signal)
     return Records(part, leads, both, open_noise(noise_dir), part == TEST and not chosen)
 
 
-def measure(name: str, bundle: Bundle, records: Records) -> Iterator[Figure]:
+def measure(name: str, bundle: SavedModel, records: Records) -> Iterator[Figure]:
     """Every figure of one bundle."""
     card = bundle.card
     if card.fs != records.leads[0].fs:
-        raise StudyError(f"{name}: of {card.fs:g} Hz, the records have {records.leads[0].fs:g}")
+        raise EcgStudyError(f"{name}: of {card.fs:g} Hz, the records have {records.leads[0].fs:g}")
     with tempfile.TemporaryDirectory() as folder:
         store, removed = ResultStore(Path(folder)), card.drift == "removed"
-        model = Applied(
+        model = CachedModel(
             bundle.model, card.fs, card.segment, card.window, card.refractory, store, card.polarity, removed
         )
         yield Figure(name, "weights", f"{card.parameters:,}")
         yield from measure_model(name, model, card.thresholds, records)
 
 
-def measure_model(name: str, model: Applied, thresholds: Mapping[str, float], records: Records) -> Iterator[Figure]:
+def measure_model(name: str, model: CachedModel, thresholds: Mapping[str, float], records: Records) -> Iterator[Figure]:
     """Every figure of a model that is applied as a bundle of it would be.
 
     Args:
@@ -167,7 +169,7 @@ def measure_model(name: str, model: Applied, thresholds: Mapping[str, float], re
         yield from _denoiser(name, model, records)
 
 
-def _detector(name: str, model: Applied, thresholds: Mapping[str, float], records: Records) -> Iterator[Figure]:
+def _detector(name: str, model: CachedModel, thresholds: Mapping[str, float], records: Records) -> Iterator[Figure]:
     limit = thresholds["r_peak"]
     for kind in ("as recorded", f"Gaussian {SIGMA} mV"):
         tables: dict[int, list[tuple[int, int, int]]] = {ms: [] for ms in TOLERANCES_MS}
@@ -193,7 +195,7 @@ def _detector(name: str, model: Applied, thresholds: Mapping[str, float], record
             yield Figure(name, f"noise stress, {what}, {snr} dB: F1", _percent(each))
 
 
-def _both_leads(name: str, model: Applied, limit: float, records: Records) -> Iterator[Figure]:
+def _both_leads(name: str, model: CachedModel, limit: float, records: Records) -> Iterator[Figure]:
     """All leads of each record together, as `Detector.r_peaks` takes them."""
     found = [model.detect_together(signal, limit) for signal in records.both]
     for ms in TOLERANCES_MS:
@@ -201,7 +203,7 @@ def _both_leads(name: str, model: Applied, limit: float, records: Records) -> It
         yield Figure(name, f"R peaks, both leads together: F1 within {ms} ms", _percent(each))
 
 
-def _pauses(name: str, model: Applied, limit: float, records: Records) -> Iterator[Figure]:
+def _pauses(name: str, model: CachedModel, limit: float, records: Records) -> Iterator[Figure]:
     """What is taken for a beat in pauses that are made in the recordings (see `experiments.pauses`)."""
     count, recorded, noisy = 0, 0, 0
     for lead in records.leads:
@@ -213,7 +215,7 @@ def _pauses(name: str, model: Applied, limit: float, records: Records) -> Iterat
         yield Figure(name, f"pauses made, {kind}: false peaks", f"{false} in {count} pauses")
 
 
-def _stressed(records: Records, snr: int) -> Iterator[tuple[WholeLead, np.ndarray]]:
+def _stressed(records: Records, snr: int) -> Iterator[tuple[EvaluationLead, np.ndarray]]:
     """Leads with electrode motion: the published records for tests; ours, with their noise over and over, else."""
     if records.part == TEST:
         for lead in published_leads(records.noise, snr) if records.stressed else ():
@@ -223,7 +225,7 @@ def _stressed(records: Records, snr: int) -> Iterator[tuple[WholeLead, np.ndarra
         yield lead, under_motion(lead, records.noise.bank(VALIDATION, lead.fs), snr)
 
 
-def _denoiser(name: str, model: Applied, records: Records) -> Iterator[Figure]:
+def _denoiser(name: str, model: CachedModel, records: Records) -> Iterator[Figure]:
     rows, levels = [], []
     for lead in records.leads:
         reference, denoised = model.reference(lead.clean), model.denoise(lead.noisy)

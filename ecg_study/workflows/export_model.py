@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from ecg_study.evaluation.results.values import GRU, LSTM, NOISY, TOLERANCES_MS
-from ecg_study.models.card import Card
-from ecg_study.models.folder import save_bundle
+from ecg_study.models.card import DENOISER, REFRACTORY, ModelCard
+from ecg_study.models.folder import save_model
 from ecg_study.reports.model_card import render_card
 from ecg_study.reports.report import Report, Training
 from ecg_study.reports.schema import to_json
-from ecg_study.training.task import DENOISER, REFRACTORY, Task, augmentation_as_json
+from ecg_study.training.task import TrainingTask, augmentation_as_json
 
 
-def write_bundle(directory: Path, model: Any, report: Report, task: Task, signals: dict[str, list[str]]) -> None:
+def export_model(
+    directory: Path, model: Any, report: Report, task: TrainingTask, signals: dict[str, list[str]]
+) -> None:
     """Write the model of one task with ``card.json`` and ``CARD.md``: use, data, figures, limits.
 
     Args:
@@ -26,20 +28,20 @@ def write_bundle(directory: Path, model: Any, report: Report, task: Task, signal
             again under any name.
     """
     training = next(item for item in report.trainings if (item.task, item.number) == (task.name, 1))
-    save_bundle(directory, model, _card(report, training, task, signals), render_card(report, training))
+    save_model(directory, model, _card(report, training, task, signals), render_card(report, training))
 
 
-def _card(report: Report, training: Training, task: Task, signals: dict[str, list[str]]) -> Card:
+def _card(report: Report, training: Training, task: TrainingTask, signals: dict[str, list[str]]) -> ModelCard:
     data = report.data
     if training.task == DENOISER:
-        from ecg_study.search_spaces.denoiser import KEEPS_DRIFT, REMOVES_DRIFT
+        from ecg_study.search_spaces.denoiser import KEEPS_BASELINE_WANDER, REMOVES_BASELINE_WANDER
 
-        normalisation = REMOVES_DRIFT if task.removes_drift else KEEPS_DRIFT
+        normalisation = REMOVES_BASELINE_WANDER if task.removes_drift else KEEPS_BASELINE_WANDER
     else:
         from ecg_study.search_spaces.detector import NORMALISATION
 
         normalisation = NORMALISATION
-    return Card(
+    return ModelCard(
         task="denoiser" if training.task == DENOISER else "detector",
         fs=data.fs,
         segment=data.segment,

@@ -9,31 +9,31 @@ from typing import Any
 import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import Database
-from ecg_study.errors import StudyError
-from ecg_study.evaluation.cached_models import Applied
+from ecg_study.errors import EcgStudyError
+from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.r_peaks import FEWEST_RECORDS, match
-from ecg_study.evaluation.leads import WholeLead, by_record, read_leads
+from ecg_study.evaluation.leads import EvaluationLead, by_record, read_leads
 from ecg_study.evaluation.metrics import bootstrap, denoising, pooled_f1
 from ecg_study.evaluation.results.fine_tuning import Change, FineTuning
-from ecg_study.evaluation.results.values import TOLERANCES_MS, Interval
-from ecg_study.evaluation.thresholds import calibrate, to_choose_on
+from ecg_study.evaluation.results.values import TOLERANCES_MS, Estimate
+from ecg_study.evaluation.thresholds import choose_thresholds, threshold_inputs
 from ecg_study.files import sha256_of, write_json
-from ecg_study.models.card import Card
-from ecg_study.models.folder import load_bundle, save_bundle
+from ecg_study.models.card import DENOISER, ModelCard
+from ecg_study.models.folder import open_model, save_model
 from ecg_study.progress import Progress
 from ecg_study.reports.model_card import render_tuned_card
 from ecg_study.reports.schema import to_json
 from ecg_study.result_cache import ResultStore
 from ecg_study.training.loop import fine_tune
 from ecg_study.training.specs import Tuned
-from ecg_study.training.task import DENOISER, Task
+from ecg_study.training.task import TrainingTask
 
 SUMMARY = "finetune.json"
 
 
-def fine_tune_bundle(
+def fine_tune_model(
     bundle: Path,
-    task: Task,
+    task: TrainingTask,
     database: Database,
     learning_rate: float | None,
     epochs: int,
@@ -58,8 +58,8 @@ def fine_tune_bundle(
     """
     target = out / "models" / task.name
     if target.exists():
-        raise StudyError(f"{target}: exists; choose another --out")
-    old = load_bundle(bundle)
+        raise EcgStudyError(f"{target}: exists; choose another --out")
+    old = open_model(bundle)
     _refuse_known(old.card, task)
     rate = learning_rate if learning_rate is not None else float(old.card.hyperparameters["learning_rate"]) / 10
     tuned = fine_tune(
@@ -72,13 +72,13 @@ def fine_tune_bundle(
         lambda done, total: progress("Further training, epochs", done, total),
     )
     store = ResultStore(out / "measured")
-    models = {name: Applied.of(model, task, store) for name, model in (("old", old.model), ("new", tuned.model))}
+    models = {name: CachedModel.of(model, task, store) for name, model in (("old", old.model), ("new", tuned.model))}
     thresholds: dict[str, float] = {}
     if task.name != DENOISER:
         leads = read_leads(task.cache, database, task.split.validation)
-        signals = [to_choose_on(lead, task.validation_noise) for lead in leads]
+        signals = [threshold_inputs(lead, task.validation_noise) for lead in leads]
         detected = [[models["new"].detect(signal) for signal in each] for each in signals]
-        thresholds = calibrate(leads, detected, task.cache.settings.window, seed)
+        thresholds = choose_thresholds(leads, detected, task.cache.settings.window, seed)
     leads = read_leads(task.cache, database, task.split.test)
     if task.name == DENOISER:
         changes = _denoiser_changes(models["old"], models["new"], leads, seed)
@@ -91,7 +91,7 @@ def fine_tune_bundle(
     return result
 
 
-def _refuse_known(card: Card, task: Task) -> None:
+def _refuse_known(card: ModelCard, task: TrainingTask) -> None:
     """Refuse to test or validate on the very signals that the bundle was trained on."""
     trained = {digest for digests in card.data.get("signals", {}).values() for digest in digests}
     asked = task.cache.signals([*task.split.validation, *task.split.test])
@@ -99,10 +99,10 @@ def _refuse_known(card: Card, task: Task) -> None:
     if known:
         listed = ", ".join(known)
         problem = f"{listed}: the bundle was trained on these records, so they cannot tell what further training gives"
-        raise StudyError(problem + "; leave them out with --records")
+        raise EcgStudyError(problem + "; leave them out with --records")
 
 
-def _denoiser_changes(old: Applied, new: Applied, leads: list[WholeLead], seed: int) -> tuple[Change, ...]:
+def _denoiser_changes(old: CachedModel, new: CachedModel, leads: list[EvaluationLead], seed: int) -> tuple[Change, ...]:
     rows = []
     for lead in leads:
         both = [
@@ -128,7 +128,7 @@ def _change(name: str, before: np.ndarray, after: np.ndarray, seed: int, lower: 
 
 
 def _detector_changes(
-    old: tuple[Applied, float], new: tuple[Applied, float], leads: list[WholeLead], seed: int
+    old: tuple[CachedModel, float], new: tuple[CachedModel, float], leads: list[EvaluationLead], seed: int
 ) -> tuple[Change, ...]:
     changes = []
     for tolerance in (TOLERANCES_MS[0], TOLERANCES_MS[-1]):
@@ -143,13 +143,13 @@ def _detector_changes(
     return tuple(changes)
 
 
-def _real(gain: Interval, records: int) -> bool:
+def _real(gain: Estimate, records: int) -> bool:
     return records >= FEWEST_RECORDS and (gain.low > 0 or gain.high < 0)
 
 
 def _result(
     bundle: Path,
-    task: Task,
+    task: TrainingTask,
     database: Database,
     learning_rate: float,
     tuned: Tuned,
@@ -172,7 +172,7 @@ def _result(
     )
 
 
-def _write(target: Path, out: Path, old: Card, task: Task, result: FineTuning, tuned: Tuned) -> None:
+def _write(target: Path, out: Path, old: ModelCard, task: TrainingTask, result: FineTuning, tuned: Tuned) -> None:
     cache = task.cache
     signals = dict(old.data.get("signals", {}))
     signals |= cache.signals([*task.split.train, *task.split.validation])
@@ -195,7 +195,7 @@ def _write(target: Path, out: Path, old: Card, task: Task, result: FineTuning, t
     )
     # The bundle last: a run that is stopped before it can be made again.
     write_json(out / SUMMARY, asdict(result))
-    save_bundle(target, tuned.model, card, render_tuned_card(card, result))
+    save_model(target, tuned.model, card, render_tuned_card(card, result))
 
 
 def _without_signals(data: dict[str, Any]) -> dict[str, Any]:

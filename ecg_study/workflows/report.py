@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.noise import NoiseRecords, open_noise
-from ecg_study.errors import StudyError
-from ecg_study.evaluation.baselines.process_memory import give_back_freed_memory
+from ecg_study.errors import EcgStudyError
+from ecg_study.evaluation.baselines.process_memory import release_freed_memory
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
-from ecg_study.evaluation.cached_models import Applied
+from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.denoising import denoiser_section
 from ecg_study.evaluation.experiments.failures import worst_stretches
 from ecg_study.evaluation.experiments.model_comparison import compare
@@ -24,21 +24,22 @@ from ecg_study.evaluation.experiments.noise_types import NOTE, measure_noise_kin
 from ecg_study.evaluation.experiments.r_peaks import CalibratedDetector, detector_section, inputs_of
 from ecg_study.evaluation.leads import read_leads
 from ecg_study.evaluation.results.denoising import NoiseCell
-from ecg_study.evaluation.thresholds import calibrate, to_choose_on
+from ecg_study.evaluation.thresholds import choose_thresholds, threshold_inputs
+from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.prediction.csv_files import write_signal_csv
 from ecg_study.progress import Progress
 from ecg_study.reports.publish import publish, render_report
-from ecg_study.reports.report import FORMAT, Report, Training
+from ecg_study.reports.report import REPORT_FORMAT, Report, Training
 from ecg_study.reports.schema import read_report, rounded, to_json, write_report
 from ecg_study.result_cache import ResultStore
-from ecg_study.training.executors.base import Workers
-from ecg_study.training.final_training import FinalModel, train_final_models
-from ecg_study.training.task import DENOISER, DETECTOR, Task, augmentation_as_json
+from ecg_study.training.executors.base import Executor
+from ecg_study.training.final_training import TrainedModel, train_final_models
+from ecg_study.training.task import TrainingTask, augmentation_as_json
 from ecg_study.tuning.analysis import summarise_search
 from ecg_study.tuning.latency import measure_latencies
 from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.state import SearchResult
-from ecg_study.workflows.export_model import write_bundle
+from ecg_study.workflows.export_model import export_model
 from ecg_study.workflows.provenance import describe_run, summarise_data
 
 SECTIONS = ("search", "denoiser", "detector", "stress", "failures")
@@ -47,12 +48,12 @@ SECTIONS = ("search", "denoiser", "detector", "stress", "failures")
 TRAININGS, MEASURED = "trainings", "measured"
 """Folders of what is kept between reports: final weights, and what models and detectors made of the test records."""
 
-OpenWorkers = Callable[[], AbstractContextManager[Workers]]
+OpenExecutor = Callable[[], AbstractContextManager[Executor]]
 _Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True)
-class Study:
+class ReportInputs:
     """What a report is made of.
 
     Attributes:
@@ -68,7 +69,7 @@ class Study:
     """
 
     database: Database
-    tasks: dict[str, Task]
+    tasks: dict[str, TrainingTask]
     searches: dict[str, SearchResult]
     missing: list[str]
     noise: Path | None
@@ -79,7 +80,7 @@ class Study:
 
 
 def usable_searches(
-    tasks: dict[str, Task], searches: dict[str, SearchResult]
+    tasks: dict[str, TrainingTask], searches: dict[str, SearchResult]
 ) -> tuple[dict[str, SearchResult], list[str]]:
     """The searches that a report can be made of, and what it lacks without the others.
 
@@ -98,7 +99,7 @@ def usable_searches(
             continue
         try:
             search.best()
-        except StudyError as error:
+        except EcgStudyError as error:
             errors.append(error)
             missing.append(f"The search of the {name} gave nothing: {error}")
             continue
@@ -117,7 +118,7 @@ def usable_searches(
 
 
 def make_report(
-    study: Study, out: Path, open_workers: OpenWorkers, progress: Progress, sections: Sequence[str] = SECTIONS
+    study: ReportInputs, out: Path, open_executor: OpenExecutor, progress: Progress, sections: Sequence[str] = SECTIONS
 ) -> Report:
     """Retrain the best of each search, measure on test records, and write the report into ``out``.
 
@@ -135,11 +136,11 @@ def make_report(
         StudyError: a training failed; or a section is to be taken from a report that is not there or not of these
             models.
     """
-    give_back_freed_memory()
+    release_freed_memory()
     previous = None if set(sections) == set(SECTIONS) else read_report(out / "report.json")
     classical = ClassicalDetectors(ResultStore(study.data_dir / MEASURED), progress)
     try:
-        maker = _Maker(study, out, open_workers, classical, progress)
+        maker = ReportBuilder(study, out, open_executor, classical, progress)
         report = maker.make(sections, previous)
     finally:
         classical.close()
@@ -147,14 +148,14 @@ def make_report(
     return report
 
 
-class _Maker:
+class ReportBuilder:
     """A report at work."""
 
     def __init__(
         self,
-        study: Study,
+        study: ReportInputs,
         out: Path,
-        open_workers: OpenWorkers,
+        open_executor: OpenExecutor,
         classical: ClassicalDetectors,
         progress: Progress,
     ) -> None:
@@ -163,7 +164,7 @@ class _Maker:
         task = next(iter(study.tasks.values()))
         self.cache, self.split = task.cache, task.split
         self.store = ResultStore(out / MEASURED)
-        finals = train_final_models(study.tasks, study.searches, study.seed, out / TRAININGS, open_workers, progress)
+        finals = train_final_models(study.tasks, study.searches, study.seed, out / TRAININGS, open_executor, progress)
         self.finals = {name: [item for item in finals if item.task == name and item.number] for name in study.tasks}
         self.choosing = next((item for item in finals if item.number == 0), None)
         self.applied = {name: [self._applied(item) for item in items] for name, items in self.finals.items()}
@@ -174,7 +175,7 @@ class _Maker:
         """Compute these sections, and take the others from the previous report."""
         trainings = self._trainings()
         if previous is not None and [_same(item) for item in previous.trainings] != [_same(i) for i in trainings]:
-            raise StudyError("--sections: the report that is there is of other models; make the whole report first")
+            raise EcgStudyError("--sections: the report that is there is of other models; make the whole report first")
 
         def part(name: str, compute: Callable[[], _Part], get: Callable[[Report], _Part]) -> _Part:
             return compute() if previous is None or name in sections else get(previous)
@@ -188,7 +189,7 @@ class _Maker:
         missing = [*self.study.missing, *([f"Noise of real electrodes: {why_not}"] if why_not else [])]
         study = self.study
         report = Report(
-            format=FORMAT,
+            format=REPORT_FORMAT,
             provenance=describe_run(study.command, study.settings, study.seed, time.monotonic() - self.started),
             data=summarise_data(study.database, self.cache, self.split),
             missing=missing,
@@ -208,7 +209,7 @@ class _Maker:
         """Write bundles, tables of samples, and the rendered report."""
         signals = self.cache.signals([*self.split.train, *self.split.validation])
         for name, finals in self.finals.items():
-            write_bundle(staging / "models" / name, finals[0].model, report, self.study.tasks[name], signals)
+            export_model(staging / "models" / name, finals[0].model, report, self.study.tasks[name], signals)
         self._write_csv(staging / "csv")
         write_report(staging / "report.json", report)
         render_report(staging, report)
@@ -226,8 +227,8 @@ class _Maker:
             write_signal_csv(directory / f"{name}.csv", lead.fs, lead.noisy, denoised, found)
         self.progress("CSV files", len(self.leads), len(self.leads))
 
-    def _applied(self, final: FinalModel) -> Applied:
-        return Applied.of(final.model, self.study.tasks[final.task], self.store)
+    def _applied(self, final: TrainedModel) -> CachedModel:
+        return CachedModel.of(final.model, self.study.tasks[final.task], self.store)
 
     def _calibrated(self) -> list[CalibratedDetector]:
         models = self.applied.get(DETECTOR, [])
@@ -240,8 +241,8 @@ class _Maker:
         chosen = []
         for done, model in enumerate(choosing):
             self.progress("Thresholds, seeds", done, len(choosing))
-            detected = [[model.detect(signal) for signal in to_choose_on(lead, bank)] for lead in leads]
-            chosen.append(calibrate(leads, detected, self.cache.settings.window, self.study.seed))
+            detected = [[model.detect(signal) for signal in threshold_inputs(lead, bank)] for lead in leads]
+            chosen.append(choose_thresholds(leads, detected, self.cache.settings.window, self.study.seed))
         self.progress("Thresholds, seeds", len(choosing), len(choosing))
         return [CalibratedDetector(model, chosen[place % len(chosen)]) for place, model in enumerate(models)]
 
@@ -318,7 +319,7 @@ class _Maker:
         return worst_stretches(self.leads, found, database.directory, database.annotator)
 
 
-def _training(final: FinalModel, thresholds: dict[str, float], augmentation: dict[str, Any]) -> Training:
+def _training(final: TrainedModel, thresholds: dict[str, float], augmentation: dict[str, Any]) -> Training:
     outcome = final.outcome
     return Training(
         task=final.task,

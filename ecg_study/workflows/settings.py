@@ -13,7 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ecg_study.ecg_data.databases.catalog import DATABASES
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 from ecg_study.files import write_text
 from ecg_study.search_spaces.presets import PRESETS
 
@@ -149,13 +149,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise StudyError(f"--config: {path}: no such file") from error
+        raise EcgStudyError(f"--config: {path}: no such file") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise StudyError(f"--config: {path}: not a TOML file ({error})") from error
+        raise EcgStudyError(f"--config: {path}: not a TOML file ({error})") from error
     known = {item.name.replace("_", "-"): item for item in fields(Settings)}
     unknown = sorted(set(content) - set(known))
     if unknown:
-        raise StudyError(f"--config: {path}: unknown key {unknown[0]!r}; known are {', '.join(known)}")
+        raise EcgStudyError(f"--config: {path}: unknown key {unknown[0]!r}; known are {', '.join(known)}")
     return {known[key].name: _typed(path, key, value, _kind(known[key])) for key, value in content.items()}
 
 
@@ -176,7 +176,7 @@ def _typed(path: Path, key: str, value: Any, kind: type) -> Any:
     elif type(value) is kind:
         return value
     said = {"str": "text", "int": "whole number", "tuple": "list of texts"}.get(kind.__name__, kind.__name__)
-    raise StudyError(f"--config: {path}: {key} = {value!r} is no {said}")
+    raise EcgStudyError(f"--config: {path}: {key} = {value!r} is no {said}")
 
 
 def _check(settings: Settings) -> None:
@@ -184,19 +184,19 @@ def _check(settings: Settings) -> None:
         value, metadata = getattr(settings, item.name), item.metadata
         option = "--" + item.name.replace("_", "-")
         if "choices" in metadata and value not in metadata["choices"]:
-            raise StudyError(f"{option}: {value!r} is not known; choose {', '.join(metadata['choices'])}")
+            raise EcgStudyError(f"{option}: {value!r} is not known; choose {', '.join(metadata['choices'])}")
         if item.name == "annotator" and not value.isalnum():
-            raise StudyError(f"{option}: {value!r} is no file ending; give letters and digits, such as atr")
+            raise EcgStudyError(f"{option}: {value!r} is no file ending; give letters and digits, such as atr")
         if value is None:
             continue
         if isinstance(value, float) and not math.isfinite(value):
-            raise StudyError(f"{option}: {value} is no finite number")
+            raise EcgStudyError(f"{option}: {value} is no finite number")
         if "above" in metadata and not value > metadata["above"]:
-            raise StudyError(f"{option}: {value:g} is out of range; it must be more than {metadata['above']}")
+            raise EcgStudyError(f"{option}: {value:g} is out of range; it must be more than {metadata['above']}")
         if "least" in metadata and not value >= metadata["least"]:
-            raise StudyError(f"{option}: {value} is out of range; it must be at least {metadata['least']}")
+            raise EcgStudyError(f"{option}: {value} is out of range; it must be at least {metadata['least']}")
     if settings.scheduler and settings.workers is not None:
-        raise StudyError(
+        raise EcgStudyError(
             "--workers: the cluster of --scheduler decides how many workers there are; give one of the two"
         )
 

@@ -107,7 +107,7 @@ DETECTORS = (
 
 DETECTOR_NAMES = tuple(detector.name for detector in DETECTORS)
 
-HOARDERS = frozenset({GQRS})
+LEAKS_MEMORY = frozenset({GQRS})
 """Those that never give their memory back: gqrs keeps some 55 MB of each half hour at 360 Hz (wfdb 4.3.1)."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecg_study.ecg_data.filters import both_ways
+from ecg_study.ecg_data.filters import filter_zero_phase
 
 BANDPASS = "zero-phase band-pass, 0.67–40 Hz"
 LOWPASS = "zero-phase low-pass, 40 Hz"
@@ -49,17 +49,17 @@ def lowpass(signal: np.ndarray, fs: float) -> np.ndarray:
         signal: mV, shape ``(…, samples)``.
         fs: sampling rate in Hz, above 80.
     """
-    return both_ways(signal, _HIGH, "low", fs)
+    return filter_zero_phase(signal, _HIGH, "low", fs)
 
 
 def bandpass(signal: np.ndarray, fs: float) -> np.ndarray:
     """Butterworth band-pass of order 4 from 0.67 to 40 Hz, run forwards and backwards."""
-    return both_ways(signal, (_LOW, _HIGH), "band", fs)
+    return filter_zero_phase(signal, (_LOW, _HIGH), "band", fs)
 
 
 def highpass(signal: np.ndarray, fs: float) -> np.ndarray:
     """Butterworth high-pass of order 4 at 0.67 Hz, run forwards and backwards."""
-    return both_ways(signal, _LOW, "high", fs)
+    return filter_zero_phase(signal, _LOW, "high", fs)
 
 
 def wavelet(signal: np.ndarray, fs: float = 0.0) -> np.ndarray:  # noqa: ARG001  # of one form with the others

@@ -13,7 +13,7 @@ _ARENAS = 2
 """Heaps that all threads share; where a process has more than eight already, the C library keeps to those it has."""
 
 
-def give_back_freed_memory() -> bool:
+def release_freed_memory() -> bool:
     """Let this process give large blocks back to the system as soon as they are freed.
 
     A report goes over many arrays of some megabytes. Left to itself, the C library of Linux keeps such blocks in heaps

@@ -13,13 +13,13 @@ from importlib.metadata import version
 
 import numpy as np
 
-from ecg_study.errors import StudyError
-from ecg_study.evaluation.baselines.detectors import DETECTORS, HOARDERS, find_r_peaks
-from ecg_study.evaluation.baselines.process_memory import give_back_freed_memory
+from ecg_study.errors import EcgStudyError
+from ecg_study.evaluation.baselines.detectors import DETECTORS, LEAKS_MEMORY, find_r_peaks
+from ecg_study.evaluation.baselines.process_memory import release_freed_memory
 from ecg_study.progress import Progress
 from ecg_study.result_cache import ResultStore, key_of
 
-FORMAT = 1
+BASELINE_FORMAT = 1
 """Raised whenever a detector would find something else in the same signal with the same version of its library."""
 
 _WORTH_PROCESSES = 5_000_000
@@ -99,7 +99,7 @@ class ClassicalDetectors:
         """Processes for these detectors, and how many leads at most they may be given; ``None`` for any number."""
         processes = os.cpu_count() or 1
         most = processes * _LEADS_PER_PROCESS
-        hoards = not HOARDERS.isdisjoint(names)
+        hoards = not LEAKS_MEMORY.isdisjoint(names)
         # What is hoarded is not carried along through work that hoards nothing.
         if self._pool is not None and self._hoarded >= (most if hoards else 1):
             self._pool.shutdown()
@@ -131,14 +131,14 @@ class ClassicalDetectors:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
         except BrokenProcessPool as error:
-            raise StudyError(
+            raise EcgStudyError(
                 "a process with classical detectors was killed (out of memory?); what is finished is kept: "
                 "run the same command again"
             ) from error
 
 
 def _prepare_process() -> None:
-    give_back_freed_memory()
+    release_freed_memory()
     signals.signal(signals.SIGINT, signals.SIG_IGN)  # Ctrl-C reaches the main process, which ends the others
 
 
@@ -148,4 +148,4 @@ def _find_all(signal: np.ndarray, fs: float, names: Sequence[str]) -> dict[str, 
 
 def _key(name: str, signal: np.ndarray, fs: float) -> str:
     package = next(item.package for item in DETECTORS if item.name == name)
-    return key_of({"format": FORMAT, "detector": name, "version": version(package), "fs": fs}, signal)
+    return key_of({"format": BASELINE_FORMAT, "detector": name, "version": version(package), "fs": fs}, signal)

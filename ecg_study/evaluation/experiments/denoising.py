@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ecg_study.evaluation.baselines.filters import DRIFT_FILTERS, DRIFT_WAVELET, FILTERS, WAVELET
-from ecg_study.evaluation.cached_models import Applied
-from ecg_study.evaluation.leads import WholeLead, by_record
+from ecg_study.evaluation.cached_models import CachedModel
+from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.metrics import bootstrap_means, denoising
 from ecg_study.evaluation.morphology import FALSE_ST, Waves, moved_waves
 from ecg_study.evaluation.results.denoising import (
@@ -22,7 +22,7 @@ from ecg_study.evaluation.results.denoising import (
     Spread,
     Trace,
 )
-from ecg_study.evaluation.results.values import LSTM, NO_FILTER, Denoising, Interval, SeedFigures
+from ecg_study.evaluation.results.values import LSTM, NO_FILTER, Denoising, Estimate, SeedMetrics
 from ecg_study.progress import Progress
 
 MEASURES = tuple(item.name for item in fields(Denoising))
@@ -47,7 +47,7 @@ class DenoisedLead:
         waves: method → output minus clean signal, beat by beat; ``"clean"`` → the clean signal's own.
     """
 
-    lead: WholeLead
+    lead: EvaluationLead
     reference: np.ndarray
     denoised: np.ndarray
     figures: list[RecordDenoising]
@@ -56,8 +56,8 @@ class DenoisedLead:
 
 
 def denoiser_section(
-    models: Sequence[Applied],
-    leads: Sequence[WholeLead],
+    models: Sequence[CachedModel],
+    leads: Sequence[EvaluationLead],
     noise: Sequence[NoiseCell],
     noise_note: str,
     seed: int,
@@ -92,7 +92,7 @@ def denoiser_section(
     )
 
 
-def measure_lead(lead: WholeLead, model: Applied) -> DenoisedLead:
+def measure_lead(lead: EvaluationLead, model: CachedModel) -> DenoisedLead:
     """Compare our denoiser's output and that of each filter for the same purpose with what the lead is to become."""
     from scipy.signal import welch
 
@@ -133,7 +133,7 @@ def _summaries(measured: Sequence[DenoisedLead], seed: int) -> list[DenoisingSum
     ]
 
 
-def intervals(table: np.ndarray, seed: int) -> dict[str, Interval]:
+def intervals(table: np.ndarray, seed: int) -> dict[str, Estimate]:
     """Means over records with their intervals, of a table ``(records, measures)``; undefined measures are left out."""
     found = bootstrap_means(table, seed)
     return {name: value for name, value in zip(MEASURES, found, strict=True) if value is not None}
@@ -180,7 +180,9 @@ def _traces(measured: Sequence[DenoisedLead]) -> list[Trace]:
     for rank, item in chosen.items():
         lead = item.lead
         part = stretch(len(lead.clean) // 2, STRETCH, lead.fs, len(lead.clean))
-        noisy, clean, denoised = (microvolts(signal[part]) for signal in (lead.noisy, item.reference, item.denoised))
+        noisy, clean, denoised = (
+            round_to_microvolts(signal[part]) for signal in (lead.noisy, item.reference, item.denoised)
+        )
         start = part.start / lead.fs
         traces.append(Trace(rank, lead.record, lead.lead, start, noisy, clean, denoised, rmse(item)))
     return traces
@@ -193,14 +195,14 @@ def stretch(centre: int, seconds: float, fs: float, samples: int) -> slice:
     return slice(start, start + length)
 
 
-def microvolts(signal: np.ndarray) -> list[float]:
+def round_to_microvolts(signal: np.ndarray) -> list[float]:
     """A signal in mV to be written and drawn, rounded to 1 µV."""
     return [round(float(value), 3) for value in signal]
 
 
 def _seeds(
-    models: Sequence[Applied], leads: Sequence[WholeLead], measured: Sequence[DenoisedLead]
-) -> list[SeedFigures]:
+    models: Sequence[CachedModel], leads: Sequence[EvaluationLead], measured: Sequence[DenoisedLead]
+) -> list[SeedMetrics]:
     tables = [_figures(measured, LSTM)]
     for model in models[1:]:
         rows = [
@@ -213,7 +215,7 @@ def _seeds(
     return [seed_figures(name, [float(row[MEASURES.index(key)]) for row in means]) for name, key in wanted.items()]
 
 
-def seed_figures(figure: str, values: list[float]) -> SeedFigures:
+def seed_figures(figure: str, values: list[float]) -> SeedMetrics:
     """A figure by seed, with mean and standard deviation."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return SeedFigures(figure, values, float(np.mean(values)), deviation)
+    return SeedMetrics(figure, values, float(np.mean(values)), deviation)

@@ -11,9 +11,9 @@ import numpy as np
 
 from ecg_study.ecg_data.readers.wfdb import BEAT_SYMBOLS, Annotations, read_annotations
 from ecg_study.evaluation.baselines.runner import Found
-from ecg_study.evaluation.experiments.denoising import microvolts
+from ecg_study.evaluation.experiments.denoising import round_to_microvolts
 from ecg_study.evaluation.experiments.r_peaks import match, within
-from ecg_study.evaluation.leads import WholeLead
+from ecg_study.evaluation.leads import EvaluationLead
 from ecg_study.evaluation.results.detection import Failure
 from ecg_study.evaluation.results.values import TOLERANCES_MS
 
@@ -76,7 +76,7 @@ class _Stretch:
 
 
 def worst_stretches(
-    leads: Sequence[WholeLead], found: Sequence[Found], directory: Path, annotator: str, most: int = MOST
+    leads: Sequence[EvaluationLead], found: Sequence[Found], directory: Path, annotator: str, most: int = MOST
 ) -> list[Failure]:
     """The stretches of the noisy test leads with the most errors, the worst first.
 
@@ -100,7 +100,7 @@ def worst_stretches(
     return failures
 
 
-def _of_lead(place: int, lead: WholeLead, r_peaks: np.ndarray) -> list[_Stretch]:
+def _of_lead(place: int, lead: EvaluationLead, r_peaks: np.ndarray) -> list[_Stretch]:
     """Stretches of one lead that hold an error, the worst first, cut so that the most errors fall into each."""
     matches = match(lead, r_peaks, TOLERANCES_MS[0])
     missed, false = matches.missed, matches.invented
@@ -118,7 +118,7 @@ def _of_lead(place: int, lead: WholeLead, r_peaks: np.ndarray) -> list[_Stretch]
     return sorted(stretches, key=lambda item: -item.missed - item.false)
 
 
-def _failure(lead: WholeLead, r_peaks: np.ndarray, item: _Stretch, annotations: Annotations) -> Failure:
+def _failure(lead: EvaluationLead, r_peaks: np.ndarray, item: _Stretch, annotations: Annotations) -> Failure:
     part = slice(item.start, item.start + min(round(STRETCH * lead.fs), len(lead.clean)))
     inside = (annotations.samples >= part.start) & (annotations.samples < part.stop)
     beats = [annotations.symbols[i] for i in np.flatnonzero(inside) if annotations.symbols[i] in BEAT_SYMBOLS]
@@ -129,14 +129,14 @@ def _failure(lead: WholeLead, r_peaks: np.ndarray, item: _Stretch, annotations: 
         missed=item.missed,
         false=item.false,
         reasons=_reasons(lead, part, annotations, beats),
-        noisy=microvolts(lead.noisy[part]),
+        noisy=round_to_microvolts(lead.noisy[part]),
         annotated=within(lead.r_peaks, part),
         symbols="".join(beats),
         detected=within(r_peaks, part),
     )
 
 
-def _reasons(lead: WholeLead, part: slice, annotations: Annotations, beats: Sequence[str]) -> list[str]:
+def _reasons(lead: EvaluationLead, part: slice, annotations: Annotations, beats: Sequence[str]) -> list[str]:
     """What the annotations and the signal say of a stretch. It stands beside the errors; it need not be their cause."""
     reasons = []
     rhythm = _rhythm(annotations, part)
@@ -198,7 +198,7 @@ def _baseline_range(signal: np.ndarray, fs: float) -> float:
     return float(np.ptp(median_filter(signal, round(_MEDIAN * fs), mode="nearest")))
 
 
-def _relative_height(lead: WholeLead, part: slice) -> float | None:
+def _relative_height(lead: EvaluationLead, part: slice) -> float | None:
     """Median height of the QRS complexes in the stretch over that of the record; ``None`` without a beat."""
     reach = round(0.05 * lead.fs)
     peaks = lead.r_peaks[(lead.r_peaks >= reach) & (lead.r_peaks < len(lead.clean) - reach)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ecg_study.evaluation.experiments.r_peaks import FEWEST_RECORDS, peak_table
-from ecg_study.evaluation.leads import WholeLead, by_record
+from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.metrics import bootstrap, pooled_f1
 from ecg_study.evaluation.results.denoising import DenoiserSection
 from ecg_study.evaluation.results.detection import DetectorSection
@@ -15,7 +15,7 @@ from ecg_study.evaluation.results.values import DENOISED, GRU, LSTM, NO_FILTER, 
 
 
 def compare(
-    leads: Sequence[WholeLead], denoiser: DenoiserSection | None, detector: DetectorSection | None, seed: int
+    leads: Sequence[EvaluationLead], denoiser: DenoiserSection | None, detector: DetectorSection | None, seed: int
 ) -> list[Comparison]:
     """The figures of the verdict.
 
@@ -33,7 +33,7 @@ def compare(
 
 
 def _compare_denoising(
-    leads: Sequence[WholeLead], section: DenoiserSection, figure: str, name: str, seed: int
+    leads: Sequence[EvaluationLead], section: DenoiserSection, figure: str, name: str, seed: int
 ) -> Comparison:
     methods = dict.fromkeys(row.method for row in section.by_record if row.method != NO_FILTER)
     values = {
@@ -53,7 +53,7 @@ def _compare_denoising(
     )
 
 
-def _compare_peaks(leads: Sequence[WholeLead], section: DetectorSection, tolerance: int, seed: int) -> Comparison:
+def _compare_peaks(leads: Sequence[EvaluationLead], section: DetectorSection, tolerance: int, seed: int) -> Comparison:
     rows = section.peaks_by_record
     places = dict.fromkeys((row.detector, row.input) for row in rows)
     others = [place for place in places if place[0] != GRU and place[1] in (NOISY, DENOISED)]

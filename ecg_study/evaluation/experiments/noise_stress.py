@@ -14,9 +14,9 @@ from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.errors import RecordError
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, GQRS
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors, Found
-from ecg_study.evaluation.cached_models import Applied
+from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.r_peaks import FEWEST_RECORDS, LEARNING, CalibratedDetector, added_up, match
-from ecg_study.evaluation.leads import WholeLead, by_record
+from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.metrics import bootstrap, pooled_f1
 from ecg_study.evaluation.results.detection import StressRow, StressSection
 from ecg_study.evaluation.results.values import GRU, TOLERANCES_MS
@@ -51,10 +51,10 @@ Signals = dict[str, np.ndarray]
 
 def stress_section(
     detector: CalibratedDetector,
-    denoiser: Applied | None,
+    denoiser: CachedModel | None,
     classical: ClassicalDetectors,
     noise: NoiseRecords,
-    test_leads: Sequence[WholeLead],
+    test_leads: Sequence[EvaluationLead],
     learned_from: Sequence[str],
     seed: int,
     progress: Progress,
@@ -100,7 +100,7 @@ def _why_not_published(noise: NoiseRecords, learned_from: Sequence[str]) -> str:
     return ""
 
 
-def published_leads(noise: NoiseRecords, snr: int) -> list[WholeLead]:
+def published_leads(noise: NoiseRecords, snr: int) -> list[EvaluationLead]:
     """The first lead of the noise stress records at one level."""
     leads = []
     for name in NOISE_STRESS:
@@ -109,7 +109,9 @@ def published_leads(noise: NoiseRecords, snr: int) -> list[WholeLead]:
         if record.fs != noise.fs:
             raise RecordError(path, f"has {record.fs:g} Hz, its noise {noise.fs:g} Hz")
         signal = np.ascontiguousarray(record.signal[:, 0])
-        leads.append(WholeLead(path.name, record.leads[0], record.fs, signal, signal, record.r_peaks, record.unscored))
+        leads.append(
+            EvaluationLead(path.name, record.leads[0], record.fs, signal, signal, record.r_peaks, record.unscored)
+        )
     return leads
 
 
@@ -119,7 +121,7 @@ class _Chain:
     def __init__(
         self,
         detector: CalibratedDetector,
-        denoiser: Applied | None,
+        denoiser: CachedModel | None,
         classical: ClassicalDetectors,
         seed: int,
         progress: Progress,
@@ -128,7 +130,7 @@ class _Chain:
         self.seed, self.progress = seed, progress
 
     def measure(
-        self, test: str, snr: int, leads: Sequence[WholeLead], signals: Signals, names: Sequence[str]
+        self, test: str, snr: int, leads: Sequence[EvaluationLead], signals: Signals, names: Sequence[str]
     ) -> list[StressRow]:
         given = {False: signals}
         if self.denoiser is not None:
@@ -151,7 +153,7 @@ class _Chain:
         snr: int,
         name: str,
         denoised: bool,
-        leads: Sequence[WholeLead],
+        leads: Sequence[EvaluationLead],
         peaks: Mapping[str, Found],
     ) -> StressRow:
         each = [match(lead, peaks[lead.name].r_peaks, TOLERANCES_MS[0], LEARNING).table for lead in leads]

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS
-from ecg_study.ecg_data.filters import without_drift
-from ecg_study.ecg_data.noise import MIX, TEST, NoiseRecords, draw_noise, scaled_to
+from ecg_study.ecg_data.filters import remove_baseline_wander
+from ecg_study.ecg_data.noise import MIX, TEST, NoiseRecords, draw_noise, scale_to_snr
 from ecg_study.ecg_data.segments.cutting import segment_starts
 from ecg_study.evaluation.baselines.filters import DRIFT_FILTERS, LOWPASS, WAVELET, lowpass, wavelet
-from ecg_study.evaluation.cached_models import Applied
+from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.denoising import MEASURES, intervals
-from ecg_study.evaluation.leads import WholeLead, by_record
+from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.metrics import denoising_table
 from ecg_study.evaluation.results.denoising import NoiseCell
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER
@@ -30,7 +30,7 @@ LEVELS = (-6, 0, 6, 12)
 _EVERY = 4
 """Every so many-th segment is measured: neighbours tell little that is new, and there are twenty cases of each."""
 
-FORMAT = 1
+NOISE_FORMAT = 1
 """Raised whenever a figure of the same model and leads would change."""
 
 NOTE = (
@@ -42,7 +42,12 @@ NOTE = (
 
 
 def measure_noise_kinds(
-    model: Applied, leads: Sequence[WholeLead], noise: NoiseRecords, seed: int, store: ResultStore, progress: Progress
+    model: CachedModel,
+    leads: Sequence[EvaluationLead],
+    noise: NoiseRecords,
+    seed: int,
+    store: ResultStore,
+    progress: Progress,
 ) -> list[NoiseCell]:
     """Every kind, level and method on every fourth segment of the test leads.
 
@@ -69,11 +74,17 @@ def measure_noise_kinds(
 
 
 def _tables(
-    model: Applied, leads: Sequence[WholeLead], noise: NoiseRecords, kind: str, snr: int, seed: int, store: ResultStore
+    model: CachedModel,
+    leads: Sequence[EvaluationLead],
+    noise: NoiseRecords,
+    kind: str,
+    snr: int,
+    seed: int,
+    store: ResultStore,
 ) -> dict[str, np.ndarray]:
     """Method → figures, shape ``(leads, measures)``, each the mean over segments."""
     what = {
-        "format": FORMAT,
+        "format": NOISE_FORMAT,
         "model": model.identity,
         "kind": kind,
         "snr": snr,
@@ -91,7 +102,7 @@ def _tables(
 
 
 def noisy_segments(
-    lead: WholeLead, noise: NoiseRecords, part: str, kind: str, snr: int, seed: int, segment: int
+    lead: EvaluationLead, noise: NoiseRecords, part: str, kind: str, snr: int, seed: int, segment: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Every fourth segment of a lead without its drift, and the same with noise; mV, ``(segments, segment)``.
 
@@ -105,7 +116,7 @@ def noisy_segments(
         segment: samples a segment.
     """
     starts = segment_starts(len(lead.clean), segment, lead.unscored)[::_EVERY]
-    clean = np.lib.stride_tricks.sliding_window_view(without_drift(lead.clean, lead.fs), segment)[starts]
+    clean = np.lib.stride_tricks.sliding_window_view(remove_baseline_wander(lead.clean, lead.fs), segment)[starts]
     clean = clean.astype(np.float32)
     case = [seed, zlib.crc32(lead.name.encode()), zlib.crc32(kind.encode())]
     if kind == GAUSSIAN:
@@ -113,11 +124,11 @@ def noisy_segments(
         unit = (unit - unit.mean(axis=1, keepdims=True)) / unit.std(axis=1, keepdims=True)
     else:
         unit = draw_noise(noise, kind, part, len(clean), segment, case)
-    return clean, clean + scaled_to(clean, unit, snr)
+    return clean, clean + scale_to_snr(clean, unit, snr)
 
 
 def _measure(
-    model: Applied, lead: WholeLead, noise: NoiseRecords, kind: str, snr: int, seed: int
+    model: CachedModel, lead: EvaluationLead, noise: NoiseRecords, kind: str, snr: int, seed: int
 ) -> dict[str, np.ndarray]:
     clean, noisy = noisy_segments(lead, noise, TEST, kind, snr, seed, model.segment)
     methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {NO_FILTER: lambda signal: signal}

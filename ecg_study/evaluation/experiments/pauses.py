@@ -7,14 +7,14 @@ import numpy as np
 from ecg_study.ecg_data.noise import gaussian_noise
 from ecg_study.ecg_data.segments.cutting import mark_r_peaks
 from ecg_study.ecg_data.segments.pauses import lengthen
-from ecg_study.evaluation.leads import WholeLead
+from ecg_study.evaluation.leads import EvaluationLead
 
 _EVERY = 15.0  # seconds from one pause to the next, about
 _SECONDS = (1.5, 5.0)  # of a pause
 _BLOCKED = 0.5  # share of the pauses in which P waves go on
 
 
-def with_pauses(lead: WholeLead, sigma: float, seed: int) -> tuple[WholeLead, list[tuple[int, int]]]:
+def with_pauses(lead: EvaluationLead, sigma: float, seed: int) -> tuple[EvaluationLead, list[tuple[int, int]]]:
     """A recording with a pause about every 15 seconds.
 
     Args:
@@ -43,7 +43,7 @@ def with_pauses(lead: WholeLead, sigma: float, seed: int) -> tuple[WholeLead, li
     clean = np.concatenate(made)
     noisy = clean + gaussian_noise(len(clean), sigma, seed, lead.record, lead.lead)
     r_peaks = np.flatnonzero(np.concatenate(moved))
-    return WholeLead(lead.record, lead.lead, lead.fs, clean, noisy, r_peaks, tuple(unscored)), pauses
+    return EvaluationLead(lead.record, lead.lead, lead.fs, clean, noisy, r_peaks, tuple(unscored)), pauses
 
 
 def false_peaks(r_peaks: np.ndarray, pauses: list[tuple[int, int]]) -> int:

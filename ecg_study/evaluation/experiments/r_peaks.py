@@ -9,10 +9,10 @@ import numpy as np
 
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors, Found
-from ecg_study.evaluation.cached_models import Applied, Detected
-from ecg_study.evaluation.experiments.denoising import STRETCH, microvolts, seed_figures, stretch
+from ecg_study.evaluation.cached_models import CachedModel, Detected
+from ecg_study.evaluation.experiments.denoising import STRETCH, round_to_microvolts, seed_figures, stretch
 from ecg_study.evaluation.experiments.windows import summarise_windows, windows_by_record
-from ecg_study.evaluation.leads import WholeLead, by_record
+from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.matching import Matches, match_r_peaks
 from ecg_study.evaluation.metrics import bootstrap, counts, pooled_f1
 from ecg_study.evaluation.results.detection import (
@@ -23,7 +23,7 @@ from ecg_study.evaluation.results.detection import (
     PeakTrace,
     RecordPeaks,
 )
-from ecg_study.evaluation.results.values import CLEAN, DENOISED, GRU, NOISY, TOLERANCES_MS, Counts, SeedFigures
+from ecg_study.evaluation.results.values import CLEAN, DENOISED, GRU, NOISY, TOLERANCES_MS, Counts, SeedMetrics
 from ecg_study.progress import Progress
 
 LEARNING = 300.0
@@ -37,7 +37,7 @@ Place = tuple[str, str]
 """Detector and kind of input."""
 
 
-def peaks_by_record(leads: Sequence[WholeLead], found: Mapping[Place, Sequence[Found]]) -> list[RecordPeaks]:
+def peaks_by_record(leads: Sequence[EvaluationLead], found: Mapping[Place, Sequence[Found]]) -> list[RecordPeaks]:
     """Every detector and kind of input on every lead, within each tolerance."""
     return [
         record_peaks(lead, detector, kind, results[place])
@@ -46,7 +46,7 @@ def peaks_by_record(leads: Sequence[WholeLead], found: Mapping[Place, Sequence[F
     ]
 
 
-def record_peaks(lead: WholeLead, detector: str, kind: str, found: Found) -> RecordPeaks:
+def record_peaks(lead: EvaluationLead, detector: str, kind: str, found: Found) -> RecordPeaks:
     """One detector on one lead."""
     whole, later = {}, {}
     offset = None
@@ -59,13 +59,13 @@ def record_peaks(lead: WholeLead, detector: str, kind: str, found: Found) -> Rec
     return RecordPeaks(lead.record, lead.lead, detector, kind, whole, later, offset, found.error)
 
 
-def match(lead: WholeLead, r_peaks: np.ndarray, tolerance_ms: int, skipped: float = 0.0) -> Matches:
+def match(lead: EvaluationLead, r_peaks: np.ndarray, tolerance_ms: int, skipped: float = 0.0) -> Matches:
     """Match detections with the annotations of a lead, leaving out so many seconds at its start."""
     unscored = (*lead.unscored, (0, round(skipped * lead.fs))) if skipped else lead.unscored
     return match_r_peaks(lead.r_peaks, r_peaks, round(tolerance_ms * lead.fs / 1000), unscored)
 
 
-def summarise_peaks(leads: Sequence[WholeLead], rows: Sequence[RecordPeaks], seed: int) -> list[PeaksSummary]:
+def summarise_peaks(leads: Sequence[EvaluationLead], rows: Sequence[RecordPeaks], seed: int) -> list[PeaksSummary]:
     """All records, for each detector, input and tolerance, with and without the first five minutes.
 
     A record that is no longer than these five minutes has no part in the figures without them; where none is
@@ -102,7 +102,7 @@ def added_up(table: np.ndarray) -> Counts:
 
 
 def peak_table(
-    leads: Sequence[WholeLead], rows: Sequence[RecordPeaks], place: Place, tolerance: int, skipped: bool = False
+    leads: Sequence[EvaluationLead], rows: Sequence[RecordPeaks], place: Place, tolerance: int, skipped: bool = False
 ) -> np.ndarray:
     """Counts ``(TP, FN, FP)``, one row a record."""
     chosen = [row for row in rows if (row.detector, row.input) == place]
@@ -116,7 +116,7 @@ def jitter_edges(fs: float) -> list[float]:
     return [round(1000 * (offset - 0.5) / fs, 3) for offset in range(-reach, reach + 2)]
 
 
-def measure_jitter(leads: Sequence[WholeLead], found: Mapping[Place, Sequence[Found]]) -> list[Jitter]:
+def measure_jitter(leads: Sequence[EvaluationLead], found: Mapping[Place, Sequence[Found]]) -> list[Jitter]:
     """How far detections lie from their annotation, noisy input, all records together."""
     results = []
     for (detector, kind), peaks in found.items():
@@ -133,7 +133,7 @@ def measure_jitter(leads: Sequence[WholeLead], found: Mapping[Place, Sequence[Fo
     return results
 
 
-def paired_gains(leads: Sequence[WholeLead], rows: Sequence[RecordPeaks], seed: int) -> list[PairedGain]:
+def paired_gains(leads: Sequence[EvaluationLead], rows: Sequence[RecordPeaks], seed: int) -> list[PairedGain]:
     """Our detector against each other one, both on noisy input."""
     others = [name for name in dict.fromkeys(row.detector for row in rows) if name != GRU]
     gains = []
@@ -157,7 +157,7 @@ class CalibratedDetector:
         thresholds: ``r_peak`` and ``window``, chosen on validation records.
     """
 
-    model: Applied
+    model: CachedModel
     thresholds: dict[str, float]
 
     def r_peaks(self, signal: np.ndarray) -> Found:
@@ -169,11 +169,11 @@ class CalibratedDetector:
 class Inputs:
     """What the detectors are given: kind of input → one signal a lead, in mV."""
 
-    leads: Sequence[WholeLead]
+    leads: Sequence[EvaluationLead]
     signals: Mapping[str, Sequence[np.ndarray]]
 
 
-def inputs_of(leads: Sequence[WholeLead], denoiser: Applied | None) -> Inputs:
+def inputs_of(leads: Sequence[EvaluationLead], denoiser: CachedModel | None) -> Inputs:
     """The noisy leads, the same behind our denoiser where there is one, and the clean ones."""
     signals: dict[str, Sequence[np.ndarray]] = {NOISY: [lead.noisy for lead in leads]}
     if denoiser is not None:
@@ -245,7 +245,7 @@ def detector_section(
     )
 
 
-def _traces(leads: Sequence[WholeLead], rows: Sequence[RecordPeaks], found: Sequence[Found]) -> list[PeakTrace]:
+def _traces(leads: Sequence[EvaluationLead], rows: Sequence[RecordPeaks], found: Sequence[Found]) -> list[PeakTrace]:
     ours = [row.whole[TOLERANCES_MS[0]] for row in rows if (row.detector, row.input) == (GRU, NOISY)]
     scores = [pooled_f1(np.array([row])) for row in ours]
     order = np.argsort(scores, kind="stable")
@@ -260,7 +260,7 @@ def _traces(leads: Sequence[WholeLead], rows: Sequence[RecordPeaks], found: Sequ
                 lead.record,
                 lead.lead,
                 part.start / lead.fs,
-                microvolts(lead.noisy[part]),
+                round_to_microvolts(lead.noisy[part]),
                 within(lead.r_peaks, part),
                 within(peaks, part),
                 scores[place],
@@ -274,7 +274,7 @@ def within(samples: np.ndarray, part: slice) -> list[int]:
     return [int(sample - part.start) for sample in samples if part.start <= sample < part.stop]
 
 
-def _seeds(detectors: Sequence[CalibratedDetector], leads: Sequence[WholeLead]) -> list[SeedFigures]:
+def _seeds(detectors: Sequence[CalibratedDetector], leads: Sequence[EvaluationLead]) -> list[SeedMetrics]:
     figures: dict[str, list[float]] = {}
     for detector in detectors:
         said = [detector.model.detect(lead.noisy) for lead in leads]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ecg_study.evaluation.cached_models import Detected
-from ecg_study.evaluation.leads import WholeLead, by_record
+from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.metrics import bootstrap, confusion, confusion_of, pooled_f1
 from ecg_study.evaluation.results.detection import CalibrationBin, RecordWindows, WindowsSummary
 
@@ -18,7 +18,7 @@ _POINTS = 200
 
 
 def windows_by_record(
-    leads: Sequence[WholeLead], detected: Mapping[str, Sequence[Detected]], threshold: float, window: int
+    leads: Sequence[EvaluationLead], detected: Mapping[str, Sequence[Detected]], threshold: float, window: int
 ) -> list[RecordWindows]:
     """Windows of each lead and kind of input, labelled at the threshold.
 
@@ -38,7 +38,7 @@ def windows_by_record(
 
 
 def summarise_windows(
-    leads: Sequence[WholeLead],
+    leads: Sequence[EvaluationLead],
     detected: Mapping[str, Sequence[Detected]],
     rows: Sequence[RecordWindows],
     window: int,
@@ -80,7 +80,7 @@ def summarise_windows(
     return summaries
 
 
-def _pooled(leads: Sequence[WholeLead], found: Sequence[Detected], window: int) -> tuple[np.ndarray, np.ndarray]:
+def _pooled(leads: Sequence[EvaluationLead], found: Sequence[Detected], window: int) -> tuple[np.ndarray, np.ndarray]:
     labels, scores = [], []
     for lead, item in zip(leads, found, strict=True):
         held, scored = lead.window_labels(window)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ecg_study.evaluation.results.values import Denoising, Interval, SeedFigures
+from ecg_study.evaluation.results.values import Denoising, Estimate, SeedMetrics
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class DenoisingSummary:
     """
 
     method: str
-    figures: dict[str, Interval]
+    figures: dict[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class NoiseCell:
     kind: str
     snr: int
     method: str
-    figures: dict[str, Interval]
+    figures: dict[str, Estimate]
     by_record: dict[str, float]
 
 
@@ -148,5 +148,5 @@ class DenoiserSection:
     spectra: list[Spectrum]
     morphology: list[Morphology]
     traces: list[Trace]
-    seeds: list[SeedFigures]
+    seeds: list[SeedMetrics]
     removes_drift: bool

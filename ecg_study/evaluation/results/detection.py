@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ecg_study.evaluation.results.values import Confusion, Counts, Interval, SeedFigures
+from ecg_study.evaluation.results.values import Confusion, Counts, Estimate, SeedMetrics
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class WindowsSummary:
 
     input: str
     confusion: Confusion
-    f1: Interval
+    f1: Estimate
     roc: list[tuple[float, float]]
     roc_area: float | None
     precision_recall: list[tuple[float, float]]
@@ -105,7 +105,7 @@ class PeaksSummary:
     tolerance_ms: int
     skipped: bool
     counts: Counts
-    f1: Interval
+    f1: Estimate
     mean_sensitivity: float
     mean_precision: float
     mean_f1: float
@@ -141,7 +141,7 @@ class PairedGain:
 
     baseline: str
     tolerance_ms: int
-    gain: Interval
+    gain: Estimate
     real: bool | None
 
 
@@ -194,7 +194,7 @@ class DetectorSection:
     jitter: list[Jitter]
     paired: list[PairedGain]
     traces: list[PeakTrace]
-    seeds: list[SeedFigures]
+    seeds: list[SeedMetrics]
 
 
 @dataclass(frozen=True)

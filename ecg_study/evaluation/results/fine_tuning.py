@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ecg_study.evaluation.results.values import Interval
+from ecg_study.evaluation.results.values import Estimate
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Change:
     """
 
     figure: str
-    before: Interval
-    after: Interval
-    gain: Interval
+    before: Estimate
+    after: Estimate
+    gain: Estimate
     real: bool
 
 

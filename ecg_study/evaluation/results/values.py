@@ -17,7 +17,7 @@ sits on the R peak or beside it."""
 
 
 @dataclass(frozen=True)
-class Interval:
+class Estimate:
     """A figure with its 95 % interval from a bootstrap over records."""
 
     value: float
@@ -102,15 +102,15 @@ class Comparison:
 
     figure: str
     model: str
-    model_value: Interval
+    model_value: Estimate
     baseline: str
-    baseline_value: Interval
-    gain: Interval
+    baseline_value: Estimate
+    gain: Estimate
     real: bool | None
 
 
 @dataclass(frozen=True)
-class SeedFigures:
+class SeedMetrics:
     """Headline figures of the same configuration, trained from several seeds.
 
     Attributes:

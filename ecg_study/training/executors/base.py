@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ecg_study.training.loop import train_trial
-from ecg_study.training.specs import TrainedTrial, TrainFunction, TrialPlan
-from ecg_study.training.task import Task
+from ecg_study.training.specs import TrainedTrial, TrainFunction, TrainingSpec
+from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
 
 
@@ -26,8 +26,8 @@ class Job:
         train: how to train it; a function of this project, which a worker finds by its name.
     """
 
-    task: Task
-    plan: TrialPlan
+    task: TrainingTask
+    plan: TrainingSpec
     seed: int
     parent: bytes | None = None
     seconds_left: float | None = None
@@ -35,7 +35,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class EpochEnded:
+class EpochFinished:
     """An epoch of a running trial, counted from 1, is done."""
 
     trial: str
@@ -44,7 +44,7 @@ class EpochEnded:
 
 
 @dataclass(frozen=True)
-class Ended:
+class TrialFinished:
     """A trial has ended by itself."""
 
     trial: str
@@ -52,14 +52,14 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Stopped:
+class TrialInterrupted:
     """A trial was stopped, since its time was over; nothing of it is kept."""
 
     trial: str
 
 
 @dataclass(frozen=True)
-class Lost:
+class WorkerLost:
     """The worker of a trial is gone."""
 
     trial: str
@@ -73,11 +73,11 @@ class Notice:
     text: str
 
 
-Event = EpochEnded | Ended | Stopped | Lost | Notice
+Event = EpochFinished | TrialFinished | TrialInterrupted | WorkerLost | Notice
 EventHandler = Callable[[Event], None]
 
 
-class Workers(Protocol):
+class Executor(Protocol):
     """Trains trials, several at a time."""
 
     @property
@@ -96,11 +96,11 @@ class Workers(Protocol):
     def cancel(self) -> None:
         """Give up all running trials."""
 
-    def measure(self, task: Task, configurations: list[dict[str, Any]]) -> list[Speed]:
+    def measure(self, task: TrainingTask, configurations: list[dict[str, Any]]) -> list[Speed]:
         """How fast each configuration trains, as many side by side as trials would be."""
 
 
-def out_of_time(seconds: float | None) -> Callable[[], bool]:
+def deadline(seconds: float | None) -> Callable[[], bool]:
     """Says whether so many seconds have passed since it was made; never for ``None``."""
     end = None if seconds is None else time.monotonic() + seconds
     return lambda: end is not None and time.monotonic() >= end

@@ -23,19 +23,27 @@ from distributed import Client, Future, LocalCluster
 from distributed.system import MEMORY_LIMIT
 
 from ecg_study.ecg_data.segments.transfer import pack_segments
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 from ecg_study.progress import raise_if_interrupted
 from ecg_study.training.environment import environment
-from ecg_study.training.executors.base import Ended, EpochEnded, EventHandler, Job, Lost, Notice, Stopped
+from ecg_study.training.executors.base import (
+    EpochFinished,
+    EventHandler,
+    Job,
+    Notice,
+    TrialFinished,
+    TrialInterrupted,
+    WorkerLost,
+)
 from ecg_study.training.executors.dask_worker import (
     Halted,
     NoSegments,
-    Setting,
+    WorkerContext,
     measure_remotely,
     receive_segments,
     train_remotely,
 )
-from ecg_study.training.task import Task
+from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
 
 _TICK = 0.25  # seconds between two looks around: soon enough for Ctrl-C, seldom enough to cost nothing
@@ -69,8 +77,8 @@ class _Running:
     worker: str
 
 
-class Cluster:
-    """`Workers` in the processes of a Dask cluster.
+class DaskExecutor:
+    """`Executor` in the processes of a Dask cluster.
 
     Args:
         client: connected to its scheduler.
@@ -81,7 +89,7 @@ class Cluster:
         self.client = client
         self._wanted = wanted
         self._topic = f"ecg-study-{uuid.uuid4().hex}"
-        self._arrived: queue.Queue[EpochEnded | Future] = queue.Queue()
+        self._arrived: queue.Queue[EpochFinished | Future] = queue.Queue()
         self._running: dict[str, _Running] = {}
         self._trials_of: dict[str, int] = {}
         self._restarting: set[str] = set()
@@ -95,21 +103,21 @@ class Cluster:
 
     @property
     def count(self) -> int:
-        """See `Workers`."""
+        """See `Executor`."""
         return self._wanted if self._wanted is not None else max(1, len(self._alive))
 
     def free(self) -> int:
-        """See `Workers`."""
+        """See `Executor`."""
         return len(self._free_workers())
 
     def start(self, job: Job) -> None:
-        """See `Workers`. The job is bound to one worker, so that no two share a process."""
+        """See `Executor`. The job is bound to one worker, so that no two share a process."""
         worker = self._free_workers()[0]
         self._trials_of[worker] = self._trials_of.get(worker, 0) + 1
         self._submit(job, worker)
 
     def wait(self, handle: EventHandler) -> None:
-        """See `Workers`.
+        """See `Executor`.
 
         Raises:
             StudyError: the scheduler is gone, or a worker has other versions.
@@ -120,7 +128,7 @@ class Cluster:
         except queue.Empty:
             pass
         else:
-            if isinstance(arrived, EpochEnded):
+            if isinstance(arrived, EpochFinished):
                 if arrived.trial in self._running:
                     handle(arrived)
             else:
@@ -131,13 +139,13 @@ class Cluster:
             self._say_lost(handle)
 
     def cancel(self) -> None:
-        """See `Workers`."""
+        """See `Executor`."""
         for running in self._running.values():
             running.future.cancel()
         self._running.clear()
 
-    def measure(self, task: Task, configurations: list[dict[str, Any]]) -> list[Speed]:
-        """See `Workers`."""
+    def measure(self, task: TrainingTask, configurations: list[dict[str, Any]]) -> list[Speed]:
+        """See `Executor`."""
         setting = self._setting(task)
         found: list[Speed | None] = [None] * len(configurations)
         left = list(enumerate(configurations))
@@ -162,7 +170,7 @@ class Cluster:
 
     def _hear(self, said: dict[str, Any]) -> None:
         """Take what a worker says of an epoch; Dask adds the worker's address to it."""
-        self._arrived.put(EpochEnded(said["trial"], said["epoch"], said["metrics"]))
+        self._arrived.put(EpochFinished(said["trial"], said["epoch"], said["metrics"]))
 
     def _submit(self, job: Job, worker: str) -> None:
         future = self._call(
@@ -192,17 +200,17 @@ class Cluster:
             answer = self._result(future)
         except _WorkerGoneError:
             del self._running[trial]
-            handle(Lost(trial, f"worker {running.worker} was killed (out of memory?)"))
+            handle(WorkerLost(trial, f"worker {running.worker} was killed (out of memory?)"))
             return
         del self._running[trial]
         if isinstance(answer, NoSegments):
             self._send_segments(running.job.task, answer.worker)
             self._submit(running.job, running.worker)
         elif isinstance(answer, Halted):
-            handle(Stopped(trial))
+            handle(TrialInterrupted(trial))
         else:
             self._renew(running.worker)
-            handle(Ended(trial, answer))
+            handle(TrialFinished(trial, answer))
 
     def _result_from(self, worker: str, future: Future) -> Any:
         """Wait for the result of what was given to one worker, as long as that lives."""
@@ -243,19 +251,19 @@ class Cluster:
         specs = self._ask(workers, importlib.util.find_spec, "ecg_study")
         for worker, spec in specs.items():
             if spec is None:
-                raise StudyError(
+                raise EcgStudyError(
                     f"worker {worker} cannot import this project; start it in the project's folder as 'python -m "
                     f"distributed.cli.dask_worker {self._address()}', with its environment"
                 )
         for worker, found in self._ask(list(specs), environment).items():
             for name, version in self._environment.items():
                 if found.get(name) != version and self._wanted is not None:
-                    raise StudyError(
+                    raise EcgStudyError(
                         f"{name} was {version} when the search began and is {found.get(name)} now; what is finished "
                         "is kept: run the same command to go on"
                     )
                 if found.get(name) != version:
-                    raise StudyError(
+                    raise EcgStudyError(
                         f"worker {worker}: {name} {found.get(name)} there, {version} here; start the workers from the "
                         "same commit with the same requirements.txt"
                     )
@@ -273,7 +281,7 @@ class Cluster:
             if running.worker not in self._alive:
                 running.future.cancel()
                 del self._running[trial]
-                handle(Lost(trial, f"worker {running.worker} was killed (out of memory?)"))
+                handle(WorkerLost(trial, f"worker {running.worker} was killed (out of memory?)"))
         if self._restarting:
             return
         if not self._alive and not self._said_waiting:
@@ -316,18 +324,18 @@ class Cluster:
 
         threading.Thread(target=restart, daemon=True).start()
 
-    def _send_segments(self, task: Task, worker: str) -> None:
+    def _send_segments(self, task: TrainingTask, worker: str) -> None:
         packed = pack_segments(task.cache, [*task.split.train, *task.split.validation])
         answers = self._call(
             self.client.run, receive_segments, task.cache.key, packed, workers=[worker], on_error="return"
         )
         for answer in answers.values():
             if isinstance(answer, OSError) and answer.errno is not None:
-                raise StudyError(f"worker {worker} cannot keep the segments: {answer}; make room there")
+                raise EcgStudyError(f"worker {worker} cannot keep the segments: {answer}; make room there")
             # Any other error is its death, which shows at the next look around.
 
-    def _setting(self, task: Task) -> Setting:
-        return Setting(task.reference(), self._topic)
+    def _setting(self, task: TrainingTask) -> WorkerContext:
+        return WorkerContext(task.reference(), self._topic)
 
     def _address(self) -> str:
         return str(self.client.scheduler.address) if self.client.scheduler else "the scheduler"
@@ -341,8 +349,8 @@ class Cluster:
         except (CommClosedError, TimeoutError, ConnectionError) as error:
             raise self._gone() from error
 
-    def _gone(self) -> StudyError:
-        return StudyError(
+    def _gone(self) -> EcgStudyError:
+        return EcgStudyError(
             f"the scheduler {self._address()} is gone; what is finished is kept: "
             "start it again, and run the same command"
         )
@@ -366,7 +374,7 @@ def default_workers() -> int:
 
 
 @contextmanager
-def open_cluster(count: int | None, scheduler: str = "", threads: int | None = None) -> Iterator[Cluster]:
+def open_dask_executor(count: int | None, scheduler: str = "", threads: int | None = None) -> Iterator[DaskExecutor]:
     """Workers on this machine, or those of a scheduler that runs already.
 
     Args:
@@ -380,7 +388,7 @@ def open_cluster(count: int | None, scheduler: str = "", threads: int | None = N
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_CONFIG))
         if scheduler:
-            yield Cluster(stack.enter_context(_connect(scheduler)), None)
+            yield DaskExecutor(stack.enter_context(_connect(scheduler)), None)
             return
         wanted = default_workers() if count is None else count
         local = LocalCluster(
@@ -393,7 +401,7 @@ def open_cluster(count: int | None, scheduler: str = "", threads: int | None = N
             preload=["ecg_study.training.executors.dask_preload"],
         )
         stack.enter_context(local)
-        yield Cluster(stack.enter_context(Client(local, set_as_default=False)), wanted)
+        yield DaskExecutor(stack.enter_context(Client(local, set_as_default=False)), wanted)
 
 
 def _connect(address: str) -> Client:
@@ -401,7 +409,7 @@ def _connect(address: str) -> Client:
     try:
         return Client(address, timeout=_CONNECT, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
-        raise StudyError(
+        raise EcgStudyError(
             f"--scheduler: {address} does not answer within {_CONNECT:.0f} s ({' '.join(str(error).split())[:100]}); "
             "is it running, and is the address the one it prints, such as tcp://host:8786?"
         ) from error

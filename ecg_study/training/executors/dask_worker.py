@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 from ecg_study.ecg_data.segments.transfer import PackedSegments, unpack_segments
 from ecg_study.training.environment import import_tensorflow
-from ecg_study.training.executors.base import out_of_time
-from ecg_study.training.specs import TrainedTrial, TrainFunction, TrialPlan, TrialStopped
-from ecg_study.training.task import Task, TaskReference
+from ecg_study.training.executors.base import deadline
+from ecg_study.training.specs import TrainedTrial, TrainFunction, TrainingSpec, TrialStopped
+from ecg_study.training.task import TaskReference, TrainingTask
 from ecg_study.training.timing import Speed, measure_speed
 
 _one_at_a_time = threading.Lock()
@@ -26,11 +26,11 @@ _one_at_a_time = threading.Lock()
 
 _Answer = TypeVar("_Answer")
 _OPEN_TASKS = 4
-_tasks: OrderedDict[tuple[str, str, str], Task] = OrderedDict()
+_tasks: OrderedDict[tuple[str, str, str], TrainingTask] = OrderedDict()
 
 
 @dataclass(frozen=True)
-class Setting:
+class WorkerContext:
     """What a worker must know.
 
     Attributes:
@@ -55,8 +55,8 @@ class Halted:
 
 
 def train_remotely(
-    setting: Setting,
-    plan: TrialPlan,
+    setting: WorkerContext,
+    plan: TrainingSpec,
     seed: int,
     parent: bytes | None,
     seconds_left: float | None,
@@ -67,7 +67,7 @@ def train_remotely(
 
     worker = get_worker()
     key = worker.get_current_task()
-    late = out_of_time(seconds_left)
+    late = deadline(seconds_left)
 
     def stop() -> bool:
         # A job that was given up goes on in its thread until it looks up: Dask cannot end a thread.
@@ -77,7 +77,7 @@ def train_remotely(
     def said(epoch: int, metrics: dict[str, float]) -> None:
         worker.log_event(setting.topic, {"trial": plan.id, "epoch": epoch, "metrics": metrics})
 
-    def work(task: Task) -> TrainedTrial | Halted:
+    def work(task: TrainingTask) -> TrainedTrial | Halted:
         try:
             return train(task, plan, seed, parent, said, stop)
         except TrialStopped:
@@ -86,7 +86,7 @@ def train_remotely(
     return _with_task(setting, work)
 
 
-def measure_remotely(setting: Setting, hyperparameters: dict[str, Any]) -> Speed | NoSegments:
+def measure_remotely(setting: WorkerContext, hyperparameters: dict[str, Any]) -> Speed | NoSegments:
     """Time one configuration in this worker."""
     return _with_task(setting, functools.partial(_measure, hyperparameters))
 
@@ -98,11 +98,11 @@ def receive_segments(key: str, packed: PackedSegments, dask_worker: Any) -> None
         unpack_segments(packed, directory)
 
 
-def _measure(hyperparameters: dict[str, Any], task: Task) -> Speed:
+def _measure(hyperparameters: dict[str, Any], task: TrainingTask) -> Speed:
     return measure_speed(task, hyperparameters)
 
 
-def _with_task(setting: Setting, work: Callable[[Task], _Answer]) -> _Answer | NoSegments:
+def _with_task(setting: WorkerContext, work: Callable[[TrainingTask], _Answer]) -> _Answer | NoSegments:
     from distributed import get_worker
 
     worker = get_worker()
@@ -114,7 +114,7 @@ def _with_task(setting: Setting, work: Callable[[Task], _Answer]) -> _Answer | N
         return work(task)
 
 
-def _open(reference: TaskReference, local: Path) -> Task | None:
+def _open(reference: TaskReference, local: Path) -> TrainingTask | None:
     name = (reference.name, reference.cache.key, repr((reference.split, reference.preset, reference.refit)))
     if name not in _tasks:
         task = reference.open(_own_folder(local, reference.cache.key))

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ecg_study.training.executors.in_process import ThisProcess
+from ecg_study.training.executors.in_process import InProcessExecutor
 
 if TYPE_CHECKING:
-    from ecg_study.training.executors.dask_cluster import Cluster
+    from ecg_study.training.executors.dask_cluster import DaskExecutor
 
 
 @contextmanager
-def open_workers(count: int | None, scheduler: str = "") -> Iterator[ThisProcess | Cluster]:
+def open_executor(count: int | None, scheduler: str = "") -> Iterator[InProcessExecutor | DaskExecutor]:
     """Workers for the time of the block.
 
     Args:
@@ -24,9 +24,9 @@ def open_workers(count: int | None, scheduler: str = "") -> Iterator[ThisProcess
         StudyError: the scheduler does not answer.
     """
     if count == 0 and not scheduler:
-        yield ThisProcess()
+        yield InProcessExecutor()
         return
-    from ecg_study.training.executors.dask_cluster import open_cluster
+    from ecg_study.training.executors.dask_cluster import open_dask_executor
 
-    with open_cluster(count, scheduler) as cluster:
+    with open_dask_executor(count, scheduler) as cluster:
         yield cluster

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from ecg_study.training.executors.base import Ended, EpochEnded, EventHandler, Job, Stopped, out_of_time
+from ecg_study.training.executors.base import (
+    EpochFinished,
+    EventHandler,
+    Job,
+    TrialFinished,
+    TrialInterrupted,
+    deadline,
+)
 from ecg_study.training.specs import TrialStopped
-from ecg_study.training.task import Task
+from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed, measure_speed
 
 
-class ThisProcess:
+class InProcessExecutor:
     """Trains one trial after the other in this very process, on all cores: for debugging a search space, and tests."""
 
     count = 1
@@ -19,34 +26,34 @@ class ThisProcess:
         self._job: Job | None = None
 
     def free(self) -> int:
-        """See `Workers`."""
+        """See `Executor`."""
         return 0 if self._job else 1
 
     def start(self, job: Job) -> None:
-        """See `Workers`; training itself happens in `wait`."""
+        """See `Executor`; training itself happens in `wait`."""
         self._job = job
 
     def wait(self, handle: EventHandler) -> None:
-        """See `Workers`."""
+        """See `Executor`."""
         job, self._job = self._job, None
         if job is None:
             return
         trial = job.plan.id
 
         def said(epoch: int, metrics: dict[str, float]) -> None:
-            handle(EpochEnded(trial, epoch, metrics))
+            handle(EpochFinished(trial, epoch, metrics))
 
         try:
-            trained = job.train(job.task, job.plan, job.seed, job.parent, said, out_of_time(job.seconds_left))
+            trained = job.train(job.task, job.plan, job.seed, job.parent, said, deadline(job.seconds_left))
         except TrialStopped:
-            handle(Stopped(trial))
+            handle(TrialInterrupted(trial))
         else:
-            handle(Ended(trial, trained))
+            handle(TrialFinished(trial, trained))
 
     def cancel(self) -> None:
-        """See `Workers`."""
+        """See `Executor`."""
         self._job = None
 
-    def measure(self, task: Task, configurations: list[dict[str, Any]]) -> list[Speed]:
-        """See `Workers`."""
+    def measure(self, task: TrainingTask, configurations: list[dict[str, Any]]) -> list[Speed]:
+        """See `Executor`."""
         return [measure_speed(task, configuration) for configuration in configurations]

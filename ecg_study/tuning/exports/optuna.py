@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ecg_study.errors import StudyError
+from ecg_study.errors import EcgStudyError
 from ecg_study.files import write_bytes
-from ecg_study.training.specs import COMPLETED, FinishedTrial
-from ecg_study.training.task import TASK_NAMES
+from ecg_study.models.card import MODEL_KINDS
+from ecg_study.training.specs import COMPLETED, Trial
 from ecg_study.tuning.schedule import hyperband_schedule
 from ecg_study.tuning.state import STATE_FILE, SearchResult, load_search, search_directory
 
@@ -30,10 +30,10 @@ def find_searches(out: Path) -> dict[str, SearchResult]:
     Raises:
         StudyError: there is none, or one is damaged.
     """
-    directories = {name: search_directory(out, name) for name in TASK_NAMES}
+    directories = {name: search_directory(out, name) for name in MODEL_KINDS}
     found = {name: load_search(place) for name, place in directories.items() if (place / STATE_FILE).exists()}
     if not found:
-        raise StudyError(f"{out}: no search here; run 'study.py search' with the same --out first")
+        raise EcgStudyError(f"{out}: no search here; run 'study.py search' with the same --out first")
     return found
 
 
@@ -69,9 +69,9 @@ def export_optuna(searches: Mapping[str, SearchResult], path: Path, overwrite: b
     """
     _check_installed()
     if path.is_dir():
-        raise StudyError(f"--storage: {path} is a folder; name a file in it")
+        raise EcgStudyError(f"--storage: {path} is a folder; name a file in it")
     if path.exists() and not overwrite:
-        raise StudyError(f"{path}: exists; give --overwrite to replace it, or another --storage")
+        raise EcgStudyError(f"{path}: exists; give --overwrite to replace it, or another --storage")
     write_bytes(path, _database(searches))
     return {name: len(result.trials) for name, result in searches.items()}
 
@@ -92,7 +92,7 @@ def _check_installed() -> None:
     try:
         import optuna  # noqa: F401
     except ImportError as error:
-        raise StudyError("export: needs the package optuna; 'pip install optuna' brings it") from error
+        raise EcgStudyError("export: needs the package optuna; 'pip install optuna' brings it") from error
 
 
 def _database(searches: Mapping[str, SearchResult]) -> bytes:
@@ -146,9 +146,7 @@ def _add_study(storage: BaseStorage, name: str, result: SearchResult) -> None:
     study.add_trials([_trial(trial, metric, began, distributions) for trial in result.trials])
 
 
-def _trial(
-    trial: FinishedTrial, metric: str, began: datetime, distributions: Mapping[str, BaseDistribution]
-) -> FrozenTrial:
+def _trial(trial: Trial, metric: str, began: datetime, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
     from optuna.trial import TrialState, create_trial
 
     plan, outcome = trial.plan, trial.outcome
@@ -165,7 +163,7 @@ def _trial(
     return made
 
 
-def _attributes(trial: FinishedTrial) -> dict[str, Any]:
+def _attributes(trial: Trial) -> dict[str, Any]:
     """What Optuna has no place of its own for; what a trial does not have is left out."""
     plan, outcome = trial.plan, trial.outcome
     attributes = {

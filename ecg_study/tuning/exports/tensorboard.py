@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ecg_study.errors import StudyError
-from ecg_study.training.specs import FinishedTrial
+from ecg_study.errors import EcgStudyError
+from ecg_study.training.specs import Trial
 
 
 class TensorBoardLogs:
@@ -25,12 +25,12 @@ class TensorBoardLogs:
         try:
             import tensorboard.plugins.hparams.api  # noqa: F401
         except ImportError as error:
-            raise StudyError(
+            raise EcgStudyError(
                 "--tensorboard: needs the package tensorboard; 'pip install tensorboard' brings it"
             ) from error
         self.directory = directory
 
-    def write(self, trial: FinishedTrial) -> None:
+    def write(self, trial: Trial) -> None:
         """Write one trial: its configuration for the page "HParams", its metrics for the page "Time series"."""
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.plugins.hparams.api import hparams_pb

@@ -1,0 +1,32 @@
+"""The folds that choices are made on: people of DS1 alone, and options that are not misread."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+
+from benchmarks import folds
+from ecg_study.ecg_data.databases.splits import DS1, DS2
+from ecg_study.errors import EcgStudyError
+
+
+def test_folds_are_of_people_that_no_test_has() -> None:
+    for held in folds.FOLDS.values():
+        assert set(held) < set(DS1) - {"118", "119", "201"}
+        assert not set(held) & set(DS2)
+    for one, other in combinations(folds.FOLDS.values(), 2):
+        assert not set(one) & set(other)
+
+
+def test_values_of_the_augmentation_are_read_as_json() -> None:
+    given = ["varied=true", "paused=0.3", "snr=[-8, 15]", "gaussian=null"]
+    assert folds._varied(given) == {"varied": True, "paused": 0.3, "snr": (-8, 15), "gaussian": None}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("payse=0.3", "'payse' is not known"), ("paused=lots", "'lots' is no JSON")]
+)
+def test_a_misspelt_value_is_refused(given: str, said: str) -> None:
+    with pytest.raises(EcgStudyError, match=said):
+        folds._varied([given])

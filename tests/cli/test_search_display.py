@@ -1,0 +1,147 @@
+"""What is shown: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ecg_study.cli.progress_bars import ProgressBars
+from ecg_study.cli.search_display import SearchDisplay, plan_lines
+from ecg_study.formatting import duration, size
+from ecg_study.training.specs import COMPLETED, FAILED, TrainingResult, TrainingSpec, Trial
+from ecg_study.training.timing import Speed
+from ecg_study.tuning.plan import Budget, SearchPlan
+from ecg_study.tuning.schedule import hyperband_schedule
+
+PLAN = TrainingSpec("003-r0", None, 0, 1, 0, 0, 2, {"layers": 2, "learning_rate": 0.00123456, "direction": "both"})
+
+
+def _console(terminal: bool) -> Console:
+    return Console(
+        file=io.StringIO(), force_terminal=terminal, width=100, markup=False, highlight=False, soft_wrap=True
+    )
+
+
+def _shown(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+OTHER = TrainingSpec("004-r0", None, 0, 0, 0, 0, 6, {"layers": 1})
+
+
+def _plan(**changes: Any) -> SearchPlan:
+    speeds = (Speed(100, 1200, 2.0, 10.0), Speed(50, 600, 1.0, 20.0), Speed(failure="OOM"))
+    return replace(SearchPlan("denoiser", hyperband_schedule(6, 3), 2, Budget(), speeds), **changes)
+
+
+def _follow(display: SearchDisplay) -> None:
+    with display.showing():
+        display.search_began(_plan(), [], None)
+        display.trial_began(PLAN)
+        display.trial_began(OTHER)
+        display.epoch_ended(PLAN.id, 1, {})
+        display.epoch_ended(OTHER.id, 1, {})
+        display.epoch_ended(PLAN.id, 2, {})
+        display.trial_ended(Trial(PLAN, TrainingResult(COMPLETED, 0.125, 2, seconds=65)), 0.125)
+        display.trial_began(PLAN)
+        display.trial_ended(Trial(PLAN, TrainingResult(FAILED, None, None, reason="no [room]")), 0.125)
+        display.said("a worker was lost")
+
+
+def test_plain_lines_say_plan_trial_rung_epochs_best_and_time_left() -> None:
+    console = _console(terminal=False)
+    _follow(SearchDisplay(console))
+    lines = _shown(console).splitlines()
+    assert lines[0] == "Search of the denoiser: 10 trials of 8 configurations, 36 epochs"
+    assert lines[1] == "  bracket 1: 5 trials to epoch 2, then the best 2 trials to epoch 6"
+    assert lines[2] == "  bracket 0: 3 trials to epoch 6"
+    # (10 trials of 1.5 s to set up, 36 epochs of 15 s) / 2 workers; at most 2 + 1 checkpoints of 1,200 bytes.
+    assert lines[3] == (
+        "  with 2 workers, the whole takes about 4 min 38 s, by 2 configurations measured at 10 to 20 s an epoch; "
+        "checkpoints take up to 3.6 kB"
+    )
+    assert lines[4].startswith(
+        "trial 003-r0 (1 of 10), bracket 1, rung 0, epochs 1–2: 0.125 in 1 min 5 s (best 0.125, "
+    )
+    assert lines[4].endswith("left); layers 2, learning_rate 0.00123, direction both")
+    assert lines[5] == "trial 003-r0 (2 of 10), bracket 1, rung 0: failed: no [room]"
+    assert lines[6] == "a worker was lost"
+    assert len(lines) == 7
+
+
+def test_the_live_table_shows_rungs_and_running_trials() -> None:
+    console = _console(terminal=True)
+    _follow(SearchDisplay(console))
+    shown = _shown(console)
+    for text in (
+        "2/5 to epoch 2 ██░░░░",
+        "0/2 to epoch 6 ░░░░░░",
+        "004-r0",
+        "1 of 6",
+        "layers 1",
+        "2 of 10 trials done",
+    ):
+        assert text in shown
+    for text in ("2 of 10 trials done", "1 failed", "best so far 0.125", "left", "no [room]", "a worker was lost"):
+        assert text in shown
+
+
+def test_a_plan_says_what_ends_it_and_what_could_not_be_measured() -> None:
+    said = plan_lines(_plan(budget=Budget(7200, 20), speeds=(Speed(failure="too large"),)), done=3)
+    assert said[0].endswith("36 epochs, 3 of them done before")
+    assert said[-1] == (
+        "  with 2 workers; the time could not be measured (too large); "
+        "it ends after 2 h 0 min of searching or 20 trials"
+    )
+    assert plan_lines(_plan(workers=1, speeds=()))[-1] == (
+        "  with 1 worker; the time shows when the first trials are done"
+    )
+
+
+def test_a_budget_of_trials_counts_their_epochs() -> None:
+    # 5 trials of 2 epochs, 2 of 4 more, 3 of 6; 6 trials are those of the first rung and one of the second.
+    assert _plan().epochs_in_budget == _plan().epochs == 36
+    assert _plan(budget=Budget(trials=6)).epochs_in_budget == 14
+    assert _plan(budget=Budget(trials=99)).epochs_in_budget == 36
+
+
+def test_time_left_is_at_most_what_the_budget_leaves() -> None:
+    console = _console(terminal=False)
+    display = SearchDisplay(console)
+    display.search_began(_plan(budget=Budget(3600), spent=3595.0), [], None)
+    display.trial_began(PLAN)
+    display.epoch_ended(PLAN.id, 1, {})
+    display.trial_ended(Trial(PLAN, TrainingResult(COMPLETED, 0.125, 2, seconds=65)), 0.125)
+    seconds = re.search(r"best 0\.125, (\d+) s left", _shown(console))
+    assert seconds is not None
+    assert int(seconds[1]) <= 5
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_steps(terminal: bool) -> None:
+    console = _console(terminal)
+    with ProgressBars(console) as steps:
+        for done in range(101):
+            steps("Segments", done, 100)
+    shown = _shown(console)
+    assert ("100/100" if terminal else "Segments: 100 of 100") in shown
+    if not terminal:
+        assert shown.splitlines() == ["Segments: 0 of 100", "Segments: 100 of 100"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(45, "45 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
+def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"), [(340, "0.3 kB"), (24_400, "24 kB"), (3.6e6, "3.6 MB"), (2.5e9, "2.5 GB")]
+)
+def test_sizes_read_as_people_say_them(n_bytes: float, text: str) -> None:
+    assert size(n_bytes) == text

@@ -1,0 +1,238 @@
+"""Augmentation: what is shown in training, where it comes from, and that it stays true."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecg_study.ecg_data.databases.catalog import open_database
+from ecg_study.ecg_data.databases.splits import Split
+from ecg_study.ecg_data.noise import MIX, TEST, TRAINING, VALIDATION, NoiseBank, NoiseRecords, open_noise
+from ecg_study.ecg_data.segments.augmentation import Augmentation, Augmenter
+from ecg_study.ecg_data.segments.batches import Batches, denoiser_batches, detector_batches
+from ecg_study.ecg_data.segments.cache import NOISE_FILE, SegmentCache, open_cache, reopen_cache
+from ecg_study.ecg_data.segments.transfer import pack_segments, unpack_segments
+from ecg_study.errors import EcgStudyError
+from tests.conftest import SMALL, SmallData, WriteRecord
+
+AUGMENTED = replace(SMALL, augmented=True)
+PLAIN = Augmentation(noisy=0, gaussian=(0, 0), hum=0, recorded_drift=0, stretched=0, flipped=0, mixed=0)
+"""Segments are cut anew, and nothing else."""
+
+
+@pytest.fixture(scope="module")
+def noise(noise_dir: Path) -> NoiseRecords:
+    return open_noise(noise_dir)
+
+
+@pytest.fixture(scope="module")
+def cache(small_data: SmallData, noise: NoiseRecords, tmp_path_factory: pytest.TempPathFactory) -> SegmentCache:
+    """The small database with what augmentation needs."""
+    return open_cache(small_data.database, AUGMENTED, tmp_path_factory.mktemp("augmented"), None, noise)
+
+
+@pytest.fixture(scope="module")
+def split(small_data: SmallData) -> Split:
+    return small_data.split
+
+
+def _rng(seed: int = 3) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_a_refit_has_the_noise_for_validation_too(cache: SegmentCache, split: Split) -> None:
+    silent = {
+        part: NoiseBank({kind: [np.zeros_like(s) if part == TRAINING else s for s in all_] for kind, all_ in stretches})
+        for part, stretches in ((part, bank.stretches.items()) for part, bank in cache.noise.items())
+    }
+    only = replace(PLAIN, noisy=1)
+    rows = cache.rows(split.train)
+    for refit in (False, True):
+        augmenter = Augmenter(replace(cache, noise=silent), only, training=True, refit=refit)
+        noisy, clean = augmenter.denoiser(rows, _rng())
+        assert bool(np.any(noisy != clean)) == refit
+
+
+def _lead(cache: SegmentCache, values: np.ndarray, row: int) -> tuple[np.ndarray, int]:
+    """The whole lead that a row lies in, and the first row of it."""
+    entry = next(entry for entry in cache.entries if entry.first <= row < entry.last)
+    return values[entry.first : entry.last].ravel(), entry.first
+
+
+def test_the_cache_holds_every_lead_but_gives_the_others_to_training_alone(cache: SegmentCache, split: Split) -> None:
+    extra = [entry for entry in cache.entries if entry.extra]
+    assert {entry.record for entry in extra} == set(cache.records)
+    assert len(cache.rows(split.train, extra=True)) == 2 * len(cache.rows(split.train))
+    assert not set(cache.rows(split.test)) & {row for entry in extra for row in range(entry.first, entry.last)}
+
+
+def test_noise_for_tests_is_not_within_reach(cache: SegmentCache, noise: NoiseRecords) -> None:
+    assert set(cache.noise) == {TRAINING, VALIDATION}
+    for kind, signal in noise.signals.items():
+        kept = [stretch for part in cache.noise for stretch in cache.noise[part].stretches[kind]]
+        held = sum(end - start for start, end in noise.stretches(kind, TEST))
+        assert sum(map(len, kept)) == len(signal) - held
+        for start, end in noise.stretches(kind, TEST):
+            middle = signal[(start + end) // 2 : (start + end) // 2 + 50]
+            for stretch in kept:
+                windows = np.lib.stride_tricks.sliding_window_view(stretch[:, 0], 50)
+                assert not (windows == middle[:, 0]).all(axis=1).any()
+
+
+@pytest.mark.parametrize("removes_drift", [False, True])
+def test_a_segment_is_a_stretch_of_its_lead(cache: SegmentCache, split: Split, removes_drift: bool) -> None:
+    rows = cache.rows(split.train, extra=True)[::7]
+    made = Augmenter(cache, replace(PLAIN, removes_drift=removes_drift), training=True)
+    noisy, target = made.denoiser(rows, _rng())
+    np.testing.assert_array_equal(noisy, target)
+    assert cache.steady is not None
+    for row, segment in zip(rows, target, strict=True):
+        lead, _ = _lead(cache, cache.steady if removes_drift else cache.clean, int(row))
+        windows = np.lib.stride_tricks.sliding_window_view(lead, len(segment))
+        assert (windows == segment).all(axis=1).any()
+    assert np.any(target != cache.clean[rows]), "cut anew"
+
+
+def test_marks_stay_on_their_peaks_when_cut_stretched_and_turned(cache: SegmentCache, split: Split) -> None:
+    """At each mark the lead is as it was at the annotation: the height of the peak, up or down."""
+    rows = cache.rows(split.train)
+    made = Augmenter(cache, replace(PLAIN, stretched=1, flipped=0.5), training=True)
+    signal, marks = made.detector(rows, _rng())
+    turned = 0
+    for row, segment, marked in zip(rows, signal, marks, strict=True):
+        lead, first = _lead(cache, cache.clean, int(row))
+        peaks = np.flatnonzero(_lead(cache, cache.r_peaks, int(row))[0])
+        near = peaks[np.abs(peaks - (row - first + 1) * len(segment)) <= len(segment)]
+        if not marked.any():
+            continue
+        heights = lead[near]
+        sign = np.sign(segment[marked > 0] * np.median(heights))
+        assert (sign == sign[0]).all()
+        turned += sign[0] < 0
+        # A mark may lie half a sample beside the peak after stretching.
+        off = np.abs(np.abs(segment[marked > 0])[:, np.newaxis] - np.abs(heights)).min(axis=1)
+        assert (off < 0.25 * np.abs(heights).max()).all()
+    assert 0.2 < turned / len(rows) < 0.8
+
+
+def test_a_mix_of_leads_is_of_the_same_time_and_keeps_the_marks(cache: SegmentCache, split: Split) -> None:
+    """Where both leads follow each other without a gap, a mixed segment is a plane's worth of the two."""
+    rows = cache.rows(split.train)
+    alone = Augmenter(cache, replace(PLAIN, mixed=0), training=True).detector(rows, _rng())
+    mixed = Augmenter(cache, replace(PLAIN, mixed=1), training=True).detector(rows, _rng())
+    np.testing.assert_array_equal(alone[1], mixed[1])
+    for row, segment, mark in zip(rows, mixed[0], alone[0], strict=True):
+        lead, first = _lead(cache, cache.clean, int(row))
+        entry = next(entry for entry in cache.entries if entry.first == first)
+        other = next(e for e in cache.entries_of([entry.record], extra=True) if e.extra)
+        at = int(np.flatnonzero((np.lib.stride_tricks.sliding_window_view(lead, len(mark)) == mark).all(axis=1))[0])
+        second = cache.clean[other.first : other.last].ravel()[at : at + len(mark)]
+        fit, *_ = np.linalg.lstsq(np.column_stack([mark, second]).astype(np.float64), segment, rcond=None)
+        np.testing.assert_allclose(np.column_stack([mark, second]) @ fit, segment, atol=1e-4)
+        assert abs(np.hypot(*fit) - 1) < 1e-3
+
+
+def test_noise_has_the_snr_that_was_asked_for(cache: SegmentCache, split: Split) -> None:
+    rows = cache.rows(split.train)
+    made = Augmenter(cache, replace(PLAIN, noisy=1, partly=0, snr=(6, 6), removes_drift=True), training=True)
+    noisy, target = made.denoiser(rows, _rng())
+    ratio = 10 * np.log10(target.var(axis=1) / (noisy - target).var(axis=1))
+    np.testing.assert_allclose(ratio[target.var(axis=1) > 0.05**2], 6, atol=0.05)
+
+
+def test_noise_may_cover_a_part_alone(cache: SegmentCache, split: Split) -> None:
+    made = Augmenter(cache, replace(PLAIN, noisy=1, partly=1), training=True)
+    noisy, target = made.denoiser(cache.rows(split.train), _rng())
+    quiet = np.mean(noisy == target)
+    assert 0.2 < quiet < 0.7
+
+
+def test_what_removes_drift_is_shown_recorded_drift_too(cache: SegmentCache, split: Split) -> None:
+    rows = cache.rows(split.train)
+    made = Augmenter(cache, replace(PLAIN, recorded_drift=1, removes_drift=True), training=False)
+    noisy, target = made.denoiser(rows, _rng())
+    assert cache.steady is not None
+    np.testing.assert_array_equal(noisy, cache.clean[rows])
+    np.testing.assert_array_equal(target, cache.steady[rows])
+
+
+def test_validation_is_the_same_each_time_and_uses_its_own_noise(cache: SegmentCache, split: Split) -> None:
+    rows, how = cache.rows(split.validation), Augmentation()
+    first, second = ([signal.numpy() for signal, _ in detector_batches(cache, rows, Batches(8), how)] for _ in range(2))
+    np.testing.assert_array_equal(np.concatenate(first), np.concatenate(second))
+    silent = {kind: [np.zeros_like(item) for item in items] for kind, items in cache.noise[TRAINING].stretches.items()}
+    other = replace(cache, noise={**cache.noise, TRAINING: NoiseBank(silent)})
+    third = [signal.numpy() for signal, _ in detector_batches(other, rows, Batches(8), how)]
+    np.testing.assert_array_equal(np.concatenate(first), np.concatenate(third))
+
+
+def test_training_differs_from_epoch_to_epoch_and_the_seed_repeats_it(cache: SegmentCache, split: Split) -> None:
+    rows = cache.rows(split.train)
+
+    def epochs(seed: int) -> list[np.ndarray]:
+        dataset = denoiser_batches(cache, rows, Batches(16, seed), Augmentation(removes_drift=True))
+        return [np.concatenate([noisy.numpy() for noisy, _ in dataset]) for _ in range(2)]
+
+    first, again, other = epochs(1), epochs(1), epochs(2)
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first[0], first[1])
+    assert not np.allclose(first[0], other[0])
+
+
+def test_it_travels(cache: SegmentCache, split: Split, tmp_path: Path) -> None:
+    unpack_segments(pack_segments(cache, split.train), tmp_path / "there")
+    there = reopen_cache(tmp_path / "there", cache.key, cache.settings)
+    rows = there.rows(split.train, extra=True)
+    assert len(rows) == len(cache.rows(split.train, extra=True))
+    drawn, again = (item.noise[TRAINING].draw(MIX, 5, 720, _rng()) for item in (cache, there))
+    np.testing.assert_array_equal(drawn, again)
+
+
+def test_damaged_noise_in_the_cache_is_named(cache: SegmentCache, small_data: SmallData, tmp_path: Path) -> None:
+    unpack_segments(pack_segments(cache, small_data.split.train), tmp_path / "there")
+    (tmp_path / "there" / NOISE_FILE).write_bytes(b"PK nothing")
+    with pytest.raises(EcgStudyError, match="damaged; delete the folder"):
+        reopen_cache(tmp_path / "there", cache.key, cache.settings)
+
+
+def test_beats_fail_to_come_in_training_alone(cache: SegmentCache, split: Split) -> None:
+    rows = cache.rows(split.train)
+    often, never = replace(PLAIN, paused=1), replace(PLAIN, paused=0)
+
+    def beats(how: Augmentation, training: bool) -> int:
+        return int(Augmenter(cache, how, training).detector(rows, _rng())[1].sum())
+
+    # Up to six seconds without a beat, where there is a rest between two.
+    assert beats(often, training=True) < 0.9 * beats(never, training=True)
+    assert beats(often, training=False) == beats(never, training=False)
+
+
+def test_noise_goes_on_in_a_pause(cache: SegmentCache, split: Split) -> None:
+    rows = cache.rows(split.train)
+    still = replace(PLAIN, paused=1, blocked=0)
+    noisy, _ = Augmenter(cache, replace(still, gaussian=(0.05, 0.05)), training=True).detector(rows, _rng())
+    # Noise that was in the rest would be shown to and fro with it: the same sample twice where it turns.
+    assert not (np.diff(noisy, axis=1) == 0).any()
+
+
+def test_leads_that_nobody_asked_for_and_that_are_no_ecg_are_left_out_and_named(
+    write_record: WriteRecord, noise: NoiseRecords, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("p1", "p2", "p3"):
+        signal = rng.normal(0, 0.2, (3000, 4))
+        signal[:, 2] = 0.5
+        path = write_record(name, signal, fs=360, leads=("II", "ACC", "V1", "V5"))
+        header = path.with_suffix(".hea")
+        lines = header.read_text().splitlines()
+        header.write_text("\n".join(line.replace("/mV", "/g") if "ACC" in line else line for line in lines) + "\n")
+    database = open_database("folder", tmp_path, path.parent)
+    made = open_cache(database, AUGMENTED, tmp_path / "data", None, noise)
+    assert [(entry.lead, entry.extra) for entry in made.entries] == [("II", False), ("V5", True)] * 3
+    assert made.left_out["p1, lead ACC"] == "lead ACC is in g, which is no voltage"
+    assert made.left_out["p3, lead V1"] == "lead V1 is flat: every sample is 0.5 mV"
+    with pytest.raises(EcgStudyError, match="p1: lead ACC is in g"):
+        open_cache(database, replace(AUGMENTED, lead="ACC"), tmp_path / "data", None, noise)

@@ -1,0 +1,385 @@
+"""Recordings of every kind: what is written is what is read, and what cannot be read is said in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecg_study.ecg_data.readers import recording as recording_module
+from ecg_study.ecg_data.readers.opening import find_recordings, open_recording
+from ecg_study.ecg_data.readers.recording import ReadOptions, Recording
+from ecg_study.errors import EcgStudyError, RecordError
+from tests.conftest import WriteRecord
+
+FS = 250.0
+TIMES = np.arange(2500) / FS
+
+
+def leads(count: int = 2) -> np.ndarray:
+    return np.column_stack([np.sin(2 * np.pi * (number + 1) * TIMES) for number in range(count)])
+
+
+def read(recording: Recording) -> np.ndarray:
+    return np.concatenate(list(recording.blocks()))
+
+
+def opened(path: Path, **options: object) -> Recording:
+    return open_recording(path, ReadOptions(**options))  # type: ignore[arg-type]
+
+
+def says(path: Path, **options: object) -> str:
+    with pytest.raises(RecordError) as caught:
+        read(opened(path, **options))
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture(autouse=True)
+def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks so short that every recording here has several."""
+    for module in ("npy", "edf", "wfdb"):
+        monkeypatch.setattr(f"ecg_study.ecg_data.readers.{module}.BLOCK_SECONDS", 3.0)
+    monkeypatch.setattr("ecg_study.ecg_data.readers.table._ROWS", 700)
+    assert recording_module.BLOCK_SECONDS > 3.0
+
+
+def test_wfdb_records_are_read_in_blocks(write_record: WriteRecord) -> None:
+    path = write_record(signal=leads(), fs=FS, leads=("V5", "MLII"), beats=())
+    one = opened(path)
+    assert (one.name, one.fs, one.leads, one.samples) == ("r", 250.0, ("MLII",), 2500)
+    np.testing.assert_allclose(read(one), leads()[:, 1:], atol=0.001)
+    both = opened(path.with_suffix(".hea"), lead="all")
+    np.testing.assert_allclose(read(both), leads(), atol=0.001)
+    assert len(list(both.blocks())) == 4
+    assert "has no 'II' among its leads (V5, MLII)" in says(path, lead="II")
+    path.with_suffix(".hea").rename(path.with_suffix(".HEA"))
+    assert "have endings in small letters; rename them" in says(path.with_suffix(".HEA"))
+
+
+def test_the_first_lead_of_a_wfdb_record_is_the_usual_one(write_record: WriteRecord) -> None:
+    assert opened(write_record(signal=leads(), leads=("V5", "V2"), beats=())).leads == ("V5",)
+
+
+def test_missing_samples_of_a_wfdb_record_are_missing(write_record: WriteRecord) -> None:
+    signal = leads(1)
+    signal[100:200] = np.nan
+    found = read(opened(write_record(signal=signal, beats=())))
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(signal))
+
+
+def test_damaged_wfdb_records_are_named(write_record: WriteRecord) -> None:
+    path = write_record(signal=leads(1), beats=())
+    data, header = path.with_suffix(".dat"), path.with_suffix(".hea")
+    content = bytearray(data.read_bytes())
+    content[40] ^= 1
+    data.write_bytes(content)
+    with pytest.raises(RecordError, match=r"lead II: checksum .* the signal is damaged"):
+        read(opened(path))
+    data.write_bytes(content[:100])
+    with pytest.raises(RecordError, match=r"r\.dat: truncated"):
+        opened(path)
+    header.write_text(header.read_text().replace("r.dat", "../r.dat"))
+    assert "names the file '../r.dat' outside its own folder" in says(header)
+    header.write_text("not a header at all\n")
+    says(header)
+    assert "no such file" in says(path.with_name("nowhere").with_suffix(".hea"))
+
+
+def write_edf(path: Path, signal: np.ndarray, labels: tuple[str, ...] = ("ECG", "Resp"), unit: str = "uV") -> Path:
+    from edfio import Bdf, BdfSignal, Edf, EdfSignal
+
+    kind, file = (BdfSignal, Bdf) if path.suffix == ".bdf" else (EdfSignal, Edf)
+    scale = {"uV": 1000.0, "mV": 1.0, "bpm": 1.0}[unit]
+    signals = [
+        kind(scale * column, FS, label=label, physical_dimension=unit)
+        for label, column in zip(labels, signal.T, strict=True)
+    ]
+    file(signals).write(path)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.parametrize("ending", [".edf", ".bdf"])
+def test_edf_files_are_read_in_blocks(tmp_path: Path, ending: str) -> None:
+    path = write_edf(tmp_path / f"night{ending}", leads())
+    one = opened(path)
+    assert (one.name, one.fs, one.leads, one.samples) == ("night", 250.0, ("ECG",), 2500)
+    np.testing.assert_allclose(read(one), leads()[:, :1], atol=1e-4)
+    assert opened(path, lead="all").leads == ("ECG", "Resp")
+    np.testing.assert_allclose(read(opened(path, lead="Resp")), leads()[:, 1:], atol=1e-4)
+
+
+def test_edf_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    assert "none of which is the usual one; choose with --lead" in says(
+        write_edf(tmp_path / "a.edf", leads(), ("V1", "V2"))
+    )
+    assert "lead ECG is in bpm, which is no voltage" in says(write_edf(tmp_path / "b.edf", leads(), unit="bpm"))
+    path = tmp_path / "c.edf"
+    path.write_text("time,ecg\n0,1\n")
+    assert "not an EDF or BDF file" in says(path)
+    whole = write_edf(tmp_path / "d.edf", leads()).read_bytes()
+    for length in (100, 300, len(whole) - 700):
+        path.write_bytes(whole[:length])
+        says(path)
+
+
+def write_csv(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def rows(columns: str, *values: np.ndarray, mark: str = ",") -> str:
+    table = [mark.join(f"{value:.6f}" for value in row) for row in zip(*values, strict=True)]
+    return "\n".join([columns, *table] if columns else table) + "\n"
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", " "])
+def test_tables_tell_their_rate_by_their_time(tmp_path: Path, mark: str) -> None:
+    path = write_csv(tmp_path / "a.csv", rows(mark.join(["time_s", "ecg", "resp"]), TIMES, *leads().T, mark=mark))
+    table = opened(path)
+    assert (table.name, table.fs, table.leads) == ("a", 250.0, ("ecg",))
+    np.testing.assert_allclose(read(table), leads()[:, :1], atol=1e-5)
+    np.testing.assert_allclose(read(opened(path, lead="all")), leads(), atol=1e-5)
+
+
+def test_units_and_times_are_read_off_the_names(tmp_path: Path) -> None:
+    text = rows("Time (ms),ECG (uV),other", 1000 * TIMES, 1000 * leads()[:, 0], TIMES)
+    table = opened(write_csv(tmp_path / "a.csv", text))
+    assert (table.fs, table.leads) == (250.0, ("ECG",))
+    np.testing.assert_allclose(read(table), leads()[:, :1], atol=1e-5)
+    dates = [f"2026-11-24 03:00:{second:09.6f},{value:.5f}" for second, value in zip(TIMES, leads()[:, 0], strict=True)]
+    table = opened(write_csv(tmp_path / "b.csv", "timestamp,signal_mv\n" + "\n".join(dates)))
+    assert (table.fs, table.leads) == (250.0, ("signal",))
+    assert len(read(table)) == 2500
+
+
+def test_a_table_without_a_header_or_time_needs_a_rate(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", "# a watch\n" + rows("", leads()[:, 0]))
+    assert "give --fs in Hz" in says(path)
+    np.testing.assert_allclose(read(opened(path, fs=250.0)), leads()[:, :1], atol=1e-5)
+    two = write_csv(tmp_path / "b.csv", rows("", *leads().T))
+    assert "has the columns 1, 2, none of which is the usual one" in says(two, fs=250.0)
+    np.testing.assert_allclose(read(opened(two, fs=250.0, lead="2")), leads()[:, 1:], atol=1e-5)
+    named = write_csv(tmp_path / "c.csv", rows("clock,x", TIMES, leads()[:, 0]))
+    assert opened(named, time_column="clock").fs == 250.0
+    assert "has no column 'tick' (clock, x)" in says(named, time_column="tick")
+
+
+def test_empty_fields_are_missing_samples(tmp_path: Path) -> None:
+    text = rows("time,ecg", TIMES, leads()[:, 0]).splitlines()
+    text[101] = text[101].split(",")[0] + ","
+    text[102] = text[102].split(",")[0] + ",nan"
+    text[2500] = text[2500].split(",")[0]  # a file that was cut short
+    found = read(opened(write_csv(tmp_path / "a.csv", "\n".join(text))))
+    assert np.flatnonzero(np.isnan(found[:, 0])).tolist() == [100, 101, 2499]
+
+
+@pytest.mark.parametrize(
+    ("line", "replaced", "message"),
+    [
+        (5, "0.012,abc", "line 5: 'abc' in column ecg is no number; leave missing samples empty"),
+        (2000, "7.992,1+2j", "line 2,000: '1+2j' in column ecg is no number"),
+        (4, "0.0045,0.5", "samples are not evenly spaced, see line"),
+        (4, "0.004,0.5", "the time does not rise at line 4;"),
+    ],
+)
+def test_what_is_wrong_in_a_table_is_named_by_line(tmp_path: Path, line: int, replaced: str, message: str) -> None:
+    text = rows("time,ecg", TIMES, leads()[:, 0]).splitlines()
+    text[line - 1] = replaced
+    assert message in says(write_csv(tmp_path / "a.csv", "\n".join(text)))
+
+
+@pytest.mark.parametrize("by", [3.0, -3.0, 0.012])
+@pytest.mark.parametrize("row", [1300, 1400])
+def test_a_jump_far_down_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: int, by: float) -> None:
+    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)  # blocks are of 700
+    times = TIMES + by * (np.arange(2500) >= row)
+    message = says(write_csv(tmp_path / "a.csv", rows("time,ecg", times, leads()[:, 0])))
+    assert f"the time jumps at line {row + 2:,}" in message
+
+
+@pytest.mark.parametrize("clock", ["runs on", "stands"])
+def test_a_clock_that_leaves_the_rows_far_down_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: str
+) -> None:
+    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)
+    # So coarse that no single step tells of a sample left out.
+    samples = np.arange(2500.0)
+    samples[1:-1:2] += 0.4
+    assert opened(write_csv(tmp_path / "a.csv", rows("time,ecg", samples / FS, leads()[:, 0]))).fs == FS
+    late = np.maximum(0, np.arange(2500) - 1000)
+    samples += late // 10 if clock == "runs on" else -0.1 * late
+    message = says(write_csv(tmp_path / "b.csv", rows("time,ecg", samples / FS, leads()[:, 0])))
+    assert "column time: time and number of rows part before line" in message
+
+
+def test_clocks_are_rounded_and_a_little_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)
+    for rate in (128.0, 360.0, 500.2, 1000.0):
+        text = "\n".join(f"{round(1000 * n / rate)},0.5" for n in range(4000))
+        table = opened(write_csv(tmp_path / "a.csv", "time_ms,ecg\n" + text))
+        assert table.fs == pytest.approx(rate, rel=2e-3) and len(read(table)) == 4000
+
+
+def test_one_sample_left_out_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)
+    text = rows("time,ecg", TIMES, leads()[:, 0]).splitlines()
+    del text[1500]
+    assert "the time jumps at line 1,501" in says(write_csv(tmp_path / "a.csv", "\n".join(text)))
+
+
+def test_rows_wider_than_their_header_are_refused(tmp_path: Path) -> None:
+    named = [f'"{number}",{line}' for number, line in enumerate(rows("", *leads().T).splitlines(), 1)]
+    path = write_csv(tmp_path / "a.csv", '"ecg","resp"\n' + "\n".join(named))  # as R writes the names of rows
+    for lead in ("resp", "ecg", "all"):
+        assert "line 2 has 3 columns where line 1 has 2; name each column" in says(path, fs=FS, lead=lead)
+    commas = "ecg\n0\n" + "\n".join(f"{value:.3f}".replace(".", ",") for value in leads()[1:, 0])
+    message = says(write_csv(tmp_path / "b.csv", "# a watch\n" + commas), fs=FS)
+    assert "line 4 has 2 columns where line 2 has 1; name each column, and write decimals with a point" in message
+    ended = rows("time,ecg", TIMES, leads()[:, 0]).splitlines()
+    ended[1:] = [line + ",," for line in ended[1:]]
+    np.testing.assert_allclose(read(opened(write_csv(tmp_path / "c.csv", "\n".join(ended)))), leads()[:, :1], atol=1e-5)
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", " "])
+@pytest.mark.parametrize("end", ["\n\n", "\n# end of file\n", "\n9.9"])
+def test_how_a_table_ends_does_not_matter(tmp_path: Path, mark: str, end: str) -> None:
+    text = rows(f"time{mark}ecg", TIMES, leads()[:, 0], mark=mark).rstrip().splitlines()
+    text[50] += " # an artefact, see the log"
+    path = write_csv(tmp_path / "a.csv", "\n".join(text[:-1]) + end.replace("9.9", text[-1].split(mark)[0]))
+    np.testing.assert_allclose(read(opened(path))[:2499], leads()[:2499, :1], atol=1e-5)
+
+
+@pytest.mark.parametrize(("samples", "rate"), [(1050, 250.2), (1050, 360.34), (1300, 128.07)])
+def test_an_exact_clock_of_an_odd_rate_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, samples: int, rate: float
+) -> None:
+    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 1000)
+    text = "\n".join(f"{n / rate:.9f},0.5" for n in range(samples))
+    assert len(read(opened(write_csv(tmp_path / "a.csv", "time,ecg\n" + text)))) == samples
+
+
+@pytest.mark.parametrize("rate", [125.0, 250.0, 360.0])
+def test_a_clock_of_six_digits_is_read_beyond_a_thousand_seconds(tmp_path: Path, rate: float) -> None:
+    seconds = 940 + np.arange(round(90 * rate)) / rate
+    path = write_csv(tmp_path / "a.csv", "time,ecg\n" + "\n".join(f"{at:g},0.5" for at in seconds))
+    assert len(read(opened(path))) == len(seconds)
+
+
+def test_lines_are_counted_with_comments_and_blank_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)
+    text = rows("time,ecg", TIMES + 3.0 * (np.arange(2500) >= 1000), leads()[:, 0]).splitlines()
+    text[5:5] = ["# a comment", ""]
+    assert "the time jumps at line 1,004" in says(write_csv(tmp_path / "a.csv", "\n".join(text)))
+
+
+def test_a_field_without_end_is_named(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", 'ecg,note\n0.5,"' + 200_000 * "x" + '"\n')
+    assert "not a text table (field larger than field limit" in says(path, fs=FS, lead="ecg")
+
+
+def test_each_column_has_a_unit_of_its_own(tmp_path: Path) -> None:
+    text = "ecg,other\n" + "\n".join(f"{a:.4f},{round(1000 * b)}" for a, b in leads())
+    path = write_csv(tmp_path / "a.csv", text)
+    message = says(path, fs=FS, lead="all")
+    assert "column other holds whole numbers" in message and "or choose other columns with --lead" in message
+    np.testing.assert_allclose(read(opened(path, fs=FS)), leads()[:, :1], atol=1e-3)
+
+
+def test_decimal_commas_are_named(tmp_path: Path) -> None:
+    text = rows("time;ecg", TIMES, leads()[:, 0], mark=";").replace(".", ",")
+    assert "'0,000000' in column" in says(write_csv(tmp_path / "a.csv", text), fs=FS)
+
+
+def test_tables_that_are_none_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(bytes(range(256)))
+    assert "not a text table" in says(path)
+    path.write_bytes(b"")
+    assert "is empty" in says(path)
+    path.write_text("time,ecg\n")
+    assert "has a header and no rows" in says(path)
+    path.write_text("time\n0\n1\n")
+    assert "no column beside the time" in says(path)
+    assert "has no 'II' among its columns (ecg)" in says(write_csv(path, rows("time,ecg", TIMES, TIMES)), lead="II")
+    assert "give --fs in Hz" in says(write_csv(path, "time,ecg\nmonday,1.5\ntuesday,2.5\n"))
+    ints = "\n".join(f"{time:.3f},{round(1000 * value)}" for time, value in zip(TIMES, leads()[:, 0], strict=True))
+    path = write_csv(path, "time,ecg\n" + ints)
+    assert "look like ADC units: give --gain" in says(path)
+    np.testing.assert_allclose(read(opened(path, gain=1000.0)), leads()[:, :1], atol=1e-3)
+    np.testing.assert_allclose(read(opened(path, units="uV")), leads()[:, :1], atol=1e-3)
+
+
+def test_arrays_are_mapped(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, leads())
+    assert "give --fs in Hz" in says(path, lead="all")
+    assert "has 2 columns; choose one with --lead (1 to 2), or 'all'" in says(path, fs=FS)
+    assert "none of which is 'II'" in says(path, fs=FS, lead="II")
+    both = opened(path, fs=FS, lead="all")
+    assert (both.leads, both.samples) == (("1", "2"), 2500)
+    np.testing.assert_array_equal(read(both), leads())
+    np.testing.assert_array_equal(read(opened(path, fs=FS, lead="2")), leads()[:, 1:])
+    np.save(path, (200 * leads()[:, 0] + 1024).astype(np.int16))
+    assert "look like ADC units" in says(path, fs=FS)
+    np.testing.assert_allclose(read(opened(path, fs=FS, gain=200.0, baseline=1024.0)), leads()[:, :1], atol=0.006)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.zeros((2, 3, 4)), np.zeros(0), np.zeros(9, complex), np.array(["a"]), np.zeros((2, 500)), np.array(1.0)],
+)
+def test_arrays_that_are_no_signal_are_named(tmp_path: Path, values: np.ndarray) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, values)
+    says(path, fs=FS)
+
+
+def test_an_array_that_would_run_code_is_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert "not a NumPy array of numbers" in says(path, fs=FS)
+    path.write_bytes(b"text")
+    assert "not a NumPy array of numbers" in says(path, fs=FS)
+
+
+def test_files_of_no_kind_and_absurd_rates_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    path.write_text("x")
+    assert "a file .mp3 is of no kind that is read" in says(path)
+    assert "no such file" in says(tmp_path / "b.csv")
+    np.save(tmp_path / "a.npy", leads()[:, 0])
+    for rate in (1.0, 1e6):
+        assert "ECG from 100 to 10,000 Hz can be read" in says(tmp_path / "a.npy", fs=rate)
+
+
+def test_what_a_file_would_make_no_use_of_is_refused(tmp_path: Path, write_record: WriteRecord) -> None:
+    record = write_record(signal=leads(), fs=FS, leads=("V5", "MLII"), beats=())
+    assert opened(record, fs=FS).fs == FS
+    assert opened(record, fs=FS * 1.00001).fs == FS, "as far as it was written"
+    assert "has 250 Hz, not the 500 Hz of --fs; leave --fs out" in says(record, fs=500.0)
+    for option, value in (("gain", 200.0), ("units", "uV"), ("time_column", "t")):
+        assert f"makes no use of --{option.replace('_', '-')};" in says(record, **{option: value})
+    np.save(tmp_path / "a.npy", leads()[:, 0])
+    assert "makes no use of --time-column" in says(tmp_path / "a.npy", fs=FS, time_column="t")
+    with pytest.raises(EcgStudyError, match="--baseline: says nothing without --gain"):
+        ReadOptions(fs=FS, baseline=1024.0)
+    with pytest.raises(EcgStudyError, match="--gain and --units: both tell the unit"):
+        ReadOptions(fs=FS, gain=200.0, units="mV")
+    moved = opened(tmp_path / "a.npy", fs=FS, gain=2.0, baseline=1.0)
+    np.testing.assert_allclose(read(moved), (leads()[:, :1] - 1) / 2)
+
+
+def test_a_folder_is_the_recordings_in_it(tmp_path: Path) -> None:
+    for name in ("b.hea", "b.dat", "a.csv", "c.EDF", ".hidden.csv", "notes.md"):
+        (tmp_path / name).write_text("x")
+    assert [path.name for path in find_recordings(tmp_path)] == ["a.csv", "b.hea", "c.EDF"]
+    assert find_recordings(tmp_path / "b") == [tmp_path / "b"]
+    for name in ("README.txt", "SHA256SUMS.txt", "watch.txt"):
+        (tmp_path / name).write_text("x")
+    assert [path.name for path in find_recordings(tmp_path)] == ["a.csv", "b.hea", "c.EDF", "watch.txt"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RecordError, match="holds no recording"):
+        find_recordings(tmp_path / "empty")

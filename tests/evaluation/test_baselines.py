@@ -1,0 +1,171 @@
+"""The classical methods: what they find, what they leave, and that it is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb.processing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from ecg_study.ecg_data.filters import remove_baseline_wander
+from ecg_study.ecg_data.noise import gaussian_noise
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.errors import EcgStudyError
+from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, XQRS, find_r_peaks, local_peaks
+from ecg_study.evaluation.baselines.filters import DRIFT_FILTERS, FILTERS, Filter
+from ecg_study.evaluation.baselines.runner import ClassicalDetectors
+from ecg_study.evaluation.matching import match_r_peaks
+from ecg_study.evaluation.metrics import counts, denoising
+from ecg_study.result_cache import ResultStore, key_of
+
+
+@pytest.mark.parametrize("name", DETECTOR_NAMES)
+def test_every_detector_finds_the_beats_of_a_clean_record(name: str, raw_dir: Path) -> None:
+    record = read_record(raw_dir / "s02")
+    found, error = find_r_peaks(name, record.signal[:, 0], record.fs)
+    assert error == ""
+    assert found.dtype == np.int64
+    assert (np.diff(found) > 0).all()
+    assert counts(*match_r_peaks(record.r_peaks, found, 54).table).f1 > 0.9
+
+
+@given(
+    signal=arrays(np.float64, st.integers(31, 150), elements=st.sampled_from([-1.0, 0.0, 0.5, 1.0, 2.0])),
+    radius=st.integers(1, 30),  # wfdb's own fails on a signal that is no longer than that
+)
+@settings(max_examples=200, deadline=None)
+def test_local_peaks_are_those_of_wfdb(signal: np.ndarray, radius: int) -> None:
+    np.testing.assert_array_equal(local_peaks(signal, radius), wfdb.processing.find_local_peaks(signal, radius))
+
+
+def test_xqrs_is_that_of_wfdb(raw_dir: Path) -> None:
+    for name in ("s02", "s05"):
+        signal = read_record(raw_dir / name).signal[:, 0].astype(np.float64)
+        signal += gaussian_noise(len(signal), 0.1, 1, name, "MLII")
+        theirs = wfdb.processing.xqrs_detect(signal, 360, verbose=False)
+        np.testing.assert_array_equal(find_r_peaks(XQRS, signal, 360)[0], theirs)
+    assert wfdb.processing.qrs.find_local_peaks is wfdb.processing.find_local_peaks, "given back"
+
+
+@pytest.mark.parametrize("name", DETECTOR_NAMES)
+@pytest.mark.parametrize("value", [0.0, 1.5])
+def test_a_flat_signal_gives_no_beats_or_says_why(name: str, value: float) -> None:
+    found, error = find_r_peaks(name, np.full(3600, value, np.float32), 360)
+    assert error or len(found) <= 1
+    assert "\n" not in error
+
+
+@pytest.mark.parametrize("method", [*FILTERS, *DRIFT_FILTERS], ids=lambda item: item.name)
+def test_filters_take_leads_and_segments_alike_and_move_nothing(method: Filter, raw_dir: Path) -> None:
+    clean = remove_baseline_wander(read_record(raw_dir / "s02").signal[:, 0], 360)
+    noisy = clean + gaussian_noise(len(clean), 0.02, 1, "s02", "MLII")
+    for samples in (len(clean), len(clean) - 3):
+        cleaned = method.apply(noisy[:samples], 360)
+        assert cleaned.shape == (samples,)
+        # The mains filter of neurokit2 runs one way, and is late by a sample or two.
+        assert abs(np.argmax(np.correlate(cleaned[:2000], clean[:2000], "full")) - 1999) <= 4
+    rows = noisy[:7200].reshape(4, 1800)
+    together = method.apply(rows, 360)
+    for row, cleaned in zip(rows, together, strict=True):
+        np.testing.assert_allclose(method.apply(row, 360), cleaned, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", FILTERS[:3], ids=lambda item: item.name)
+@given(gain=st.floats(0.1, 10))
+@settings(max_examples=5, deadline=None)
+def test_filters_keep_the_gain(method: Filter, gain: float, raw_dir: Path) -> None:
+    signal = read_record(raw_dir / "s02").signal[:3600, 0].astype(np.float64)
+    np.testing.assert_allclose(method.apply(gain * signal, 360), gain * method.apply(signal, 360), atol=1e-6)
+
+
+def test_the_filters_for_white_noise_remove_it(raw_dir: Path) -> None:
+    clean = read_record(raw_dir / "s02").signal[:, 0]
+    noisy = clean + gaussian_noise(len(clean), 0.05, 1, "s02", "MLII")
+    for item in (FILTERS[0], FILTERS[2]):
+        assert denoising(clean, noisy, item.apply(noisy, 360), 360).rmse < 0.028
+
+
+def test_results_are_kept_by_the_content_of_the_signal(
+    tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = read_record(raw_dir / "s02")
+    signal = record.signal[:, 0]
+    told: list[tuple[str, int, int]] = []
+    detectors = ClassicalDetectors(ResultStore(tmp_path), lambda *step: told.append(step))
+    first = detectors.find("Leads", {"a": signal}, 360, ["sleepecg"])
+    assert told == [("Leads", 1, 1)]
+    assert len(first["a"]["sleepecg"].r_peaks) > 20
+
+    def asked(*_: object) -> None:
+        pytest.fail("computed again")
+
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner.find_r_peaks", asked)
+    again = ClassicalDetectors(ResultStore(tmp_path), lambda *_: None).find("", {"b": signal.copy()}, 360, ["sleepecg"])
+    np.testing.assert_array_equal(again["b"]["sleepecg"].r_peaks, first["a"]["sleepecg"].r_peaks)
+    changed = signal.copy()
+    changed[100] += 0.001
+    with pytest.raises(pytest.fail.Exception):
+        detectors.find("", {"a": changed}, 360, ["sleepecg"])
+    with pytest.raises(pytest.fail.Exception):
+        detectors.find("", {"a": signal}, 250, ["sleepecg"])
+
+
+def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leads = {name: read_record(raw_dir / name).signal[:, 0] for name in ("s01", "s02", "s03", "s04", "s05", "s06")}
+    here = ClassicalDetectors(ResultStore(tmp_path / "a"), lambda *_: None).find("", leads, 360, ["sleepecg"])
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner._WORTH_PROCESSES", 0)
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner._LEADS_PER_PROCESS", 1)
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner.os.cpu_count", lambda: 2)
+    elsewhere = ClassicalDetectors(ResultStore(tmp_path / "b"), lambda *_: None)
+    there = elsewhere.find("", {"s01": leads["s01"]}, 360, ["sleepecg"])
+    assert elsewhere._pool is not None
+    before = set(elsewhere._pool._processes)
+    others = {name: leads[name] for name in leads if name != "s01"}
+    there |= elsewhere.find("", others, 360, ["sleepecg"])
+    assert before <= set(elsewhere._pool._processes), "kept: nothing is hoarded"
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner.LEAKS_MEMORY", {"gqrs", "sleepecg"})
+    before = set(elsewhere._pool._processes)
+    elsewhere.find("", {name: lead + 1 for name, lead in others.items()}, 360, ["sleepecg"])
+    hoarding = set(elsewhere._pool._processes)
+    assert not before & hoarding, "replaced after a lead each, several times in one call"
+    elsewhere.find("", {"s01": leads["s01"] + 1}, 360, ["Hamilton"])
+    assert not hoarding & set(elsewhere._pool._processes), "replaced, for work that hoards nothing"
+    elsewhere.close()
+    for name in leads:
+        np.testing.assert_array_equal(here[name]["sleepecg"].r_peaks, there[name]["sleepecg"].r_peaks)
+
+
+def test_a_killed_process_is_one_line(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner._WORTH_PROCESSES", 0)
+    detectors = ClassicalDetectors(ResultStore(tmp_path), lambda *_: None)
+    lead = read_record(raw_dir / "s01").signal[:, 0]
+    detectors.find("", {"a": lead}, 360, ["sleepecg"])
+    assert detectors._pool is not None
+    for process in list(detectors._pool._processes.values()):
+        process.kill()
+        process.join()
+    with pytest.raises(EcgStudyError, match=r"was killed .* run the same command again"):
+        detectors.find("", {"a": lead + 1}, 360, ["sleepecg"])
+    detectors.close()
+
+
+def test_a_damaged_result_is_computed_again_and_an_unused_one_goes(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    keys = [key_of({"a": number}, np.arange(3)) for number in range(3)]
+    for number, key in enumerate(keys):
+        store.put(key, {"value": np.array(number)})
+    found = store.get(keys[1])
+    assert found is not None
+    assert found["value"] == 1
+    path = next(tmp_path.glob(f"*/{keys[2]}.npz"))
+    path.write_bytes(path.read_bytes()[:50])
+    assert store.get(keys[2]) is None
+    later = ResultStore(tmp_path)
+    later.get(keys[0])
+    later.remove_unused()
+    assert [path.stem for path in tmp_path.glob("*/*.npz")] == [keys[0]]
+    assert key_of({"a": 1}, np.arange(3)) != key_of({"a": 1}, np.arange(3.0)), "the type of an array counts"

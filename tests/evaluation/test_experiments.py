@@ -1,0 +1,293 @@
+"""Measuring on whole leads: waves, peaks, windows, failures, by hand-worked signals."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from ecg_study.ecg_data.noise import NoiseBank
+from ecg_study.ecg_data.noise_stress import under_motion
+from ecg_study.evaluation.baselines.runner import Found
+from ecg_study.evaluation.cached_models import Detected
+from ecg_study.evaluation.experiments.denoising import intervals, stretch
+from ecg_study.evaluation.experiments.failures import worst_stretches
+from ecg_study.evaluation.experiments.r_peaks import (
+    jitter_edges,
+    measure_jitter,
+    paired_gains,
+    peaks_by_record,
+    summarise_peaks,
+)
+from ecg_study.evaluation.experiments.windows import summarise_windows, windows_by_record
+from ecg_study.evaluation.leads import EvaluationLead, by_record
+from ecg_study.evaluation.metrics import bootstrap, bootstrap_means
+from ecg_study.evaluation.morphology import inner_beats, measure_waves, moved_waves, upright_waves
+from ecg_study.evaluation.results.values import GRU, NOISY
+from ecg_study.evaluation.thresholds import choose_thresholds, threshold_inputs
+from tests.conftest import WriteRecord
+
+FS = 360.0
+
+
+def _beats(height: float = 1.0, width: float = 0.02, st_level: float = 0.0, drift: float = 0.0) -> np.ndarray:
+    """Twenty beats, one a second, the R wave a bump, behind it a plateau of 200 ms."""
+    time = np.arange(round(21 * FS)) / FS
+    signal = drift * time
+    for beat in range(1, 21):
+        signal += height * np.exp(-((time - beat) ** 2) / (2 * width**2))
+        signal += st_level * ((time > beat + 0.08) & (time < beat + 0.28))
+    return signal
+
+
+PEAKS = (np.arange(1, 21) * FS).astype(np.int64)
+
+
+def _lead(
+    r_peaks: np.ndarray = PEAKS, minutes: float = 0.35, unscored: tuple[tuple[int, int], ...] = ()
+) -> EvaluationLead:
+    signal = np.zeros(round(minutes * 60 * FS), np.float32)
+    return EvaluationLead("r", "II", FS, signal, signal, r_peaks, unscored)
+
+
+@given(
+    height=st.floats(0.3, 3).flatmap(lambda h: st.sampled_from([h, -h])),
+    st_level=st.floats(-0.3, 0.3),
+    offset=st.floats(-2, 2),
+)
+@settings(max_examples=20, deadline=None)
+def test_waves_by_hand(height: float, st_level: float, offset: float) -> None:
+    signal = _beats(height, st_level=st_level) + offset
+    beats = inner_beats(PEAKS, len(signal), FS, ())
+    upright = upright_waves(signal, beats, FS)
+    assert (upright == (height > 0)).all()
+    waves = measure_waves(signal, beats, upright, FS)
+    np.testing.assert_allclose(waves.r_amplitude, height, rtol=0.02)
+    np.testing.assert_allclose(waves.st_level, st_level, atol=0.01)
+
+
+def test_a_wider_complex_is_measured_wider() -> None:
+    widths = []
+    for width in (0.015, 0.02, 0.03):
+        signal = _beats(width=width)
+        waves = measure_waves(signal, PEAKS[:-1], np.ones(19, dtype=bool), FS)
+        assert np.ptp(waves.qrs_width) < 9, "all beats are alike"
+        widths.append(float(np.median(waves.qrs_width)))
+    assert widths[0] < widths[1] < widths[2]
+    assert widths[1] == pytest.approx(110, abs=25), "a bump of σ 20 ms is steep for some 5 σ"
+
+
+def test_a_slow_drift_hardly_moves_the_st_level() -> None:
+    plain = measure_waves(_beats(), PEAKS[:-1], np.ones(19, dtype=bool), FS)
+    drifting = measure_waves(_beats(drift=0.1), PEAKS[:-1], np.ones(19, dtype=bool), FS)
+    np.testing.assert_allclose(drifting.st_level - plain.st_level, 0.1 * 0.2, atol=0.002)
+
+
+def test_what_moves_the_waves_is_said_for_each_signal_and_with_its_sign() -> None:
+    signals = {"as it is": _beats(), "raised": _beats(st_level=0.12), "lower": _beats(height=0.9)}
+    moved = moved_waves(_beats(), signals, PEAKS, FS, ((0, round(3.5 * FS)),))
+    assert all(len(waves.st_level) == 17 for waves in moved.values()), "three beats lie in the unscored stretch"
+    assert not moved["as it is"].st_level.any()
+    np.testing.assert_allclose(moved["raised"].st_level, 0.12, atol=0.001)
+    np.testing.assert_allclose(moved["lower"].r_amplitude, -0.1, atol=0.002)
+
+
+def test_where_no_beat_can_be_measured_nothing_is_said_to_move() -> None:
+    assert moved_waves(_beats(), {"as it is": _beats()}, PEAKS[:0], FS, ()) == {}
+
+
+def test_beats_at_the_ends_and_in_unscored_stretches_are_left_out() -> None:
+    peaks = np.array([3, 500, 1000, 1500, 1999])
+    assert inner_beats(peaks, 2000, FS, ((900, 1100),)).tolist() == [500, 1500]
+
+
+def test_the_first_five_minutes_are_left_out_and_said_apart() -> None:
+    minute = round(60 * FS)
+    peaks = np.arange(1, 10) * minute  # one a minute; the fifth, at 5:00, is the first that counts
+    found = np.delete(peaks, [0, 7])  # misses the first and the eighth
+    lead = _lead(peaks, 10)
+    rows = peaks_by_record([lead], {(GRU, NOISY): [Found(found)]})
+    assert rows[0].whole[150] == (7, 2, 0)
+    assert rows[0].later[150] == (4, 1, 0)
+    summaries = summarise_peaks([lead], rows, 1)
+    assert {(item.skipped, item.tolerance_ms) for item in summaries} == {
+        (skipped, ms) for skipped in (False, True) for ms in (150, 75, 50)
+    }
+    short = summarise_peaks([_lead()], peaks_by_record([_lead()], {(GRU, NOISY): [Found(PEAKS)]}), 1)
+    assert {item.skipped for item in short} == {False}
+
+
+def test_gross_and_average_by_hand() -> None:
+    leads = [_lead(), _lead()]
+    leads[1] = EvaluationLead("s", "II", FS, leads[1].clean, leads[1].noisy, PEAKS[:4], ())
+    found = [Found(PEAKS), Found(PEAKS[:2])]
+    (summary,) = [
+        item
+        for item in summarise_peaks(leads, peaks_by_record(leads, {(GRU, NOISY): found}), 1)
+        if item.tolerance_ms == 150
+    ]
+    assert summary.counts.sensitivity == pytest.approx(22 / 24)
+    assert summary.mean_sensitivity == pytest.approx((1 + 0.5) / 2)
+    assert summary.mean_f1 == pytest.approx((1 + 2 / 3) / 2)
+    assert summary.mean_precision == 1
+
+
+def test_jitter_and_tolerances_by_hand() -> None:
+    shift = 20  # samples: 56 ms
+    found = {(GRU, NOISY): [Found(PEAKS + shift)], ("other", NOISY): [Found(PEAKS)]}
+    leads = [_lead()]
+    jitter = {item.detector: item for item in measure_jitter(leads, found)}
+    assert jitter[GRU].median == pytest.approx(1000 * shift / FS)
+    assert jitter[GRU].spread == 0
+    edges = jitter_edges(FS)
+    assert len(edges) == len(jitter[GRU].counts) + 1
+    at = jitter[GRU].counts.index(20)
+    assert edges[at] < 1000 * shift / FS < edges[at + 1]
+    gains = {(item.baseline, item.tolerance_ms): item for item in paired_gains(leads, peaks_by_record(leads, found), 1)}
+    assert [gains["other", ms].gain.value for ms in (150, 75, 50)] == [0, 0, -1]
+    assert gains["other", 50].real is None, "one record cannot tell"
+
+
+def test_thresholds_are_chosen_under_every_noise_together() -> None:
+    """With the first noise any threshold up to 0.4 is right; the second lets 60 false peaks of 0.2 through."""
+    lead = EvaluationLead("r", "MLII", FS, _beats(), _beats(), PEAKS, ())
+    truth = Detected(PEAKS, np.full(20, 0.41), np.ones(52))
+    between = np.sort(np.concatenate([PEAKS[:-1] + step for step in (90, 160, 230)]))
+    samples = np.sort(np.concatenate([PEAKS, between]))
+    noisy = Detected(samples, np.where(np.isin(samples, PEAKS), 0.61, 0.2), np.ones(52))
+    alone = choose_thresholds([lead], [[truth]], 144, 1)["r_peak"]
+    assert alone == pytest.approx(0.2), "the middle of 0.02 to 0.4"
+    together = choose_thresholds([lead], [[truth, noisy]], 144, 1)["r_peak"]
+    assert together == pytest.approx(0.3), "the middle of 0.22 to 0.4"
+
+
+def test_a_validation_lead_is_shown_with_motion_where_a_bank_is_given() -> None:
+    signal = np.tile(_beats(), 20)
+    peaks = np.concatenate([PEAKS + len(_beats()) * n for n in range(20)])
+    lead = EvaluationLead("r", "MLII", FS, signal, signal + 1, peaks, ())
+    assert len(threshold_inputs(lead, None)) == 1
+    em = np.random.default_rng(1).normal(0, 1, (3600, 2))
+    plain, moved = threshold_inputs(lead, NoiseBank({"em": [em]}))
+    np.testing.assert_array_equal(plain, lead.noisy)
+    np.testing.assert_array_equal(moved, under_motion(lead, NoiseBank({"em": [em]}), 12))
+    np.testing.assert_allclose(moved[: 300 * 360], signal[: 300 * 360], atol=1e-6)
+    added = (moved - signal)[310 * 360 : 400 * 360]
+    # A sine as high as the complex, 1 mV from top to bottom, has a power of 1/8 mV².
+    assert 10 * np.log10(1 / 8 / np.var(added)) == pytest.approx(12, abs=0.5)
+
+
+def test_curves_agree_with_scikit_learn_and_calibration_adds_up() -> None:
+    rng = np.random.default_rng(0)
+    lead = _lead(np.sort(rng.choice(7000, 20, replace=False)))
+    labels, _ = lead.window_labels(144)
+    scores = np.clip(0.5 * labels + rng.normal(0.25, 0.2, len(labels)), 0, 1)
+    detected = {NOISY: [Detected(np.empty(0, np.int64), np.empty(0), scores)]}
+    rows = windows_by_record([lead], detected, 0.5, 144)
+    (summary,) = summarise_windows([lead], detected, rows, 144, 1)
+    assert summary.roc_area == pytest.approx(roc_auc_score(labels, scores))
+    assert summary.average_precision == pytest.approx(average_precision_score(labels, scores))
+    assert summary.brier == pytest.approx(np.mean((scores - labels) ** 2))
+    assert sum(item.windows for item in summary.calibration) == len(labels)
+    total = sum(item.observed * item.windows for item in summary.calibration)
+    assert total == pytest.approx(labels.sum())
+    assert summary.confusion.counts.true_positives == int(np.sum(labels & (scores >= 0.5)))
+    x, y = zip(*summary.roc, strict=True)
+    assert (summary.roc[0], summary.roc[-1]) == ((0, 0), (1, 1))
+    assert list(x) == sorted(x)
+    assert np.trapezoid(y, x) == pytest.approx(summary.roc_area, abs=0.005), "thinned, it is still that curve"
+
+
+def test_windows_of_one_kind_alone_have_no_roc() -> None:
+    lead = _lead(np.empty(0, np.int64))
+    detected = {NOISY: [Detected(np.empty(0, np.int64), np.empty(0), np.zeros(52))]}
+    with pytest.warns(UserWarning, match="No positive"):
+        (summary,) = summarise_windows([lead], detected, windows_by_record([lead], detected, 0.5, 144), 144, 1)
+    assert summary.roc_area is None
+
+
+def test_means_at_once_are_those_one_by_one() -> None:
+    table = np.random.default_rng(0).normal(size=(9, 3))
+    together = bootstrap_means(table, 7)
+    for column, interval in enumerate(together):
+        alone = bootstrap(table[:, [column]], lambda rows: float(rows.mean()), 7)
+        assert interval is not None
+        assert (interval.value, interval.low, interval.high) == pytest.approx((alone.value, alone.low, alone.high))
+    table[0, 1] = np.nan
+    assert [item is None for item in bootstrap_means(table, 7)] == [False, True, False]
+    assert set(intervals(np.ones((3, 7)), 1)) == {"mae", "rmse", "snr_improvement", "prd", "cosine", "ssd", "mad"}
+
+
+def test_leads_of_one_record_are_one_witness() -> None:
+    first, second = _lead(), _lead()
+    third = EvaluationLead("s", "II", FS, first.clean, first.noisy, PEAKS, ())
+    rows = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    assert by_record([first, second, third], rows).tolist() == [[4, 6], [5, 6]]
+    assert by_record([first, second, third], rows, mean=True).tolist() == [[2, 3], [5, 6]]
+
+
+def test_stretches_move_inwards_at_the_ends() -> None:
+    assert stretch(0, 2, 10, 100) == slice(0, 20)
+    assert stretch(99, 2, 10, 100) == slice(80, 100)
+    assert stretch(50, 2, 10, 12) == slice(0, 12)
+
+
+def test_failures_with_what_the_annotations_tell(write_record: WriteRecord) -> None:
+    """Three bad places: ectopic beats in fibrillation, a marked artifact, and small complexes; and none elsewhere."""
+    peaks = (np.arange(1, 100) * FS).astype(int)
+    signal = np.zeros(round(100 * FS))
+    signal[peaks] = 1.0
+    signal[peaks[80:83]] = 0.2
+    signal[round(52 * FS) :] += 1.5  # a step of the baseline, beside the false detection
+    symbols = ["N"] * len(peaks)
+    symbols[10], symbols[12] = "V", "A"
+    path = write_record("f", signal, tuple(int(peak) for peak in peaks), "".join(symbols))
+    marks = [(8 * FS, "+", "(AFIB", 0), (20 * FS, "+", "(N", 0), (50 * FS, "~", "", 1), (55 * FS, "~", "", 0)]
+    samples = np.concatenate([peaks, [int(mark[0]) + 5 for mark in marks]])
+    order = np.argsort(samples, kind="stable")
+    wfdb.wrann(
+        "f",
+        "atr",
+        samples[order],
+        [(symbols + [mark[1] for mark in marks])[i] for i in order],
+        subtype=np.array([0] * len(peaks) + [mark[3] for mark in marks])[order],
+        aux_note=[([""] * len(peaks) + [mark[2] for mark in marks])[i] for i in order],
+        fs=FS,
+        write_dir=str(path.parent),
+    )
+    lead = EvaluationLead("f", "II", FS, signal.astype(np.float32), signal.astype(np.float32), peaks, ())
+    found = np.sort(np.concatenate([np.delete(peaks, [10, 11, 12, 13, 80, 81]), [int(52.5 * FS)]]))
+    failures = worst_stretches([lead], [Found(found)], path.parent, "atr")
+    assert [(item.missed, item.false) for item in failures] == [(4, 0), (2, 0), (0, 1)]
+    first, small, noisy = failures
+    assert first.start < 11 < 14 < first.start + 6
+    assert first.reasons[:3] == [
+        "atrial fibrillation",
+        "1 premature ventricular beat",
+        "1 premature atrial beat",
+    ]
+    assert "VNA" in first.symbols
+    assert len(first.annotated) == len(first.symbols)
+    assert any(reason.startswith("QRS complexes") for reason in small.reasons) or len(small.annotated) > 5
+    assert "marked as noisy by the annotators" in noisy.reasons
+    assert "the baseline moves by 1.5 mV" in noisy.reasons
+    assert not any("baseline" in reason for reason in first.reasons)
+    assert len(noisy.noisy) == round(6 * FS)
+    assert worst_stretches([lead], [Found(peaks)], path.parent, "atr") == []
+
+
+def test_no_record_has_more_than_its_share_of_the_failures(write_record: WriteRecord) -> None:
+    peaks = (np.arange(1, 100) * FS).astype(int)
+    signal = np.zeros(round(100 * FS))
+    signal[peaks] = 1.0
+    path: Path = write_record("g", signal, tuple(int(peak) for peak in peaks), "N" * len(peaks))
+    lead = EvaluationLead("g", "II", FS, signal.astype(np.float32), signal.astype(np.float32), peaks, ())
+    failures = worst_stretches([lead], [Found(np.empty(0, np.int64))], path.parent, "atr")
+    assert len(failures) == 5
+    spans = sorted((item.start, item.start + 6) for item in failures)
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans)), "none overlap"

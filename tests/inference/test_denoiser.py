@@ -1,0 +1,134 @@
+"""The denoiser's face: the same signal out, whatever its rate, offset, gaps or chunks. The model is a stand-in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecg_study.errors import InputError
+from ecg_study.inference.denoiser import Denoiser
+from tests.inference.test_detector import CARD, ecg
+
+DENOISER = replace(CARD, task="denoiser", segment=720, thresholds={})
+
+
+class Smooth:
+    """A moving mean over 25 ms: it knows no more at the border of a segment than a network does."""
+
+    name = "smooth"
+
+    def run(self, segments: np.ndarray) -> np.ndarray:
+        assert segments.dtype == np.float32 and np.isfinite(segments).all()
+        padded = np.pad(segments, ((0, 0), (4, 4)), mode="edge")
+        return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 9, axis=1).mean(axis=2), np.float32)
+
+
+@pytest.fixture(scope="module")
+def denoiser() -> Denoiser:
+    return Denoiser(DENOISER, Smooth())
+
+
+@pytest.mark.parametrize("fs", [100, 250.0, 360, 500, 1000.0, 2000])
+def test_the_signal_is_the_same_but_clean(denoiser: Denoiser, fs: float) -> None:
+    rng = np.random.default_rng(0)
+    clean = np.sin(2 * np.pi * 3 * np.arange(round(20 * fs)) / fs)
+    noisy = clean + rng.normal(0, 0.1, len(clean))
+    made = denoiser.clean(noisy, fs)
+    assert made.shape == noisy.shape and made.dtype == np.float64
+    inner = slice(round(fs), -round(fs))
+    error, before = np.std(made[inner] - clean[inner]), np.std(noisy - clean)
+    assert error < (0.5 if fs >= 250 else 0.9) * before
+
+
+@given(st.floats(-1e6, 1e6), st.sampled_from([200.0, 360.0, 700.0]))
+@settings(deadline=None, max_examples=20)
+def test_an_offset_comes_out_as_it_went_in(offset: float, fs: float) -> None:
+    denoiser, signal = Denoiser(DENOISER, Smooth()), ecg(fs)
+    np.testing.assert_allclose(denoiser.clean(signal + offset, fs) - offset, denoiser.clean(signal, fs), atol=1e-4)
+
+
+class Centred(Smooth):
+    """The same without the mean of a segment, as a model that removes drift."""
+
+    def run(self, segments: np.ndarray) -> np.ndarray:
+        smooth = super().run(segments)
+        return np.asarray(smooth - smooth.mean(axis=1, keepdims=True), np.float32)
+
+
+@given(st.floats(-1e6, 1e6), st.sampled_from([200.0, 360.0]))
+@settings(deadline=None, max_examples=20)
+def test_what_removes_drift_lies_around_0_whatever_the_offset(offset: float, fs: float) -> None:
+    denoiser, signal = Denoiser(replace(DENOISER, drift="removed"), Centred()), ecg(fs)
+    signal[round(4 * fs) : round(7 * fs)] = np.nan
+    signal[round(9 * fs) : round(11 * fs)] = signal[round(9 * fs)]  # flat
+    made = denoiser.clean(signal + offset, fs)
+    np.testing.assert_allclose(made, denoiser.clean(signal, fs), atol=2e-3)
+    assert np.nanmax(np.abs(made)) < 3
+    assert np.isnan(made[round(4.5 * fs) : round(6.5 * fs)]).all(), "nothing is invented"
+
+
+@given(st.lists(st.integers(0, 9000), max_size=15), st.sampled_from([128.0, 360.0, 500.0]), st.integers(1, 3))
+@settings(deadline=None, max_examples=25)
+def test_a_stream_gives_what_the_whole_gives_in_time(cuts: list[int], fs: float, leads: int) -> None:
+    denoiser = Denoiser(DENOISER, Smooth())
+    signal = ecg(fs, leads).reshape(-1, leads)
+    signal[1000:1300, 0] = np.nan
+    whole = denoiser.clean(signal, fs)
+    stream = denoiser.stream(fs, leads)
+    parts, pushed, given_before = [], 0, 0
+    for chunk in np.split(signal, sorted(min(cut, len(signal)) for cut in cuts)):
+        parts.append(stream.push(chunk).reshape(-1, leads))
+        pushed += len(chunk)
+        given_before += len(parts[-1])
+        assert given_before >= pushed - stream.delay
+    parts.append(stream.finish().reshape(-1, leads))
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
+    assert stream.unusable == (300, *[0] * (leads - 1))
+
+
+def test_what_cannot_be_used_comes_back_as_it_was(denoiser: Denoiser) -> None:
+    signal = ecg(360.0)
+    signal[1000:1700] = np.nan
+    signal[3000:3500] = 2.5
+    signal[5000] = np.inf
+    made = denoiser.clean(signal, 360.0)
+    np.testing.assert_array_equal(np.isnan(made), np.isnan(signal))
+    assert (made[3000:3500] == 2.5).all()
+    assert made[5000] == np.inf
+    rest = np.isfinite(signal)
+    assert np.abs(made[rest] - signal[rest]).max() < 0.6
+
+
+def test_what_goes_in_is_not_changed_and_comes_out_in_kind(denoiser: Denoiser) -> None:
+    signal = ecg(360.0, 2)
+    before = signal.copy()
+    wanted = denoiser.clean(signal, 360.0)
+    np.testing.assert_array_equal(signal, before)
+    frame = pd.DataFrame(signal, columns=["I", "II"], index=pd.RangeIndex(5, 5 + len(signal)))
+    pd.testing.assert_frame_equal(denoiser.clean(frame, 360.0), pd.DataFrame(wanted, frame.index, frame.columns))
+    pd.testing.assert_series_equal(denoiser.clean(frame["II"], 360.0), pd.Series(wanted[:, 1], frame.index, name="II"))
+    assert denoiser.clean(signal.astype(np.float32), 360.0).dtype == np.float32
+    np.testing.assert_array_equal(denoiser.clean(signal[:, 0].tolist(), 360.0), wanted[:, 0])
+
+
+@pytest.mark.parametrize("samples", [0, 1, 2, 100, 719, 721])
+def test_a_recording_may_be_shorter_than_a_segment(denoiser: Denoiser, samples: int) -> None:
+    signal = ecg(250.0)[:samples]
+    assert denoiser.clean(signal, 250.0).shape == (samples,)
+    assert denoiser.clean(np.full(samples, np.nan), 250.0).shape == (samples,)
+
+
+def test_what_is_no_signal_is_refused(denoiser: Denoiser) -> None:
+    with pytest.raises(InputError, match="whole numbers"):
+        denoiser.clean(np.zeros(10, np.int32), 360.0)
+    with pytest.raises(InputError, match="the sampling rate is -1 Hz"):
+        denoiser.clean(np.zeros(10), -1)
+    stream = denoiser.stream(360.0)
+    stream.finish()
+    with pytest.raises(InputError, match="the stream is finished"):
+        stream.push(np.zeros(10))

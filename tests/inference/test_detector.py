@@ -1,0 +1,349 @@
+"""The detector's face: any signal in, R peaks out, whatever its rate, gain, offset, polarity, gaps or chunks.
+
+The model is a stand-in that needs no training: the energy of the slope, which is high around a QRS complex.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from ecg_study.ecg_data.buffers import SampleBuffer
+from ecg_study.errors import EcgStudyError, InputError
+from ecg_study.inference.detector import Detector, RPeaks
+from ecg_study.inference.lead_fusion import place
+from ecg_study.inference.signal_quality import scale_segments
+from ecg_study.models.card import ModelCard
+
+CARD = ModelCard(
+    task="detector",
+    fs=360.0,
+    segment=2016,
+    window=144,
+    normalisation="none",
+    thresholds={"r_peak": 0.3, "window": 0.3},
+    refractory=0.2,
+    preset="quick",
+    hyperparameters={},
+    parameters=0,
+    data={},
+    metrics={},
+    seed=1,
+)
+TOLERANCE = 0.012
+"""Seconds that a peak may move by resampling: four samples of the model's."""
+
+
+class SlopeEngine:
+    """Activation from the energy of the slope over 70 ms."""
+
+    name = "slope"
+
+    def __init__(self) -> None:
+        self.segments = 0
+
+    def run(self, segments: np.ndarray) -> np.ndarray:
+        assert segments.dtype == np.float32 and np.isfinite(segments).all()
+        self.segments += len(segments)
+        energy = np.gradient(segments, axis=1) ** 2
+        padded = np.cumsum(np.pad(energy, ((0, 0), (13, 12))), axis=1)
+        around = (padded[:, 25:] - padded[:, :-25])[:, : segments.shape[1]]
+        return np.asarray(around / (around + 4), np.float32)
+
+
+def beats_at(seconds: np.ndarray, times: np.ndarray, lead: int = 0) -> np.ndarray:
+    """An ECG in mV at these times, with a P wave, a QRS complex and a T wave for each beat, and a little noise."""
+    waves = ((-0.16, 0.12, 0.02), (-0.028, -0.15, 0.008), (0.0, 1.1, 0.01), (0.028, -0.2, 0.008), (0.25, 0.3, 0.045))
+    since = times[:, np.newaxis] - seconds
+    height = (1.0, 0.6, -0.8)[lead]
+    shape = sum(h * np.exp(-0.5 * ((since - at) / width) ** 2) for at, h, width in waves)
+    noise = np.random.default_rng(lead).normal(0, 0.001, len(times))
+    return np.asarray(height * shape.sum(axis=1) + noise)
+
+
+SECONDS = 0.5 + np.cumsum(0.8 + 0.08 * np.sin(np.arange(28)))
+LENGTH = 24.0
+
+
+def ecg(fs: float, leads: int = 1) -> np.ndarray:
+    times = np.arange(round(LENGTH * fs)) / fs
+    signal = np.column_stack([beats_at(SECONDS, times, lead) for lead in range(leads)])
+    return signal[:, 0] if leads == 1 else signal
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return Detector(CARD, SlopeEngine())
+
+
+def check_valid(found: RPeaks, samples: int, fs: float) -> None:
+    assert found.samples.dtype == np.int64
+    assert len(found) == len(found.samples) == len(found.confidences)
+    assert ((found.samples >= 0) & (found.samples < samples)).all()
+    assert (np.diff(found.samples) >= CARD.refractory * fs).all()
+    assert ((found.confidences >= CARD.thresholds["r_peak"]) & (found.confidences <= 1)).all()
+    stretches = found.unusable
+    assert (stretches[:, 0] < stretches[:, 1]).all() and (stretches[1:, 0] > stretches[:-1, 1]).all()
+    assert not len(stretches) or (stretches[0, 0] >= 0 and stretches[-1, 1] <= samples)
+
+
+@pytest.mark.parametrize("fs", [100, 125.0, 128, 180, 250, 256.0, 257.13, 300, 360, 400, 500, 977, 1000, 2000])
+def test_peaks_are_found_at_any_rate(detector: Detector, fs: float) -> None:
+    signal = ecg(fs)
+    found = detector.r_peaks(signal, fs)
+    check_valid(found, len(signal), fs)
+    assert len(found) == len(SECONDS)
+    # On the extremum of the signal that was given, not near it.
+    assert np.abs(found.samples / fs - SECONDS).max() <= 1 / fs + 0.001
+    assert len(found.unusable) == 0
+
+
+@given(
+    st.floats(0.05, 1000), st.floats(-1e6, 1e6), st.booleans(), st.integers(0, 2000), st.sampled_from([200.0, 360.0])
+)
+@settings(deadline=None, max_examples=25)
+def test_gain_offset_polarity_and_shift_do_not_matter(
+    gain: float, offset: float, inverted: bool, shift: int, fs: float
+) -> None:
+    detector, signal = Detector(CARD, SlopeEngine()), ecg(fs)
+    changed = (-gain if inverted else gain) * signal + offset
+    changed = changed[shift:]
+    found = detector.r_peaks(changed, fs)
+    check_valid(found, len(changed), fs)
+    wanted = np.round(SECONDS * fs) - shift
+    # A beat that is cut in two by the beginning may be found or not.
+    wanted = wanted[wanted > 0.05 * fs]
+    late = found.samples[found.samples > 0.05 * fs]
+    assert len(late) == len(wanted)
+    assert np.abs(late - wanted).max() <= 1
+
+
+@given(st.lists(st.integers(0, 9000), max_size=15), st.sampled_from([128.0, 360.0, 500.0]), st.integers(1, 3))
+@settings(deadline=None, max_examples=25)
+def test_a_stream_gives_what_the_whole_gives_in_time(cuts: list[int], fs: float, leads: int) -> None:
+    detector, signal = Detector(CARD, SlopeEngine()), ecg(fs, leads)
+    signal = signal.reshape(len(signal), -1)
+    rng = np.random.default_rng(len(cuts))
+    start = int(rng.integers(0, len(signal)))
+    signal[start : start + 300] = np.nan
+    whole = detector.r_peaks(signal, fs)
+    stream = detector.stream(fs, leads)
+    parts, pushed, given_before = [], 0, 0
+    for chunk in np.split(signal, sorted(min(cut, len(signal)) for cut in cuts)):
+        parts.append(stream.push(chunk))
+        pushed += len(chunk)
+        given_before += len(parts[-1])
+        assert (whole.samples + stream.delay <= pushed).sum() <= given_before
+    parts.append(stream.finish())
+    joined = RPeaks.joined(parts)
+    np.testing.assert_array_equal(joined.samples, whole.samples)
+    np.testing.assert_allclose(joined.confidences, whole.confidences, atol=1e-5)
+    np.testing.assert_array_equal(joined.unusable, whole.unusable)
+    with pytest.raises(InputError, match="the stream is finished"):
+        stream.push(signal)
+
+
+def test_the_delay_is_bounded(detector: Detector) -> None:
+    seconds = detector.stream(360.0).delay / 360
+    assert CARD.segment / 360 < seconds < CARD.segment / 360 + 7
+
+
+@given(
+    arrays(
+        np.float64,
+        st.tuples(st.integers(0, 1500), st.integers(1, 2)),
+        elements=st.floats(allow_nan=True, allow_infinity=True),
+        fill=st.sampled_from([0.0, 1.5, np.nan, np.inf, 1e308]),
+    ),
+    st.sampled_from([100.0, 360.0, 1999.0]),
+)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_nothing_raises_on_any_numbers(signal: np.ndarray, fs: float) -> None:
+    check_valid(Detector(CARD, SlopeEngine()).r_peaks(signal, fs), len(signal), fs)
+
+
+def test_gaps_are_named_and_nothing_is_invented_in_them(detector: Detector) -> None:
+    signal = ecg(360.0)
+    gap = slice(3000, 5400)
+    signal[gap] = np.nan
+    signal[7000] = np.inf
+    found = detector.r_peaks(signal, 360.0)
+    check_valid(found, len(signal), 360.0)
+    assert found.unusable.tolist() == [[3000, 5400], [7000, 7001]]
+    wanted = np.round(SECONDS * 360)
+    wanted = wanted[~((wanted >= gap.start - 10) & (wanted < gap.stop + 10))]
+    np.testing.assert_allclose(found.samples, wanted, atol=1)
+
+
+def test_a_lead_that_is_off_has_no_beats(detector: Detector) -> None:
+    signal = ecg(360.0)
+    signal[3000:5400] = 5.0  # at the rail
+    found = detector.r_peaks(signal, 360.0)
+    assert found.unusable.tolist() == [[3000, 5400]]
+    near = (found.samples > 2600) & (found.samples < 5800)
+    wanted = np.round(SECONDS * 360)
+    beside = ((wanted > 2600) & (wanted < 2990)) | ((wanted > 5410) & (wanted < 5800))
+    np.testing.assert_allclose(found.samples[near], wanted[beside], atol=1)
+
+
+@pytest.mark.parametrize("fs", [250.0, 360.0, 1000.0])
+def test_slow_beats_are_not_taken_for_bursts(fs: float) -> None:
+    """45 beats a minute with a flat T wave, in segments of the length of a study, whatever its rate."""
+    times = np.arange(round(60 * fs)) / fs
+    signal = np.exp(-0.5 * ((times[:, np.newaxis] - np.arange(0.4, 60, 4 / 3)) / 0.01) ** 2).sum(axis=1)
+    signal += 0.1 * np.exp(-0.5 * ((times[:, np.newaxis] - np.arange(0.65, 60, 4 / 3)) / 0.045) ** 2).sum(axis=1)
+    segments = signal[: len(signal) // 2016 * 2016].reshape(-1, 2016).astype(np.float32)
+    scaled, artifacts = scale_segments(segments, fs)
+    assert artifacts is None
+    tall = segments.max(axis=1) > 0.9
+    plain = (segments - segments.mean(axis=1, keepdims=True)) / segments.std(axis=1, keepdims=True)
+    np.testing.assert_allclose(scaled[tall], plain[tall], rtol=1e-3, atol=1e-3)
+
+
+def test_a_burst_does_not_hide_the_beats_beside_it(detector: Detector) -> None:
+    signal = ecg(360.0)
+    signal[4000:4100] += 80 * np.hanning(100)
+    found = detector.r_peaks(signal, 360.0)
+    wanted = np.round(SECONDS * 360)
+    beside = wanted[(wanted < 3950) | (wanted > 4150)]
+    outside = found.samples[(found.samples < 3950) | (found.samples > 4150)]
+    np.testing.assert_allclose(outside, beside, atol=1)
+    assert len(found.unusable) == 1 and 4000 <= found.unusable[0, 0] < found.unusable[0, 1] <= 4100
+    inside = (found.samples >= found.unusable[0, 0]) & (found.samples < found.unusable[0, 1])
+    assert not inside.any()
+
+
+@pytest.mark.parametrize("fs", [250.0, 360.0])
+def test_beats_of_several_leads_lie_where_the_first_that_shows_them_has_them(detector: Detector, fs: float) -> None:
+    times = np.arange(round(LENGTH * fs)) / fs
+    first, late = beats_at(SECONDS, times), beats_at(SECONDS + 0.04, times)  # R of the other lead 40 ms later
+    hidden = (times > 9.8) & (times < 15.2)
+    first[hidden] = np.nan
+    for order, offset, other in (([0, 1], 0.0, 0.04), ([1, 0], 0.04, 0.04)):
+        found = detector.r_peaks(np.column_stack([first, late])[:, order], fs).samples / fs
+        assert len(found) == len(SECONDS)
+        within = (SECONDS > 9.9) & (SECONDS < 15.1)
+        beside = (SECONDS < 9.7) | (SECONDS > 15.3)
+        np.testing.assert_allclose(found[beside], SECONDS[beside] + offset, atol=1.5 / fs)
+        np.testing.assert_allclose(found[within], SECONDS[within] + other, atol=1.5 / fs)
+
+
+def test_a_beat_is_placed_by_hand() -> None:
+    alone = [SampleBuffer(np.float32, 100) for _ in range(3)]
+    shown = np.zeros((3, 200), np.float32)
+    shown[0, [45, 52, 58]] = 0.5, 0.9, 1.0  # the highest within reach of 146, which is not the nearest
+    shown[0, 100], shown[1, 95] = 0.2, 0.5  # 200 is too low in the first lead
+    shown[2, [46, 100, 150]] = 0.9, 0.8, 0.4
+    shown[1, 149:152] = 0.5  # a plateau counts by its end
+    shown[0, 161:200] = np.linspace(0.1, 1.0, 39)  # no maximum within reach of 270
+    for buffer, activation in zip(alone, shown, strict=True):
+        buffer.append(activation)
+    heights = np.array([0.9, 0.8, 0.5, 0.3], np.float32)
+    places, leads = place(np.array([146, 200, 250, 270]), heights, alone, 10)
+    assert places.tolist() == [152, 195, 251, 270] and leads.tolist() == [0, 1, 1, 0]
+
+
+def test_clipped_beats_are_found(detector: Detector) -> None:
+    found = detector.r_peaks(np.clip(ecg(360.0), -0.1, 0.5), 360.0)
+    np.testing.assert_allclose(found.samples / 360, SECONDS, atol=0.009)
+
+
+@pytest.mark.parametrize(
+    "signal", [np.zeros(0), np.zeros(5000), np.full(5000, np.nan), np.full(7, 1.0), np.zeros((0, 3))]
+)
+def test_no_beats_are_an_empty_result(detector: Detector, signal: np.ndarray) -> None:
+    found = detector.r_peaks(signal, 360.0)
+    assert len(found) == 0
+    assert found.unusable.tolist() == ([[0, len(signal)]] if len(signal) > 360 else [])
+
+
+@pytest.mark.parametrize("samples", [200, 380, 900, 1007, 1009])
+def test_a_recording_may_be_shorter_than_a_segment(detector: Detector, samples: int) -> None:
+    signal = ecg(360.0)[:samples]
+    found = detector.r_peaks(signal, 360.0)
+    check_valid(found, samples, 360.0)
+    wanted = np.round(SECONDS * 360)
+    np.testing.assert_allclose(found.samples, wanted[wanted < samples - 15], atol=1)
+
+
+def test_the_first_and_the_last_beat_are_found(detector: Detector) -> None:
+    signal = ecg(360.0)
+    first, last = round(SECONDS[0] * 360), round(SECONDS[-1] * 360)
+    found = detector.r_peaks(signal[first - 4 : last + 5], 360.0)
+    assert abs(found.samples[0] - 4) <= 5
+    assert abs(found.samples[-1] - (last - first + 4)) <= 5
+    assert len(found) == len(SECONDS)
+
+
+def test_leads_are_judged_together(detector: Detector) -> None:
+    signal = ecg(360.0, 3)
+    np.testing.assert_allclose(detector.r_peaks(signal, 360.0).samples / 360, SECONDS, atol=0.004)
+    signal[2000:4000, 0] = np.nan
+    signal[3500:6000, 1] = 0.0
+    signal[3000:3700, 2] = np.nan
+    found = detector.r_peaks(signal, 360.0)
+    assert found.unusable.tolist() == [[3500, 3700]]
+    wanted = np.round(SECONDS * 360)
+    wanted = wanted[(wanted < 3490) | (wanted > 3710)]
+    np.testing.assert_allclose(found.samples, wanted, atol=2)
+
+
+def test_lists_and_pandas_are_signals_too(detector: Detector) -> None:
+    signal = ecg(360.0, 2)
+    wanted = detector.r_peaks(signal, 360).samples
+    frame = pd.DataFrame(signal, columns=["I", "II"], index=pd.RangeIndex(100, 100 + len(signal)))
+    np.testing.assert_array_equal(detector.r_peaks(frame, 360.0).samples, wanted)
+    one = detector.r_peaks(signal[:, 0], 360.0).samples
+    np.testing.assert_array_equal(detector.r_peaks(frame["I"], float(np.float32(360))).samples, one)
+    np.testing.assert_array_equal(detector.r_peaks(signal[:, 0].tolist(), 360).samples, one)
+    missing = signal[:, 0].copy()
+    missing[3000:5000] = np.nan
+    rest = detector.r_peaks(missing, 360.0).samples
+    masked = np.ma.masked_array(signal[:, 0], np.isnan(missing))
+    for same in (masked, pd.Series(missing).convert_dtypes()):
+        found = detector.r_peaks(same, 360.0)
+        np.testing.assert_array_equal(found.samples, rest)
+        assert found.unusable.tolist() == [[3000, 5000]]
+    told: list[tuple[int, int]] = []
+    detector.r_peaks(signal, 360.0, lambda done, total: told.append((done, total)))
+    assert told[0] == (0, len(signal)) and told[-1] == (len(signal), len(signal))
+
+
+@pytest.mark.parametrize(
+    ("signal", "fs", "says"),
+    [
+        (np.zeros(10), 0, "the sampling rate is 0 Hz; ECG from 100 to 10,000 Hz can be read"),
+        (np.zeros(10), 1e9, "the sampling rate is 1e\\+09 Hz"),
+        (np.zeros(10), float("nan"), "the sampling rate is nan; give it in Hz"),
+        (np.zeros(10), "360", "the sampling rate is '360'"),
+        (np.zeros(10), True, "the sampling rate is True"),
+        (np.zeros(10, np.int16), 360, "whole numbers \\(int16\\), which look like ADC units"),
+        (pd.Series([1000, None, 1024], dtype="Int64"), 360, "whole numbers \\(Int64\\)"),
+        (pd.DataFrame({"a": [0.5, 0.25], "b": [1000, 1024]}), 360, "whole numbers \\(int64\\)"),
+        (pd.DataFrame({"kind": [0.5, 0.25], "b": [1000, 1024]}), 360, "whole numbers \\(int64\\)"),
+        (np.zeros(10, complex), 360, "complex numbers"),
+        (["a", "b"], 360, "no numbers"),
+        ([[1.0], [1.0, 2.0]], 360, "rows are of different length"),
+        (np.zeros((2, 2, 2)), 360, "shape \\(2, 2, 2\\)"),
+        (np.zeros((2, 5000)), 360, "5,000 leads\\? Turn it round"),
+        (np.zeros((10, 0)), 360, "shape \\(10, 0\\)"),
+        (1.0, 360, "shape \\(\\)"),
+    ],
+)
+def test_what_is_no_signal_is_refused(detector: Detector, signal: object, fs: float, says: str) -> None:
+    with pytest.raises(InputError, match=says) as caught:
+        detector.r_peaks(signal, fs)
+    assert isinstance(caught.value, EcgStudyError) and isinstance(caught.value, ValueError)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_stream_refuses_another_number_of_leads(detector: Detector) -> None:
+    stream = detector.stream(360.0, leads=2)
+    with pytest.raises(InputError, match="a chunk of 1 leads for a stream of 2"):
+        stream.push(np.zeros(100))
+    with pytest.raises(InputError, match="0 leads"):
+        detector.stream(360.0, leads=0)

@@ -1,0 +1,84 @@
+"""The bundles that come with the project: whole, small, safe, and as good as is said of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecg_study.inference.denoiser import Denoiser
+from ecg_study.inference.loading import DEFAULT_MODEL, PRETRAINED_DIR, load_detector, load_model
+from ecg_study.models.card import read_card
+from ecg_study.workflows import evaluate as figures
+from tests.conftest import ROOT
+from tests.inference.test_detector import SECONDS, ecg
+
+NAMES = sorted(path.name for path in PRETRAINED_DIR.iterdir() if path.is_dir())
+LARGEST = 2_000_000
+MOST_WEIGHTS = 150_000
+
+
+def test_the_documented_bundles_are_there() -> None:
+    documented = set(re.findall(r"^## `([a-z-]+)`$", (ROOT / "docs" / "bundles.md").read_text(), re.MULTILINE))
+    assert documented == set(NAMES)
+    assert DEFAULT_MODEL in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bundle_is_small_and_whole(name: str) -> None:
+    files = {path.name: path.stat().st_size for path in (PRETRAINED_DIR / name).iterdir()}
+    assert set(files) == {"CARD.md", "card.json", "model.keras", "model.onnx"}
+    assert sum(files.values()) < LARGEST
+    card = read_card(PRETRAINED_DIR / name)
+    assert card.parameters <= MOST_WEIGHTS
+    assert "not a medical device" in (PRETRAINED_DIR / name / "CARD.md").read_text().lower()
+    records = card.data["records"]
+    assert not set(records["test"]) & {*records["train"], *records["validation"]}
+    assert not {"118", "119", "201"} & {*records["train"], *records["validation"]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_forms_of_a_bundle_give_the_same(name: str) -> None:
+    signal = ecg(360.0)
+    given = []
+    for engine in ("onnx", "keras"):
+        model = load_model(name, engine)
+        given.append(
+            model.clean(signal, 360.0) if isinstance(model, Denoiser) else model.r_peaks(signal, 360.0).samples
+        )
+    np.testing.assert_allclose(given[0], given[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("fs", [100.0, 250.0, 360.0, 1000.0])
+@pytest.mark.parametrize("turned", [1, -1])
+def test_the_detector_finds_beats_that_it_has_never_seen(fs: float, turned: int) -> None:
+    """Beats of a formula, at any rate, either way up: within 25 ms."""
+    found = load_detector(DEFAULT_MODEL).r_peaks(turned * ecg(fs), fs)
+    np.testing.assert_allclose(found.samples / fs, SECONDS, atol=0.025)
+
+
+def test_the_headline_figures_are_repeated_on_two_records(real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `make figures` measures on all test records, here on two of them, of which one is noisy."""
+    folders = ["--raw-dir", str(real_data / "mitdb"), "--noise-dir", str(real_data / "nstdb")]
+    assert figures.main([*folders, "--records", "100,105"]) == 0
+    said = capsys.readouterr().out
+    detector = dict(re.findall(rf"^{DEFAULT_MODEL} +(.+?)  +([\d.]+) %$", said, re.MULTILINE))
+    assert float(detector["R peaks, as recorded: F1 within 150 ms"]) > 99
+    assert float(detector["R peaks, as recorded: F1 within 50 ms"]) > 99
+    assert float(detector["R peaks, Gaussian 0.05 mV: F1 within 150 ms"]) > 99
+    assert float(detector["windows, as recorded: F1"]) > 98.5
+    mixed = re.search(r"^lstm-denoiser +mix: SNR gained at -6 / 0 / 6 / 12 dB +(.+)$", said, re.MULTILINE)
+    assert mixed is not None
+    gained = [float(decibel) for decibel in mixed[1].split(" / ")]
+    assert all(ours > wavelet for ours, wavelet in zip(gained, (6.3, 5.8, 4.7, 2.3), strict=True)), gained
+    assert "noise stress" not in said, "which is of all its records or none"
+
+
+def test_figures_of_records_that_were_trained_on_are_refused(
+    real_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = ["--raw-dir", str(real_data / "mitdb"), "--noise-dir", str(real_data / "nstdb")]
+    assert figures.main([*folders, "--records", "101"]) == 2
+    assert "101: not among the test records" in capsys.readouterr().err

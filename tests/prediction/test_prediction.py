@@ -1,0 +1,312 @@
+"""The verbs ``predict`` and ``bundles``: many kinds of file in, tables, WFDB files, summaries and pictures out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import wfdb
+
+import study
+from ecg_study.ecg_data.readers.opening import open_recording
+from ecg_study.ecg_data.readers.recording import ReadOptions
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.errors import EcgStudyError
+from ecg_study.inference.detector import Detector
+from ecg_study.inference.loading import DEFAULT_MODEL, load_denoiser, load_detector, load_model
+from ecg_study.prediction.csv_files import write_beats_csv
+from ecg_study.prediction.recordings import find_beats
+from ecg_study.prediction.summary import summarise_beats
+from tests.inference.test_detector import CARD, SECONDS, SlopeEngine, ecg
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def bundles(small_study: Path) -> dict[str, str]:
+    return {name: str(small_study / "models" / name) for name in ("denoiser", "detector")}
+
+
+def errors(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 2) -> list[str]:
+    assert study.main(["predict", *arguments]) == code
+    lines = capsys.readouterr().err.splitlines()
+    assert all(line.startswith("study.py: error: ") for line in lines)
+    return lines
+
+
+def test_r_peaks_are_written_in_every_form(bundles: dict[str, str], raw_dir: Path, tmp_path: Path) -> None:
+    options = ["--write", "csv,samples,wfdb,json,plot", "--out", str(tmp_path)]
+    assert study.main(["predict", bundles["detector"], str(raw_dir / "s02"), *options]) == 0
+    made = tmp_path / "predictions"
+    assert sorted(path.name for path in made.iterdir()) == [
+        *("s02.beats.csv", "s02.beats.json", "s02.beats.png", "s02.qrs", "s02.samples.csv")
+    ]
+    record = read_record(raw_dir / "s02", annotator=None)
+    found = load_detector(bundles["detector"]).r_peaks(record.signal, 360.0)
+    beats = pd.read_csv(made / "s02.beats.csv")
+    assert list(beats.columns) == ["R_peak", "time_s", "confidence", "rr_s"]
+    assert len(beats) > 10
+    np.testing.assert_array_equal(beats["R_peak"], found.samples)
+    np.testing.assert_allclose(beats["rr_s"][1:], np.diff(found.samples) / 360, atol=1e-5)
+    annotations = wfdb.rdann(str(made / "s02"), "qrs")
+    np.testing.assert_array_equal(annotations.sample, found.samples)
+    assert annotations.fs == 360 and set(annotations.symbol) == {"N"}
+    samples = pd.read_csv(made / "s02.samples.csv")
+    assert list(samples.columns) == ["time_s", "signal_mv", "R_peak"]
+    np.testing.assert_array_equal(np.flatnonzero(samples["R_peak"]), found.samples)
+    summary = json.loads((made / "s02.beats.json").read_text())
+    assert summary["beats"] == len(found)
+    assert summary["mean_rate_bpm"] == pytest.approx(60 / np.mean(np.diff(found.samples) / 360), abs=0.01)
+    assert summary["unusable_share"] == 0 and "Not a medical device" in summary["disclaimer"]
+
+
+def test_cleaned_signals_are_written_in_every_form(bundles: dict[str, str], raw_dir: Path, tmp_path: Path) -> None:
+    options = ["--write", "csv,wfdb,json,plot", "--lead", "all", "--out", str(tmp_path)]
+    assert study.main(["predict", bundles["denoiser"], str(raw_dir / "s02.hea"), *options]) == 0
+    made = tmp_path / "predictions"
+    assert sorted(path.name for path in made.iterdir()) == [
+        *("s02.denoised.csv", "s02.denoised.json", "s02.denoised.png", "s02_denoised.dat", "s02_denoised.hea")
+    ]
+    record = read_record(raw_dir / "s02", "all", annotator=None)
+    wanted = load_denoiser(bundles["denoiser"]).clean(record.signal, 360.0)
+    table = pd.read_csv(made / "s02.denoised.csv")
+    both = [f"{lead}{what}_mv" for what in ("", "_denoised") for lead in record.leads]
+    assert list(table.columns) == ["time_s", *both]
+    np.testing.assert_allclose(table[both[2:]], wanted, atol=1e-4)
+    np.testing.assert_allclose(table[both[:2]], record.signal, atol=1e-4)
+    cleaned = read_record(made / "s02_denoised", "all", annotator=None)  # checks length and checksums
+    assert (cleaned.fs, cleaned.leads) == (360.0, record.leads)
+    np.testing.assert_allclose(cleaned.signal, wanted, atol=0.001)
+    assert json.loads((made / "s02.denoised.json").read_text())["leads"] == list(record.leads)
+
+
+def test_files_of_other_kinds_give_the_same(bundles: dict[str, str], raw_dir: Path, tmp_path: Path) -> None:
+    from edfio import Edf, EdfSignal
+
+    record = read_record(raw_dir / "s03", annotator=None)
+    signal = record.signal[:, 0].astype(np.float64)
+    np.save(tmp_path / "array.npy", signal)
+    np.save(tmp_path / "adc.npy", np.round(1000 * signal + 50).astype(np.int16))
+    table = pd.DataFrame({"time_s": np.arange(len(signal)) / 360, "ecg": signal, "note": 1.5})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    padded = np.pad(signal, (0, -len(signal) % 360))
+    Edf([EdfSignal(1000 * padded, 360, label="ECG", physical_dimension="uV")]).write(tmp_path / "night.edf")
+    out = ["--out", str(tmp_path), "--write", "csv"]
+    detector = bundles["detector"]
+    assert study.main(["predict", detector, str(raw_dir / "s03"), *out]) == 0
+    files = [str(tmp_path / name) for name in ("table.csv", "night.edf")]
+    assert study.main(["predict", detector, *files, *out]) == 0
+    assert study.main(["predict", detector, str(tmp_path / "array.npy"), "--fs", "360", *out]) == 0
+    adc = ["--fs", "360", "--gain", "1000", "--baseline", "50"]
+    assert study.main(["predict", detector, str(tmp_path / "adc.npy"), *adc, *out]) == 0
+    wanted = pd.read_csv(tmp_path / "predictions" / "s03.beats.csv")["R_peak"]
+    assert len(wanted) > 10
+    for name in ("array", "adc", "table", "night"):
+        found = pd.read_csv(tmp_path / "predictions" / f"{name}.beats.csv")["R_peak"]
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_folder_is_done_and_the_bad_file_named(
+    bundles: dict[str, str], own_raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_raw_dir / "s01.dat").write_bytes(b"short")
+    (own_raw_dir / "s02.atr").unlink()  # no annotations are needed
+    (own_raw_dir / "s04.hea").unlink()
+    options = [bundles["denoiser"], str(own_raw_dir), "s09", "--raw-dir", str(own_raw_dir), "--out", str(tmp_path)]
+    options += ["--write", "json"]
+    said = errors(options, capsys)
+    assert len(said) == 2
+    assert "s01.dat: truncated" in said[0]
+    assert "s09.hea: no such file" in said[1]
+    made = sorted(path.name for path in (tmp_path / "predictions").iterdir())
+    assert made == ["s02.denoised.json", "s03.denoised.json", "s05.denoised.json"]
+    again = errors([options[0], str(own_raw_dir / "s02"), *options[5:]], capsys)
+    assert "s02.denoised.json: exists; give --overwrite" in again[0]
+    assert study.main(["predict", options[0], str(own_raw_dir / "s02"), *options[5:], "--overwrite"]) == 0
+
+
+def test_two_recordings_of_one_name_do_not_overwrite_each_other(
+    bundles: dict[str, str], raw_dir: Path, own_raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twice = [str(raw_dir / "s01"), str(own_raw_dir / "s01"), "--out", str(tmp_path), "--overwrite"]
+    (said,) = errors([bundles["detector"], *twice], capsys)
+    assert "was just written for" in said
+
+
+def test_other_rates_gaps_and_short_recordings_are_done(
+    bundles: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signal = ecg(250.0)
+    signal[1000:2000] = np.nan
+    np.save(tmp_path / "gaps.npy", signal)
+    np.save(tmp_path / "short.npy", signal[:60])
+    files = [str(tmp_path / name) for name in ("gaps.npy", "short.npy")]
+    for name in ("detector", "denoiser"):
+        assert study.main(["predict", bundles[name], *files, "--fs", "250", "--out", str(tmp_path)]) == 0
+    summary = json.loads((tmp_path / "predictions" / "gaps.beats.json").read_text())
+    assert summary["unusable"] == [[1000, 2000]]
+    assert summary["unusable_share"] == pytest.approx(1000 / len(signal), abs=1e-5)
+    cleaned = read_missing(tmp_path / "predictions" / "gaps_denoised")
+    np.testing.assert_array_equal(np.isnan(cleaned), np.isnan(signal))
+    assert "16.7% of the signal unusable" in capsys.readouterr().out
+
+
+def read_missing(path: Path) -> np.ndarray:
+    (block,) = list(open_recording(path, ReadOptions()).blocks())
+    return np.asarray(block[:, 0])
+
+
+def test_a_recording_of_nothing_is_named(
+    bundles: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "none.npy", np.full(5000, np.nan))
+    (said,) = errors([bundles["detector"], str(tmp_path / "none.npy"), "--fs", "360", "--out", str(tmp_path)], capsys)
+    assert "none.npy: all 5,000 samples of 1 are missing (NaN)" in said
+    assert not list((tmp_path / "predictions").glob("*"))
+
+
+def test_no_beats_are_written_as_none(tmp_path: Path) -> None:
+    np.save(tmp_path / "quiet.npy", np.random.default_rng(0).normal(0, 0.0001, 5000))
+    recording = open_recording(tmp_path / "quiet.npy", ReadOptions(fs=360.0))
+    from ecg_study.prediction.wfdb_files import write_annotations
+
+    beats = find_beats(Detector(CARD, SlopeEngine()), recording)
+    assert len(beats.r_peaks) == 0
+    write_annotations(tmp_path / "quiet.qrs", beats)
+    assert len(wfdb.rdann(str(tmp_path / "quiet"), "qrs").sample) == 0
+    write_beats_csv(tmp_path / "quiet.csv", beats)
+    assert (tmp_path / "quiet.csv").read_text() == "R_peak,time_s,confidence,rr_s\n"
+    summary = summarise_beats(beats, "stand-in", "slope")
+    assert (summary.beats, summary.mean_rate_bpm, summary.mean_confidence) == (0, None, None)
+
+
+def test_rr_statistics_by_hand(tmp_path: Path) -> None:
+    signal = ecg(360.0)
+    signal[3000:5400] = np.nan
+    np.save(tmp_path / "a.npy", signal)
+    recording = open_recording(tmp_path / "a.npy", ReadOptions(fs=360.0))
+    summary = summarise_beats(find_beats(Detector(CARD, SlopeEngine()), recording), "stand-in", "slope")
+    times = np.round(SECONDS * 360) / 360
+    before, after = times[times < 3000 / 360], times[times > 5400 / 360]
+    rr = np.concatenate([np.diff(before), np.diff(after)])  # none across the gap
+    steps = np.concatenate([np.diff(np.diff(before)), np.diff(np.diff(after))])
+    assert summary.rr is not None
+    assert summary.rr["intervals"] == len(rr)
+    assert summary.rr["mean"] == pytest.approx(rr.mean(), abs=1e-4)
+    assert summary.rr["sdnn"] == pytest.approx(rr.std(ddof=1), abs=3e-3)
+    assert summary.rr["rmssd"] == pytest.approx(np.sqrt(np.mean(steps**2)), abs=3e-3)
+    assert summary.mean_rate_bpm == pytest.approx(60 / rr.mean(), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--fs", "0"], "'0' is no sampling rate in Hz"),
+        (["--fs", "fast"], "'fast' is no sampling rate in Hz"),
+        (["--gain", "-1"], "'-1' is no gain above 0"),
+        (["--write", "csv,xls"], "'xls' is not written; choose from csv, samples, wfdb, json, plot"),
+        (["--write", ""], "'' is not written"),
+        (["--engine", "jax"], "invalid choice: 'jax'"),
+        (["--preset", "quick"], "unrecognized arguments: --preset"),
+    ],
+)
+def test_misspelt_options_are_refused(
+    options: list[str], message: str, raw_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        study.main(["predict", "outputs/models/detector", str(raw_dir / "s01"), *options])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_a_model_does_not_make_is_refused(
+    bundles: dict[str, str], raw_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (said,) = errors([bundles["denoiser"], str(raw_dir / "s01"), "--write", "samples"], capsys)
+    assert "--write: a denoiser makes no 'samples'" in said
+
+
+def test_bundles_are_found_by_name_and_listed(
+    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(small_study / "models", tmp_path / "outputs" / "models")
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(load_model("detector"), Detector)
+    with pytest.raises(
+        EcgStudyError, match=r"other: no such bundle, neither a folder nor a name; at hand are .*denoiser"
+    ):
+        load_model("other")
+    with pytest.raises(EcgStudyError, match="detector: holds a detector, not a denoiser"):
+        load_denoiser("detector")
+    assert study.main(["bundles"]) == 0
+    listed = capsys.readouterr().out
+    assert "outputs/models/detector: detector, " in listed
+    assert "F1 within 150 ms 0." in listed and "RMSE in mV 0." in listed
+    (tmp_path / "outputs" / "models" / "detector" / "model.onnx").write_bytes(b"changed")
+    assert study.main(["bundles"]) == 2
+    assert "outputs/models/detector: cannot be used: " in capsys.readouterr().out
+
+
+def test_the_bundle_that_comes_with_the_project_is_the_default(
+    small_study: Path,
+    raw_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(small_study / "models" / "detector", tmp_path / "shipped" / DEFAULT_MODEL)
+    monkeypatch.setattr("ecg_study.inference.loading.PRETRAINED_DIR", tmp_path / "shipped")
+    named = [str(raw_dir / "s02"), str(raw_dir / "s03")]
+    assert study.main(["predict", *named, "--out", str(tmp_path / "a")]) == 0
+    assert f"Bundle: {DEFAULT_MODEL}\n" in capsys.readouterr().out
+    assert study.main(["predict", str(small_study / "models" / "detector"), *named, "--out", str(tmp_path / "b")]) == 0
+    for name in ("s02", "s03"):
+        first, second = (tmp_path / out / "predictions" / f"{name}.beats.csv" for out in "ab")
+        assert first.read_text() == second.read_text()
+    assert study.main(["predict", "s02", "--raw-dir", str(raw_dir), "--out", str(tmp_path / "c")]) == 0
+    capsys.readouterr()
+    (said,) = errors(["gru-detectr", *named, "--out", str(tmp_path / "d")], capsys)
+    assert f"gru-detectr: neither a recording nor a bundle; bundles at hand: {DEFAULT_MODEL}" in said
+    assert not (tmp_path / "d").exists(), "nothing is done with another bundle than the one that was meant"
+    (said,) = errors([DEFAULT_MODEL], capsys)
+    assert f"{DEFAULT_MODEL}: a bundle; name a recording behind it" in said
+
+
+def test_predict_needs_neither_tensorflow_nor_keras(bundles: dict[str, str], raw_dir: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, study\n"
+        "sys.modules['tensorflow'] = sys.modules['keras'] = sys.modules['keras_tuner'] = None\n"
+        "sys.exit(study.main(sys.argv[1:]))"
+    )
+    options = ["predict", bundles["detector"], str(raw_dir / "s02"), "--out", str(tmp_path), "--write", "csv,wfdb,json"]
+    done = subprocess.run([sys.executable, "-c", code, *options], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_both_engines_find_the_same(bundles: dict[str, str], raw_dir: Path) -> None:
+    record = read_record(raw_dir / "s02", annotator=None)
+    found = [load_detector(bundles["detector"], engine).r_peaks(record.signal, 360.0) for engine in ("onnx", "keras")]
+    np.testing.assert_array_equal(found[0].samples, found[1].samples)
+    np.testing.assert_allclose(found[0].confidences, found[1].confidences, atol=1e-4)
+
+
+def test_a_denoised_record_holds_any_offset_and_amplitude(
+    bundles: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signal = 40 * ecg(257.13) + 200
+    np.save(tmp_path / "a b.npy", signal)
+    options = ["--fs", "257.13", "--out", str(tmp_path), "--write", "wfdb"]
+    assert study.main(["predict", bundles["denoiser"], str(tmp_path / "a b.npy"), *options]) == 0
+    assert study.main(["predict", bundles["detector"], str(tmp_path / "a b.npy"), *options]) == 0
+    assert "a_b_denoised.hea" in capsys.readouterr().out  # WFDB allows no blanks in a name
+    wanted = load_denoiser(bundles["denoiser"]).clean(signal, 257.13)
+    found = wfdb.rdrecord(str(tmp_path / "predictions" / "a_b_denoised"))
+    assert found.fs == 257.13
+    np.testing.assert_allclose(found.p_signal[:, 0], wanted, atol=0.002)
+    assert wfdb.rdann(str(tmp_path / "predictions" / "a_b"), "qrs").fs == pytest.approx(257.13)

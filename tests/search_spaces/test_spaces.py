@@ -1,0 +1,162 @@
+"""The search spaces: what they build, and what their models do with offset and gain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from ecg_study.errors import EcgStudyError
+from ecg_study.evaluation.cached_models import window_scores
+from ecg_study.search_spaces.denoiser import DenoiserConfig, DenoiserSpace, build_denoiser
+from ecg_study.search_spaces.detector import DetectorConfig, DetectorSpace, build_detector
+from ecg_study.search_spaces.layers import StackConfig
+from ecg_study.search_spaces.metrics import WindowPrecisionRecallArea, log_error
+from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.training.weights import copy_variables, load_weights, pack_weights
+
+STACK = StackConfig(units=(5, 4), dropout=0.1, frame=8, direction="both", learning_rate=1e-3)
+FULL = PRESETS["full"]
+
+
+def _segments(count: int = 3, segment: int = 288) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 0.3, (count, segment, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize(("frame", "direction"), [(1, "forward"), (16, "both")])
+def test_denoiser_keeps_shape_and_offset(residual: bool, frame: int, direction: str) -> None:
+    stack = replace(STACK, frame=frame, direction=direction)
+    model = build_denoiser(DenoiserConfig(stack, residual), 288)
+    noisy = _segments()
+    cleaned = model.predict_on_batch(noisy)
+    assert cleaned.shape == noisy.shape
+    np.testing.assert_allclose(model.predict_on_batch(noisy + 3), cleaned + 3, atol=1e-4)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_denoiser_that_removes_drift_scales_with_its_input(residual: bool) -> None:
+    model = build_denoiser(DenoiserConfig(STACK, residual), 288, removes_drift=True)
+    noisy = _segments()
+    cleaned = model.predict_on_batch(noisy)
+    np.testing.assert_allclose(model.predict_on_batch(noisy + 3), cleaned, atol=1e-4)
+    np.testing.assert_allclose(
+        model.predict_on_batch(-7 * noisy).std(), 7 * model.predict_on_batch(-noisy).std(), rtol=0.01
+    )
+    assert np.isfinite(model.predict_on_batch(np.full((1, 288, 1), 0.7, np.float32))).all()
+
+
+def test_log_error_by_hand() -> None:
+    """Errors of 0, 10 µV and 1 mV on every sample."""
+    true = np.zeros((3, 4, 1), np.float32)
+    guessed = true + np.array([0.0, 0.01, 1.0], np.float32)[:, np.newaxis, np.newaxis]
+    np.testing.assert_allclose(log_error(true, guessed), [0.0, np.log(2), np.log(1 + 1e4)], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("dense_units", "filters"), [(0, 0), (6, 0), (0, 3)])
+def test_detector_gives_probabilities_whatever_gain_and_offset(dense_units: int, filters: int) -> None:
+    model = build_detector(DetectorConfig(replace(STACK, filters=filters), dense_units), 288, window=72, refractory=20)
+    signal = _segments()
+    activation = model.predict_on_batch(signal)
+    assert activation.shape == signal.shape
+    assert activation.min() > 0
+    assert activation.max() < 1
+    assert activation.mean() == pytest.approx(0.03, abs=0.02)  # begins at the prior
+    np.testing.assert_allclose(model.predict_on_batch(5 * signal - 2), activation, atol=1e-3)
+
+
+def test_a_flat_segment_gives_finite_numbers() -> None:
+    flat = np.full((1, 288, 1), 0.7, np.float32)
+    assert np.isfinite(build_detector(DetectorConfig(STACK, 0), 288, 72, 20).predict_on_batch(flat)).all()
+    assert np.isfinite(build_denoiser(DenoiserConfig(STACK, True), 288).predict_on_batch(flat)).all()
+
+
+@pytest.mark.parametrize("space", [DenoiserSpace(FULL.denoiser, 2016), DetectorSpace(FULL.detector, 2016, 144, 72)])
+def test_units_of_a_layer_exist_only_where_the_layer_does(space: Any) -> None:
+    hp = keras_tuner.HyperParameters()
+    space.configure(hp)
+    names = {item.name for item in hp.space}
+    assert {"layers", "units_1", "units_2", "units_3", "dropout", "frame", "direction", "learning_rate"} <= names
+    for layers in (1, 2, 3):
+        chosen = keras_tuner.HyperParameters()
+        chosen.values = {"layers": layers, "units_1": 16, "units_2": 32, "units_3": 48}
+        config = space.configure(chosen)
+        assert config.stack.units == (16, 32, 48)[:layers]
+        active = {item.name for item in chosen.space if chosen.is_active(item)}
+        assert ("units_2" in active, "units_3" in active) == (layers >= 2, layers >= 3)
+
+
+def test_filters_are_asked_for_only_where_the_space_has_any() -> None:
+    bounds = replace(FULL.detector, filters=(0, 4), layers=(1,), frame=(8,))
+    values = keras_tuner.HyperParameters()
+    values.Fixed("filters", 4)
+    model = DetectorSpace(bounds, 288, 144, 72).build(values)
+    reached = {layer.name: layer.output.shape[1:] for layer in model.layers}
+    assert reached["filters"] == (288, 4)
+    assert reached["fold"] == (288 / 8, values.get("units_1"))
+    without = keras_tuner.HyperParameters()
+    DetectorSpace(replace(bounds, filters=(0,)), 288, 144, 72).configure(without)
+    assert "filters" not in without.values
+
+
+def test_the_full_preset_holds_the_plain_per_sample_network() -> None:
+    assert 1 in FULL.denoiser.frame
+    assert 1 in FULL.detector.frame
+    for preset in PRESETS.values():
+        assert set(preset.denoiser.layers) <= {1, 2, 3}
+        preset.denoiser.check_segment(2016)
+        preset.detector.check_segment(2016)
+
+
+def test_a_segment_that_no_frame_divides_is_refused() -> None:
+    with pytest.raises(ValueError, match="--segment: 1000 samples is no multiple of the frame of 16"):
+        DenoiserSpace(PRESETS["quick"].denoiser, 1000)
+
+
+def test_window_area_agrees_with_scikit_learn() -> None:
+    rng = np.random.default_rng(3)
+    activation = rng.uniform(0, 1, (20, 288, 1)).astype(np.float32) ** 4
+    targets = np.zeros_like(activation)
+    targets[rng.integers(0, 20, 40), rng.integers(0, 288, 40), 0] = 1
+    metric = WindowPrecisionRecallArea(window=72, refractory=20)
+    metric.update_state(targets[:9], activation[:9])
+    metric.update_state(targets[9:], activation[9:])
+    labels = targets.reshape(-1, 72).max(axis=1)
+    scores = np.concatenate([window_scores(row[:, 0], 72, 20) for row in activation])
+    assert float(metric.result()) == pytest.approx(average_precision_score(labels, scores), abs=0.02)
+
+
+def test_the_flank_of_a_peak_across_the_border_is_no_peak() -> None:
+    activation = np.zeros((1, 288, 1), np.float32)
+    activation[0, 70:75, 0] = [0.5, 0.7, 0.9, 0.7, 0.5]  # the peak is at 72, the first sample of the second window
+    assert window_scores(activation[0, :, 0], 72, 20).tolist() == pytest.approx([0, 0.9, 0, 0])
+    activation[0, 200] = 0.6  # a true peak that the flank of 0.7 would outrank
+    targets = np.zeros_like(activation)
+    targets[0, [72, 200]] = 1
+    metric = WindowPrecisionRecallArea(window=72, refractory=20)
+    metric.update_state(targets, activation)
+    assert float(metric.result()) == pytest.approx(1, abs=1e-3)
+
+
+def test_optimizer_state_travels_with_the_weights() -> None:
+    model = build_denoiser(DenoiserConfig(STACK, True), 288)
+    model.fit(_segments(), _segments(), epochs=3, batch_size=1, verbose=0)
+    packed = pack_weights(copy_variables(model))
+    again = build_denoiser(DenoiserConfig(STACK, True), 288)
+    load_weights(again, packed, "000-r0")
+    assert int(again.optimizer.iterations) == 9
+    pairs = zip(
+        [*model.variables, *model.optimizer.variables], [*again.variables, *again.optimizer.variables], strict=True
+    )
+    for ours, theirs in pairs:
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs))
+    with pytest.raises(EcgStudyError, match="the weights of trial 000-r0 are damaged"):
+        load_weights(again, packed[:-100], "000-r0")
+    other = build_denoiser(DenoiserConfig(replace(STACK, units=(2,)), True), 288)
+    with pytest.raises(EcgStudyError, match="the weights of trial 000-r0 are of another model"):
+        load_weights(other, packed, "000-r0")

@@ -1,0 +1,122 @@
+"""Further training of a bundle: never worse on validation records, measured on people it has not seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+
+import study
+from ecg_study.ecg_data.databases.synthetic import write_synthetic
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.ecg_data.resampling import resample_record
+from ecg_study.errors import EcgStudyError
+from ecg_study.inference.loading import load_detector
+from ecg_study.models.card import read_card
+from ecg_study.models.folder import open_model
+from ecg_study.training.loop import fine_tune
+from ecg_study.training.task import TrainingTask
+from tests.conftest import SmallData
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six people recorded at 250 Hz by another device: their own records, of which none was seen."""
+    made = tmp_path_factory.mktemp("made") / "records"
+    write_synthetic(made, seed=7, duration=20.0)
+    directory = tmp_path_factory.mktemp("device")
+    for name in ("s01", "s02", "s03", "s04", "s05", "s06"):
+        record = resample_record(read_record(made / name, "all"), 250.0)
+        wfdb.wrsamp(
+            name,
+            fs=250,
+            units=["mV"] * len(record.leads),
+            sig_name=list(record.leads),
+            p_signal=record.signal.astype(np.float64),
+            fmt=["16"] * len(record.leads),
+            adc_gain=[1000] * len(record.leads),
+            baseline=[0] * len(record.leads),
+            write_dir=str(directory),
+        )
+        wfdb.wrann(name, "atr", record.r_peaks, ["N"] * len(record.r_peaks), fs=250, write_dir=str(directory))
+    return directory
+
+
+def options(device: Path, tmp_path: Path) -> list[str]:
+    text = f"--database folder --raw-dir {device} --data-dir {tmp_path / 'data'} --out {tmp_path / 'mine'} --epochs 2"
+    return text.split()
+
+
+@pytest.mark.parametrize("name", ["detector", "denoiser"])
+def test_a_bundle_is_trained_further_on_another_device(
+    name: str, small_study: Path, device: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = small_study / "models" / name
+    assert study.main(["finetune", str(bundle), *options(device, tmp_path), "--learning-rate", "0.003"]) == 0
+    said = capsys.readouterr().out
+    assert "Weights kept: " in said and "gain " in said and "which may be chance" in said
+    made = json.loads((tmp_path / "mine" / "finetune.json").read_text())
+    assert made["loss_after"] <= made["loss_before"]
+    assert sorted(record for part in made["parts"].values() for record in part) == [f"s0{n}" for n in range(1, 7)]
+    card, old = read_card(tmp_path / "mine" / "models" / name), read_card(bundle)
+    assert (card.fs, card.segment) == (old.fs, old.segment)
+    # Those that it has been trained on are known by their content, from now on the new ones as well.
+    trained = {*made["parts"]["train"], *made["parts"]["validation"]}
+    assert trained <= set(card.data["signals"]) and len(card.data["signals"]) > len(trained)
+    page = (tmp_path / "mine" / "models" / name / "CARD.md").read_text()
+    assert "too few to tell a difference from chance" in page and "| no |" in page
+    if name == "detector":
+        record = read_record(device / made["parts"]["test"][0], annotator=None)
+        found = load_detector(tmp_path / "mine" / "models" / name).r_peaks(record.signal, 250.0)
+        assert len(found) > 0
+    assert study.main(["finetune", str(bundle), *options(device, tmp_path)]) == 2
+    assert "exists; choose another --out" in capsys.readouterr().err
+
+
+def test_records_that_were_trained_on_are_not_tested_on(
+    small_study: Path, raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = str(small_study / "models" / "detector")
+    assert study.main(["finetune", bundle, *options(raw_dir, tmp_path), "--seed", "2"]) == 2
+    assert "the bundle was trained on these records" in capsys.readouterr().err
+    assert not (tmp_path / "mine" / "models").exists()
+
+
+def test_what_does_not_help_is_not_kept(small_study: Path, small_data: SmallData) -> None:
+    bundle = open_model(small_study / "models" / "detector")
+    from tests.conftest import TINY
+
+    task = TrainingTask("detector", small_data.cache, small_data.split, TINY)
+    weights, told = bundle.model.get_weights(), []
+    tuned = fine_tune(
+        task, bundle.card.hyperparameters, weights, 1e-12, 1, 1, lambda done, total: told.append((done, total))
+    )
+    assert tuned.after <= tuned.before
+    worse = fine_tune(task, bundle.card.hyperparameters, weights, 30.0, 1, 1, lambda *_: None)
+    assert (worse.best_epoch, worse.after) == (0, worse.before)
+    for kept, came in zip(worse.model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(kept, came)
+    assert told[-1] == (1, 1)
+
+
+def test_weights_of_another_model_are_refused(small_study: Path, small_data: SmallData) -> None:
+    from tests.conftest import TINY
+
+    task = TrainingTask("detector", small_data.cache, small_data.split, TINY)
+    card = read_card(small_study / "models" / "detector")
+    with pytest.raises(EcgStudyError, match="do not fit the hyperparameters of its card"):
+        fine_tune(task, card.hyperparameters, [np.zeros(3)], 1e-3, 1, 1, lambda *_: None)
+
+
+def test_records_are_brought_to_another_rate_with_their_annotations(raw_dir: Path) -> None:
+    record = read_record(raw_dir / "s02")
+    brought = resample_record(record, 250.0)
+    assert brought.fs == 250.0
+    assert abs(len(brought.signal) - len(record.signal) * 250 / 360) < 1
+    np.testing.assert_allclose(brought.r_peaks / 250, record.r_peaks / 360, atol=0.5 / 250 + 1e-9)
+    back = resample_record(brought, 360.0)
+    inner = slice(360, -360)
+    assert np.abs(back.signal[: len(record.signal)][inner] - record.signal[: len(back.signal)][inner]).std() < 0.02

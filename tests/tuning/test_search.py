@@ -1,0 +1,263 @@
+"""The search: whole, resumable after a kill, repeatable, honest about failures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecg_study.errors import EcgStudyError
+from ecg_study.models.card import DENOISER, DETECTOR
+from ecg_study.training import loop
+from ecg_study.training.executors.in_process import InProcessExecutor
+from ecg_study.training.loop import train_trial
+from ecg_study.training.specs import TrainingSpec, Trial
+from ecg_study.training.task import TrainingTask
+from ecg_study.tuning.oracle import SearchOracle
+from ecg_study.tuning.plan import SearchPlan
+from ecg_study.tuning.search import SearchOptions, load_same_search, run_search
+from ecg_study.tuning.state import SearchResult, load_search
+from tests.conftest import TINY, TINY_STUDY, SmallData
+
+ROOT = Path(__file__).parents[2]
+
+
+class Watcher:
+    """A view that remembers."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self.epochs: list[tuple[str, int]] = []
+        self.bests: list[float | None] = []
+        self.found: int | None = None
+        self.notices: list[str] = []
+
+    def search_began(self, plan: SearchPlan, finished: list[Trial], best: float | None) -> None:
+        assert plan.task
+        assert (best is None) == (not finished)
+        self.trials = plan.trials
+        self.found = len(finished)
+
+    def trial_began(self, plan: TrainingSpec) -> None:
+        self.began.append(plan.id)
+
+    def epoch_ended(self, trial: str, epoch: int, metrics: dict[str, float]) -> None:
+        assert "val_loss" in metrics
+        self.epochs.append((trial, epoch))
+
+    def trial_ended(self, trial: Trial, best: float | None) -> None:
+        assert trial.outcome.status
+        self.bests.append(best)
+
+    def said(self, text: str) -> None:
+        self.notices.append(text)
+
+
+def _task(data: SmallData, name: str = DENOISER) -> TrainingTask:
+    return TrainingTask(name, data.cache, data.split, TINY)
+
+
+def _search(
+    task: TrainingTask, directory: Path, watcher: Watcher | None = None, seed: int = 0, **options: Any
+) -> SearchResult:
+    """A search in this process."""
+    return run_search(task, SearchOptions(seed, **options), directory, InProcessExecutor(), watcher or Watcher())
+
+
+@pytest.fixture(scope="module")
+def searched(small_data: SmallData, tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchResult, Watcher]:
+    """One finished search of the denoiser with what a view was told."""
+    watcher = Watcher()
+    directory = tmp_path_factory.mktemp("search") / "denoiser"
+    return _search(_task(small_data), directory, watcher), watcher
+
+
+def _without_times(result: SearchResult) -> list[Any]:
+    return [(trial.plan, replace(trial.outcome, seconds=0.0)) for trial in result.trials]
+
+
+def test_every_planned_trial_runs(searched: tuple[SearchResult, Watcher]) -> None:
+    result, watcher = searched
+    assert watcher.trials == 6
+    assert [(t.plan.bracket, t.plan.rung) for t in result.trials] == [(1, 0)] * 3 + [(1, 1)] + [(0, 0)] * 2
+    promoted = result.trials[3]
+    assert [trial.plan.id for trial in result.trials] == ["000-r0", "001-r0", "002-r0", "001-r1", "003-r0", "004-r0"]
+    first_rung = {trial.plan.id: trial.outcome.score for trial in result.trials[:3]}
+    assert promoted.plan.parent == min(first_rung, key=lambda name: first_rung[name] or 0)
+    assert [epoch for trial, epoch in watcher.epochs if trial == promoted.plan.id] == [2, 3]
+    assert watcher.bests[-1] == result.best().outcome.score == min(t.outcome.score or 9 for t in result.trials)
+    for trial in result.trials:
+        assert trial.outcome.score == min(row["val_loss"] for row in trial.outcome.history)
+
+
+def test_trials_csv_holds_each_trial(searched: tuple[SearchResult, Watcher]) -> None:
+    result, _ = searched
+    with open(result.directory / "trials.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == [trial.plan.id for trial in result.trials]
+    assert rows[3]["parent"] == result.trials[3].plan.parent
+    assert float(rows[0]["score"]) == result.trials[0].outcome.score
+    assert all((row["units_2"] == "") == (row["layers"] == "1") for row in rows)
+
+
+def test_a_finished_search_returns_at_once(searched: tuple[SearchResult, Watcher], small_data: SmallData) -> None:
+    watcher = Watcher()
+    again = _search(_task(small_data), searched[0].directory, watcher)
+    assert watcher.began == []
+    assert watcher.found == 6
+    assert again == searched[0]
+
+
+def test_same_seed_same_search(searched: tuple[SearchResult, Watcher], small_data: SmallData, tmp_path: Path) -> None:
+    again = _search(_task(small_data), tmp_path / "again")
+    assert _without_times(again) == _without_times(searched[0])
+    asked = SearchOracle(_task(small_data), 1).next_trial()
+    assert asked is not None
+    assert asked.hyperparameters != again.trials[0].plan.hyperparameters
+
+
+def test_other_threads_that_draw_random_numbers_change_nothing(small_data: SmallData) -> None:
+    """As those of the network do in a worker process."""
+    task = _task(small_data)
+    plan = next(p for _ in range(9) if (p := SearchOracle(task, 0).next_trial()) is not None)
+    plan = replace(plan, hyperparameters=plan.hyperparameters | {"dropout": 0.1})
+    quiet = train_trial(task, plan, 0)
+    done = threading.Event()
+
+    def draw() -> None:
+        while not done.is_set():
+            random.random()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        disturbed = train_trial(task, plan, 0)
+    finally:
+        done.set()
+        thread.join()
+    assert disturbed.outcome.history == quiet.outcome.history
+    assert disturbed.weights == quiet.weights
+
+
+def test_other_settings_are_refused_with_both_values(
+    searched: tuple[SearchResult, Watcher], small_data: SmallData
+) -> None:
+    directory = searched[0].directory
+    before = (directory / "search.json").read_bytes()
+    with pytest.raises(EcgStudyError, match=r"begun with seed = 0, now asked for 5; .*--fresh"):
+        _search(_task(small_data), directory, seed=5)
+    larger = replace(_task(small_data), preset=replace(TINY, max_epochs=9))
+    with pytest.raises(EcgStudyError, match=r'sizes = {"max_epochs": 3}, now asked for {"max_epochs": 9}'):
+        _search(larger, directory)
+    assert (directory / "search.json").read_bytes() == before
+
+
+def test_fresh_sets_the_old_search_aside(small_data: SmallData, tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "search.json").write_text("{ damaged")
+    with pytest.raises(EcgStudyError, match=r"search\.json: damaged, cannot go on from it; give --fresh"):
+        _search(_task(small_data), tmp_path / "s")
+    _search(_task(small_data), tmp_path / "s", fresh=True)
+    (aside,) = tmp_path.glob("s.before-*")
+    assert (aside / "search.json").read_text() == "{ damaged"
+    assert len(load_search(tmp_path / "s").trials) == 6
+
+
+def test_failed_trials_are_listed_and_halving_goes_on(
+    small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = _task(small_data, DETECTOR)
+    real_build = type(task.space()).build
+    configurations: list[dict[str, Any]] = []
+
+    def build(space: Any, hp: Any) -> Any:
+        if hp.values not in configurations:
+            configurations.append(hp.values)
+        if configurations.index(hp.values) == 0:
+            raise MemoryError("no room for this model")
+        model = real_build(space, hp)
+        if configurations.index(hp.values) == 1:
+            model.optimizer.learning_rate = float("nan")
+        return model
+
+    monkeypatch.setattr(type(task.space()), "build", build)
+    watcher = Watcher()
+    result = _search(task, tmp_path / "s", watcher)
+    assert len(result.trials) == 6
+    first, second = (next(t.outcome for t in result.trials if t.plan.id == name) for name in ("000-r0", "001-r0"))
+    assert (first.status, first.score, first.attempts) == ("failed", None, 3)
+    assert first.reason == "MemoryError: no room for this model"
+    assert watcher.notices == [f"trial 000-r0: {first.reason}; it is tried again ({n} of 3)" for n in (2, 3)]
+    assert (second.status, second.attempts) == ("failed", 1)
+    assert second.reason == "its loss was never a finite number: training diverged"
+    assert result.trials[3].plan.parent == result.trials[2].plan.id
+    assert "no room for this model" in (tmp_path / "s" / "trials.csv").read_text()
+    json.loads((tmp_path / "s" / "search.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_a_search_in_which_all_fails_says_why(
+    small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*_: Any) -> Any:
+        raise ValueError("impossible model")
+
+    task = _task(small_data)
+    monkeypatch.setattr(type(task.space()), "build", build)
+    with pytest.raises(EcgStudyError, match=r"all 6 trials failed .*impossible model"):
+        _search(task, tmp_path / "s")
+
+
+def test_an_error_of_the_disk_stops_the_search_and_keeps_it(
+    small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = loop.train_trial
+    calls = []
+
+    def train(*args: Any, **kwargs: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr("ecg_study.tuning.search.train_trial", train)
+    with pytest.raises(OSError, match="No space left"):
+        _search(_task(small_data), tmp_path / "s")
+    assert len(load_search(tmp_path / "s").trials) == 2
+    watcher = Watcher()
+    _search(_task(small_data), tmp_path / "s", watcher)
+    assert watcher.found == 2
+    assert watcher.began[0] == "002-r0"
+
+
+def test_a_disk_that_is_really_full_ends_in_one_line_and_keeps_the_search(
+    small_options: list[str], tmp_path: Path, small_study: object
+) -> None:
+    """The limit on the size of a file stands in for the disk: the cache is there, weights do not fit."""
+    assert small_study
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
+    command = [sys.executable, "-c", limit + TINY_STUDY, "search", *small_options, "--only", "denoiser"]
+    done = subprocess.run([*command, "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert [line for line in done.stderr.splitlines() if "study.py: error" in line and "is the disk full?" in line]
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_an_unfinished_search_is_read_as_such_and_another_is_refused(
+    searched: tuple[SearchResult, Watcher], small_data: SmallData, tmp_path: Path
+) -> None:
+    state = json.loads((searched[0].directory / "search.json").read_text())
+    state["done"], state["finished"] = False, state["finished"][:2]
+    (tmp_path / "search.json").write_text(json.dumps(state))
+    found = load_same_search(_task(small_data), 0, tmp_path)
+    assert (found.done, len(found.trials), found.stopped) == (False, 2, "")
+    with pytest.raises(EcgStudyError, match=r"begun with seed = 0, now asked for 1"):
+        load_same_search(_task(small_data), 1, tmp_path)
