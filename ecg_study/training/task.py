@@ -15,7 +15,7 @@ from ecg_study.ecg_data.segments.augmentation import Augmentation
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.transfer import CacheReference, find_cache, refer_to
 from ecg_study.errors import EcgStudyError
-from ecg_study.models.card import DENOISER
+from ecg_study.models.card import DENOISER, REFRACTORY
 from ecg_study.search_spaces.presets import Preset
 
 if TYPE_CHECKING:
