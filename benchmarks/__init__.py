@@ -1,0 +1,1 @@
+"""Measurements that decide choices or check results; none is a test."""

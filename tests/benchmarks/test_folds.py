@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from benchmarks import folds
+from benchmarks.quality import folds
 from ecg_study.ecg_data.databases.splits import DS1, DS2
 from ecg_study.errors import EcgStudyError
 

@@ -364,7 +364,7 @@ def default_workers() -> int:
     """As many workers as are fastest on this machine: one a core, each with one thread, while memory lasts.
 
     Recurrent layers are long rows of small operations, which a second core hardly speeds up, so two trials on a core
-    each do nearly twice the work (``benchmarks/workers.py``). A GPU is not shared.
+    each do nearly twice the work (``benchmarks/speed/workers.py``). A GPU is not shared.
     """
     import tensorflow as tf
 

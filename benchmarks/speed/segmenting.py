@@ -3,8 +3,8 @@
 Both do the same work in the same run on the same lead: the windows of 30 minutes of ECG, each labelled as holding an
 R peak or not. What counts is the ratio.
 
-    python -m benchmarks.segmenting
-    python -m benchmarks.segmenting --record ../mitdb/100
+    python -m benchmarks.speed.segmenting
+    python -m benchmarks.speed.segmenting --record ../mitdb/100
 """
 
 from __future__ import annotations

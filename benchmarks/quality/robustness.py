@@ -1,6 +1,6 @@
 """What rate, gain, polarity, lead, gaps and chunks cost a detector, on validation records of MIT-BIH.
 
-    python -m benchmarks.robustness --detector outputs/models/detector --raw-dir ../mitdb
+    python -m benchmarks.quality.robustness --detector outputs/models/detector --raw-dir ../mitdb
 
 F1 of R peaks in per cent, gross, one-to-one within 150 and 50 ms. The records are those of DS1 that a study validates
 on: the threshold was chosen on them, so the first line flatters the detector a little, and what matters is by how much

@@ -1,7 +1,7 @@
 """24 hours of one lead through bundles and through other detectors: time with reading, and resident memory.
 
-    python -m benchmarks.reuse --detector outputs/models/detector --denoiser outputs/models/denoiser
-    python -m benchmarks.reuse --detector … --denoiser … --hours 2 --others 0.1
+    python -m benchmarks.speed.reuse --detector outputs/models/detector --denoiser outputs/models/denoiser
+    python -m benchmarks.speed.reuse --detector … --denoiser … --hours 2 --others 0.1
 
 A synthetic recording is written as a WFDB record (format 16, 360 Hz) and read block by block. Each bundle is run by
 ONNX Runtime and by Keras, each in a process of its own, whose resident memory at its highest is given; imports and

@@ -1,6 +1,6 @@
 """How the wavelet filter for real noise was set: SNR improvement of several settings on the validation records.
 
-    python -m benchmarks.wavelets --raw-dir ../mitdb --noise-dir ../nstdb
+    python -m benchmarks.quality.wavelets --raw-dir ../mitdb --noise-dir ../nstdb
 
 Noise of the stretches for training, every sixth segment of 2,048 samples of each validation record of MIT-BIH, the
 recording without its drift taken as clean. Printed is the mean over kinds of noise and levels, and each of them.

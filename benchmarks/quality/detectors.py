@@ -1,6 +1,6 @@
 """The classical detectors on MIT-BIH, beside figures that were measured independently of this project.
 
-    python -m benchmarks.detectors --raw-dir ../mitdb [--noise-dir ../nstdb] [--data-dir data]
+    python -m benchmarks.quality.detectors --raw-dir ../mitdb [--noise-dir ../nstdb] [--data-dir data]
 
 F1 in per cent of R peaks on DS2, first lead as it was recorded, one-to-one within 150, 75 and 50 ms; and on the noise
 stress records, within 150 ms without the first five minutes. The other figures were measured with the same versions of

@@ -1,7 +1,7 @@
 """The search against the recipe that this project starts from, on the same records: epochs a minute, best score.
 
-    python -m benchmarks.recipe                                        # synthetic records
-    python -m benchmarks.recipe --database mitdb --raw-dir ../mitdb    # records of DS1
+    python -m benchmarks.speed.recipe                                        # synthetic records
+    python -m benchmarks.speed.recipe --database mitdb --raw-dir ../mitdb    # records of DS1
 
 The recipe: a per-sample LSTM of two layers over segments of 500 samples, batches of 32 from a Python generator that
 are not cached, one process, Keras Tuner's own Hyperband as it comes. Both searches run the same brackets and rungs
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.searching import Quiet
+from benchmarks.speed.searching import Quiet
 from ecg_study.ecg_data.databases.catalog import open_database
 from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings, open_cache

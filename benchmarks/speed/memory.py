@@ -1,6 +1,6 @@
 """Does memory grow with the number of trials? Resident memory of a search's processes after 40 trials and after 5.
 
-    python -m benchmarks.memory
+    python -m benchmarks.speed.memory
 
 A search of tiny networks with one worker, so that what TensorFlow keeps per trial weighs most.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.searching import Quiet, synthetic_task
+from benchmarks.speed.searching import Quiet, synthetic_task
 from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.presets import PRESETS, HyperparameterRanges
 from ecg_study.training.environment import import_tensorflow

@@ -1,6 +1,6 @@
 """Two workers against one, and the overhead of the search over bare training; each a ratio of times in one run.
 
-    python -m benchmarks.workers [--pairs 3]
+    python -m benchmarks.speed.workers [--pairs 3]
 
 Trials of one-directional networks of equal size, on synthetic records. The start of the processes is not counted: it
 is some seconds, whatever the length of the search. Bare training fits the same models on the same batches one after
@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.searching import Quiet, synthetic_task
+from benchmarks.speed.searching import Quiet, synthetic_task
 from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.presets import PRESETS, HyperparameterRanges
 from ecg_study.training.environment import import_tensorflow, seed_everything

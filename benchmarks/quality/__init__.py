@@ -1,0 +1,1 @@
+"""Benchmarks of detection and denoising quality."""
