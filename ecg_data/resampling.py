@@ -59,10 +59,12 @@ def resample_record(record: Record, fs: float) -> Record:
     def mapped(samples: np.ndarray) -> np.ndarray:
         return np.asarray(np.minimum((2 * samples * up + down) // (2 * down), len(signal) - 1))
 
-    unscored = tuple(
-        (int(start), int(end)) for start, end in mapped(np.array(record.unscored, np.int64).reshape(-1, 2))
+    excluded_intervals = tuple(
+        (int(start), int(end)) for start, end in mapped(np.array(record.excluded_intervals, np.int64).reshape(-1, 2))
     )
-    return replace(record, fs=fs, signal=signal, r_peaks=np.unique(mapped(record.r_peaks)), unscored=unscored)
+    return replace(
+        record, fs=fs, signal=signal, r_peaks=np.unique(mapped(record.r_peaks)), excluded_intervals=excluded_intervals
+    )
 
 
 class Resampler:

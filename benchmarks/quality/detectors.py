@@ -51,7 +51,9 @@ def read(path: Path) -> EvaluationLead:
     """The first lead of a record."""
     record = read_record(path, "auto")
     signal = np.ascontiguousarray(record.signal[:, 0])
-    return EvaluationLead(path.name, record.leads[0], record.fs, signal, signal, record.r_peaks, record.unscored)
+    return EvaluationLead(
+        path.name, record.leads[0], record.fs, signal, signal, record.r_peaks, record.excluded_intervals
+    )
 
 
 def figures(

@@ -58,9 +58,9 @@ def measure(
     for record in records:
         signal, scored = change(record)
         found = find(detector, signal, scored.fs)
-        unscored = (*scored.unscored, *((int(a), int(b)) for a, b in found.unusable))
+        excluded_intervals = (*scored.excluded_intervals, *((int(a), int(b)) for a, b in found.unusable))
         for table, tolerance in zip(tables, TOLERANCES, strict=True):
-            matches = match_r_peaks(scored.r_peaks, found.samples, round(tolerance * scored.fs), unscored)
+            matches = match_r_peaks(scored.r_peaks, found.samples, round(tolerance * scored.fs), excluded_intervals)
             table.append(matches.table)
     return [pooled_f1(np.array(table)) for table in tables]
 
@@ -93,8 +93,8 @@ def changes() -> dict[str, Change]:
     def shifted(record: Record) -> tuple[np.ndarray, Record]:
         cut = 777
         later = record.r_peaks[record.r_peaks >= cut] - cut
-        stretches = tuple((max(0, a - cut), max(0, b - cut)) for a, b in record.unscored)
-        return usual(record)[0][cut:], replace(record, r_peaks=later, unscored=stretches)
+        stretches = tuple((max(0, a - cut), max(0, b - cut)) for a, b in record.excluded_intervals)
+        return usual(record)[0][cut:], replace(record, r_peaks=later, excluded_intervals=stretches)
 
     def gaps(record: Record) -> tuple[np.ndarray, Record]:
         signal = usual(record)[0]

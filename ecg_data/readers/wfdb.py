@@ -44,8 +44,8 @@ class Record:
         signal: float32 array of shape ``(samples, leads)``, in mV.
         r_peaks: int64 array of shape ``(beats,)``: strictly rising sample indices of the beat annotations;
             empty where annotations were not asked for.
-        unscored: stretches ``(start, end)`` in samples, end excluded, in which no beat is annotated although the
-            heart beats (ventricular flutter, ``[`` to ``]``); they are neither trained on nor scored.
+        excluded_intervals: ``(start, end)`` in samples, end excluded: ventricular flutter (``[`` to ``]``), where no
+            beats are annotated although the heart beats; excluded from training and evaluation.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Record:
     leads: tuple[str, ...]
     signal: np.ndarray
     r_peaks: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    unscored: tuple[tuple[int, int], ...] = ()
+    excluded_intervals: tuple[tuple[int, int], ...] = ()
 
 
 def read_record(path: Path | str, lead: str = AUTO_LEAD, annotator: str | None = "atr") -> Record:
@@ -94,8 +94,8 @@ def _read(path: Path, lead: str, annotator: str | None) -> Record:
         _check_lead(path, name, signal[:, index])
     if annotator is None:
         return Record(path.name, float(header.fs), names, signal)
-    r_peaks, unscored = _read_annotations(path, annotator, float(header.fs), len(signal))
-    return Record(path.name, float(header.fs), names, signal, r_peaks, unscored)
+    r_peaks, excluded_intervals = _read_annotations(path, annotator, float(header.fs), len(signal))
+    return Record(path.name, float(header.fs), names, signal, r_peaks, excluded_intervals)
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,8 @@ class Augmenter:
         # Rows of the same time in another lead of the record; -1 where there is none.
         self._other_lead = np.full(len(cache.clean), -1)
         for entry in cache.entries:
-            self._followed[entry.first : entry.last - 1] = entry.unscored == 0
-            leads = cache.entries_of([entry.record], extra=True)
+            self._followed[entry.first : entry.last - 1] = entry.excluded_segments == 0
+            leads = cache.entries_of([entry.record], include_training_only=True)
             if len(leads) > 1:
                 other = leads[(leads.index(entry) + 1) % len(leads)]
                 self._other_lead[entry.first : entry.last] = np.arange(other.first, other.last)

@@ -44,6 +44,9 @@ STEADY = "steady"
 
 NOISE_FILE = "noise.npz"
 
+# Keys of a manifest's entries that differ from the fields of `CachedLead`.
+_STORED_KEYS = {"excluded_segments": "unscored", "training_only": "extra"}
+
 
 @dataclass(frozen=True)
 class SegmentSettings:
@@ -105,8 +108,8 @@ class CachedLead:
         samples: length of the lead.
         first: number of its first row.
         last: number of the row after its last.
-        unscored: segments that were dropped.
-        extra: whether it is there for training alone, and was not among the leads that were asked for.
+        excluded_segments: number of segments dropped because they touch an excluded interval.
+        training_only: whether only augmented training uses this lead; the settings do not select it.
     """
 
     record: str
@@ -114,8 +117,22 @@ class CachedLead:
     samples: int
     first: int
     last: int
-    unscored: int
-    extra: bool = False
+    excluded_segments: int
+    training_only: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry under the keys of a manifest."""
+        return {_STORED_KEYS.get(name, name): value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> CachedLead:
+        """Read an entry of a manifest.
+
+        Raises:
+            TypeError: a key is missing or unknown.
+        """
+        names = {key: name for name, key in _STORED_KEYS.items()}
+        return cls(**{names.get(key, key): value for key, value in stored.items()})
 
 
 @dataclass(frozen=True)
@@ -155,14 +172,21 @@ class SegmentCache:
         """Names of the records, each once."""
         return tuple(dict.fromkeys(entry.record for entry in self.entries))
 
-    def entries_of(self, records: Iterable[str], extra: bool = False) -> list[CachedLead]:
+    def entries_of(self, records: Iterable[str], *, include_training_only: bool = False) -> list[CachedLead]:
         """The entries of these records, in the order of the cache; with those for training alone if asked for."""
         wanted = set(records)
-        return [entry for entry in self.entries if entry.record in wanted and (extra or not entry.extra)]
+        return [
+            entry
+            for entry in self.entries
+            if entry.record in wanted and (include_training_only or not entry.training_only)
+        ]
 
-    def rows(self, records: Iterable[str], extra: bool = False) -> np.ndarray:
+    def rows(self, records: Iterable[str], *, include_training_only: bool = False) -> np.ndarray:
         """Row numbers of all segments of these records, int64; with the leads for training alone if asked for."""
-        ranges = [np.arange(entry.first, entry.last) for entry in self.entries_of(records, extra)]
+        ranges = [
+            np.arange(entry.first, entry.last)
+            for entry in self.entries_of(records, include_training_only=include_training_only)
+        ]
         return np.concatenate(ranges) if ranges else np.empty(0, np.int64)
 
     def signals(self, records: Iterable[str]) -> dict[str, list[str]]:
@@ -224,7 +248,7 @@ def reopen_cache(directory: Path, key: str, settings: SegmentSettings) -> Segmen
     damaged = f"{directory}: this cache is damaged; delete the folder and it will be built again"
     try:
         manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
-        entries = tuple(CachedLead(**entry) for entry in manifest["entries"])
+        entries = tuple(CachedLead.from_json(entry) for entry in manifest["entries"])
         arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in settings.arrays}
         noise = read_banks(directory / NOISE_FILE) if settings.augmented else {}
         fs, left_out, written = float(manifest["fs"]), dict(manifest["left_out"]), manifest["key"]
@@ -267,11 +291,11 @@ def _build(
                 errors[name] = error
                 continue
             rates.setdefault(record.fs, name)
-            _append(files, entries, record, settings, extra=False)
+            _append(files, entries, record, settings, training_only=False)
             if settings.augmented:
                 others, useless = _other_leads(database.directory / name, database.annotator, record, settings)
                 for other in others:
-                    _append(files, entries, other, settings, extra=True)
+                    _append(files, entries, other, settings, training_only=True)
                 left_out |= useless
         if errors and (not settings.skip_bad or not entries):
             raise RecordErrors(list(errors.values()), "No record is left" if settings.skip_bad else SKIP_ADVICE)
@@ -292,7 +316,7 @@ def _build(
         "database": database.name,
         "settings": settings.as_mapping(),
         "fs": next(iter(rates)),
-        "entries": [asdict(entry) for entry in entries],
+        "entries": [entry.as_json() for entry in entries],
         "left_out": database.unreadable | {name: str(error) for name, error in errors.items()} | left_out,
         "files": database.checksums,
     }
@@ -313,7 +337,7 @@ def read_for(path: Path, annotator: str, settings: SegmentSettings) -> Record:
 
 def _read(path: Path, annotator: str, settings: SegmentSettings) -> Record:
     record = read_for(path, annotator, settings)
-    starts = segment_starts(len(record.signal), settings.segment, record.unscored)
+    starts = segment_starts(len(record.signal), settings.segment, record.excluded_intervals)
     if not len(starts):
         seconds = settings.segment / record.fs
         problem = f"shorter than a segment: {len(record.signal):,} samples of {settings.segment:,} ({seconds:.1f} s)"
@@ -351,11 +375,15 @@ def _other_leads(
 
 
 def _append(
-    files: Mapping[str, BinaryIO], entries: list[CachedLead], record: Record, settings: SegmentSettings, extra: bool
+    files: Mapping[str, BinaryIO],
+    entries: list[CachedLead],
+    record: Record,
+    settings: SegmentSettings,
+    training_only: bool,
 ) -> None:
-    starts = segment_starts(len(record.signal), settings.segment, record.unscored)
+    starts = segment_starts(len(record.signal), settings.segment, record.excluded_intervals)
     marks = mark_r_peaks(record.r_peaks, len(record.signal))
-    unscored = len(record.signal) // settings.segment - len(starts)
+    excluded = len(record.signal) // settings.segment - len(starts)
     for column, lead in enumerate(record.leads):
         clean = np.ascontiguousarray(record.signal[:, column])
         noisy = clean + gaussian_noise(len(clean), settings.sigma, settings.seed, record.name, lead)
@@ -367,7 +395,7 @@ def _append(
             # Not ndarray.tofile, whose error on a full disk has neither number nor reason.
             files[name].write(np.ascontiguousarray(segments, settings.arrays[name]).tobytes())
         first = entries[-1].last if entries else 0
-        entries.append(CachedLead(record.name, lead, len(clean), first, first + len(starts), unscored, extra))
+        entries.append(CachedLead(record.name, lead, len(clean), first, first + len(starts), excluded, training_only))
 
 
 def _write_header(file: BinaryIO, kind: np.dtype[Any], rows: int, segment: int) -> None:

@@ -7,20 +7,20 @@ from collections.abc import Iterable
 import numpy as np
 
 
-def segment_starts(samples: int, segment: int, unscored: Iterable[tuple[int, int]] = ()) -> np.ndarray:
+def segment_starts(samples: int, segment: int, excluded_intervals: Iterable[tuple[int, int]] = ()) -> np.ndarray:
     """First samples of the segments of a lead, int64 of shape ``(segments,)``.
 
     Segments lie end to end from the first sample on. A remainder shorter than a segment is dropped, and so is every
-    segment that touches an unscored stretch.
+    segment that touches an excluded interval.
 
     Args:
         samples: length of the lead.
         segment: samples a segment.
-        unscored: stretches ``(start, end)`` in samples, end excluded.
+        excluded_intervals: ``(start, end)`` in samples, end excluded.
     """
     starts = np.arange(samples // segment, dtype=np.int64) * segment
     keep = np.ones(len(starts), dtype=bool)
-    for begin, end in unscored:
+    for begin, end in excluded_intervals:
         keep &= (starts + segment <= begin) | (starts >= end)
     return starts[keep]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +62,13 @@ def find_cache(reference: CacheReference, *others: Path) -> SegmentCache | None:
 def pack_segments(cache: SegmentCache, records: Iterable[str]) -> PackedSegments:
     """Take the segments of these records out of a cache."""
     entries: list[CachedLead] = []
-    for entry in cache.entries_of(records, extra=True):
+    for entry in cache.entries_of(records, include_training_only=True):
         first = entries[-1].last if entries else 0
         entries.append(replace(entry, first=first, last=first + entry.last - entry.first))
-    rows = cache.rows((entry.record for entry in entries), extra=True)
+    rows = cache.rows((entry.record for entry in entries), include_training_only=True)
     manifest = json.loads((cache.directory / "manifest.json").read_text(encoding="utf-8"))
     return PackedSegments(
-        manifest | {"entries": [asdict(entry) for entry in entries]},
+        manifest | {"entries": [entry.as_json() for entry in entries]},
         {name: np.ascontiguousarray(getattr(cache, name)[rows]) for name in cache.settings.arrays},
         cache.noise,
     )

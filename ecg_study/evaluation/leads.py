@@ -24,7 +24,7 @@ class EvaluationLead:
         clean: mV, shape ``(samples,)``.
         noisy: the same with the study's noise, as in the cached segments.
         r_peaks: annotated sample indices.
-        unscored: stretches that are not scored.
+        excluded_intervals: ``(start, end)`` in samples, end excluded; they are not scored.
     """
 
     record: str
@@ -33,7 +33,7 @@ class EvaluationLead:
     clean: np.ndarray
     noisy: np.ndarray
     r_peaks: np.ndarray
-    unscored: tuple[tuple[int, int], ...]
+    excluded_intervals: tuple[tuple[int, int], ...]
 
     @property
     def name(self) -> str:
@@ -45,7 +45,7 @@ class EvaluationLead:
         whole = len(self.clean) // window * window
         labels = window_labels(mark_r_peaks(self.r_peaks, len(self.clean))[:whole], window)
         scored = np.ones(len(labels), dtype=bool)
-        for start, end in self.unscored:
+        for start, end in self.excluded_intervals:
             scored[start // window : -(-end // window)] = False
         return labels, scored
 
@@ -59,7 +59,7 @@ def read_leads(cache: SegmentCache, database: Database, records: Sequence[str]) 
         for column, lead in enumerate(record.leads):
             clean = np.ascontiguousarray(record.signal[:, column])
             noisy = clean + gaussian_noise(len(clean), settings.sigma, settings.seed, name, lead)
-            leads.append(EvaluationLead(name, lead, record.fs, clean, noisy, record.r_peaks, record.unscored))
+            leads.append(EvaluationLead(name, lead, record.fs, clean, noisy, record.r_peaks, record.excluded_intervals))
     return leads
 
 

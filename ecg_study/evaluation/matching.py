@@ -35,7 +35,7 @@ class Matches:
 
 
 def match_r_peaks(
-    annotated: np.ndarray, detected: np.ndarray, tolerance: int, unscored: Iterable[tuple[int, int]] = ()
+    annotated: np.ndarray, detected: np.ndarray, tolerance: int, excluded_intervals: Iterable[tuple[int, int]] = ()
 ) -> Matches:
     """Pair annotated and detected R peaks, each at most once, within a tolerance.
 
@@ -47,10 +47,10 @@ def match_r_peaks(
         annotated: strictly rising sample indices.
         detected: strictly rising sample indices.
         tolerance: the farthest that a pair may lie apart, in samples, itself included.
-        unscored: stretches ``(start, end)``, end excluded, in which beats and detections do not count.
+        excluded_intervals: ``(start, end)`` in samples, end excluded; beats and detections inside do not count.
     """
-    beats = _scored(annotated, unscored)
-    peaks = _scored(detected, unscored)
+    beats = _scored(annotated, excluded_intervals)
+    peaks = _scored(detected, excluded_intervals)
     offsets: list[int] = []
     missed: list[int] = []
     invented: list[int] = []
@@ -89,9 +89,9 @@ def _nearer_next(ours: list[int], theirs: list[int], i: int, j: int) -> bool:
     return i + 1 >= len(ours) or abs(theirs[j + 1] - ours[i + 1]) >= next_apart
 
 
-def _scored(samples: np.ndarray, unscored: Iterable[tuple[int, int]]) -> list[int]:
+def _scored(samples: np.ndarray, excluded_intervals: Iterable[tuple[int, int]]) -> list[int]:
     keep = np.ones(len(samples), dtype=bool)
-    for start, end in unscored:
+    for start, end in excluded_intervals:
         keep &= (samples < start) | (samples >= end)
     # Python's own integers: the loop above reads single values, which is several times slower from an array.
     kept: list[int] = np.asarray(samples)[keep].tolist()

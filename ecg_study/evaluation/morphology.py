@@ -47,7 +47,7 @@ def moved_waves(
     signals: Mapping[str, np.ndarray],
     r_peaks: np.ndarray,
     fs: float,
-    unscored: tuple[tuple[int, int], ...],
+    excluded_intervals: tuple[tuple[int, int], ...],
 ) -> dict[str, Waves]:
     """By how much each of the signals moves the waves of the reference; nothing where no beat can be measured.
 
@@ -56,9 +56,9 @@ def moved_waves(
         signals: the same lead, noisy or denoised, by name.
         r_peaks: annotated, in samples.
         fs: sampling rate in Hz.
-        unscored: stretches without annotated beats.
+        excluded_intervals: ``(start, end)`` in samples without annotated beats.
     """
-    beats = inner_beats(r_peaks, len(reference), fs, unscored)
+    beats = inner_beats(r_peaks, len(reference), fs, excluded_intervals)
     if not len(beats):
         return {}
     upright = upright_waves(reference, beats, fs)
@@ -98,11 +98,13 @@ def upright_waves(clean: np.ndarray, r_peaks: np.ndarray, fs: float) -> np.ndarr
     return np.asarray(complexes.max(axis=1) >= -complexes.min(axis=1))
 
 
-def inner_beats(r_peaks: np.ndarray, samples: int, fs: float, unscored: tuple[tuple[int, int], ...]) -> np.ndarray:
+def inner_beats(
+    r_peaks: np.ndarray, samples: int, fs: float, excluded_intervals: tuple[tuple[int, int], ...]
+) -> np.ndarray:
     """The beats whose surroundings lie within the signal and outside of stretches that are not scored."""
     reach = round(_WIDTH_REACH * fs) + 2
     keep = (r_peaks >= reach) & (r_peaks < samples - reach)
-    for start, end in unscored:
+    for start, end in excluded_intervals:
         keep &= (r_peaks < start) | (r_peaks >= end)
     return r_peaks[keep]
 

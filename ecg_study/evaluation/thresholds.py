@@ -51,7 +51,7 @@ def choose_thresholds(
         labels, scored = lead.window_labels(window)
         labels = labels[scored]
         for found, (index, threshold) in product(noises, enumerate(_GRID)):
-            matches = match_r_peaks(lead.r_peaks, found.r_peaks(threshold), tolerance, lead.unscored)
+            matches = match_r_peaks(lead.r_peaks, found.r_peaks(threshold), tolerance, lead.excluded_intervals)
             peak_tables[index, place] += matches.table
             above = found.window_scores[scored] >= threshold
             window_tables[index, place] += np.sum(labels & above), np.sum(labels & ~above), np.sum(~labels & above)

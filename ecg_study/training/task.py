@@ -139,7 +139,7 @@ class TrainingTask:
 
     def _training_rows(self) -> np.ndarray:
         """Augmented training has every lead of a record."""
-        return self.cache.rows(self.training_records, extra=self.augmentation is not None)
+        return self.cache.rows(self.training_records, include_training_only=self.augmentation is not None)
 
     def _batches(self, rows: np.ndarray, batches: Any) -> tf.data.Dataset:
         from ecg_study.ecg_data.segments.batches import denoiser_batches, detector_batches

@@ -135,7 +135,9 @@ def open_records(
         record = read_record(raw_dir / name, "auto")
         clean = np.ascontiguousarray(record.signal[:, 0])
         noisy = clean + gaussian_noise(len(clean), SIGMA, SEED, name, record.leads[0])
-        leads.append(EvaluationLead(name, record.leads[0], record.fs, clean, noisy, record.r_peaks, record.unscored))
+        leads.append(
+            EvaluationLead(name, record.leads[0], record.fs, clean, noisy, record.r_peaks, record.excluded_intervals)
+        )
         both.append(read_record(raw_dir / name, ALL_LEADS, annotator=None).signal)
     return Records(part, leads, both, open_noise(noise_dir), part == TEST and not chosen)
 
@@ -231,7 +233,7 @@ def _denoiser(name: str, model: CachedModel, records: Records) -> Iterator[Figur
         reference, denoised = model.reference(lead.clean), model.denoise(lead.noisy)
         found = denoising(reference, lead.noisy, denoised, lead.fs)
         rows.append((found.mae, found.rmse))
-        moved = moved_waves(reference, {name: denoised}, lead.r_peaks, lead.fs, lead.unscored)
+        moved = moved_waves(reference, {name: denoised}, lead.r_peaks, lead.fs, lead.excluded_intervals)
         levels += [waves.st_level for waves in moved.values()]
     mae, rmse = np.mean(rows, axis=0)
     against = "recording without drift" if model.removes_drift else "recording"

@@ -88,5 +88,5 @@ def summarise_data(database: Database, cache: SegmentCache, split: Split) -> Dat
         lead=settings.lead,
         parts=parts,
         left_out=dict(split.left_out) | cache.left_out,
-        unscored_segments=sum(entry.unscored for entry in cache.entries),
+        unscored_segments=sum(entry.excluded_segments for entry in cache.entries),
     )

@@ -63,10 +63,10 @@ def _lead(cache: SegmentCache, values: np.ndarray, row: int) -> tuple[np.ndarray
 
 
 def test_the_cache_holds_every_lead_but_gives_the_others_to_training_alone(cache: SegmentCache, split: Split) -> None:
-    extra = [entry for entry in cache.entries if entry.extra]
-    assert {entry.record for entry in extra} == set(cache.records)
-    assert len(cache.rows(split.train, extra=True)) == 2 * len(cache.rows(split.train))
-    assert not set(cache.rows(split.test)) & {row for entry in extra for row in range(entry.first, entry.last)}
+    training_only = [entry for entry in cache.entries if entry.training_only]
+    assert {entry.record for entry in training_only} == set(cache.records)
+    assert len(cache.rows(split.train, include_training_only=True)) == 2 * len(cache.rows(split.train))
+    assert not set(cache.rows(split.test)) & {row for entry in training_only for row in range(entry.first, entry.last)}
 
 
 def test_noise_for_tests_is_not_within_reach(cache: SegmentCache, noise: NoiseRecords) -> None:
@@ -84,7 +84,7 @@ def test_noise_for_tests_is_not_within_reach(cache: SegmentCache, noise: NoiseRe
 
 @pytest.mark.parametrize("removes_drift", [False, True])
 def test_a_segment_is_a_stretch_of_its_lead(cache: SegmentCache, split: Split, removes_drift: bool) -> None:
-    rows = cache.rows(split.train, extra=True)[::7]
+    rows = cache.rows(split.train, include_training_only=True)[::7]
     made = Augmenter(cache, replace(PLAIN, removes_drift=removes_drift), training=True)
     noisy, target = made.denoiser(rows, _rng())
     np.testing.assert_array_equal(noisy, target)
@@ -127,7 +127,7 @@ def test_a_mix_of_leads_is_of_the_same_time_and_keeps_the_marks(cache: SegmentCa
     for row, segment, mark in zip(rows, mixed[0], alone[0], strict=True):
         lead, first = _lead(cache, cache.clean, int(row))
         entry = next(entry for entry in cache.entries if entry.first == first)
-        other = next(e for e in cache.entries_of([entry.record], extra=True) if e.extra)
+        other = next(e for e in cache.entries_of([entry.record], include_training_only=True) if e.training_only)
         at = int(np.flatnonzero((np.lib.stride_tricks.sliding_window_view(lead, len(mark)) == mark).all(axis=1))[0])
         second = cache.clean[other.first : other.last].ravel()[at : at + len(mark)]
         fit, *_ = np.linalg.lstsq(np.column_stack([mark, second]).astype(np.float64), segment, rcond=None)
@@ -185,8 +185,8 @@ def test_training_differs_from_epoch_to_epoch_and_the_seed_repeats_it(cache: Seg
 def test_it_travels(cache: SegmentCache, split: Split, tmp_path: Path) -> None:
     unpack_segments(pack_segments(cache, split.train), tmp_path / "there")
     there = reopen_cache(tmp_path / "there", cache.key, cache.settings)
-    rows = there.rows(split.train, extra=True)
-    assert len(rows) == len(cache.rows(split.train, extra=True))
+    rows = there.rows(split.train, include_training_only=True)
+    assert len(rows) == len(cache.rows(split.train, include_training_only=True))
     drawn, again = (item.noise[TRAINING].draw(MIX, 5, 720, _rng()) for item in (cache, there))
     np.testing.assert_array_equal(drawn, again)
 
@@ -231,7 +231,7 @@ def test_leads_that_nobody_asked_for_and_that_are_no_ecg_are_left_out_and_named(
         header.write_text("\n".join(line.replace("/mV", "/g") if "ACC" in line else line for line in lines) + "\n")
     database = open_database("folder", tmp_path, path.parent)
     made = open_cache(database, AUGMENTED, tmp_path / "data", None, noise)
-    assert [(entry.lead, entry.extra) for entry in made.entries] == [("II", False), ("V5", True)] * 3
+    assert [(entry.lead, entry.training_only) for entry in made.entries] == [("II", False), ("V5", True)] * 3
     assert made.left_out["p1, lead ACC"] == "lead ACC is in g, which is no voltage"
     assert made.left_out["p3, lead V1"] == "lead V1 is flat: every sample is 0.5 mV"
     with pytest.raises(EcgStudyError, match="p1: lead ACC is in g"):

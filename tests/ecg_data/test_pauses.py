@@ -130,8 +130,8 @@ def test_a_recording_with_pauses_keeps_its_beats() -> None:
     r_peaks = np.round(np.arange(0.5, 179, 0.91) * FS).astype(np.int64)
     clean = np.zeros(len(time), np.float32)
     clean[r_peaks] = 1.0
-    unscored = ((round(63 * FS), round(118 * FS)),)
-    lead = EvaluationLead("a", "MLII", FS, clean, clean, r_peaks, unscored)
+    excluded_intervals = ((round(63 * FS), round(118 * FS)),)
+    lead = EvaluationLead("a", "MLII", FS, clean, clean, r_peaks, excluded_intervals)
     made, pauses = with_pauses(lead, 0.05, seed=1)
     assert len(pauses) == 8, "four to a minute"
     assert len(made.clean) - len(clean) == sum(end - begin for begin, end in pauses)
@@ -140,7 +140,7 @@ def test_a_recording_with_pauses_keeps_its_beats() -> None:
     assert false_peaks(made.r_peaks, pauses) == 0
     middles = np.array([(begin + end) // 2 for begin, end in pauses])
     assert false_peaks(np.sort(np.concatenate([made.r_peaks, middles])), pauses) == 8
-    assert sum(end - begin for begin, end in made.unscored) == round(55 * FS)
-    between = made.clean[made.unscored[0][0] : made.unscored[-1][1]]
-    np.testing.assert_array_equal(between, clean[unscored[0][0] : unscored[0][1]])
+    assert sum(end - begin for begin, end in made.excluded_intervals) == round(55 * FS)
+    between = made.clean[made.excluded_intervals[0][0] : made.excluded_intervals[-1][1]]
+    np.testing.assert_array_equal(between, clean[excluded_intervals[0][0] : excluded_intervals[0][1]])
     assert np.std(made.noisy - made.clean) == pytest.approx(0.05, rel=0.02)

@@ -16,14 +16,14 @@ from ecg_study.ecg_data.segments.cutting import cut_segments, mark_r_peaks, segm
 def test_segments_lie_end_to_end_outside_unscored_stretches(
     samples: int, segment: int, stretches: list[tuple[int, int]]
 ) -> None:
-    unscored = [(start, start + length) for start, length in stretches]
+    excluded_intervals = [(start, start + length) for start, length in stretches]
     values = np.arange(samples)
     expected = [
         values[start : start + segment]
         for start in range(0, samples - segment + 1, segment)
-        if not any(start < end and begin < start + segment for begin, end in unscored)
+        if not any(start < end and begin < start + segment for begin, end in excluded_intervals)
     ]
-    starts = segment_starts(samples, segment, unscored)
+    starts = segment_starts(samples, segment, excluded_intervals)
     found = cut_segments(values, starts, segment)
     assert [row.tolist() for row in found] == [row.tolist() for row in expected]
 

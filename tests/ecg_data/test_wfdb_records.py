@@ -32,7 +32,7 @@ def test_only_beat_annotations_are_r_peaks(write_record: WriteRecord) -> None:
 
 def test_flutter_is_not_scored(write_record: WriteRecord) -> None:
     record = read_record(write_record(beats=(100, 500, 900, 1200, 2000), symbols="N[]N["))
-    assert record.unscored == ((500, 901), (2000, 3000))
+    assert record.excluded_intervals == ((500, 901), (2000, 3000))
 
 
 @pytest.mark.parametrize(
@@ -165,4 +165,4 @@ def test_mitdb_has_its_beats(real_data: Path) -> None:
     assert sum(len(record.r_peaks) for record in records.values()) == 109_494
     assert records["114"].leads == ("MLII",)
     assert records["102"].leads == ("V5",)
-    assert [name for name, record in records.items() if record.unscored] == ["207"]
+    assert [name for name, record in records.items() if record.excluded_intervals] == ["207"]

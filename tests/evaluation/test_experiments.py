@@ -50,10 +50,10 @@ PEAKS = (np.arange(1, 21) * FS).astype(np.int64)
 
 
 def _lead(
-    r_peaks: np.ndarray = PEAKS, minutes: float = 0.35, unscored: tuple[tuple[int, int], ...] = ()
+    r_peaks: np.ndarray = PEAKS, minutes: float = 0.35, excluded_intervals: tuple[tuple[int, int], ...] = ()
 ) -> EvaluationLead:
     signal = np.zeros(round(minutes * 60 * FS), np.float32)
-    return EvaluationLead("r", "II", FS, signal, signal, r_peaks, unscored)
+    return EvaluationLead("r", "II", FS, signal, signal, r_peaks, excluded_intervals)
 
 
 @given(

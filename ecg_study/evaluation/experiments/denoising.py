@@ -111,7 +111,7 @@ def measure_lead(lead: EvaluationLead, model: CachedModel) -> DenoisedLead:
     piece = min(_SPECTRUM, len(lead.clean))
     spectra = {name: welch(values, lead.fs, nperseg=piece)[1] for name, values in signals.items()}
     compared = {name: cleaned[name] for name in _MORPHOLOGY_METHODS if name in cleaned}
-    waves = moved_waves(reference, compared, lead.r_peaks, lead.fs, lead.unscored)
+    waves = moved_waves(reference, compared, lead.r_peaks, lead.fs, lead.excluded_intervals)
     return DenoisedLead(lead, reference, denoised, figures, spectra, waves)
 
 

@@ -110,7 +110,9 @@ def published_leads(noise: NoiseRecords, snr: int) -> list[EvaluationLead]:
             raise RecordError(path, f"has {record.fs:g} Hz, its noise {noise.fs:g} Hz")
         signal = np.ascontiguousarray(record.signal[:, 0])
         leads.append(
-            EvaluationLead(path.name, record.leads[0], record.fs, signal, signal, record.r_peaks, record.unscored)
+            EvaluationLead(
+                path.name, record.leads[0], record.fs, signal, signal, record.r_peaks, record.excluded_intervals
+            )
         )
     return leads
 

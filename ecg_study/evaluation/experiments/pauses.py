@@ -28,11 +28,11 @@ def with_pauses(lead: EvaluationLead, sigma: float, seed: int) -> tuple[Evaluati
     """
     rng = np.random.default_rng([seed, *lead.name.encode()])
     marks = mark_r_peaks(lead.r_peaks, len(lead.clean))
-    step, made, moved, pauses, unscored, done = round(_EVERY * lead.fs), [], [], [], [], 0
+    step, made, moved, pauses, excluded_intervals, done = round(_EVERY * lead.fs), [], [], [], [], 0
     for start in range(0, len(lead.clean), step):
         part, marked = lead.clean[start : start + step], marks[start : start + step]
-        untouched = [(a, b) for a, b in lead.unscored if a < start + step and b > start]
-        unscored += [(max(a - start, 0) + done, min(b - start, len(part)) + done) for a, b in untouched]
+        untouched = [(a, b) for a, b in lead.excluded_intervals if a < start + step and b > start]
+        excluded_intervals += [(max(a - start, 0) + done, min(b - start, len(part)) + done) for a, b in untouched]
         if not untouched:
             seconds, blocked = rng.uniform(*_SECONDS), rng.random() < _BLOCKED
             part, marked, pause = lengthen(part, marked, lead.fs, seconds, blocked, rng)
@@ -43,7 +43,7 @@ def with_pauses(lead: EvaluationLead, sigma: float, seed: int) -> tuple[Evaluati
     clean = np.concatenate(made)
     noisy = clean + gaussian_noise(len(clean), sigma, seed, lead.record, lead.lead)
     r_peaks = np.flatnonzero(np.concatenate(moved))
-    return EvaluationLead(lead.record, lead.lead, lead.fs, clean, noisy, r_peaks, tuple(unscored)), pauses
+    return EvaluationLead(lead.record, lead.lead, lead.fs, clean, noisy, r_peaks, tuple(excluded_intervals)), pauses
 
 
 def false_peaks(r_peaks: np.ndarray, pauses: list[tuple[int, int]]) -> int:

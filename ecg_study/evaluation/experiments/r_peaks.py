@@ -61,8 +61,10 @@ def record_peaks(lead: EvaluationLead, detector: str, kind: str, found: Found) -
 
 def match(lead: EvaluationLead, r_peaks: np.ndarray, tolerance_ms: int, skipped: float = 0.0) -> Matches:
     """Match detections with the annotations of a lead, leaving out so many seconds at its start."""
-    unscored = (*lead.unscored, (0, round(skipped * lead.fs))) if skipped else lead.unscored
-    return match_r_peaks(lead.r_peaks, r_peaks, round(tolerance_ms * lead.fs / 1000), unscored)
+    excluded_intervals = (
+        (*lead.excluded_intervals, (0, round(skipped * lead.fs))) if skipped else lead.excluded_intervals
+    )
+    return match_r_peaks(lead.r_peaks, r_peaks, round(tolerance_ms * lead.fs / 1000), excluded_intervals)
 
 
 def summarise_peaks(leads: Sequence[EvaluationLead], rows: Sequence[RecordPeaks], seed: int) -> list[PeaksSummary]:
