@@ -102,7 +102,7 @@ def _task(options: argparse.Namespace, database: Any, noise: NoiseRecords) -> tu
     usual = split_mitdb(cache.records)
     held = FOLDS[options.fold]
     train = tuple(record for record in (*usual.train, *usual.validation) if record not in held)
-    split = Split(train, held, usual.test, usual.left_out, usual.persons)
+    split = Split(train, held, usual.test, usual.excluded_records, usual.subjects)
     units = [int(number) for number in options.units.split(",")]
     preset = PRESETS[options.preset]
     bounds = replace(

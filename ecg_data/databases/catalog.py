@@ -21,7 +21,7 @@ SKIP_ADVICE = "Mend them, or leave them out with --skip-bad"
 VERSIONS = {"synthetic": str(VERSION), "mitdb": MITDB.version, "folder": ""}
 """Version of each database; of a folder of the user's own nothing is known."""
 
-LICENCES = {
+LICENSES = {
     "synthetic": "that of this program (MIT)",
     "mitdb": "Open Data Commons Attribution License 1.0",
     "folder": "",

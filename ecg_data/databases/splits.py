@@ -28,7 +28,7 @@ MITDB_VALIDATION = ("109", "114", "203", "215", "220")
 """Whole records of DS1 kept for validation: bundle branch block, a V5/MLII pair, fibrillation with noise,
 ventricular and atrial ectopy, nearly a quarter of DS1."""
 
-SAME_PERSON = {"201": "202"}
+SAME_SUBJECT = {"201": "202"}
 """Record → the record of the same person (MIT-BIH database directory). 201 is in DS1 and 202 in DS2."""
 
 _VALIDATION_SHARE = _TEST_SHARE = 0.2
@@ -45,8 +45,8 @@ class Split:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    persons: Mapping[str, str] = field(default_factory=dict)
+    excluded_records: Mapping[str, str] = field(default_factory=dict)
+    subjects: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         seen: dict[str, tuple[str, str]] = {}
@@ -56,7 +56,7 @@ class Split:
                     f"no record is left for {part}; name more with --records, or leave it out to use all"
                 )
             for record in self.part(part):
-                person = self.persons.get(record, record)
+                person = self.subjects.get(record, record)
                 other, other_part = seen.setdefault(person, (record, part))
                 if other_part != part:
                     raise EcgStudyError(
@@ -79,22 +79,24 @@ def split_mitdb(records: Iterable[str]) -> Split:
     interval features. IEEE Trans Biomed Eng 51(7):1196-1206, 2004.
     """
     present = sorted(set(records))
-    left_out = {record: "paced: in neither DS1 nor DS2" for record in present if record in PACED}
-    left_out |= {
+    excluded_records = {record: "paced: in neither DS1 nor DS2" for record in present if record in PACED}
+    excluded_records |= {
         record: "held out of training: the noise stress records are made of it"
         for record in present
         if record in NOISE_STRESS
     }
     test = tuple(record for record in present if record in DS2)
-    for record, same in SAME_PERSON.items():
+    for record, same in SAME_SUBJECT.items():
         if record in present and same in test:
-            left_out[record] = f"same person as {same}, which is in test"
+            excluded_records[record] = f"same person as {same}, which is in test"
     known = set(DS1) | set(DS2) | set(PACED)
-    left_out |= {record: "not a record of the MIT-BIH Arrhythmia Database" for record in present if record not in known}
-    development = [record for record in present if record in DS1 and record not in left_out]
+    excluded_records |= {
+        record: "not a record of the MIT-BIH Arrhythmia Database" for record in present if record not in known
+    }
+    development = [record for record in present if record in DS1 and record not in excluded_records]
     validation = tuple(record for record in development if record in MITDB_VALIDATION)
     train = tuple(record for record in development if record not in MITDB_VALIDATION)
-    return Split(train, validation, test, left_out, persons=SAME_PERSON)
+    return Split(train, validation, test, excluded_records, subjects=SAME_SUBJECT)
 
 
 def split_by_record(records: Iterable[str], seed: int) -> Split:

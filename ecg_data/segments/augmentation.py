@@ -123,27 +123,27 @@ class Augmenter:
     def denoiser(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Noisy segments and what they are to become, float32 of shape ``(rows, segment)``, in mV."""
         cuts = self._cut(rows, rng)
-        steady, clean = self._signal(self._steady, cuts), self._signal(self._cache.clean, cuts)
-        noise, flips = self._noise_for(steady, rng), self._flips(len(rows), rng)
+        wander_removed, clean = self._signal(self._wander_removed, cuts), self._signal(self._cache.clean, cuts)
+        noise, flips = self._noise_for(wander_removed, rng), self._flips(len(rows), rng)
         if not self._how.removes_drift:
             return flips * (clean + noise), flips * clean
         drifting = rng.random((len(rows), 1)) < self._how.recorded_drift
-        return flips * (np.where(drifting, clean, steady) + noise), flips * steady
+        return flips * (np.where(drifting, clean, wander_removed) + noise), flips * wander_removed
 
     def detector(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Noisy segments in mV, float32, and marks, uint8 and 1 at each R peak; both ``(rows, segment)``."""
         cuts = self._cut(rows, rng)
         clean, marks = self._signal(self._cache.clean, cuts), self._marks(cuts)
         # Noise is as loud as it is beside beats, and goes on in a pause as it is.
-        noise = self._noise_for(self._signal(self._steady, cuts), rng)
+        noise = self._noise_for(self._signal(self._wander_removed, cuts), rng)
         if self._training and self._how.paused:
             self._add_pauses(clean, marks, rng)
         return self._flips(len(rows), rng) * (clean + noise), marks
 
     @property
-    def _steady(self) -> np.ndarray:
-        assert self._cache.steady is not None
-        return self._cache.steady
+    def _wander_removed(self) -> np.ndarray:
+        assert self._cache.wander_removed is not None
+        return self._cache.wander_removed
 
     @property
     def _segment(self) -> int:
@@ -203,9 +203,9 @@ class Augmenter:
             seconds, blocked = rng.uniform(*self._how.pause), rng.random() < self._how.blocked
             clean[row], marks[row] = add_pause(clean[row], marks[row], self._cache.fs, seconds, blocked, rng)
 
-    def _noise_for(self, steady: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _noise_for(self, wander_removed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Noise for segments without drift, in mV."""
-        how, (count, segment) = self._how, steady.shape
+        how, (count, segment) = self._how, wander_removed.shape
         noise = rng.standard_normal((count, segment), dtype=np.float32)
         sigma = self._cache.settings.sigma
         noise *= rng.uniform(*(how.gaussian or (sigma, sigma)), (count, 1)).astype(np.float32)
@@ -216,7 +216,7 @@ class Augmenter:
             if not len(chosen):
                 continue
             unit = self._noise.draw(kind, len(chosen), segment, rng, how.varied and self._training)
-            power = np.maximum(steady[chosen].var(axis=1, keepdims=True), _LEAST_POWER)
+            power = np.maximum(wander_removed[chosen].var(axis=1, keepdims=True), _LEAST_POWER)
             ratio = 10 ** (rng.uniform(*how.snr, (len(chosen), 1)) / 10)
             noise[chosen] += scale_to_power(unit, power / ratio) * self._cover(len(chosen), rng)
         noise += self._hum(count, rng)

@@ -39,13 +39,14 @@ ARRAYS: dict[str, np.dtype[Any]] = {
     "r_peaks": np.dtype("u1"),
 }
 
-STEADY = "steady"
-"""The array that a cache for augmentation has besides."""
+WANDER_REMOVED = "wander_removed"
+"""Additional array of a cache for augmentation."""
 
 NOISE_FILE = "noise.npz"
 
-# Keys of a manifest's entries that differ from the fields of `CachedLead`.
+# Stored names that differ from ours: keys of a manifest's entries, and stems of array files.
 _STORED_KEYS = {"excluded_segments": "unscored", "training_only": "extra"}
+_STORED_ARRAYS = {WANDER_REMOVED: "steady"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class SegmentSettings:
     @property
     def arrays(self) -> dict[str, np.dtype[Any]]:
         """Names and kinds of the arrays of such a cache."""
-        return ARRAYS | ({STEADY: np.dtype("<f4")} if self.augmented else {})
+        return ARRAYS | ({WANDER_REMOVED: np.dtype("<f4")} if self.augmented else {})
 
     def __post_init__(self) -> None:
         if self.window < 1:
@@ -145,12 +146,12 @@ class SegmentCache:
         settings: how they were made.
         fs: sampling rate in Hz.
         entries: which rows belong to which lead of which record.
-        left_out: records that could not be used (only under ``skip_bad``), and leads of others that nobody asked for
-            and that are of no use to learn from, with the reason.
+        excluded_records: reason for each record that cannot be used (only with ``skip_bad``), and for each lead that
+            is unusable as a training-only lead.
         noisy: float32 memory map of shape ``(segments, segment)``, in mV.
         clean: likewise, without the noise.
         r_peaks: uint8 memory map of shape ``(segments, segment)``: 1 at each R peak.
-        steady: for augmentation: ``clean`` without its drift, float32; else ``None``.
+        wander_removed: ``clean`` without its baseline wander, float32; ``None`` in a cache without augmentation.
         noise: for augmentation: real noise for training and for validation, at the sampling rate of the segments; that
             for tests is not in the cache.
     """
@@ -160,11 +161,11 @@ class SegmentCache:
     settings: SegmentSettings
     fs: float
     entries: tuple[CachedLead, ...]
-    left_out: dict[str, str]
+    excluded_records: dict[str, str]
     noisy: np.ndarray
     clean: np.ndarray
     r_peaks: np.ndarray
-    steady: np.ndarray | None = None
+    wander_removed: np.ndarray | None = None
     noise: Mapping[str, NoiseBank] = field(default_factory=dict)
 
     @property
@@ -194,6 +195,11 @@ class SegmentCache:
         manifest = json.loads((self.directory / "manifest.json").read_text(encoding="utf-8"))
         files = {name: digest for name, digest in manifest["files"].items() if name.endswith(SIGNAL_ENDINGS)}
         return {record: [digest for name, digest in files.items() if Path(name).stem == record] for record in records}
+
+
+def array_file(name: str) -> str:
+    """Return the file name of one of `SegmentSettings.arrays`."""
+    return f"{_STORED_ARRAYS.get(name, name)}.npy"
 
 
 def cache_key(database: Database, settings: SegmentSettings, noise: NoiseRecords | None = None) -> str:
@@ -249,15 +255,15 @@ def reopen_cache(directory: Path, key: str, settings: SegmentSettings) -> Segmen
     try:
         manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
         entries = tuple(CachedLead.from_json(entry) for entry in manifest["entries"])
-        arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in settings.arrays}
+        arrays = {name: np.load(directory / array_file(name), mmap_mode="r") for name in settings.arrays}
         noise = read_banks(directory / NOISE_FILE) if settings.augmented else {}
-        fs, left_out, written = float(manifest["fs"]), dict(manifest["left_out"]), manifest["key"]
+        fs, excluded_records, written = float(manifest["fs"]), dict(manifest["left_out"]), manifest["key"]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise EcgStudyError(f"{damaged} ({' '.join(str(error).split())})") from error
     shape = (entries[-1].last if entries else 0, settings.segment)
     if written != key or any(array.shape != shape for array in arrays.values()):
         raise EcgStudyError(damaged)
-    return SegmentCache(directory, key, settings, fs, entries, left_out, **arrays, noise=noise)
+    return SegmentCache(directory, key, settings, fs, entries, excluded_records, **arrays, noise=noise)
 
 
 def _build(
@@ -275,10 +281,10 @@ def _build(
     """
     entries: list[CachedLead] = []
     errors: dict[str, RecordError] = {}
-    left_out: dict[str, str] = {}
+    excluded_records: dict[str, str] = {}
     rates: dict[float, str] = {}
     kinds = settings.arrays
-    files = {name: open(directory / f"{name}.npy", "wb") for name in kinds}
+    files = {name: open(directory / array_file(name), "wb") for name in kinds}
     try:
         for name, file in files.items():
             _write_header(file, kinds[name], 0, settings.segment)
@@ -296,7 +302,7 @@ def _build(
                 others, useless = _other_leads(database.directory / name, database.annotator, record, settings)
                 for other in others:
                     _append(files, entries, other, settings, training_only=True)
-                left_out |= useless
+                excluded_records |= useless
         if errors and (not settings.skip_bad or not entries):
             raise RecordErrors(list(errors.values()), "No record is left" if settings.skip_bad else SKIP_ADVICE)
         _one_rate(rates)
@@ -317,7 +323,7 @@ def _build(
         "settings": settings.as_mapping(),
         "fs": next(iter(rates)),
         "entries": [entry.as_json() for entry in entries],
-        "left_out": database.unreadable | {name: str(error) for name, error in errors.items()} | left_out,
+        "left_out": database.unreadable | {name: str(error) for name, error in errors.items()} | excluded_records,
         "files": database.checksums,
     }
     write_json(directory / "manifest.json", manifest)
@@ -389,7 +395,7 @@ def _append(
         noisy = clean + gaussian_noise(len(clean), settings.sigma, settings.seed, record.name, lead)
         arrays = {"noisy": noisy, "clean": clean, "r_peaks": marks}
         if settings.augmented:
-            arrays[STEADY] = remove_baseline_wander(clean, record.fs)
+            arrays[WANDER_REMOVED] = remove_baseline_wander(clean, record.fs)
         for name, values in arrays.items():
             segments = cut_segments(values, starts, settings.segment)
             # Not ndarray.tofile, whose error on a full disk has neither number nor reason.

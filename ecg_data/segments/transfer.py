@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from ecg_study.ecg_data.noise import NoiseBank, write_banks
-from ecg_study.ecg_data.segments.cache import NOISE_FILE, CachedLead, SegmentCache, SegmentSettings, reopen_cache
+from ecg_study.ecg_data.segments.cache import (
+    NOISE_FILE,
+    CachedLead,
+    SegmentCache,
+    SegmentSettings,
+    array_file,
+    reopen_cache,
+)
 from ecg_study.errors import EcgStudyError
 from ecg_study.files import new_directory, write_json
 
@@ -78,7 +85,7 @@ def unpack_segments(packed: PackedSegments, directory: Path) -> None:
     """Write packed segments as a cache in ``directory``, which holds nothing yet."""
     with new_directory(directory) as temporary:
         for name, array in packed.arrays.items():
-            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+            np.save(temporary / array_file(name), array, allow_pickle=False)
         if packed.noise:
             write_banks(temporary / NOISE_FILE, packed.noise)
         write_json(temporary / "manifest.json", packed.manifest)

@@ -50,7 +50,7 @@ def data(_: argparse.Namespace, settings: Settings) -> int:
     console.print(f"{len(cache.noisy):,} segments of {len(cache.records)} records in {cache.directory}")
     for part in ("train", "validation", "test"):
         console.print(f"{part}: {', '.join(split.part(part))}")
-    for record, reason in sorted({**split.left_out, **cache.left_out}.items()):
+    for record, reason in sorted({**split.excluded_records, **cache.excluded_records}.items()):
         console.print(f"left out {record}: {reason}")
     return 0
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ecg_study.ecg_data.databases.catalog import ATTRIBUTION, LICENCES, VERSIONS, Database
+from ecg_study.ecg_data.databases.catalog import ATTRIBUTION, LICENSES, VERSIONS, Database
 from ecg_study.ecg_data.databases.splits import PARTS, Split
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.cutting import window_labels
@@ -76,7 +76,7 @@ def summarise_data(database: Database, cache: SegmentCache, split: Split) -> Dat
     return DataSummary(
         database=database.name,
         version=VERSIONS[database.name],
-        licence=LICENCES[database.name],
+        licence=LICENSES[database.name],
         attribution=ATTRIBUTION[database.name],
         sha256=sha256_of_text(listed),
         files=len(database.checksums),
@@ -87,6 +87,6 @@ def summarise_data(database: Database, cache: SegmentCache, split: Split) -> Dat
         sigma=settings.sigma,
         lead=settings.lead,
         parts=parts,
-        left_out=dict(split.left_out) | cache.left_out,
+        left_out=dict(split.excluded_records) | cache.excluded_records,
         unscored_segments=sum(entry.excluded_segments for entry in cache.entries),
     )

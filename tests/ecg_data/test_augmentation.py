@@ -88,9 +88,9 @@ def test_a_segment_is_a_stretch_of_its_lead(cache: SegmentCache, split: Split, r
     made = Augmenter(cache, replace(PLAIN, removes_drift=removes_drift), training=True)
     noisy, target = made.denoiser(rows, _rng())
     np.testing.assert_array_equal(noisy, target)
-    assert cache.steady is not None
+    assert cache.wander_removed is not None
     for row, segment in zip(rows, target, strict=True):
-        lead, _ = _lead(cache, cache.steady if removes_drift else cache.clean, int(row))
+        lead, _ = _lead(cache, cache.wander_removed if removes_drift else cache.clean, int(row))
         windows = np.lib.stride_tricks.sliding_window_view(lead, len(segment))
         assert (windows == segment).all(axis=1).any()
     assert np.any(target != cache.clean[rows]), "cut anew"
@@ -154,9 +154,9 @@ def test_what_removes_drift_is_shown_recorded_drift_too(cache: SegmentCache, spl
     rows = cache.rows(split.train)
     made = Augmenter(cache, replace(PLAIN, recorded_drift=1, removes_drift=True), training=False)
     noisy, target = made.denoiser(rows, _rng())
-    assert cache.steady is not None
+    assert cache.wander_removed is not None
     np.testing.assert_array_equal(noisy, cache.clean[rows])
-    np.testing.assert_array_equal(target, cache.steady[rows])
+    np.testing.assert_array_equal(target, cache.wander_removed[rows])
 
 
 def test_validation_is_the_same_each_time_and_uses_its_own_noise(cache: SegmentCache, split: Split) -> None:
@@ -232,7 +232,7 @@ def test_leads_that_nobody_asked_for_and_that_are_no_ecg_are_left_out_and_named(
     database = open_database("folder", tmp_path, path.parent)
     made = open_cache(database, AUGMENTED, tmp_path / "data", None, noise)
     assert [(entry.lead, entry.training_only) for entry in made.entries] == [("II", False), ("V5", True)] * 3
-    assert made.left_out["p1, lead ACC"] == "lead ACC is in g, which is no voltage"
-    assert made.left_out["p3, lead V1"] == "lead V1 is flat: every sample is 0.5 mV"
+    assert made.excluded_records["p1, lead ACC"] == "lead ACC is in g, which is no voltage"
+    assert made.excluded_records["p3, lead V1"] == "lead V1 is flat: every sample is 0.5 mV"
     with pytest.raises(EcgStudyError, match="p1: lead ACC is in g"):
         open_cache(database, replace(AUGMENTED, lead="ACC"), tmp_path / "data", None, noise)

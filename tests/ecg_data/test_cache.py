@@ -91,7 +91,7 @@ def test_bad_records_stop_the_build_or_are_left_out(own_raw_dir: Path, tmp_path:
     assert not list((tmp_path / "data" / "processed").iterdir())
     cache = open_cache(database, replace(SMALL, skip_bad=True), tmp_path / "data")
     assert cache.records == ("s01", "s03", "s05")
-    assert set(cache.left_out) == {"s02", "s04"}
+    assert set(cache.excluded_records) == {"s02", "s04"}
 
 
 def test_a_file_that_cannot_be_read_is_the_error_of_its_record(

@@ -29,8 +29,8 @@ def test_the_published_split() -> None:
     split = split_mitdb(MITDB_RECORDS)
     assert split.test == DS2
     assert set(split.train) | set(split.validation) == set(DS1) - {"201", *NOISE_STRESS}
-    assert set(split.left_out) == {*PACED, "201", *NOISE_STRESS}
-    assert "202" in split.left_out["201"]
+    assert set(split.excluded_records) == {*PACED, "201", *NOISE_STRESS}
+    assert "202" in split.excluded_records["201"]
 
 
 def test_201_trains_where_202_is_not_tested() -> None:
@@ -45,7 +45,7 @@ def test_one_record_in_two_parts_is_refused() -> None:
 
 def test_one_person_in_two_parts_is_refused() -> None:
     with pytest.raises(EcgStudyError, match=r"records 201 \(train\) and 202 \(test\) are of one person"):
-        Split(train=("201",), validation=("b",), test=("202",), persons={"201": "202"})
+        Split(train=("201",), validation=("b",), test=("202",), subjects={"201": "202"})
 
 
 def test_an_empty_part_is_refused() -> None:
