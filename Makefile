@@ -1,6 +1,6 @@
 # make study     set up, and run the whole study on the embedded synthetic database
-# make test      set up, and run the quick tests
-# make test-all  set up, and run all tests; ECG_TEST_DATA names a folder with the real databases
+# make test      set up, and run the fast tests, in less than 3 minutes
+# make test-all  set up, and run all tests; ECG_TEST_DATA names the folder with the real databases
 # make lint      set up, and check style, types, imports between packages
 # make evaluate-models  set up, and measure the pretrained models on the test records, in minutes;
 #                ARGS="--raw-dir ../mitdb --noise-dir ../nstdb" for databases that you have
@@ -13,11 +13,14 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c requirements.
 study: .venv/study
 	$(PY) study.py run
 
+# A file's tests share fixtures: --dist loadfile runs them in one process.
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile
+
 test: .venv/dev
-	$(PY) -m pytest
+	$(PYTEST) -m "not slow and not real_data" --timeout 20 --hypothesis-profile fast $(ARGS)
 
 test-all: .venv/dev
-	$(PY) -m pytest
+	$(PYTEST) --timeout 300 --hypothesis-profile ci $(ARGS)
 
 lint: .venv/dev
 	$(PY) -m ruff check .
@@ -25,7 +28,7 @@ lint: .venv/dev
 	$(PY) -m mypy
 
 evaluate-models: .venv/study
-	$(PY) study.py evaluate $(ARGS)
+	$(PY) -m ecg_study.workflows.evaluate $(ARGS)
 
 format: .venv/dev
 	$(PY) -m ruff format .

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 import study
 from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
@@ -17,35 +18,39 @@ from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.databases.synthetic import write_synthetic
 from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings, open_cache
 from ecg_study.search_spaces.presets import PRESETS, Preset
+from tests.tiny import ROOT as ROOT
+from tests.tiny import SECONDS, write_noise
+from tests.tiny import TINY as TINY
+from tests.tiny import TINY_STUDY as TINY_STUDY
 
-SECONDS = 30.0
-SMALL = SegmentSettings(segment=720, window=144)
-
-_QUICK = PRESETS["quick"]
-TINY = replace(
-    _QUICK,
-    max_epochs=3,
-    segments_per_epoch=32,
-    final_epochs=3,
-    seeds=2,
-    denoiser=replace(_QUICK.denoiser, units=(4, 6), layers=(1, 2), frame=(16,), direction=("forward",)),
-    detector=replace(_QUICK.detector, units=(4, 6), layers=(1, 2), frame=(16,), direction=("forward",)),
+# Examples take longer on a busy machine, which is no failure: neither profile has a deadline.
+_PATIENT = [HealthCheck.too_slow]
+settings.register_profile("fast", max_examples=25, deadline=None, suppress_health_check=_PATIENT)
+settings.register_profile(
+    "ci",
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    suppress_health_check=_PATIENT,
 )
-"""6 trials of networks that train in a second."""
+settings.load_profile("fast")
 
-ROOT = Path(__file__).parent.parent
+_MARKED_FIXTURES = {"small_study": "slow", "real_data": "real_data"}
+"""Fixtures that mark each test that uses them."""
 
-TINY_STUDY = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with it ignored
-from ecg_study.search_spaces.presets import PRESETS
-from tests.conftest import TINY
-PRESETS["quick"] = TINY
-import study
-if __name__ == "__main__":
-    sys.exit(study.main(sys.argv[1:]))
-"""
-"""The program with the preset ``quick`` made tiny, for ``python -c``."""
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures that they use, before ``-m`` selects."""
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in _MARKED_FIXTURES:
+                item.add_marker(_MARKED_FIXTURES[fixture])
+
+
+SMALL = SegmentSettings(segment=720, window=144)
 
 
 @pytest.fixture(scope="session")
@@ -87,35 +92,19 @@ def small_data(raw_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Small
 
 @pytest.fixture(scope="session")
 def noise_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Noise records of eight minutes: ``em`` has its test stretch from the fifth to the seventh."""
-    import wfdb
-
+    """Noise records of eight minutes: ``em`` has its test part from the fifth to the seventh."""
     directory = tmp_path_factory.mktemp("nstdb")
-    rng = np.random.default_rng(5)
-    for name, width in (("bw", 700), ("em", 30), ("ma", 1)):
-        noise = rng.normal(0, 1, (8 * 60 * 360 + width - 1, 2))
-        smooth = np.cumsum(noise, axis=0)
-        smooth = (smooth[width - 1 :] - np.concatenate([[[0, 0]], smooth[:-width]])) / np.sqrt(width)
-        wfdb.wrsamp(
-            name,
-            fs=360,
-            units=["mV", "mV"],
-            sig_name=["noise1", "noise2"],
-            p_signal=0.2 * smooth,
-            fmt=["16", "16"],
-            adc_gain=[1000, 1000],
-            baseline=[0, 0],
-            write_dir=str(directory),
-        )
+    write_noise(directory)
     return directory
 
 
 @pytest.fixture(scope="session")
 def tiny_preset() -> Iterator[Preset]:
     """The preset ``quick``, made tiny for the whole session."""
+    quick = PRESETS["quick"]
     PRESETS["quick"] = TINY
     yield TINY
-    PRESETS["quick"] = _QUICK
+    PRESETS["quick"] = quick
 
 
 @pytest.fixture(scope="session")

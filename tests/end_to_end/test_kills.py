@@ -23,7 +23,8 @@ from ecg_study.models.card import DENOISER
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.weights import load_weights, weights_path
 from ecg_study.tuning.state import SearchResult, load_search
-from tests.conftest import ROOT, TINY, TINY_STUDY, SmallData
+from tests.conftest import SmallData
+from tests.tiny import ROOT, TINY, TINY_STUDY
 from tests.tuning.test_search_order import TRIALS, _plans, reference, task  # noqa: F401  # fixtures
 
 

@@ -13,7 +13,7 @@ from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.inference.loading import load_denoiser, load_detector
 from ecg_study.reports.schema import read_report
 from ecg_study.search_spaces.presets import PRESETS
-from tests.conftest import TINY
+from tests.tiny import TINY
 
 ROBUST = PRESETS["robust"]
 

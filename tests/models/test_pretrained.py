@@ -12,8 +12,8 @@ from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.loading import DEFAULT_MODEL, PRETRAINED_DIR, load_detector, load_model
 from ecg_study.models.card import read_card
 from ecg_study.workflows import evaluate as figures
-from tests.conftest import ROOT
 from tests.inference.test_detector import SECONDS, ecg
+from tests.tiny import ROOT
 
 NAMES = sorted(path.name for path in PRETRAINED_DIR.iterdir() if path.is_dir())
 LARGEST = 2_000_000

@@ -25,7 +25,7 @@ from ecg_study.reports.schema import dump_report, parse_report, read_report, rep
 from ecg_study.reports.tables import interval, plain, table
 from ecg_study.tuning.analysis import summarise_search
 from ecg_study.tuning.state import load_search, search_directory
-from tests.conftest import ROOT, TINY
+from tests.tiny import ROOT, TINY
 
 SCHEMA_COMMAND = (
     "python -c 'import json, reports; print(json.dumps(reports.report_schema(), indent=1))' > docs/report.schema.json"

@@ -27,7 +27,8 @@ from ecg_study.training.executors.dask_cluster import DaskExecutor, open_dask_ex
 from ecg_study.training.executors.in_process import InProcessExecutor
 from ecg_study.training.task import TaskReference, TrainingTask
 from ecg_study.tuning.search import SearchOptions, run_search
-from tests.conftest import ROOT, TINY, SmallData
+from tests.conftest import SmallData
+from tests.tiny import ROOT, TINY
 from tests.training.test_final_training import train
 from tests.tuning.test_search import Watcher, _search, _without_times
 

@@ -19,7 +19,8 @@ from ecg_study.training.final_training import TrainedModel, train_final_models
 from ecg_study.training.specs import COMPLETED, TrainingResult, TrainingSpec, Trial, failed_trial
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.state import SearchResult
-from tests.conftest import TINY, SmallData
+from tests.conftest import SmallData
+from tests.tiny import TINY
 
 CONFIGURATION = {
     "layers": 1,

@@ -87,7 +87,7 @@ def test_records_that_were_trained_on_are_not_tested_on(
 
 def test_what_does_not_help_is_not_kept(small_study: Path, small_data: SmallData) -> None:
     bundle = open_model(small_study / "models" / "detector")
-    from tests.conftest import TINY
+    from tests.tiny import TINY
 
     task = TrainingTask("detector", small_data.cache, small_data.split, TINY)
     weights, told = bundle.model.get_weights(), []
@@ -103,7 +103,7 @@ def test_what_does_not_help_is_not_kept(small_study: Path, small_data: SmallData
 
 
 def test_weights_of_another_model_are_refused(small_study: Path, small_data: SmallData) -> None:
-    from tests.conftest import TINY
+    from tests.tiny import TINY
 
     task = TrainingTask("detector", small_data.cache, small_data.split, TINY)
     card = read_card(small_study / "models" / "detector")

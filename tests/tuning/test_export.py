@@ -24,7 +24,7 @@ from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.training.specs import COMPLETED, DIVERGED, FAILED, TrainingResult, TrainingSpec, Trial
 from ecg_study.tuning.exports.optuna import export_optuna, find_searches, storage_url
 from ecg_study.tuning.state import STATE_FILE, SavedSearch, SearchResult, StateFile, load_search, search_directory
-from tests.conftest import ROOT
+from tests.tiny import ROOT
 
 SAVED = datetime(2026, 7, 1, 12)
 """When the searches of these tests were last saved."""

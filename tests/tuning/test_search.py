@@ -25,7 +25,8 @@ from ecg_study.tuning.oracle import SearchOracle
 from ecg_study.tuning.plan import SearchPlan
 from ecg_study.tuning.search import SearchOptions, load_same_search, run_search
 from ecg_study.tuning.state import SearchResult, load_search
-from tests.conftest import TINY, TINY_STUDY, SmallData
+from tests.conftest import SmallData
+from tests.tiny import TINY, TINY_STUDY
 
 ROOT = Path(__file__).parents[2]
 

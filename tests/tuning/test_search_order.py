@@ -27,7 +27,8 @@ from ecg_study.tuning.schedule import count_configurations, schedule_of
 from ecg_study.tuning.search import SearchOptions, load_same_search, run_search
 from ecg_study.tuning.state import SearchResult, load_search, search_directory
 from ecg_study.tuning.warm_start import in_space
-from tests.conftest import TINY, SmallData
+from tests.conftest import SmallData
+from tests.tiny import TINY
 from tests.tuning.test_search import Watcher as _Watcher
 
 PRESET = replace(TINY, max_epochs=9)
