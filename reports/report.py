@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ecg_study.evaluation.results.denoising import DenoiserSection
 from ecg_study.evaluation.results.detection import DetectorSection, Failure, StressSection
 from ecg_study.evaluation.results.search import SearchSummary
 from ecg_study.evaluation.results.values import Comparison
 
-REPORT_FORMAT = 3
-"""Raised when a field changes; a report of another format is not read."""
+REPORT_FORMAT = 4
+"""Version of the stored fields; ``schema_upgrade`` reads reports of earlier ones."""
 
 
 @dataclass(frozen=True)
@@ -92,36 +92,36 @@ class DataSummary:
     Attributes:
         database: its name.
         version: of the database; empty where it has none.
-        licence: of the database; empty where it is not known.
+        license: of the database; empty where it is not known.
         attribution: source and how to cite it.
         sha256: of the list of all raw files with their SHA-256, as ``sha256sum`` prints it, sorted by name.
         files: how many raw files these are.
         key: hash of files and settings.
         fs: sampling rate in Hz.
-        segment: samples a segment.
-        window: samples a window.
-        sigma: standard deviation of the added noise in mV.
+        segment_samples: samples per segment.
+        window_samples: samples per window.
+        noise_sigma_mv: standard deviation of the added Gaussian noise in mV.
         lead: which lead was asked for.
         parts: train, validation and test.
-        left_out: records in no part, and leads of others that nobody asked for and that are no ECG, with the reason.
-        unscored_segments: segments dropped for ventricular flutter.
+        excluded_records: records, and leads of records, that are in no part, with the reason.
+        excluded_segments: number of segments excluded for ventricular flutter.
     """
 
     database: str
     version: str
-    licence: str
+    license: str
     attribution: str
     sha256: str
     files: int
     key: str
     fs: float
-    segment: int
-    window: int
-    sigma: float
+    segment_samples: int
+    window_samples: int
+    noise_sigma_mv: float
     lead: str
     parts: dict[str, PartSummary]
-    left_out: dict[str, str]
-    unscored_segments: int
+    excluded_records: dict[str, str]
+    excluded_segments: int
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,9 @@ class Training:
 
     Attributes:
         task: denoiser or detector.
-        number: which of the seeds, from 1; the model of the first is the one handed over. 0 for the one that
-            thresholds were chosen with, where the others were trained on the validation records too.
+        seed_index: number of the seed, from 1; the model of the first seed is the one that is exported.
+        role: ``"final"``, or ``"thresholds"`` for a model that serves only to choose thresholds, because the final
+            models were trained on the validation records too.
         trial: the trial whose hyperparameters were taken.
         hyperparameters: these.
         parameters: trainable weights.
@@ -144,7 +145,8 @@ class Training:
     """
 
     task: str
-    number: int
+    seed_index: int
+    role: Literal["final", "thresholds"]
     trial: str
     hyperparameters: dict[str, Any]
     parameters: int

@@ -10,6 +10,7 @@ from typing import Any
 from ecg_study.errors import EcgStudyError
 from ecg_study.files import write_text
 from ecg_study.reports.report import REPORT_FORMAT, Report
+from ecg_study.reports.schema_upgrade import READABLE_FORMATS, upgrade_report
 
 _DIGITS = 7
 """Significant digits of a figure: more than any that is shown, and half the size of all that a float holds."""
@@ -49,9 +50,9 @@ def parse_report(text: str) -> Report:
     """
     content = json.loads(text)
     found = content.get("format") if isinstance(content, dict) else None
-    if found != REPORT_FORMAT:
+    if found not in READABLE_FORMATS:
         raise ValueError(f"format {found}, this program reads {REPORT_FORMAT}")
-    report: Report = _adapter().validate_python(content)
+    report: Report = _adapter().validate_python(upgrade_report(content))
     return report
 
 

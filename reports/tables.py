@@ -132,7 +132,7 @@ def trainings(items: Sequence[Training]) -> str:
     rows = [
         (
             t.task,
-            t.number or "1, for thresholds",
+            t.seed_index if t.role == "final" else "1, for thresholds",
             hyperparameters(t.hyperparameters),
             f"{t.parameters:,}",
             f"{t.best_epoch} of {len(t.history)}",

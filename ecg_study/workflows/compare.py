@@ -101,7 +101,7 @@ def _differences(first: Report, second: Report) -> list[str]:
         "raw files (SHA-256)": (first.data.sha256[:16], second.data.sha256[:16]),
         "lead": (first.data.lead, second.data.lead),
         "sampling rate in Hz": (first.data.fs, second.data.fs),
-        "noise in mV": (first.data.sigma, second.data.sigma),
+        "noise in mV": (first.data.noise_sigma_mv, second.data.noise_sigma_mv),
         "seed of the noise": (first.provenance.seed, second.provenance.seed),
     }
     return [f"{name}: {_said(before)} and {_said(after)}" for name, (before, after) in pairs.items() if before != after]
@@ -181,7 +181,10 @@ def _windows(first: Report, second: Report) -> list[Row]:
 def _searches(first: Report, second: Report) -> list[Row]:
     rows = []
     for task in ("denoiser", "detector"):
-        trained = [next((t for t in r.trainings if (t.task, t.number) == (task, 1)), None) for r in (first, second)]
+        trained = [
+            next((t for t in r.trainings if (t.task, t.seed_index, t.role) == (task, 1, "final")), None)
+            for r in (first, second)
+        ]
         searched = [next((s for s in r.searches if s.task == task), None) for r in (first, second)]
         before, after = trained
         if before is None or after is None or None in searched:

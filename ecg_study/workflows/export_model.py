@@ -27,7 +27,9 @@ def export_model(
         signals: SHA-256 of the signal files of each record that was trained or validated on, by which they are known
             again under any name.
     """
-    training = next(item for item in report.trainings if (item.task, item.number) == (task.name, 1))
+    training = next(
+        item for item in report.trainings if (item.task, item.seed_index, item.role) == (task.name, 1, "final")
+    )
     save_model(directory, model, _card(report, training, task, signals), render_card(report, training))
 
 
@@ -44,8 +46,8 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
     return ModelCard(
         task="denoiser" if training.task == DENOISER else "detector",
         fs=data.fs,
-        segment=data.segment,
-        window=data.window,
+        segment=data.segment_samples,
+        window=data.window_samples,
         normalisation=normalisation,
         thresholds=training.thresholds,
         refractory=REFRACTORY,
@@ -56,11 +58,11 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
             "database": data.database,
             "version": data.version,
             "attribution": data.attribution,
-            "licence": data.licence,
+            "licence": data.license,
             "sha256": data.sha256,
             "key": data.key,
             "lead": data.lead,
-            "sigma_mv": data.sigma,
+            "sigma_mv": data.noise_sigma_mv,
             **augmentation_as_json(task),
             "records": {name: part.records for name, part in data.parts.items()},
             "signals": signals,

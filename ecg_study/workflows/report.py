@@ -323,7 +323,8 @@ def _training(final: TrainedModel, thresholds: dict[str, float], augmentation: d
     outcome = final.outcome
     return Training(
         task=final.task,
-        number=final.number,
+        seed_index=final.number or 1,
+        role="final" if final.number else "thresholds",
         trial=final.trial,
         hyperparameters=final.plan.hyperparameters,
         parameters=outcome.parameters or 0,

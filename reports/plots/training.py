@@ -22,11 +22,11 @@ def loss_figure(trainings: Sequence[Training]) -> Figure:
     figure, axes = figure_of(1, len(tasks), 3.6)
     for axis, task in zip(axes, tasks, strict=True):
         for training in [item for item in trainings if item.task == task]:
-            strong = training.number == 1
+            strong = (training.seed_index, training.role) == (1, "final")
             style: dict[str, Any] = {"linewidth": 1.6 if strong else 0.8, "alpha": 1.0 if strong else 0.5}
             for key, colour, name in (("loss", BLUE, "training"), ("val_loss", ORANGE, "validation")):
                 rows = [row for row in training.history if key in row]
-                label = name if strong or (key == "val_loss" and training.number == 0) else None
+                label = name if strong or (key == "val_loss" and training.role == "thresholds") else None
                 epochs = [row["epoch"] for row in rows]
                 if rows:
                     axis.plot(epochs, [row[key] for row in rows], color=colour, label=label, **style)

@@ -36,7 +36,7 @@ def test_a_small_study_on_mitdb(real_data: Path, tmp_path: Path, monkeypatch: py
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["data"]["parts"]["test"]["records"] == ["100", "103"]
     assert report["data"]["parts"]["validation"]["records"] == ["109", "220"]
-    assert report["data"]["unscored_segments"] > 0  # the flutter of 207
+    assert report["data"]["excluded_segments"] > 0  # the flutter of 207
     rmse = {item["method"]: item["figures"]["rmse"]["value"] for item in report["denoiser"]["summaries"]}
     assert rmse["LSTM denoiser"] < 0.75 * rmse["noisy input"]
     f1 = {

@@ -48,8 +48,8 @@ def test_the_report_says_what_was_done(robust_study: tuple[Path, list[str]]) -> 
     out, _ = robust_study
     report = read_report(out / "report.json")
     assert report.denoiser is not None and report.denoiser.removes_drift
-    trained = [(item.task, item.number, "val_loss" in item.history[-1]) for item in report.trainings]
-    assert trained == [("denoiser", 1, False), ("detector", 0, True), ("detector", 1, False)]
+    trained = [(item.task, item.role, "val_loss" in item.history[-1]) for item in report.trainings]
+    assert trained == [("denoiser", "final", False), ("detector", "thresholds", True), ("detector", "final", False)]
     ends = {(item.task, item.best_epoch) for item in report.trainings}
     assert ends == {("denoiser", 2), ("detector", 2)}, "each ends with its last weights"
     thresholds = [item.thresholds for item in report.trainings if item.task == "detector"]

@@ -28,7 +28,8 @@ from ecg_study.tuning.state import load_search, search_directory
 from tests.tiny import ROOT, TINY
 
 SCHEMA_COMMAND = (
-    "python -c 'import json, reports; print(json.dumps(reports.report_schema(), indent=1))' > docs/report.schema.json"
+    "python -c 'import json; from ecg_study.reports.schema import report_schema; "
+    "print(json.dumps(report_schema(), indent=1))' > docs/report.schema.json"
 )
 
 
@@ -116,7 +117,7 @@ def test_parts_share_no_record(report: Any) -> None:
 
 
 def test_each_seed_has_its_training_and_figures(report: Any) -> None:
-    assert [(item["task"], item["number"]) for item in report["trainings"]] == [
+    assert [(item["task"], item["seed_index"]) for item in report["trainings"]] == [
         (task, number) for task in ("denoiser", "detector") for number in (1, 2)
     ]
     first, second = (item["history"] for item in report["trainings"][:2])
@@ -272,7 +273,7 @@ def test_comparing_two_studies(small_study: Path, tmp_path: Path, capsys: pytest
     assert written.read_text() == said
     (rmse,) = [line for line in said.splitlines() if "RMSE" in line]
     assert rmse.endswith("| 0.0010 [0.0010, 0.0010] | – |"), "three records cannot tell"
-    content["data"]["sigma"] = 0.1
+    content["data"]["noise_sigma_mv"] = 0.1
     (tmp_path / "report.json").write_text(json.dumps(content))
     assert study.main(["compare", str(small_study), str(tmp_path / "report.json")]) == 0
     said = capsys.readouterr().out

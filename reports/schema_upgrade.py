@@ -1,0 +1,101 @@
+"""Upgrade of a report that an earlier version wrote, so that it can be rendered and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+READABLE_FORMATS = (2, 3, 4)
+"""Formats of ``report.json`` that can be read; version 0.1.0 wrote format 3."""
+
+_RENAMED: dict[str, dict[str, str]] = {
+    "data": {
+        "licence": "license",
+        "segment": "segment_samples",
+        "window": "window_samples",
+        "sigma": "noise_sigma_mv",
+        "left_out": "excluded_records",
+        "unscored_segments": "excluded_segments",
+    },
+    "trainings[]": {"number": "seed_index"},
+}
+"""Place in a report of format 3 → old key → new key.
+
+A place is a path of old keys; ``[]`` after a key stands for each item of a list, or each value of a mapping. The report
+itself is ``""``.
+"""
+
+_NEW_VALUES: dict[str, dict[str, dict[Any, Any]]] = {}
+"""Place in a report of format 3 → old key → old value → new value, for names that are stored as values."""
+
+
+def upgrade_report(content: dict[str, Any]) -> dict[str, Any]:
+    """Bring a report of an earlier format to the current one.
+
+    Args:
+        content: a parsed ``report.json`` of any of `READABLE_FORMATS`; it is changed in place.
+
+    Returns:
+        The same dictionary.
+    """
+    if content["format"] == 2:
+        _from_2_to_3(content)
+    if content["format"] == 3:
+        _from_3_to_4(content)
+    return content
+
+
+def _from_2_to_3(content: dict[str, Any]) -> None:
+    for training in content["trainings"]:
+        training["augmentation"] = {}
+    if content["denoiser"]:
+        content["denoiser"]["removes_drift"] = False
+    content["format"] = 3
+
+
+def _from_3_to_4(content: dict[str, Any]) -> None:
+    for place, values in _NEW_VALUES.items():
+        for found in _at(content, place):
+            _replace_values(found, values)
+    # The deepest first: a path is made of old keys.
+    for place in sorted(_RENAMED, key=lambda path: path.count(".") + bool(path), reverse=True):
+        for found in _at(content, place):
+            _rename(found, _RENAMED[place])
+    for restructure in _RESTRUCTURED:
+        restructure(content)
+    content["format"] = 4
+
+
+def _at(content: dict[str, Any], place: str) -> Iterator[dict[str, Any]]:
+    """Yield each dictionary at a place; none where a section is missing."""
+    found: list[Any] = [content]
+    for step in place.split(".") if place else []:
+        key, each = step.removesuffix("[]"), step.endswith("[]")
+        inner = [item[key] for item in found if item.get(key) is not None]
+        if each:
+            inner = [item for group in inner for item in (group.values() if isinstance(group, dict) else group)]
+        found = inner
+    yield from found
+
+
+def _rename(found: dict[str, Any], names: dict[str, str]) -> None:
+    items = [(names.get(key, key), value) for key, value in found.items()]
+    found.clear()
+    found.update(items)
+
+
+def _replace_values(found: dict[str, Any], values: dict[str, dict[Any, Any]]) -> None:
+    for key, replacements in values.items():
+        if key in found:
+            found[key] = replacements.get(found[key], found[key])
+
+
+def _name_roles(content: dict[str, Any]) -> None:
+    """Replace the seed number 0, which marked the model that thresholds were chosen with."""
+    for training in content["trainings"]:
+        training["role"] = "final" if training["seed_index"] else "thresholds"
+        training["seed_index"] = training["seed_index"] or 1
+
+
+_RESTRUCTURED: tuple[Callable[[dict[str, Any]], None], ...] = (_name_roles,)
+"""Changes of structure, made in this order after keys and values have been renamed."""
