@@ -42,7 +42,7 @@ class DenoiserConfig:
     residual: bool
 
 
-def build_denoiser(config: DenoiserConfig, segment: int, removes_drift: bool = False) -> keras.Model:
+def build_denoiser(config: DenoiserConfig, segment: int, removes_baseline_wander: bool = False) -> keras.Model:
     """A compiled model from ``(batch, segment, 1)`` to ``(batch, segment, 1)``, both in mV.
 
     The mean of each segment is taken off before the stack, so that an offset of the recording does not matter.
@@ -50,14 +50,14 @@ def build_denoiser(config: DenoiserConfig, segment: int, removes_drift: bool = F
     Args:
         config: the hyperparameters.
         segment: samples a segment.
-        removes_drift: whether the wander of the baseline is removed as well. Such a model meets noise of any level:
+        removes_baseline_wander: whether baseline wander is removed as well. Such a model meets noise of any level:
             it scales each segment by its standard deviation, gives a signal around 0 and is trained by `log_error`.
             One that keeps it works in mV, puts the mean back and is trained by the mean squared error.
     """
     noisy = keras.Input((segment, 1), name="noisy_mv")
     mean = ops.mean(noisy, axis=1, keepdims=True)
     centred = ops.subtract(noisy, mean)
-    if removes_drift:
+    if removes_baseline_wander:
         variance = ops.mean(ops.multiply(centred, centred), axis=1, keepdims=True)
         unit = ops.sqrt(ops.add(variance, _VARIANCE_FLOOR))
     else:
@@ -68,13 +68,13 @@ def build_denoiser(config: DenoiserConfig, segment: int, removes_drift: bool = F
     if config.residual:
         x = ops.add(x, scaled)
     clean = ops.multiply(x, unit)
-    if not removes_drift:
+    if not removes_baseline_wander:
         clean = ops.add(clean, mean)
     model = keras.Model(noisy, clean, name="lstm_denoiser")
     metrics = [keras.metrics.MeanAbsoluteError(name="mae")]
-    if removes_drift:
+    if removes_baseline_wander:
         metrics.append(keras.metrics.MeanMetricWrapper(log_error, name="log_error"))
-    compile_model(model, config.stack, loss=log_error if removes_drift else "mse", metrics=metrics)
+    compile_model(model, config.stack, loss=log_error if removes_baseline_wander else "mse", metrics=metrics)
     return model
 
 
@@ -84,18 +84,18 @@ class DenoiserSpace(keras_tuner.HyperModel):
     Args:
         bounds: the range of each hyperparameter.
         segment: samples a segment.
-        removes_drift: whether the wander of the baseline is removed as well.
+        removes_baseline_wander: whether the wander of the baseline is removed as well.
 
     Raises:
         ValueError: a frame does not divide the segment.
     """
 
-    def __init__(self, bounds: HyperparameterRanges, segment: int, removes_drift: bool = False) -> None:
+    def __init__(self, bounds: HyperparameterRanges, segment: int, removes_baseline_wander: bool = False) -> None:
         super().__init__(name="denoiser")
         bounds.check_segment(segment)
         self.bounds = bounds
         self.segment = segment
-        self.removes_drift = removes_drift
+        self.removes_baseline_wander = removes_baseline_wander
 
     def configure(self, hp: Any) -> DenoiserConfig:
         """Declare every hyperparameter in ``hp`` and read its value, without building a model."""
@@ -106,4 +106,4 @@ class DenoiserSpace(keras_tuner.HyperModel):
 
     def build(self, hp: Any) -> keras.Model:
         """The compiled model of these hyperparameters."""
-        return build_denoiser(self.configure(hp), self.segment, self.removes_drift)
+        return build_denoiser(self.configure(hp), self.segment, self.removes_baseline_wander)

@@ -139,7 +139,9 @@ _BOTH_WAYS = HyperparameterRanges(
 
 # Noise of any level up to twice the usual 0.05 mV: a model of one level leaves what is louder. Not stretched:
 # interpolation smooths the noise that segments were recorded with, which a denoiser is to keep.
-_WHITE = Augmentation(noisy=0.0, gaussian=(0.0, 0.1), hum=0.0, stretched=0.0)
+_WHITE = Augmentation(
+    noise_probability=0.0, gaussian_sigma_range_mv=(0.0, 0.1), hum_probability=0.0, time_stretch_probability=0.0
+)
 
 _ROBUST = Preset(
     name="robust",
@@ -158,10 +160,10 @@ _ROBUST = Preset(
     # The search ranks by windows, and preferred 2 x 48 with frames of 16; by R peaks as recorded, 2 x 64 with frames of
     # 8 did better on validation people, and was fixed by hand (docs/bundles.md).
     detector=replace(_BOTH_WAYS, units=(64,), dropout=(0.0, 0.1, 0.2), frame=(8,), dense_units=(0, 32)),
-    denoiser_augmentation=Augmentation(removes_drift=True),
+    denoiser_augmentation=Augmentation(removes_baseline_wander=True),
     # The noise stress test compares noise with the QRS complex, which is larger than the signal as a whole. Noise is
     # left as it is: docs/bundles.md has what varying it gave either model on validation records.
-    detector_augmentation=Augmentation(snr=(-12.0, 18.0), varied=False, paused=0.1),
+    detector_augmentation=Augmentation(snr_range_db=(-12.0, 18.0), transform_noise=False, pause_probability=0.1),
     schedule=COSINE,
     refit=True,
 )

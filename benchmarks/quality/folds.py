@@ -1,7 +1,7 @@
 """One configuration, trained on 14 of 19 people of DS1 and measured on the other five: what choices are made by.
 
     python -m benchmarks.quality.folds --raw-dir ../mitdb --noise-dir ../nstdb --fold 1 --units 64,64
-    python -m benchmarks.quality.folds --raw-dir ../mitdb --noise-dir ../nstdb --task denoiser --vary varied=false
+    python -m benchmarks.quality.folds --raw-dir ../mitdb --noise-dir ../nstdb --vary transform_noise=false
 
 Fold 1 measures on the validation records of every study; folds 2 and 3 on others of DS1. 118, 119 and 201 are in
 none; 112, 115, 122 and 209 are trained on in all three.

@@ -6,7 +6,8 @@ trained so scale each segment by themselves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,46 +31,73 @@ _HUM = (50.0, 60.0)  # Hz: mains of Europe, and of America
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How segments are varied.
+    """Settings of augmentation.
+
+    Every range is drawn from uniformly. Probabilities are shares of segments from 0 to 1, unless a sentence says more.
 
     Attributes:
-        removes_drift: denoiser alone: the wander of the baseline counts as noise, and is not in the target.
-        noisy: share of segments that real noise is added to.
-        snr: lowest and highest in dB, drawn evenly; the signal's power is that without its drift.
-        varied: whether noise for training is turned, reversed, stretched and mixed of both channels as well.
-        partly: share of these in which noise covers a part of the segment only.
-        gaussian: lowest and highest standard deviation of white noise in mV, drawn evenly; ``None`` for that of the
+        removes_baseline_wander: denoiser only: baseline wander counts as noise and is not part of the target.
+        noise_probability: share of segments with recorded noise.
+        snr_range_db: lowest and highest SNR of recorded noise in dB, relative to the signal without its wander.
+        transform_noise: whether training noise is also inverted, reversed, stretched in time and mixed from both
+            channels.
+        partial_noise_probability: share of the noisy segments in which noise covers only a part of the segment.
+        gaussian_sigma_range_mv: lowest and highest standard deviation of white noise in mV; ``None`` takes that of the
             study.
-        hum: share of segments with mains hum.
-        hum_amplitude: the most, in mV.
-        recorded_drift: denoiser that removes drift: share of segments that keep the drift they were recorded with, to
-            be removed as well.
-        stretched: share of segments that are stretched in time.
-        stretch: by at most this share, longer or shorter.
-        flipped: share of segments that are turned upside down.
-        mixed: share of segments that are a mix of two leads of the record, as a lead between the two would see the
-            heart: one times the cosine and the other times the sine of an angle.
-        paused: detector alone: share of segments in which beats fail to come (see `segments.pauses`).
-        pause: least and most seconds of these.
-        blocked: share of these in which P waves go on.
+        hum_probability: share of segments with mains hum.
+        max_hum_amplitude_mv: highest amplitude of mains hum in mV.
+        recorded_wander_probability: share of inputs that keep their recorded wander; only for a denoiser that removes
+            baseline wander.
+        time_stretch_probability: share of segments that are stretched or compressed in time.
+        max_time_stretch: largest relative change of duration.
+        inversion_probability: share of segments that are inverted.
+        lead_mix_probability: share of segments replaced by a mix of two leads of the record. The weights are cosine and
+            sine of a random angle, as for an electrode position between the two leads.
+        pause_probability: detector only: share of segments with an inserted pause (see `segments.pauses`).
+        pause_range_s: shortest and longest pause in seconds.
+        p_wave_probability: share of the pauses in which P waves continue.
     """
 
-    removes_drift: bool = False
-    noisy: float = 0.85
-    snr: tuple[float, float] = (-8.0, 15.0)
-    varied: bool = True
-    partly: float = 0.25
-    gaussian: tuple[float, float] | None = (0.0, 0.06)
-    hum: float = 0.1
-    hum_amplitude: float = 0.15
-    recorded_drift: float = 0.3
-    stretched: float = 0.5
-    stretch: float = 0.1
-    flipped: float = 0.5
-    mixed: float = 0.0
-    paused: float = 0.0
-    pause: tuple[float, float] = (0.8, 6.0)
-    blocked: float = 0.5
+    removes_baseline_wander: bool = False
+    noise_probability: float = 0.85
+    snr_range_db: tuple[float, float] = (-8.0, 15.0)
+    transform_noise: bool = True
+    partial_noise_probability: float = 0.25
+    gaussian_sigma_range_mv: tuple[float, float] | None = (0.0, 0.06)
+    hum_probability: float = 0.1
+    max_hum_amplitude_mv: float = 0.15
+    recorded_wander_probability: float = 0.3
+    time_stretch_probability: float = 0.5
+    max_time_stretch: float = 0.1
+    inversion_probability: float = 0.5
+    lead_mix_probability: float = 0.0
+    pause_probability: float = 0.0
+    pause_range_s: tuple[float, float] = (0.8, 6.0)
+    p_wave_probability: float = 0.5
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return the settings as JSON, under the keys of search states, model cards and reports."""
+        return {_STORED_KEYS[name]: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+
+_STORED_KEYS = {
+    "removes_baseline_wander": "removes_drift",
+    "noise_probability": "noisy",
+    "snr_range_db": "snr",
+    "transform_noise": "varied",
+    "partial_noise_probability": "partly",
+    "gaussian_sigma_range_mv": "gaussian",
+    "hum_probability": "hum",
+    "max_hum_amplitude_mv": "hum_amplitude",
+    "recorded_wander_probability": "recorded_drift",
+    "time_stretch_probability": "stretched",
+    "max_time_stretch": "stretch",
+    "inversion_probability": "flipped",
+    "lead_mix_probability": "mixed",
+    "pause_probability": "paused",
+    "pause_range_s": "pause",
+    "p_wave_probability": "blocked",
+}
 
 
 @dataclass(frozen=True)
@@ -125,9 +153,9 @@ class Augmenter:
         cuts = self._cut(rows, rng)
         wander_removed, clean = self._signal(self._wander_removed, cuts), self._signal(self._cache.clean, cuts)
         noise, flips = self._noise_for(wander_removed, rng), self._flips(len(rows), rng)
-        if not self._how.removes_drift:
+        if not self._how.removes_baseline_wander:
             return flips * (clean + noise), flips * clean
-        drifting = rng.random((len(rows), 1)) < self._how.recorded_drift
+        drifting = rng.random((len(rows), 1)) < self._how.recorded_wander_probability
         return flips * (np.where(drifting, clean, wander_removed) + noise), flips * wander_removed
 
     def detector(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +164,7 @@ class Augmenter:
         clean, marks = self._signal(self._cache.clean, cuts), self._marks(cuts)
         # Noise is as loud as it is beside beats, and goes on in a pause as it is.
         noise = self._noise_for(self._signal(self._wander_removed, cuts), rng)
-        if self._training and self._how.paused:
+        if self._training and self._how.pause_probability:
             self._add_pauses(clean, marks, rng)
         return self._flips(len(rows), rng) * (clean + noise), marks
 
@@ -154,13 +182,13 @@ class Augmenter:
         if not self._training:
             none = np.empty(0, np.int64)
             return _Cuts(rows, np.zeros(count), np.ones(count), none, none, np.empty((0, 1)))
-        scales = 1 + rng.uniform(-self._how.stretch, self._how.stretch, count)
-        scales[rng.random(count) >= self._how.stretched] = 1.0
+        scales = 1 + rng.uniform(-self._how.max_time_stretch, self._how.max_time_stretch, count)
+        scales[rng.random(count) >= self._how.time_stretch_probability] = 1.0
         scales = np.where(self._followed[rows], scales, np.minimum(scales, 1.0))
         room = np.where(self._followed[rows], 2 * segment, segment) - scales * (segment - 1) - 1
         # Whole samples: a segment that is not stretched is not smoothed by interpolation.
         offsets = np.floor(rng.random(count) * np.maximum(room, 0))
-        mixed = np.flatnonzero((rng.random(count) < self._how.mixed) & (self._other_lead[rows] >= 0))
+        mixed = np.flatnonzero((rng.random(count) < self._how.lead_mix_probability) & (self._other_lead[rows] >= 0))
         angles = rng.uniform(0, 2 * np.pi, (len(mixed), 1))
         return _Cuts(rows, offsets, scales, mixed, self._other_lead[rows[mixed]], angles)
 
@@ -194,13 +222,13 @@ class Augmenter:
         return marks
 
     def _flips(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        turned = (rng.random((count, 1)) < self._how.flipped) & self._training
+        turned = (rng.random((count, 1)) < self._how.inversion_probability) & self._training
         return np.where(turned, np.float32(-1), np.float32(1))
 
     def _add_pauses(self, clean: np.ndarray, marks: np.ndarray, rng: np.random.Generator) -> None:
         """Make pauses in some of the segments, in place."""
-        for row in np.flatnonzero(rng.random(len(clean)) < self._how.paused).tolist():
-            seconds, blocked = rng.uniform(*self._how.pause), rng.random() < self._how.blocked
+        for row in np.flatnonzero(rng.random(len(clean)) < self._how.pause_probability).tolist():
+            seconds, blocked = rng.uniform(*self._how.pause_range_s), rng.random() < self._how.p_wave_probability
             clean[row], marks[row] = add_pause(clean[row], marks[row], self._cache.fs, seconds, blocked, rng)
 
     def _noise_for(self, wander_removed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -208,16 +236,16 @@ class Augmenter:
         how, (count, segment) = self._how, wander_removed.shape
         noise = rng.standard_normal((count, segment), dtype=np.float32)
         sigma = self._cache.settings.sigma
-        noise *= rng.uniform(*(how.gaussian or (sigma, sigma)), (count, 1)).astype(np.float32)
-        noisy = np.flatnonzero(rng.random(count) < how.noisy)
+        noise *= rng.uniform(*(how.gaussian_sigma_range_mv or (sigma, sigma)), (count, 1)).astype(np.float32)
+        noisy = np.flatnonzero(rng.random(count) < how.noise_probability)
         kinds = rng.integers(0, len(KINDS), len(noisy))
         for number, kind in enumerate(KINDS):
             chosen = noisy[kinds == number]
             if not len(chosen):
                 continue
-            unit = self._noise.draw(kind, len(chosen), segment, rng, how.varied and self._training)
+            unit = self._noise.draw(kind, len(chosen), segment, rng, how.transform_noise and self._training)
             power = np.maximum(wander_removed[chosen].var(axis=1, keepdims=True), _LEAST_POWER)
-            ratio = 10 ** (rng.uniform(*how.snr, (len(chosen), 1)) / 10)
+            ratio = 10 ** (rng.uniform(*how.snr_range_db, (len(chosen), 1)) / 10)
             noise[chosen] += scale_to_power(unit, power / ratio) * self._cover(len(chosen), rng)
         noise += self._hum(count, rng)
         return noise
@@ -228,14 +256,16 @@ class Augmenter:
         length = rng.uniform(_SHORTEST, 1.0, (count, 1)) * self._segment
         start = rng.uniform(-0.5, 1.0, (count, 1)) * (self._segment - length)
         inside = np.minimum(at - start, start + length - at) / _RAMP
-        everywhere = rng.random((count, 1)) >= self._how.partly
+        everywhere = rng.random((count, 1)) >= self._how.partial_noise_probability
         return np.asarray(np.where(everywhere, 1.0, np.clip(inside, 0.0, 1.0)), np.float32)
 
     def _hum(self, count: int, rng: np.random.Generator) -> np.ndarray:
         frequency = rng.choice(_HUM, (count, 1)) + rng.normal(0, 0.1, (count, 1))
         phase = rng.uniform(0, 2 * np.pi, (count, 1))
         height = np.where(
-            rng.random((count, 1)) < self._how.hum, rng.uniform(0, self._how.hum_amplitude, (count, 1)), 0
+            rng.random((count, 1)) < self._how.hum_probability,
+            rng.uniform(0, self._how.max_hum_amplitude_mv, (count, 1)),
+            0,
         )
         humming = np.flatnonzero(height)
         hum = np.zeros((count, self._segment), np.float32)

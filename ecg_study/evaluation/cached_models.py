@@ -62,7 +62,7 @@ class CachedModel:
         refractory: seconds within which there is but one R peak.
         store: where results are kept.
         polarity: detector: see `ModelCard`.
-        removes_drift: denoiser: whether the wander of the baseline counts as noise.
+        removes_baseline_wander: denoiser: whether the wander of the baseline counts as noise.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class CachedModel:
         refractory: float,
         store: ResultStore,
         polarity: Literal["upright", "either"] = "upright",
-        removes_drift: bool = False,
+        removes_baseline_wander: bool = False,
     ) -> None:
         self._model = model
         self.fs, self.segment, self.window, self.refractory = fs, segment, window, refractory
         self.store = store
         self.polarity: Literal["upright", "either"] = polarity
-        self.removes_drift = removes_drift
+        self.removes_baseline_wander = removes_baseline_wander
         self.identity: dict[str, Any] = {"format": OUTPUT_FORMAT, "model": model_hash(model), "segment": segment}
 
     @property
@@ -105,12 +105,12 @@ class CachedModel:
             REFRACTORY,
             store,
             task.polarity,
-            task.removes_drift,
+            task.removes_baseline_wander,
         )
 
     def reference(self, clean: np.ndarray) -> np.ndarray:
         """What a recording in mV is to become: itself, or itself without its drift."""
-        return remove_baseline_wander(clean, self.fs).astype(np.float32) if self.removes_drift else clean
+        return remove_baseline_wander(clean, self.fs).astype(np.float32) if self.removes_baseline_wander else clean
 
     def denoise(self, signal: np.ndarray, keep: bool = True) -> np.ndarray:
         """The cleaned lead in mV, float32.
@@ -148,7 +148,7 @@ class CachedModel:
         return DetectorSetup(self.fs, self.segment, self.refractory, self.polarity)
 
     def _clean(self, signal: np.ndarray) -> np.ndarray:
-        stream = DenoiserStream(self.fs, self.segment, self.engine, self.fs, 1, self.removes_drift)
+        stream = DenoiserStream(self.fs, self.segment, self.engine, self.fs, 1, self.removes_baseline_wander)
         return np.concatenate([stream.push(signal), stream.finish()]).astype(np.float32)
 
     def _detect(self, signal: np.ndarray) -> dict[str, np.ndarray]:

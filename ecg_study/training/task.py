@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,21 +55,21 @@ class TrainingTask:
         return self.preset.denoiser_augmentation if self.name == DENOISER else self.preset.detector_augmentation
 
     @property
-    def removes_drift(self) -> bool:
+    def removes_baseline_wander(self) -> bool:
         """Whether the wander of the baseline counts as noise to be removed."""
-        return self.name == DENOISER and self.augmentation is not None and self.augmentation.removes_drift
+        return self.name == DENOISER and self.augmentation is not None and self.augmentation.removes_baseline_wander
 
     @property
     def validation_noise(self) -> NoiseBank | None:
         """Real noise to choose thresholds under; ``None`` where training has none."""
-        if self.augmentation is None or not self.augmentation.noisy:
+        if self.augmentation is None or not self.augmentation.noise_probability:
             return None
         return self.cache.noise[VALIDATION]
 
     @property
     def polarity(self) -> Literal["upright", "either"]:
         """Whether training shows leads both ways up."""
-        return "either" if self.augmentation is not None and self.augmentation.flipped else "upright"
+        return "either" if self.augmentation is not None and self.augmentation.inversion_probability else "upright"
 
     @property
     def objective(self) -> tuple[str, str]:
@@ -77,7 +77,7 @@ class TrainingTask:
         if self.name == DENOISER:
             from ecg_study.search_spaces.denoiser import OBJECTIVE, WANDER_REMOVED_OBJECTIVE
 
-            return WANDER_REMOVED_OBJECTIVE if self.removes_drift else OBJECTIVE
+            return WANDER_REMOVED_OBJECTIVE if self.removes_baseline_wander else OBJECTIVE
         from ecg_study.search_spaces.detector import OBJECTIVE as DETECTOR_OBJECTIVE
 
         return DETECTOR_OBJECTIVE
@@ -93,7 +93,7 @@ class TrainingTask:
             if self.name == DENOISER:
                 from ecg_study.search_spaces.denoiser import DenoiserSpace
 
-                return DenoiserSpace(self.preset.denoiser, settings.segment, self.removes_drift)
+                return DenoiserSpace(self.preset.denoiser, settings.segment, self.removes_baseline_wander)
             from ecg_study.search_spaces.detector import DetectorSpace
 
             refractory = round(REFRACTORY * self.cache.fs)
@@ -152,8 +152,7 @@ def augmentation_as_json(task: TrainingTask) -> dict[str, Any]:
     """How training segments are varied, for records of what decided a result; empty where they are not."""
     if task.augmentation is None:
         return {}
-    values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(task.augmentation).items()}
-    return {"augmentation": values}
+    return {"augmentation": task.augmentation.as_mapping()}
 
 
 @dataclass(frozen=True)

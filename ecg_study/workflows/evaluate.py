@@ -236,7 +236,7 @@ def _denoiser(name: str, model: CachedModel, records: Records) -> Iterator[Figur
         moved = moved_waves(reference, {name: denoised}, lead.r_peaks, lead.fs, lead.excluded_intervals)
         levels += [waves.st_level for waves in moved.values()]
     mae, rmse = np.mean(rows, axis=0)
-    against = "recording without drift" if model.removes_drift else "recording"
+    against = "recording without drift" if model.removes_baseline_wander else "recording"
     yield Figure(name, f"Gaussian {SIGMA} mV: MAE / RMSE in mV", f"{mae:.4f} / {rmse:.4f} (against the {against})")
     false = np.mean(np.abs(np.concatenate(levels)) >= FALSE_ST)
     yield Figure(name, f"Gaussian {SIGMA} mV: ST moved by {FALSE_ST} mV or more", f"{100 * false:.1f} % of beats")

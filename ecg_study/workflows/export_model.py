@@ -38,7 +38,7 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
     if training.task == DENOISER:
         from ecg_study.search_spaces.denoiser import KEEPS_BASELINE_WANDER, REMOVES_BASELINE_WANDER
 
-        normalisation = REMOVES_BASELINE_WANDER if task.removes_drift else KEEPS_BASELINE_WANDER
+        normalisation = REMOVES_BASELINE_WANDER if task.removes_baseline_wander else KEEPS_BASELINE_WANDER
     else:
         from ecg_study.search_spaces.detector import NORMALISATION
 
@@ -70,7 +70,7 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
         metrics=_metrics(report, training.task),
         seed=report.provenance.seed,
         polarity=task.polarity,
-        drift="removed" if task.removes_drift else "kept",
+        drift="removed" if task.removes_baseline_wander else "kept",
     )
 
 

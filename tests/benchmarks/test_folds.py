@@ -20,12 +20,22 @@ def test_folds_are_of_people_that_no_test_has() -> None:
 
 
 def test_values_of_the_augmentation_are_read_as_json() -> None:
-    given = ["varied=true", "paused=0.3", "snr=[-8, 15]", "gaussian=null"]
-    assert folds._varied(given) == {"varied": True, "paused": 0.3, "snr": (-8, 15), "gaussian": None}
+    given = [
+        "transform_noise=true",
+        "pause_probability=0.3",
+        "snr_range_db=[-8, 15]",
+        "gaussian_sigma_range_mv=null",
+    ]
+    assert folds._varied(given) == {
+        "transform_noise": True,
+        "pause_probability": 0.3,
+        "snr_range_db": (-8, 15),
+        "gaussian_sigma_range_mv": None,
+    }
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [("payse=0.3", "'payse' is not known"), ("paused=lots", "'lots' is no JSON")]
+    ("given", "said"), [("payse=0.3", "'payse' is not known"), ("pause_probability=lots", "'lots' is no JSON")]
 )
 def test_a_misspelt_value_is_refused(given: str, said: str) -> None:
     with pytest.raises(EcgStudyError, match=said):

@@ -19,7 +19,15 @@ from ecg_study.errors import EcgStudyError
 from tests.conftest import SMALL, SmallData, WriteRecord
 
 AUGMENTED = replace(SMALL, augmented=True)
-PLAIN = Augmentation(noisy=0, gaussian=(0, 0), hum=0, recorded_drift=0, stretched=0, flipped=0, mixed=0)
+PLAIN = Augmentation(
+    noise_probability=0,
+    gaussian_sigma_range_mv=(0, 0),
+    hum_probability=0,
+    recorded_wander_probability=0,
+    time_stretch_probability=0,
+    inversion_probability=0,
+    lead_mix_probability=0,
+)
 """Segments are cut anew, and nothing else."""
 
 
@@ -48,7 +56,7 @@ def test_a_refit_has_the_noise_for_validation_too(cache: SegmentCache, split: Sp
         part: NoiseBank({kind: [np.zeros_like(s) if part == TRAINING else s for s in all_] for kind, all_ in stretches})
         for part, stretches in ((part, bank.stretches.items()) for part, bank in cache.noise.items())
     }
-    only = replace(PLAIN, noisy=1)
+    only = replace(PLAIN, noise_probability=1)
     rows = cache.rows(split.train)
     for refit in (False, True):
         augmenter = Augmenter(replace(cache, noise=silent), only, training=True, refit=refit)
@@ -82,15 +90,15 @@ def test_noise_for_tests_is_not_within_reach(cache: SegmentCache, noise: NoiseRe
                 assert not (windows == middle[:, 0]).all(axis=1).any()
 
 
-@pytest.mark.parametrize("removes_drift", [False, True])
-def test_a_segment_is_a_stretch_of_its_lead(cache: SegmentCache, split: Split, removes_drift: bool) -> None:
+@pytest.mark.parametrize("removes_baseline_wander", [False, True])
+def test_a_segment_is_a_stretch_of_its_lead(cache: SegmentCache, split: Split, removes_baseline_wander: bool) -> None:
     rows = cache.rows(split.train, include_training_only=True)[::7]
-    made = Augmenter(cache, replace(PLAIN, removes_drift=removes_drift), training=True)
+    made = Augmenter(cache, replace(PLAIN, removes_baseline_wander=removes_baseline_wander), training=True)
     noisy, target = made.denoiser(rows, _rng())
     np.testing.assert_array_equal(noisy, target)
     assert cache.wander_removed is not None
     for row, segment in zip(rows, target, strict=True):
-        lead, _ = _lead(cache, cache.wander_removed if removes_drift else cache.clean, int(row))
+        lead, _ = _lead(cache, cache.wander_removed if removes_baseline_wander else cache.clean, int(row))
         windows = np.lib.stride_tricks.sliding_window_view(lead, len(segment))
         assert (windows == segment).all(axis=1).any()
     assert np.any(target != cache.clean[rows]), "cut anew"
@@ -99,7 +107,7 @@ def test_a_segment_is_a_stretch_of_its_lead(cache: SegmentCache, split: Split, r
 def test_marks_stay_on_their_peaks_when_cut_stretched_and_turned(cache: SegmentCache, split: Split) -> None:
     """At each mark the lead is as it was at the annotation: the height of the peak, up or down."""
     rows = cache.rows(split.train)
-    made = Augmenter(cache, replace(PLAIN, stretched=1, flipped=0.5), training=True)
+    made = Augmenter(cache, replace(PLAIN, time_stretch_probability=1, inversion_probability=0.5), training=True)
     signal, marks = made.detector(rows, _rng())
     turned = 0
     for row, segment, marked in zip(rows, signal, marks, strict=True):
@@ -121,8 +129,8 @@ def test_marks_stay_on_their_peaks_when_cut_stretched_and_turned(cache: SegmentC
 def test_a_mix_of_leads_is_of_the_same_time_and_keeps_the_marks(cache: SegmentCache, split: Split) -> None:
     """Where both leads follow each other without a gap, a mixed segment is a plane's worth of the two."""
     rows = cache.rows(split.train)
-    alone = Augmenter(cache, replace(PLAIN, mixed=0), training=True).detector(rows, _rng())
-    mixed = Augmenter(cache, replace(PLAIN, mixed=1), training=True).detector(rows, _rng())
+    alone = Augmenter(cache, replace(PLAIN, lead_mix_probability=0), training=True).detector(rows, _rng())
+    mixed = Augmenter(cache, replace(PLAIN, lead_mix_probability=1), training=True).detector(rows, _rng())
     np.testing.assert_array_equal(alone[1], mixed[1])
     for row, segment, mark in zip(rows, mixed[0], alone[0], strict=True):
         lead, first = _lead(cache, cache.clean, int(row))
@@ -137,14 +145,20 @@ def test_a_mix_of_leads_is_of_the_same_time_and_keeps_the_marks(cache: SegmentCa
 
 def test_noise_has_the_snr_that_was_asked_for(cache: SegmentCache, split: Split) -> None:
     rows = cache.rows(split.train)
-    made = Augmenter(cache, replace(PLAIN, noisy=1, partly=0, snr=(6, 6), removes_drift=True), training=True)
+    made = Augmenter(
+        cache,
+        replace(
+            PLAIN, noise_probability=1, partial_noise_probability=0, snr_range_db=(6, 6), removes_baseline_wander=True
+        ),
+        training=True,
+    )
     noisy, target = made.denoiser(rows, _rng())
     ratio = 10 * np.log10(target.var(axis=1) / (noisy - target).var(axis=1))
     np.testing.assert_allclose(ratio[target.var(axis=1) > 0.05**2], 6, atol=0.05)
 
 
 def test_noise_may_cover_a_part_alone(cache: SegmentCache, split: Split) -> None:
-    made = Augmenter(cache, replace(PLAIN, noisy=1, partly=1), training=True)
+    made = Augmenter(cache, replace(PLAIN, noise_probability=1, partial_noise_probability=1), training=True)
     noisy, target = made.denoiser(cache.rows(split.train), _rng())
     quiet = np.mean(noisy == target)
     assert 0.2 < quiet < 0.7
@@ -152,7 +166,7 @@ def test_noise_may_cover_a_part_alone(cache: SegmentCache, split: Split) -> None
 
 def test_what_removes_drift_is_shown_recorded_drift_too(cache: SegmentCache, split: Split) -> None:
     rows = cache.rows(split.train)
-    made = Augmenter(cache, replace(PLAIN, recorded_drift=1, removes_drift=True), training=False)
+    made = Augmenter(cache, replace(PLAIN, recorded_wander_probability=1, removes_baseline_wander=True), training=False)
     noisy, target = made.denoiser(rows, _rng())
     assert cache.wander_removed is not None
     np.testing.assert_array_equal(noisy, cache.clean[rows])
@@ -173,7 +187,7 @@ def test_training_differs_from_epoch_to_epoch_and_the_seed_repeats_it(cache: Seg
     rows = cache.rows(split.train)
 
     def epochs(seed: int) -> list[np.ndarray]:
-        dataset = denoiser_batches(cache, rows, Batches(16, seed), Augmentation(removes_drift=True))
+        dataset = denoiser_batches(cache, rows, Batches(16, seed), Augmentation(removes_baseline_wander=True))
         return [np.concatenate([noisy.numpy() for noisy, _ in dataset]) for _ in range(2)]
 
     first, again, other = epochs(1), epochs(1), epochs(2)
@@ -200,7 +214,7 @@ def test_damaged_noise_in_the_cache_is_named(cache: SegmentCache, small_data: Sm
 
 def test_beats_fail_to_come_in_training_alone(cache: SegmentCache, split: Split) -> None:
     rows = cache.rows(split.train)
-    often, never = replace(PLAIN, paused=1), replace(PLAIN, paused=0)
+    often, never = replace(PLAIN, pause_probability=1), replace(PLAIN, pause_probability=0)
 
     def beats(how: Augmentation, training: bool) -> int:
         return int(Augmenter(cache, how, training).detector(rows, _rng())[1].sum())
@@ -212,8 +226,10 @@ def test_beats_fail_to_come_in_training_alone(cache: SegmentCache, split: Split)
 
 def test_noise_goes_on_in_a_pause(cache: SegmentCache, split: Split) -> None:
     rows = cache.rows(split.train)
-    still = replace(PLAIN, paused=1, blocked=0)
-    noisy, _ = Augmenter(cache, replace(still, gaussian=(0.05, 0.05)), training=True).detector(rows, _rng())
+    still = replace(PLAIN, pause_probability=1, p_wave_probability=0)
+    noisy, _ = Augmenter(cache, replace(still, gaussian_sigma_range_mv=(0.05, 0.05)), training=True).detector(
+        rows, _rng()
+    )
     # Noise that was in the rest would be shown to and fro with it: the same sample twice where it turns.
     assert not (np.diff(noisy, axis=1) == 0).any()
 
@@ -236,3 +252,25 @@ def test_leads_that_nobody_asked_for_and_that_are_no_ecg_are_left_out_and_named(
     assert made.excluded_records["p3, lead V1"] == "lead V1 is flat: every sample is 0.5 mV"
     with pytest.raises(EcgStudyError, match="p1: lead ACC is in g"):
         open_cache(database, replace(AUGMENTED, lead="ACC"), tmp_path / "data", None, noise)
+
+
+def test_stored_keys_of_the_augmentation_stay_those_of_version_0_1() -> None:
+    stored = Augmentation(transform_noise=False, pause_probability=0.1).as_mapping()
+    assert stored == {
+        "removes_drift": False,
+        "noisy": 0.85,
+        "snr": [-8.0, 15.0],
+        "varied": False,
+        "partly": 0.25,
+        "gaussian": [0.0, 0.06],
+        "hum": 0.1,
+        "hum_amplitude": 0.15,
+        "recorded_drift": 0.3,
+        "stretched": 0.5,
+        "stretch": 0.1,
+        "flipped": 0.5,
+        "mixed": 0.0,
+        "paused": 0.1,
+        "pause": [0.8, 6.0],
+        "blocked": 0.5,
+    }

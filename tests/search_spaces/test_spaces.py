@@ -41,7 +41,7 @@ def test_denoiser_keeps_shape_and_offset(residual: bool, frame: int, direction: 
 
 @pytest.mark.parametrize("residual", [False, True])
 def test_a_denoiser_that_removes_drift_scales_with_its_input(residual: bool) -> None:
-    model = build_denoiser(DenoiserConfig(STACK, residual), 288, removes_drift=True)
+    model = build_denoiser(DenoiserConfig(STACK, residual), 288, removes_baseline_wander=True)
     noisy = _segments()
     cleaned = model.predict_on_batch(noisy)
     np.testing.assert_allclose(model.predict_on_batch(noisy + 3), cleaned, atol=1e-4)

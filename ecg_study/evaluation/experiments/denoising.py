@@ -88,7 +88,7 @@ def denoiser_section(
         morphology=_morphology(measured),
         traces=_traces(measured),
         seeds=_seeds(models, leads, measured),
-        removes_drift=models[0].removes_drift,
+        removes_drift=models[0].removes_baseline_wander,
     )
 
 
@@ -97,7 +97,7 @@ def measure_lead(lead: EvaluationLead, model: CachedModel) -> DenoisedLead:
     from scipy.signal import welch
 
     reference, denoised = model.reference(lead.clean), model.denoise(lead.noisy)
-    filters = DRIFT_FILTERS if model.removes_drift else FILTERS
+    filters = DRIFT_FILTERS if model.removes_baseline_wander else FILTERS
     cleaned = {NO_FILTER: lead.noisy, **{item.name: item.apply(lead.noisy, lead.fs) for item in filters}}
     cleaned[LSTM] = denoised
     figures = [
