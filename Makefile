@@ -26,6 +26,7 @@ lint: .venv/dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	.venv/bin/lint-imports --no-cache
 
 evaluate-models: .venv/study
 	$(PY) -m ecg_study.workflows.evaluate $(ARGS)
