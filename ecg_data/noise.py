@@ -14,7 +14,7 @@ from ecg_study.ecg_data.databases.physionet import CHECKSUMS, NOISE_RECORDS, NST
 from ecg_study.ecg_data.readers.recording import ALL_LEADS
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.ecg_data.resampling import resample
-from ecg_study.errors import EcgStudyError, RecordError
+from ecg_study.errors import EcgStudyError, RecordError, SettingsError
 from ecg_study.files import read_checksums
 from ecg_study.progress import Progress
 
@@ -218,37 +218,39 @@ def read_banks(path: Path) -> dict[str, NoiseBank]:
     return banks
 
 
-def noise_directory(
+def find_noise_directory(
     database: Database,
-    raw_dir: str,
-    noise_dir: str,
-    data_dir: Path,
+    *,
+    noise_dir: Path | str | None = None,
+    raw_dir: Path | str | None = None,
+    data_dir: Path | str = "data",
     progress: Progress | None = None,
-    needed: bool = False,
+    required: bool = False,
 ) -> Path | None:
-    """Where the noise records are: the folder that was named, or a download where MIT-BIH was downloaded too.
+    """Return the folder with the noise records, and download them if the database was downloaded too.
 
     Args:
-        database: the records of the study.
-        raw_dir: the folder that was named for these; empty where they were made or downloaded.
-        noise_dir: the folder that was named for the noise; empty for none.
-        data_dir: the folder under which ``raw/`` is kept.
-        progress: told how far a download is.
-        needed: for training, so that they are downloaded in any case.
+        database: records of the study.
+        noise_dir: folder with the noise records, if you have them.
+        raw_dir: folder that ``database`` was read from; ``None`` if it was generated or downloaded.
+        data_dir: parent folder of ``raw/``, where downloads are kept.
+        progress: called with the number of downloaded files.
+        required: whether to download the records for any database.
 
     Returns:
-        The folder; ``None`` where none was named and none is to be downloaded.
+        ``None`` if no folder was given and nothing is to be downloaded.
 
     Raises:
-        StudyError: the folder is not there, or the download failed.
+        SettingsError: ``noise_dir`` is not a folder.
+        DataError: the download failed.
     """
     if noise_dir:
         if not Path(noise_dir).is_dir():
-            raise EcgStudyError(f"--noise-dir: {noise_dir} is not a folder")
+            raise SettingsError("noise_dir", f"{noise_dir} is not a folder", value=noise_dir)
         return Path(noise_dir)
-    if not needed and (database.name != "mitdb" or raw_dir):
+    if not required and (database.name != "mitdb" or raw_dir):
         return None
-    directory = data_dir / "raw" / NSTDB.name
+    directory = Path(data_dir) / "raw" / NSTDB.name
     if not directory.is_dir():
         said: Callable[[int, int], None] | None = None
         if progress is not None:

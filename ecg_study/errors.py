@@ -69,7 +69,7 @@ class RecordErrors(EcgStudyError):  # noqa: N818  # several RecordError
         listed = "; ".join(str(error) for error in self.errors)
         count = "1 record" if len(self.errors) == 1 else f"{len(self.errors)} records"
         mentioned = [name for error in self.errors for name in error.parameters]
-        super().__init__(f"{count} cannot be used: {listed}. {advice}", parameters=(*parameters, *mentioned))
+        super().__init__(f"{count} cannot be used: {listed}; {advice}", parameters=(*parameters, *mentioned))
 
 
 class DataError(EcgStudyError):

@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(_MARKED_FIXTURES[fixture])
 
 
-SMALL = SegmentSettings(segment=720, window=144)
+SMALL = SegmentSettings(segment_samples=720, window_samples=144)
 
 
 @pytest.fixture(scope="session")
@@ -85,8 +85,8 @@ class SmallData:
 def small_data(raw_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallData:
     """Segments of 720 samples of the small database."""
     data_dir = tmp_path_factory.mktemp("data")
-    database = open_database("folder", data_dir, raw_dir)
-    cache = open_cache(database, SMALL, data_dir)
+    database = open_database("folder", data_dir=data_dir, raw_dir=raw_dir)
+    cache = open_cache(database, SMALL, data_dir=data_dir)
     return SmallData(database, cache, split_database(database, cache.records, seed=1))
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from ecg_study.ecg_data.databases.catalog import open_database
 from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION, Split, split_mitdb
-from ecg_study.ecg_data.noise import VALIDATION, NoiseRecords, noise_directory
+from ecg_study.ecg_data.noise import VALIDATION, NoiseRecords, find_noise_directory
 from ecg_study.ecg_data.segments.augmentation import Augmentation
 from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
 from ecg_study.errors import EcgStudyError
@@ -53,8 +53,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         raw = Path(options.raw_dir) if options.raw_dir else None
-        database = open_database("mitdb", options.data_dir, raw)
-        folder = noise_directory(database, options.raw_dir, options.noise_dir, options.data_dir, needed=True)
+        database = open_database("mitdb", data_dir=options.data_dir, raw_dir=raw)
+        folder = find_noise_directory(
+            database,
+            raw_dir=options.raw_dir,
+            noise_dir=options.noise_dir,
+            data_dir=options.data_dir,
+            required=True,
+        )
         assert folder is not None
         records = open_records(database.directory, folder, VALIDATION, FOLDS[options.fold], FOLDS[options.fold])
         import_tensorflow()
@@ -77,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
                 [applied.detect(signal) for signal in threshold_inputs(lead, task.validation_noise)]
                 for lead in records.leads
             ]
-            thresholds = choose_thresholds(records.leads, shown, task.cache.settings.window, options.seed)
+            thresholds = choose_thresholds(records.leads, shown, task.cache.settings.window_samples, options.seed)
             print(f"thresholds: {thresholds} (chosen on these very records)")
             if options.threshold is not None:
                 thresholds["r_peak"] = options.threshold
@@ -98,7 +104,7 @@ def _by_record(applied: CachedModel, limit: float, records: Records) -> Iterator
 
 
 def _task(options: argparse.Namespace, database: Any, noise: NoiseRecords) -> tuple[TrainingTask, dict[str, Any]]:
-    cache = open_cache(database, SegmentSettings(augmented=True), options.data_dir, None, noise)
+    cache = open_cache(database, SegmentSettings(augmented=True), data_dir=options.data_dir, noise=noise)
     usual = split_mitdb(cache.records)
     held = FOLDS[options.fold]
     train = tuple(record for record in (*usual.train, *usual.validation) if record not in held)

@@ -81,7 +81,7 @@ def search_by_recipe(cache: SegmentCache, split: Split, directory: Path) -> Foun
     def build(hp: Any) -> keras.Model:
         model = keras.Sequential(
             [
-                keras.Input((cache.settings.segment, 1)),
+                keras.Input((cache.settings.segment_samples, 1)),
                 layers.LSTM(hp.Choice("units_1", [32, 64]), return_sequences=True),
                 layers.Dropout(hp.Choice("dropout", [0.0, 0.1, 0.2])),
                 layers.LSTM(hp.Choice("units_2", [16, 32]), return_sequences=True),
@@ -117,7 +117,7 @@ def _uncached(cache: SegmentCache, records: tuple[str, ...]) -> Any:
         for row in np.random.permutation(rows):  # noqa: NPY002  # as the recipe does it
             yield cache.noisy[row][:, None], cache.clean[row][:, None]
 
-    spec = tf.TensorSpec((cache.settings.segment, 1), tf.float32)
+    spec = tf.TensorSpec((cache.settings.segment_samples, 1), tf.float32)
     return tf.data.Dataset.from_generator(segments, output_signature=(spec, spec)).batch(BATCH)
 
 
@@ -151,10 +151,12 @@ def main() -> None:
     train, validation = RECORDS[options.database]
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        database = open_database(options.database, directory, options.raw_dir, (*train, *validation))
+        database = open_database(
+            options.database, data_dir=directory, raw_dir=options.raw_dir, records=(*train, *validation)
+        )
         split = Split(train, validation, ("measured nowhere here",))
         long, short = (
-            open_cache(database, SegmentSettings(segment=segment, window=window), directory)
+            open_cache(database, SegmentSettings(segment_samples=segment, window_samples=window), data_dir=directory)
             for segment, window in ((2016, 144), (500, 100))
         )
         ours = search_ours(long, split, directory)

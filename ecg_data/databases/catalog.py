@@ -16,7 +16,6 @@ from ecg_study.progress import Progress
 
 DATABASES = ("synthetic", "mitdb", "folder")
 SIGNAL_ENDINGS = (".dat", ".d16", ".mat", ".edf", ".sig")
-SKIP_ADVICE = "Mend them, or leave them out with --skip-bad"
 
 VERSIONS = {"synthetic": str(VERSION), "mitdb": MITDB.version, "folder": ""}
 """Version of each database; of a folder of the user's own nothing is known."""
@@ -62,12 +61,13 @@ class Database:
 
 def open_database(
     name: str,
-    data_dir: Path,
-    raw_dir: Path | None = None,
+    *,
+    data_dir: Path | str = "data",
+    raw_dir: Path | str | None = None,
     records: Sequence[str] = (),
     seed: int = 1,
     annotator: str = "atr",
-    skip_bad: bool = False,
+    skip_invalid: bool = False,
     progress: Progress | None = None,
 ) -> Database:
     """Make the database available, fetching or generating it where needed, and name its files' content.
@@ -86,7 +86,7 @@ def open_database(
         StudyError: the folder or a record is not there, or files are missing or differ from a ``SHA256SUMS.txt``
             beside them.
     """
-    directory = _directory(name, data_dir, raw_dir, seed, progress)
+    directory = _directory(name, Path(data_dir), None if raw_dir is None else Path(raw_dir), seed, progress)
     published = _published(directory)
     if name == "synthetic" and set(published) != {path.name for path in directory.iterdir()} - {CHECKSUMS}:
         raise EcgStudyError(f"{directory}: files are missing or too many; delete the folder and it will be made again")
@@ -105,12 +105,19 @@ def open_database(
             checksums |= checked_files(directory / record, annotator, published)
         except RecordError as error:
             errors[record] = error
-    if errors and (not skip_bad or len(errors) == len(set(records) or present)):
-        raise RecordErrors(list(errors.values()), SKIP_ADVICE if not skip_bad else "No record is left")
+    if errors and (not skip_invalid or len(errors) == len(set(records) or present)):
+        raise unusable_records(list(errors.values()), skip_invalid=skip_invalid)
     _refuse_copies(checksums)
     usable = tuple(record for record in sorted(set(records) or present) if record not in errors)
     unreadable = {record: str(error) for record, error in errors.items()}
     return Database(name, directory, usable, annotator, checksums, unreadable)
+
+
+def unusable_records(errors: Sequence[RecordError], *, skip_invalid: bool) -> RecordErrors:
+    """Return the error for records that cannot be used, with advice for the given ``skip_invalid``."""
+    if skip_invalid:
+        return RecordErrors(errors, "no record is left")
+    return RecordErrors(errors, "repair them, or exclude them with skip_invalid", parameters=("skip_invalid",))
 
 
 def split_database(database: Database, records: Sequence[str], seed: int) -> Split:

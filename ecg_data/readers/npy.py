@@ -40,12 +40,12 @@ def open_array(path: Path, options: ReadOptions) -> Recording:
     if options.fs is None:
         raise RecordError(path, "a .npy file has no sampling rate; give --fs in Hz")
     columns = _columns(path, values.shape[1], options.lead)
-    gain, baseline = to_millivolts(path, options, whole=values.dtype.kind in "iu")
+    gain, adc_zero = to_millivolts(path, options, whole=values.dtype.kind in "iu")
     block = round(BLOCK_SECONDS * options.fs)
 
     def blocks() -> Iterator[np.ndarray]:
         for start in range(0, len(values), block):
-            yield (values[start : start + block, columns].astype(np.float64) - baseline) / gain
+            yield (values[start : start + block, columns].astype(np.float64) - adc_zero) / gain
 
     names = tuple(str(column + 1) for column in columns)
     return Recording(path, path.stem, options.fs, names, len(values), blocks)

@@ -28,21 +28,21 @@ def open_recording(path: Path, options: ReadOptions) -> Recording:
     """
     with as_record_errors(path):
         reader, ignored = _reader(path)
-        useless = [name for name in options.told() if name in ignored]
+        useless = [name for name in options.given_fields() if name in ignored]
         if useless:
-            problem = f"a file of this kind makes no use of {', '.join(useless)}"
-            raise RecordError(path, problem + "; leave out what it does not need, or read it apart from the others")
+            problem = f"{', '.join(useless)} does not apply to this file format; omit it, or read this file separately"
+            raise RecordError(path, problem, parameter=useless[0])
         recording = reader(path, options)
     if options.fs is not None and not math.isclose(recording.fs, options.fs, rel_tol=1e-4):
-        raise RecordError(path, f"has {recording.fs:g} Hz, not the {options.fs:g} Hz of --fs; leave --fs out")
+        raise RecordError(path, f"has {recording.fs:g} Hz, but fs is {options.fs:g} Hz; omit fs", parameter="fs")
     if not LOWEST_RATE <= recording.fs <= HIGHEST_RATE:
         problem = f"has {recording.fs:g} Hz; ECG from {LOWEST_RATE:g} to {HIGHEST_RATE:,g} Hz can be read"
         raise RecordError(path, problem)
     return recording
 
 
-_TELLS_ITSELF = ("--time-column", "--units", "--gain", "--baseline")
-"""Of which WFDB and EDF files have their own."""
+_IN_HEADER = ("time_column", "units", "gain", "adc_zero")
+"""Options that WFDB and EDF files answer themselves."""
 
 
 def _reader(path: Path) -> tuple[Callable[[Path, ReadOptions], Recording], tuple[str, ...]]:
@@ -53,13 +53,13 @@ def _reader(path: Path) -> tuple[Callable[[Path, ReadOptions], Recording], tuple
     if ending in ("", ".hea"):
         from ecg_study.ecg_data.readers.wfdb import open_wfdb
 
-        return open_wfdb, _TELLS_ITSELF
+        return open_wfdb, _IN_HEADER
     if not path.exists():
         raise RecordError(path, "no such file")
     if ending in (".edf", ".bdf"):
         from ecg_study.ecg_data.readers.edf import open_edf
 
-        return open_edf, _TELLS_ITSELF
+        return open_edf, _IN_HEADER
     if ending in (".csv", ".tsv", ".txt"):
         from ecg_study.ecg_data.readers.table import open_table
 
@@ -67,7 +67,7 @@ def _reader(path: Path) -> tuple[Callable[[Path, ReadOptions], Recording], tuple
     if ending == ".npy":
         from ecg_study.ecg_data.readers.npy import open_array
 
-        return open_array, ("--time-column",)
+        return open_array, ("time_column",)
     raise RecordError(path, f"a file {ending} is of no kind that is read ({', '.join(ENDINGS)})")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_study.errors import EcgStudyError, RecordError
+from ecg_study.errors import RecordError, SettingsError
 
 PREFERRED_LEAD = "MLII"
 """Modified limb lead II: the lead in which the QRS complex of most MIT-BIH records is tallest."""
@@ -32,18 +32,18 @@ _USUAL_LEADS = ("mlii", "ii", "ecg", "ekg", "signal", "signal_mv", "lead ii", "l
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a file does not tell of itself.
+    """Lead to read, and metadata that a file lacks.
 
     Attributes:
-        lead: name of a lead or column; ``"auto"`` or ``"all"``.
-        fs: sampling rate in Hz, where the file has none.
-        time_column: of a table, the column with the time.
-        units: ``"mV"``, ``"uV"`` or ``"V"``, where the file does not say.
-        gain: ADC units in a mV, where the file holds whole numbers.
-        baseline: ADC units at 0 mV; 0 where only the gain is given.
+        lead: name of a lead or column, ``"auto"`` or ``"all"``.
+        fs: sampling rate in Hz of a file that does not have one.
+        time_column: column of a table with the time.
+        units: ``"mV"``, ``"uV"`` or ``"V"`` of a file without units.
+        gain: ADC units per mV of a file with integers.
+        adc_zero: ADC units at 0 mV (default: 0); requires ``gain``.
 
     Raises:
-        StudyError: what is told cannot be meant together.
+        SettingsError: two options exclude each other, or one requires another.
     """
 
     lead: str = AUTO_LEAD
@@ -51,24 +51,19 @@ class ReadOptions:
     time_column: str = ""
     units: str = ""
     gain: float | None = None
-    baseline: float | None = None
+    adc_zero: float | None = None
 
     def __post_init__(self) -> None:
-        if self.baseline is not None and self.gain is None:
-            raise EcgStudyError("--baseline: says nothing without --gain (ADC units in a mV); give both")
+        if self.adc_zero is not None and self.gain is None:
+            problem = "requires gain (ADC units per mV)"
+            raise SettingsError("adc_zero", problem, value=self.adc_zero, parameters=("gain",))
         if self.gain is not None and self.units:
-            raise EcgStudyError(
-                "--gain and --units: both tell the unit; give --gain for ADC units, --units for mV, uV or V"
-            )
+            problem = "excludes units; use gain for ADC units, units for mV, uV or V"
+            raise SettingsError("gain", problem, value=self.gain, parameters=("units",))
 
-    def told(self) -> tuple[str, ...]:
-        """The options of which a file that tells its own unit and time would make no use."""
-        values = {
-            "--time-column": self.time_column,
-            "--units": self.units,
-            "--gain": self.gain,
-            "--baseline": self.baseline,
-        }
+    def given_fields(self) -> tuple[str, ...]:
+        """Return the names of the given options that repeat metadata of WFDB and EDF files."""
+        values = {name: getattr(self, name) for name in ("time_column", "units", "gain", "adc_zero")}
         return tuple(name for name, value in values.items() if value not in ("", None))
 
 
@@ -144,7 +139,7 @@ def without_unit(name: str) -> str:
 def to_millivolts(
     path: Path, options: ReadOptions, whole: bool, unit: str = "", column: str = ""
 ) -> tuple[float, float]:
-    """``(gain, baseline)`` by which numbers become mV: ``(numbers - baseline) / gain``.
+    """Return ``(gain, adc_zero)`` that convert numbers to mV: ``(numbers - adc_zero) / gain``.
 
     Args:
         path: of the file, for messages.
@@ -157,15 +152,13 @@ def to_millivolts(
         RecordError: nothing tells the unit of whole numbers.
     """
     if options.gain is not None:
-        return options.gain, options.baseline or 0.0
+        return options.gain, options.adc_zero or 0.0
     told = options.units or unit
     if told:
         return 1 / MILLIVOLTS[told.lower()], 0.0
     if whole:
-        others = ", or choose other columns with --lead" if column and options.lead == ALL_LEADS else ""
-        place = f"column {column} " if column else ""
-        problem = (
-            place + "holds whole numbers, which look like ADC units: give --gain (ADC units in a mV, with --baseline), "
-        )
-        raise RecordError(path, problem + "or --units if they are mV or uV" + others)
+        others = ", or choose another lead" if column and options.lead == ALL_LEADS else ""
+        place = f"column {column}: " if column else ""
+        problem = f"{place}integers look like ADC units; give gain (ADC units per mV) and adc_zero"
+        raise RecordError(path, f"{problem}, or units (mV or uV){others}", parameter="gain")
     return 1.0, 0.0

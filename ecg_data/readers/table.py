@@ -85,11 +85,11 @@ def open_table(path: Path, options: ReadOptions) -> Recording:
     for column in columns:
         name, whole = layout.names[column], _is_whole(_numbers(path, layout, column, _HEAD))
         scales.append(to_millivolts(path, options, whole, unit_in(name), name))
-    gains, baselines = (np.array(values) for values in zip(*scales, strict=True))
+    gains, adc_zeros = (np.array(values) for values in zip(*scales, strict=True))
 
     def blocks() -> Iterator[np.ndarray]:
         for values in _read(path, layout, columns, clock):
-            yield (values - baselines) / gains
+            yield (values - adc_zeros) / gains
 
     names = tuple(without_unit(layout.names[column]) for column in columns)
     rate = clock.rate if clock is not None else float(options.fs or 0)

@@ -175,7 +175,7 @@ class Augmenter:
 
     @property
     def _segment(self) -> int:
-        return self._cache.settings.segment
+        return self._cache.settings.segment_samples
 
     def _cut(self, rows: np.ndarray, rng: np.random.Generator) -> _Cuts:
         count, segment = len(rows), self._segment
@@ -235,7 +235,7 @@ class Augmenter:
         """Noise for segments without drift, in mV."""
         how, (count, segment) = self._how, wander_removed.shape
         noise = rng.standard_normal((count, segment), dtype=np.float32)
-        sigma = self._cache.settings.sigma
+        sigma = self._cache.settings.noise_sigma_mv
         noise *= rng.uniform(*(how.gaussian_sigma_range_mv or (sigma, sigma)), (count, 1)).astype(np.float32)
         noisy = np.flatnonzero(rng.random(count) < how.noise_probability)
         kinds = rng.integers(0, len(KINDS), len(noisy))

@@ -117,7 +117,7 @@ def _dataset(
 ) -> tf.data.Dataset:
     import tensorflow as tf
 
-    segment = cache.settings.segment
+    segment = cache.settings.segment_samples
     spec = tf.TensorSpec((None, segment, 1), tf.float32)
 
     def load(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ecg_study.ecg_data.databases.catalog import SIGNAL_ENDINGS, SKIP_ADVICE, Database
+from ecg_study.ecg_data.databases.catalog import SIGNAL_ENDINGS, Database, unusable_records
 from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.ecg_data.noise import (
     TRAINING,
@@ -26,7 +26,7 @@ from ecg_study.ecg_data.readers.recording import ALL_LEADS, HIGHEST_RATE, LOWEST
 from ecg_study.ecg_data.readers.wfdb import Record, read_header, read_record
 from ecg_study.ecg_data.resampling import resample_record
 from ecg_study.ecg_data.segments.cutting import cut_segments, mark_r_peaks, segment_starts
-from ecg_study.errors import EcgStudyError, RecordError, RecordErrors
+from ecg_study.errors import EcgStudyError, RecordError, SettingsError
 from ecg_study.files import new_directory, sha256_of_json, write_json
 from ecg_study.progress import Progress
 
@@ -44,8 +44,14 @@ WANDER_REMOVED = "wander_removed"
 
 NOISE_FILE = "noise.npz"
 
-# Stored names that differ from ours: keys of a manifest's entries, and stems of array files.
+# Stored names that differ from ours: keys of manifests, and stems of array files.
 _STORED_KEYS = {"excluded_segments": "unscored", "training_only": "extra"}
+_STORED_SETTINGS = {
+    "segment_samples": "segment",
+    "window_samples": "window",
+    "noise_sigma_mv": "sigma",
+    "skip_invalid": "skip_bad",
+}
 _STORED_ARRAYS = {WANDER_REMOVED: "steady"}
 
 
@@ -54,33 +60,37 @@ class SegmentSettings:
     """What decides, with the raw files, what the cache holds.
 
     Attributes:
-        segment: samples a segment.
-        window: samples a window; a segment is a whole number of windows.
-        sigma: standard deviation of the Gaussian noise in mV.
+        segment_samples: length of a segment.
+        window_samples: length of a window; a segment holds a whole number of windows.
+        noise_sigma_mv: standard deviation of the Gaussian noise in mV.
         seed: seed of the noise.
-        lead: name of a lead, ``"auto"`` (MLII, else the first) or ``"all"``.
-        skip_bad: leave out records that cannot be used, instead of refusing all.
-        fs: sampling rate in Hz that records are brought to; ``None`` leaves them as they are.
-        augmented: whether the cache holds what augmentation needs besides: the other leads of each record, the clean
-            signal without its drift, and real noise to learn from.
+        lead: name of a lead, ``"auto"`` (MLII if present, else the first) or ``"all"``.
+        skip_invalid: whether to exclude records that cannot be used; otherwise they are an error.
+        fs: target sampling rate in Hz; ``None`` keeps the rate of the records.
+        augmented: whether the cache also holds what augmentation needs: the other leads of each record, the clean
+            signal without baseline wander, and recorded noise for training and validation.
 
     Raises:
-        StudyError: a value is out of its range.
+        SettingsError: a value is out of range.
     """
 
-    segment: int = 2016
-    window: int = 144
-    sigma: float = 0.05
+    segment_samples: int = 2016
+    window_samples: int = 144
+    noise_sigma_mv: float = 0.05
     seed: int = 1
     lead: str = "auto"
-    skip_bad: bool = False
+    skip_invalid: bool = False
     fs: float | None = None
     augmented: bool = False
 
     def as_mapping(self) -> dict[str, Any]:
-        """As JSON, for keys and manifests; a rate or an augmentation that is not asked for is not in it."""
-        unasked = {"fs": None, "augmented": False}
-        return {name: value for name, value in asdict(self).items() if unasked.get(name, self) != value}
+        """Return the settings as JSON, under the keys that cache keys, manifests and search states have.
+
+        ``fs`` and ``augmented`` are newer than these keys, so their defaults are left out.
+        """
+        stored = {_STORED_SETTINGS.get(name, name): value for name, value in asdict(self).items()}
+        absent = {"fs": None, "augmented": False}
+        return {name: value for name, value in stored.items() if absent.get(name, self) != value}
 
     @property
     def arrays(self) -> dict[str, np.dtype[Any]]:
@@ -88,15 +98,16 @@ class SegmentSettings:
         return ARRAYS | ({WANDER_REMOVED: np.dtype("<f4")} if self.augmented else {})
 
     def __post_init__(self) -> None:
-        if self.window < 1:
-            raise EcgStudyError(f"--window: {self.window} samples; it must be at least 1")
-        if self.segment < self.window or self.segment % self.window:
-            raise EcgStudyError(
-                f"--segment: {self.segment} samples is no whole number of windows of {self.window}; "
-                f"choose a multiple, such as {max(1, round(self.segment / self.window)) * self.window}"
-            )
-        if not 0 <= self.sigma < 10:
-            raise EcgStudyError(f"--noise: {self.sigma} mV is out of range; give a standard deviation from 0 to 10 mV")
+        if self.window_samples < 1:
+            raise SettingsError("window_samples", f"{self.window_samples} is not positive", value=self.window_samples)
+        if self.segment_samples < self.window_samples or self.segment_samples % self.window_samples:
+            nearest = max(1, round(self.segment_samples / self.window_samples)) * self.window_samples
+            problem = f"{self.segment_samples} is not a multiple of window_samples ({self.window_samples})"
+            problem += f"; use {nearest}"
+            raise SettingsError("segment_samples", problem, value=self.segment_samples, parameters=("window_samples",))
+        if not 0 <= self.noise_sigma_mv < 10:
+            problem = f"{self.noise_sigma_mv} mV is out of range; use a standard deviation from 0 to 10 mV"
+            raise SettingsError("noise_sigma_mv", problem, value=self.noise_sigma_mv)
 
 
 @dataclass(frozen=True)
@@ -146,8 +157,8 @@ class SegmentCache:
         settings: how they were made.
         fs: sampling rate in Hz.
         entries: which rows belong to which lead of which record.
-        excluded_records: reason for each record that cannot be used (only with ``skip_bad``), and for each lead that
-            is unusable as a training-only lead.
+        excluded_records: reason for each record that cannot be used (with ``skip_invalid``), and for each lead that
+            training cannot use.
         noisy: float32 memory map of shape ``(segments, segment)``, in mV.
         clean: likewise, without the noise.
         r_peaks: uint8 memory map of shape ``(segments, segment)``: 1 at each R peak.
@@ -220,7 +231,8 @@ def cache_key(database: Database, settings: SegmentSettings, noise: NoiseRecords
 def open_cache(
     database: Database,
     settings: SegmentSettings,
-    data_dir: Path,
+    *,
+    data_dir: Path | str = "data",
     progress: Progress | None = None,
     noise: NoiseRecords | None = None,
 ) -> SegmentCache:
@@ -238,14 +250,14 @@ def open_cache(
     """
     assert settings.augmented == (noise is not None)
     key = cache_key(database, settings, noise)
-    directory = data_dir / "processed" / f"{database.name}-{key[:16]}"
+    directory = Path(data_dir) / "processed" / f"{database.name}-{key[:16]}"
     if not directory.is_dir():
         with new_directory(directory) as temporary:
             _build(temporary, database, settings, key, progress, noise)
-    return reopen_cache(directory, key, settings)
+    return reopen_cache(directory, key=key, settings=settings)
 
 
-def reopen_cache(directory: Path, key: str, settings: SegmentSettings) -> SegmentCache:
+def reopen_cache(directory: Path, *, key: str, settings: SegmentSettings) -> SegmentCache:
     """Open the segments in ``directory``, which were built under this key with these settings.
 
     Raises:
@@ -260,7 +272,7 @@ def reopen_cache(directory: Path, key: str, settings: SegmentSettings) -> Segmen
         fs, excluded_records, written = float(manifest["fs"]), dict(manifest["left_out"]), manifest["key"]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise EcgStudyError(f"{damaged} ({' '.join(str(error).split())})") from error
-    shape = (entries[-1].last if entries else 0, settings.segment)
+    shape = (entries[-1].last if entries else 0, settings.segment_samples)
     if written != key or any(array.shape != shape for array in arrays.values()):
         raise EcgStudyError(damaged)
     return SegmentCache(directory, key, settings, fs, entries, excluded_records, **arrays, noise=noise)
@@ -287,7 +299,7 @@ def _build(
     files = {name: open(directory / array_file(name), "wb") for name in kinds}
     try:
         for name, file in files.items():
-            _write_header(file, kinds[name], 0, settings.segment)
+            _write_header(file, kinds[name], 0, settings.segment_samples)
         for done, name in enumerate(database.records):
             if progress is not None:
                 progress("Segments", done, len(database.records))
@@ -303,12 +315,12 @@ def _build(
                 for other in others:
                     _append(files, entries, other, settings, training_only=True)
                 excluded_records |= useless
-        if errors and (not settings.skip_bad or not entries):
-            raise RecordErrors(list(errors.values()), "No record is left" if settings.skip_bad else SKIP_ADVICE)
+        if errors and (not settings.skip_invalid or not entries):
+            raise unusable_records(list(errors.values()), skip_invalid=settings.skip_invalid)
         _one_rate(rates)
         for name, file in files.items():
             file.seek(0)
-            _write_header(file, kinds[name], entries[-1].last, settings.segment)
+            _write_header(file, kinds[name], entries[-1].last, settings.segment_samples)
     finally:
         for file in files.values():
             file.close()
@@ -343,12 +355,12 @@ def read_for(path: Path, annotator: str, settings: SegmentSettings) -> Record:
 
 def _read(path: Path, annotator: str, settings: SegmentSettings) -> Record:
     record = read_for(path, annotator, settings)
-    starts = segment_starts(len(record.signal), settings.segment, record.excluded_intervals)
+    starts = segment_starts(len(record.signal), settings.segment_samples, record.excluded_intervals)
     if not len(starts):
-        seconds = settings.segment / record.fs
-        problem = f"shorter than a segment: {len(record.signal):,} samples of {settings.segment:,} ({seconds:.1f} s)"
-        if len(record.signal) >= settings.segment:
-            problem = "no segment lies outside its flutter stretches"
+        needed, seconds = settings.segment_samples, settings.segment_samples / record.fs
+        problem = f"shorter than a segment: {len(record.signal):,} of {needed:,} samples ({seconds:.1f} s)"
+        if len(record.signal) >= needed:
+            problem = "every segment touches an interval of ventricular flutter"
         raise RecordError(path, problem)
     return record
 
@@ -387,17 +399,17 @@ def _append(
     settings: SegmentSettings,
     training_only: bool,
 ) -> None:
-    starts = segment_starts(len(record.signal), settings.segment, record.excluded_intervals)
+    starts = segment_starts(len(record.signal), settings.segment_samples, record.excluded_intervals)
     marks = mark_r_peaks(record.r_peaks, len(record.signal))
-    excluded = len(record.signal) // settings.segment - len(starts)
+    excluded = len(record.signal) // settings.segment_samples - len(starts)
     for column, lead in enumerate(record.leads):
         clean = np.ascontiguousarray(record.signal[:, column])
-        noisy = clean + gaussian_noise(len(clean), settings.sigma, settings.seed, record.name, lead)
+        noisy = clean + gaussian_noise(len(clean), settings.noise_sigma_mv, settings.seed, record.name, lead)
         arrays = {"noisy": noisy, "clean": clean, "r_peaks": marks}
         if settings.augmented:
             arrays[WANDER_REMOVED] = remove_baseline_wander(clean, record.fs)
         for name, values in arrays.items():
-            segments = cut_segments(values, starts, settings.segment)
+            segments = cut_segments(values, starts, settings.segment_samples)
             # Not ndarray.tofile, whose error on a full disk has neither number nor reason.
             files[name].write(np.ascontiguousarray(segments, settings.arrays[name]).tobytes())
         first = entries[-1].last if entries else 0

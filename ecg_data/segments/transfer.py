@@ -49,7 +49,7 @@ class PackedSegments:
 
 def refer_to(cache: SegmentCache) -> CacheReference:
     """The name of a cache."""
-    return CacheReference((cache.directory, cache.directory.resolve()), cache.key, cache.settings)
+    return CacheReference((cache.directory, cache.directory.resolve()), key=cache.key, settings=cache.settings)
 
 
 def find_cache(reference: CacheReference, *others: Path) -> SegmentCache | None:
@@ -60,7 +60,7 @@ def find_cache(reference: CacheReference, *others: Path) -> SegmentCache | None:
     """
     for directory in (*reference.directory, *others):
         try:
-            return reopen_cache(directory, reference.key, reference.settings)
+            return reopen_cache(directory, key=reference.key, settings=reference.settings)
         except EcgStudyError:
             continue  # not here, or another study's
     return None

@@ -162,7 +162,9 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
     name, recordings = bundle_and_recordings([options.first, *options.others], settings.raw_dir, made)
     model = load_model(find_model(name, made), options.engine)
     console.print(f"Bundle: {name}")
-    reading = ReadOptions(settings.lead, options.fs, options.time_column, options.units, options.gain, options.baseline)
+    reading = ReadOptions(
+        settings.lead, options.fs, options.time_column, options.units, options.gain, adc_zero=options.baseline
+    )
     failed = 0
     written: dict[Path, Path] = {}
     with ProgressBars(console) as steps:
@@ -235,35 +237,43 @@ def _prepare(settings: Settings, console: Console, fs: float | None = None) -> _
     """Records, cache and split, with progress; records are brought to the sampling rate ``fs``, if one is asked for."""
     from ecg_study.cli.progress_bars import ProgressBars
     from ecg_study.ecg_data.databases.catalog import open_database, split_database
-    from ecg_study.ecg_data.noise import noise_directory, open_noise
+    from ecg_study.ecg_data.noise import find_noise_directory, open_noise
     from ecg_study.ecg_data.segments.cache import open_cache
     from ecg_study.search_spaces.presets import PRESETS
 
     augmented = PRESETS[settings.preset].augmented
     segments = SegmentSettings(
-        settings.segment,
-        settings.window,
-        settings.noise,
-        settings.seed,
-        settings.lead,
-        settings.skip_bad,
-        fs,
-        augmented,
+        segment_samples=settings.segment,
+        window_samples=settings.window,
+        noise_sigma_mv=settings.noise,
+        seed=settings.seed,
+        lead=settings.lead,
+        skip_invalid=settings.skip_bad,
+        fs=fs,
+        augmented=augmented,
     )
     data_dir = Path(settings.data_dir)
     with ProgressBars(console) as steps:
         database = open_database(
             settings.database,
-            data_dir,
-            Path(settings.raw_dir) if settings.raw_dir else None,
-            settings.records,
-            settings.seed,
-            settings.annotator,
-            settings.skip_bad,
-            steps,
+            data_dir=data_dir,
+            raw_dir=settings.raw_dir or None,
+            records=settings.records,
+            seed=settings.seed,
+            annotator=settings.annotator,
+            skip_invalid=settings.skip_bad,
+            progress=steps,
         )
-        noise = noise_directory(database, settings.raw_dir, settings.noise_dir, data_dir, steps, needed=augmented)
-        cache = open_cache(database, segments, data_dir, steps, open_noise(noise) if augmented and noise else None)
+        noise = find_noise_directory(
+            database,
+            raw_dir=settings.raw_dir or None,
+            noise_dir=settings.noise_dir or None,
+            data_dir=data_dir,
+            progress=steps,
+            required=augmented,
+        )
+        recorded_noise = open_noise(noise) if augmented and noise else None
+        cache = open_cache(database, segments, data_dir=data_dir, progress=steps, noise=recorded_noise)
     return _Data(database, cache, split_database(database, cache.records, settings.seed), noise)
 
 

@@ -100,8 +100,8 @@ class CachedModel:
         return CachedModel(
             model,
             cache.fs,
-            settings.segment,
-            settings.window,
+            settings.segment_samples,
+            settings.window_samples,
             REFRACTORY,
             store,
             task.polarity,

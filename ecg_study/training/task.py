@@ -93,11 +93,11 @@ class TrainingTask:
             if self.name == DENOISER:
                 from ecg_study.search_spaces.denoiser import DenoiserSpace
 
-                return DenoiserSpace(self.preset.denoiser, settings.segment, self.removes_baseline_wander)
+                return DenoiserSpace(self.preset.denoiser, settings.segment_samples, self.removes_baseline_wander)
             from ecg_study.search_spaces.detector import DetectorSpace
 
             refractory = round(REFRACTORY * self.cache.fs)
-            return DetectorSpace(self.preset.detector, settings.segment, settings.window, refractory)
+            return DetectorSpace(self.preset.detector, settings.segment_samples, settings.window_samples, refractory)
         except ValueError as error:
             raise EcgStudyError(str(error)) from error
 

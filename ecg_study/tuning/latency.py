@@ -60,7 +60,7 @@ def _milliseconds(task: TrainingTask, hyperparameters: dict[str, object], store:
         "format": LATENCY_FORMAT,
         "task": task.name,
         "hyperparameters": hyperparameters,
-        "segment": task.cache.settings.segment,
+        "segment": task.cache.settings.segment_samples,
         "machine": [platform.node(), platform.machine(), platform.processor()],
         "versions": {name: versions[name] for name in PACKAGES},
     }
@@ -69,7 +69,7 @@ def _milliseconds(task: TrainingTask, hyperparameters: dict[str, object], store:
     if kept is None:
         keras.backend.clear_session()
         model = task.build(hyperparameters)
-        segments = np.zeros((_SEGMENTS, task.cache.settings.segment, 1), np.float32)
+        segments = np.zeros((_SEGMENTS, task.cache.settings.segment_samples, 1), np.float32)
         times = []
         for _ in range(_ROUNDS + 1):
             started = time.perf_counter()

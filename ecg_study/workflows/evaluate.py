@@ -22,7 +22,7 @@ import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import open_database
 from ecg_study.ecg_data.databases.splits import DS2, MITDB_VALIDATION
-from ecg_study.ecg_data.noise import TEST, VALIDATION, NoiseRecords, gaussian_noise, noise_directory, open_noise
+from ecg_study.ecg_data.noise import TEST, VALIDATION, NoiseRecords, find_noise_directory, gaussian_noise, open_noise
 from ecg_study.ecg_data.noise_stress import under_motion
 from ecg_study.ecg_data.readers.recording import ALL_LEADS
 from ecg_study.ecg_data.readers.wfdb import read_record
@@ -92,8 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         names = [name for name in options.bundles.split(",") if name] or shipped()
         chosen = tuple(name for name in options.records.split(",") if name)
         raw = Path(options.raw_dir) if options.raw_dir else None
-        database = open_database("mitdb", options.data_dir, raw)
-        noise = noise_directory(database, options.raw_dir, options.noise_dir, options.data_dir, needed=True)
+        database = open_database("mitdb", data_dir=options.data_dir, raw_dir=raw)
+        noise = find_noise_directory(
+            database,
+            raw_dir=options.raw_dir,
+            noise_dir=options.noise_dir,
+            data_dir=options.data_dir,
+            required=True,
+        )
         assert noise is not None
         records = open_records(database.directory, noise, options.part, chosen)
         for name in names:

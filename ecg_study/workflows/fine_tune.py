@@ -78,7 +78,7 @@ def fine_tune_model(
         leads = read_leads(task.cache, database, task.split.validation)
         signals = [threshold_inputs(lead, task.validation_noise) for lead in leads]
         detected = [[models["new"].detect(signal) for signal in each] for each in signals]
-        thresholds = choose_thresholds(leads, detected, task.cache.settings.window, seed)
+        thresholds = choose_thresholds(leads, detected, task.cache.settings.window_samples, seed)
     leads = read_leads(task.cache, database, task.split.test)
     if task.name == DENOISER:
         changes = _denoiser_changes(models["old"], models["new"], leads, seed)
@@ -183,7 +183,7 @@ def _write(target: Path, out: Path, old: ModelCard, task: TrainingTask, result: 
             "database": result.database,
             "key": cache.key,
             "lead": cache.settings.lead,
-            "sigma_mv": cache.settings.sigma,
+            "sigma_mv": cache.settings.noise_sigma_mv,
             "records": {name: list(records) for name, records in result.parts.items()},
             "signals": signals,
             "trained further from": {"sha256": result.parent, "data": _without_signals(old.data)},

@@ -70,7 +70,7 @@ def summarise_data(database: Database, cache: SegmentCache, split: Split) -> Dat
     parts = {}
     for part in PARTS:
         rows = cache.rows(split.part(part))
-        labels = window_labels(cache.r_peaks[rows], settings.window)
+        labels = window_labels(cache.r_peaks[rows], settings.window_samples)
         parts[part] = PartSummary(list(split.part(part)), len(rows), labels.size, float(labels.mean()))
     listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(database.checksums.items()))
     return DataSummary(
@@ -82,9 +82,9 @@ def summarise_data(database: Database, cache: SegmentCache, split: Split) -> Dat
         files=len(database.checksums),
         key=cache.key,
         fs=cache.fs,
-        segment_samples=settings.segment,
-        window_samples=settings.window,
-        noise_sigma_mv=settings.sigma,
+        segment_samples=settings.segment_samples,
+        window_samples=settings.window_samples,
+        noise_sigma_mv=settings.noise_sigma_mv,
         lead=settings.lead,
         parts=parts,
         excluded_records=dict(split.excluded_records) | cache.excluded_records,

@@ -242,7 +242,7 @@ class ReportBuilder:
         for done, model in enumerate(choosing):
             self.progress("Thresholds, seeds", done, len(choosing))
             detected = [[model.detect(signal) for signal in threshold_inputs(lead, bank)] for lead in leads]
-            chosen.append(choose_thresholds(leads, detected, self.cache.settings.window, self.study.seed))
+            chosen.append(choose_thresholds(leads, detected, self.cache.settings.window_samples, self.study.seed))
         self.progress("Thresholds, seeds", len(choosing), len(choosing))
         return [CalibratedDetector(model, chosen[place % len(chosen)]) for place, model in enumerate(models)]
 

@@ -39,7 +39,7 @@ def noise(noise_dir: Path) -> NoiseRecords:
 @pytest.fixture(scope="module")
 def cache(small_data: SmallData, noise: NoiseRecords, tmp_path_factory: pytest.TempPathFactory) -> SegmentCache:
     """The small database with what augmentation needs."""
-    return open_cache(small_data.database, AUGMENTED, tmp_path_factory.mktemp("augmented"), None, noise)
+    return open_cache(small_data.database, AUGMENTED, data_dir=tmp_path_factory.mktemp("augmented"), noise=noise)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +198,7 @@ def test_training_differs_from_epoch_to_epoch_and_the_seed_repeats_it(cache: Seg
 
 def test_it_travels(cache: SegmentCache, split: Split, tmp_path: Path) -> None:
     unpack_segments(pack_segments(cache, split.train), tmp_path / "there")
-    there = reopen_cache(tmp_path / "there", cache.key, cache.settings)
+    there = reopen_cache(tmp_path / "there", key=cache.key, settings=cache.settings)
     rows = there.rows(split.train, include_training_only=True)
     assert len(rows) == len(cache.rows(split.train, include_training_only=True))
     drawn, again = (item.noise[TRAINING].draw(MIX, 5, 720, _rng()) for item in (cache, there))
@@ -209,7 +209,7 @@ def test_damaged_noise_in_the_cache_is_named(cache: SegmentCache, small_data: Sm
     unpack_segments(pack_segments(cache, small_data.split.train), tmp_path / "there")
     (tmp_path / "there" / NOISE_FILE).write_bytes(b"PK nothing")
     with pytest.raises(EcgStudyError, match="damaged; delete the folder"):
-        reopen_cache(tmp_path / "there", cache.key, cache.settings)
+        reopen_cache(tmp_path / "there", key=cache.key, settings=cache.settings)
 
 
 def test_beats_fail_to_come_in_training_alone(cache: SegmentCache, split: Split) -> None:
@@ -245,13 +245,13 @@ def test_leads_that_nobody_asked_for_and_that_are_no_ecg_are_left_out_and_named(
         header = path.with_suffix(".hea")
         lines = header.read_text().splitlines()
         header.write_text("\n".join(line.replace("/mV", "/g") if "ACC" in line else line for line in lines) + "\n")
-    database = open_database("folder", tmp_path, path.parent)
-    made = open_cache(database, AUGMENTED, tmp_path / "data", None, noise)
+    database = open_database("folder", data_dir=tmp_path, raw_dir=path.parent)
+    made = open_cache(database, AUGMENTED, data_dir=tmp_path / "data", noise=noise)
     assert [(entry.lead, entry.training_only) for entry in made.entries] == [("II", False), ("V5", True)] * 3
     assert made.excluded_records["p1, lead ACC"] == "lead ACC is in g, which is no voltage"
     assert made.excluded_records["p3, lead V1"] == "lead V1 is flat: every sample is 0.5 mV"
     with pytest.raises(EcgStudyError, match="p1: lead ACC is in g"):
-        open_cache(database, replace(AUGMENTED, lead="ACC"), tmp_path / "data", None, noise)
+        open_cache(database, replace(AUGMENTED, lead="ACC"), data_dir=tmp_path / "data", noise=noise)
 
 
 def test_stored_keys_of_the_augmentation_stay_those_of_version_0_1() -> None:

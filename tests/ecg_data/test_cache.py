@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def _open(directory: Path, tmp_path: Path) -> Database:
-    return open_database("folder", tmp_path / "data", directory)
+    return open_database("folder", data_dir=tmp_path / "data", raw_dir=directory)
 
 
 def test_arrays_hold_what_the_records_hold(small_data: SmallData) -> None:
@@ -50,34 +50,34 @@ def test_arrays_hold_what_the_records_hold(small_data: SmallData) -> None:
 
 
 def test_second_run_finds_it_and_any_change_does_not(own_raw_dir: Path, tmp_path: Path) -> None:
-    first = open_cache(_open(own_raw_dir, tmp_path), SMALL, tmp_path / "data")
+    first = open_cache(_open(own_raw_dir, tmp_path), SMALL, data_dir=tmp_path / "data")
     written = (first.directory / "noisy.npy").stat().st_mtime_ns
-    again = open_cache(_open(own_raw_dir, tmp_path), SMALL, tmp_path / "data")
+    again = open_cache(_open(own_raw_dir, tmp_path), SMALL, data_dir=tmp_path / "data")
     assert again.directory == first.directory
     assert (again.directory / "noisy.npy").stat().st_mtime_ns == written
     keys = {first.key}
     for changed in (
-        replace(SMALL, segment=1440),
-        replace(SMALL, window=72),
-        replace(SMALL, sigma=0.1),
+        replace(SMALL, segment_samples=1440),
+        replace(SMALL, window_samples=72),
+        replace(SMALL, noise_sigma_mv=0.1),
         replace(SMALL, seed=2),
         replace(SMALL, lead="V5"),
-        replace(SMALL, skip_bad=True),
+        replace(SMALL, skip_invalid=True),
     ):
-        keys.add(open_cache(_open(own_raw_dir, tmp_path), changed, tmp_path / "data").key)
+        keys.add(open_cache(_open(own_raw_dir, tmp_path), changed, data_dir=tmp_path / "data").key)
     header = own_raw_dir / "s01.hea"
     header.write_text(header.read_text() + "# a comment\n")
-    keys.add(open_cache(_open(own_raw_dir, tmp_path), SMALL, tmp_path / "data").key)
+    keys.add(open_cache(_open(own_raw_dir, tmp_path), SMALL, data_dir=tmp_path / "data").key)
     assert len(keys) == 8
 
 
 def test_damage_to_the_cache_is_named(own_raw_dir: Path, tmp_path: Path) -> None:
     database = _open(own_raw_dir, tmp_path)
-    cache = open_cache(database, SMALL, tmp_path / "data")
+    cache = open_cache(database, SMALL, data_dir=tmp_path / "data")
     with open(cache.directory / "clean.npy", "r+b") as array:
         array.truncate(1000)
     with pytest.raises(EcgStudyError, match="damaged; delete the folder"):
-        open_cache(database, SMALL, tmp_path / "data")
+        open_cache(database, SMALL, data_dir=tmp_path / "data")
 
 
 def test_bad_records_stop_the_build_or_are_left_out(own_raw_dir: Path, tmp_path: Path) -> None:
@@ -86,10 +86,10 @@ def test_bad_records_stop_the_build_or_are_left_out(own_raw_dir: Path, tmp_path:
         data[99] ^= 255
         (own_raw_dir / f"{name}.dat").write_bytes(bytes(data))
     database = _open(own_raw_dir, tmp_path)
-    with pytest.raises(EcgStudyError, match=r"2 records cannot be used: .*s02: .*checksum.*s04: .*--skip-bad"):
-        open_cache(database, SMALL, tmp_path / "data")
+    with pytest.raises(EcgStudyError, match=r"2 records cannot be used: .*s02: .*checksum.*s04: .*skip_invalid"):
+        open_cache(database, SMALL, data_dir=tmp_path / "data")
     assert not list((tmp_path / "data" / "processed").iterdir())
-    cache = open_cache(database, replace(SMALL, skip_bad=True), tmp_path / "data")
+    cache = open_cache(database, replace(SMALL, skip_invalid=True), data_dir=tmp_path / "data")
     assert cache.records == ("s01", "s03", "s05")
     assert set(cache.excluded_records) == {"s02", "s04"}
 
@@ -105,15 +105,15 @@ def test_a_file_that_cannot_be_read_is_the_error_of_its_record(
     monkeypatch.setattr("ecg_study.ecg_data.databases.catalog.sha256_of", failing)
     with pytest.raises(EcgStudyError, match=r"s02\.dat: cannot be read \(Permission denied\)"):
         _open(own_raw_dir, tmp_path)
-    database = open_database("folder", tmp_path, own_raw_dir, skip_bad=True)
+    database = open_database("folder", data_dir=tmp_path, raw_dir=own_raw_dir, skip_invalid=True)
     assert database.records == ("s01", "s03", "s04", "s05")
     assert "Permission denied" in database.unreadable["s02"]
 
 
 def test_a_record_shorter_than_a_segment_is_named(own_raw_dir: Path, tmp_path: Path) -> None:
-    settings = replace(SMALL, segment=144 * 100)
-    with pytest.raises(EcgStudyError, match=r"s01: shorter than a segment: 10,800 samples of 14,400 \(40.0 s\)"):
-        open_cache(_open(own_raw_dir, tmp_path), settings, tmp_path / "data")
+    settings = replace(SMALL, segment_samples=144 * 100)
+    with pytest.raises(EcgStudyError, match=r"s01: shorter than a segment: 10,800 of 14,400 samples \(40.0 s\)"):
+        open_cache(_open(own_raw_dir, tmp_path), settings, data_dir=tmp_path / "data")
 
 
 def test_a_copy_under_another_name_is_refused(own_raw_dir: Path, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_rate_too_low_for_the_comparison_is_refused(own_raw_dir: Path, tmp_pat
     for path in own_raw_dir.glob("*.atr"):
         wfdb.wrann(path.stem, "atr", np.array([50]), ["N"], fs=60, write_dir=str(own_raw_dir))
     with pytest.raises(EcgStudyError, match="s01 has 60 Hz; a study needs 100 to 10,000 Hz"):
-        open_cache(_open(own_raw_dir, tmp_path), SMALL, tmp_path / "data")
+        open_cache(_open(own_raw_dir, tmp_path), SMALL, data_dir=tmp_path / "data")
 
 
 def test_rates_must_agree(own_raw_dir: Path, tmp_path: Path) -> None:
@@ -147,14 +147,19 @@ def test_rates_must_agree(own_raw_dir: Path, tmp_path: Path) -> None:
     header.write_text(header.read_text().replace("s03 2 360", "s03 2 250"))
     wfdb.wrann("s03", "atr", np.array([50]), ["N"], fs=250, write_dir=str(own_raw_dir))
     with pytest.raises(EcgStudyError, match=r"different sampling rates \(s01 360 Hz, s03 250 Hz\)"):
-        open_cache(_open(own_raw_dir, tmp_path), SMALL, tmp_path / "data")
+        open_cache(_open(own_raw_dir, tmp_path), SMALL, data_dir=tmp_path / "data")
 
 
 @pytest.mark.parametrize(
-    ("change", "option"), [({"window": 0}, "--window"), ({"segment": 721}, "--segment"), ({"sigma": -1.0}, "--noise")]
+    ("change", "message"),
+    [
+        ({"window_samples": 0}, "window_samples: 0 is not positive"),
+        ({"segment_samples": 721}, r"segment_samples: 721 is not a multiple of window_samples \(144\); use 720"),
+        ({"noise_sigma_mv": -1.0}, "noise_sigma_mv: -1.0 mV is out of range"),
+    ],
 )
-def test_settings_out_of_range_name_their_option(change: dict[str, float], option: str) -> None:
-    with pytest.raises(EcgStudyError, match=option):
+def test_settings_out_of_range_are_named(change: dict[str, float], message: str) -> None:
+    with pytest.raises(EcgStudyError, match=message):
         replace(SegmentSettings(), **change)  # type: ignore[arg-type]  # wrong on purpose
 
 
@@ -167,10 +172,10 @@ _BUILD = """
     if limit:
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    database = open_database("folder", data, raw)
+    database = open_database("folder", data_dir=data, raw_dir=raw)
     def progress(what, done, total):
         print(done, flush=True)
-    cache = open_cache(database, SegmentSettings(segment=720), data, progress)
+    cache = open_cache(database, SegmentSettings(segment_samples=720), data_dir=data, progress=progress)
     print("rows", len(cache.noisy))
 """
 
@@ -190,7 +195,11 @@ def test_a_killed_build_leaves_nothing_that_counts(raw_dir: Path, tmp_path: Path
         process.communicate()
         whole = [path for path in (tmp_path / "data" / "processed").iterdir() if not path.name.startswith(".")]
         assert whole == []
-    cache = open_cache(open_database("folder", tmp_path, raw_dir), SegmentSettings(segment=720), tmp_path / "data")
+    cache = open_cache(
+        open_database("folder", data_dir=tmp_path, raw_dir=raw_dir),
+        SegmentSettings(segment_samples=720),
+        data_dir=tmp_path / "data",
+    )
     assert len(cache.noisy) == 240
     assert list((tmp_path / "data" / "processed").iterdir()) == [cache.directory]
 
@@ -242,7 +251,8 @@ def test_48_records_in_both_leads_take_little_memory(real_data: Path, tmp_path: 
         from ecg_study.ecg_data.databases.catalog import open_database
         from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
         data = Path(sys.argv[2])
-        cache = open_cache(open_database("mitdb", data, Path(sys.argv[1])), SegmentSettings(lead="all"), data)
+        database = open_database("mitdb", data_dir=data, raw_dir=sys.argv[1])
+        cache = open_cache(database, SegmentSettings(lead="all"), data_dir=data)
         print(len(cache.noisy), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(real_data / "mitdb"), str(tmp_path)]
@@ -259,7 +269,11 @@ def test_the_lock_tells_living_builds_from_dead_ones(raw_dir: Path, tmp_path: Pa
     living.stdout.readline()
     os.kill(living.pid, signal.SIGSTOP)
     time.sleep(0.05)
-    open_cache(open_database("folder", tmp_path, raw_dir), SegmentSettings(segment=720, seed=1), tmp_path / "data")
+    open_cache(
+        open_database("folder", data_dir=tmp_path, raw_dir=raw_dir),
+        SegmentSettings(segment_samples=720, seed=1),
+        data_dir=tmp_path / "data",
+    )
     os.kill(living.pid, signal.SIGCONT)
     out, err = living.communicate()
     assert out.splitlines()[-1:] == ["rows 240"], err

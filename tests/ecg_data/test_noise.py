@@ -19,7 +19,7 @@ from ecg_study.ecg_data.noise import (
     NoiseBank,
     NoiseRecords,
     draw_noise,
-    noise_directory,
+    find_noise_directory,
     open_noise,
     scale_to_snr,
 )
@@ -171,10 +171,10 @@ def test_the_recipe_gives_the_published_records(name: str, snr: int, real_data: 
 
 def test_where_the_noise_is_looked_for(small_data: SmallData, noise_dir: Path, tmp_path: Path) -> None:
     database = small_data.database
-    assert noise_directory(database, "records", "", tmp_path) is None
-    assert noise_directory(database, "records", str(noise_dir), tmp_path) == noise_dir
-    with pytest.raises(EcgStudyError, match=r"--noise-dir: .* is not a folder"):
-        noise_directory(database, "records", str(tmp_path / "none"), tmp_path)
+    assert find_noise_directory(database, raw_dir="records", data_dir=tmp_path) is None
+    assert find_noise_directory(database, raw_dir="records", noise_dir=str(noise_dir), data_dir=tmp_path) == noise_dir
+    with pytest.raises(EcgStudyError, match=r"noise_dir: .* is not a folder"):
+        find_noise_directory(database, raw_dir="records", noise_dir=str(tmp_path / "none"), data_dir=tmp_path)
 
 
 def test_damaged_noise_is_refused(noise_dir: Path, tmp_path: Path) -> None:

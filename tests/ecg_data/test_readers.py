@@ -284,7 +284,7 @@ def test_each_column_has_a_unit_of_its_own(tmp_path: Path) -> None:
     text = "ecg,other\n" + "\n".join(f"{a:.4f},{round(1000 * b)}" for a, b in leads())
     path = write_csv(tmp_path / "a.csv", text)
     message = says(path, fs=FS, lead="all")
-    assert "column other holds whole numbers" in message and "or choose other columns with --lead" in message
+    assert "column other: integers look like ADC units" in message and "or choose another lead" in message
     np.testing.assert_allclose(read(opened(path, fs=FS)), leads()[:, :1], atol=1e-3)
 
 
@@ -307,7 +307,7 @@ def test_tables_that_are_none_are_named(tmp_path: Path) -> None:
     assert "give --fs in Hz" in says(write_csv(path, "time,ecg\nmonday,1.5\ntuesday,2.5\n"))
     ints = "\n".join(f"{time:.3f},{round(1000 * value)}" for time, value in zip(TIMES, leads()[:, 0], strict=True))
     path = write_csv(path, "time,ecg\n" + ints)
-    assert "look like ADC units: give --gain" in says(path)
+    assert "integers look like ADC units; give gain" in says(path)
     np.testing.assert_allclose(read(opened(path, gain=1000.0)), leads()[:, :1], atol=1e-3)
     np.testing.assert_allclose(read(opened(path, units="uV")), leads()[:, :1], atol=1e-3)
 
@@ -324,7 +324,7 @@ def test_arrays_are_mapped(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(opened(path, fs=FS, lead="2")), leads()[:, 1:])
     np.save(path, (200 * leads()[:, 0] + 1024).astype(np.int16))
     assert "look like ADC units" in says(path, fs=FS)
-    np.testing.assert_allclose(read(opened(path, fs=FS, gain=200.0, baseline=1024.0)), leads()[:, :1], atol=0.006)
+    np.testing.assert_allclose(read(opened(path, fs=FS, gain=200.0, adc_zero=1024.0)), leads()[:, :1], atol=0.006)
 
 
 @pytest.mark.parametrize(
@@ -359,16 +359,16 @@ def test_what_a_file_would_make_no_use_of_is_refused(tmp_path: Path, write_recor
     record = write_record(signal=leads(), fs=FS, leads=("V5", "MLII"), beats=())
     assert opened(record, fs=FS).fs == FS
     assert opened(record, fs=FS * 1.00001).fs == FS, "as far as it was written"
-    assert "has 250 Hz, not the 500 Hz of --fs; leave --fs out" in says(record, fs=500.0)
+    assert "has 250 Hz, but fs is 500 Hz; omit fs" in says(record, fs=500.0)
     for option, value in (("gain", 200.0), ("units", "uV"), ("time_column", "t")):
-        assert f"makes no use of --{option.replace('_', '-')};" in says(record, **{option: value})
+        assert f"{option} does not apply to this file format;" in says(record, **{option: value})
     np.save(tmp_path / "a.npy", leads()[:, 0])
-    assert "makes no use of --time-column" in says(tmp_path / "a.npy", fs=FS, time_column="t")
-    with pytest.raises(EcgStudyError, match="--baseline: says nothing without --gain"):
-        ReadOptions(fs=FS, baseline=1024.0)
-    with pytest.raises(EcgStudyError, match="--gain and --units: both tell the unit"):
+    assert "time_column does not apply to this file format" in says(tmp_path / "a.npy", fs=FS, time_column="t")
+    with pytest.raises(EcgStudyError, match="adc_zero: requires gain"):
+        ReadOptions(fs=FS, adc_zero=1024.0)
+    with pytest.raises(EcgStudyError, match="gain: excludes units"):
         ReadOptions(fs=FS, gain=200.0, units="mV")
-    moved = opened(tmp_path / "a.npy", fs=FS, gain=2.0, baseline=1.0)
+    moved = opened(tmp_path / "a.npy", fs=FS, gain=2.0, adc_zero=1.0)
     np.testing.assert_allclose(read(moved), (leads()[:, :1] - 1) / 2)
 
 

@@ -51,8 +51,8 @@ def finished(directory: Path) -> list[Any]:
 
 def main(raw_dir: str, data_dir: str, directory: Path, seed: int) -> None:
     """Kill until the search is done; after each kill, what was finished before must still be there."""
-    database = open_database("folder", Path(data_dir), Path(raw_dir))
-    cache = open_cache(database, SegmentSettings(segment=720, window=144), Path(data_dir))
+    database = open_database("folder", data_dir=Path(data_dir), raw_dir=Path(raw_dir))
+    cache = open_cache(database, SegmentSettings(segment_samples=720, window_samples=144), data_dir=Path(data_dir))
     task = TrainingTask(DENOISER, cache, split_database(database, cache.records, seed=1), PRESET)
     order = random.Random(seed)
     kills, seen = 0, finished(directory)
