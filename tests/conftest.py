@@ -18,6 +18,7 @@ from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.databases.synthetic import write_synthetic
 from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings, open_cache
 from ecg_study.search_spaces.presets import PRESETS, Preset
+from tests.make_fixtures import TINY_STUDY_DIR
 from tests.tiny import ROOT as ROOT
 from tests.tiny import SECONDS, write_noise
 from tests.tiny import TINY as TINY
@@ -99,6 +100,14 @@ def noise_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the outputs of a finished study, without plots and tables of samples. Shared: change nothing."""
+    directory = tmp_path_factory.mktemp("tiny") / "outputs"
+    shutil.copytree(TINY_STUDY_DIR, directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
 def tiny_preset() -> Iterator[Preset]:
     """The preset ``quick``, made tiny for the whole session."""
     quick = PRESETS["quick"]
@@ -117,7 +126,7 @@ def small_options(raw_dir: Path, noise_dir: Path, tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="session")
 def small_study(small_options: list[str], tiny_preset: Preset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The outputs of one small study, run once through the command line."""
+    """The outputs of a study run here through the command line, in about a minute; prefer `tiny_study`."""
     assert tiny_preset
     out = tmp_path_factory.mktemp("study") / "outputs"
     assert study.main(["run", *small_options, "--out", str(out)]) == 0

@@ -70,11 +70,11 @@ def test_a_bad_file_is_named(content: str, says: str, tmp_path: Path, capsys: py
     assert says in _error(["data", "--config", str(tmp_path / "s.toml")], capsys)
 
 
-def test_settings_are_saved_and_can_be_used_again(small_study: Path, raw_dir: Path) -> None:
-    saved = tomllib.loads((small_study / "settings.toml").read_text())
+def test_settings_are_saved_and_can_be_used_again(tiny_study: Path) -> None:
+    saved = tomllib.loads((tiny_study / "settings.toml").read_text())
     given = {name for name, value in asdict(Settings()).items() if value is not None} | {"workers"}
     assert set(saved) == {name.replace("_", "-") for name in given}
-    assert (saved["database"], saved["raw-dir"], saved["segment"]) == ("folder", str(raw_dir), 720)
+    assert (saved["database"], saved["raw-dir"], saved["segment"]) == ("folder", "raw", 720)
     made = Settings(seed=3, records=("a", "b"), skip_bad=True, max_hours=0.5, workers=2, scheduler="", tensorboard=True)
     assert as_options(made) == "--seed 3 --records a,b --skip-bad --max-hours 0.5"
 
@@ -148,9 +148,9 @@ def test_a_report_without_a_search_says_so(
 
 
 def test_a_report_on_other_data_than_the_search_is_refused(
-    small_study: Path, small_options: list[str], capsys: pytest.CaptureFixture[str]
+    tiny_study: Path, small_options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    message = _error(["report", *small_options, "--noise", "0.1", "--out", str(small_study)], capsys)
+    message = _error(["report", *small_options, "--noise", "0.1", "--out", str(tiny_study)], capsys)
     assert "begun with" in message
     assert "--fresh" in message
 

@@ -46,14 +46,14 @@ def test_every_target_link_and_picture_exists() -> None:
 
 
 def test_the_python_example_runs(
-    small_study: Path,
+    tiny_study: Path,
     raw_dir: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    shutil.copytree(small_study / "models", tmp_path / "outputs" / "models")
+    shutil.copytree(tiny_study / "models", tmp_path / "outputs" / "models")
     shutil.copytree(raw_dir, tmp_path / "data" / "raw" / "synthetic-v1-seed1")
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
@@ -81,10 +81,10 @@ def test_every_page_of_the_documentation_is_about_what_there_is(capsys: pytest.C
 
 
 def test_the_examples_of_the_page_on_reuse_run(
-    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (ROOT / "docs" / "reuse.md").read_text(encoding="utf-8")
-    shutil.copytree(small_study / "models", tmp_path / "outputs" / "models")
+    shutil.copytree(tiny_study / "models", tmp_path / "outputs" / "models")
     monkeypatch.chdir(tmp_path)
     signal = np.random.default_rng(0).normal(0, 0.3, 5000)
     names: dict[str, Any] = {"signal": signal, "device": [np.column_stack([signal, signal])] * 2}

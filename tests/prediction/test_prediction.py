@@ -29,8 +29,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def bundles(small_study: Path) -> dict[str, str]:
-    return {name: str(small_study / "models" / name) for name in ("denoiser", "detector")}
+def bundles(tiny_study: Path) -> dict[str, str]:
+    return {name: str(tiny_study / "models" / name) for name in ("denoiser", "detector")}
 
 
 def errors(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 2) -> list[str]:
@@ -233,9 +233,9 @@ def test_what_a_model_does_not_make_is_refused(
 
 
 def test_bundles_are_found_by_name_and_listed(
-    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(small_study / "models", tmp_path / "outputs" / "models")
+    shutil.copytree(tiny_study / "models", tmp_path / "outputs" / "models")
     monkeypatch.chdir(tmp_path)
     assert isinstance(load_model("detector"), Detector)
     with pytest.raises(
@@ -254,18 +254,18 @@ def test_bundles_are_found_by_name_and_listed(
 
 
 def test_the_bundle_that_comes_with_the_project_is_the_default(
-    small_study: Path,
+    tiny_study: Path,
     raw_dir: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    shutil.copytree(small_study / "models" / "detector", tmp_path / "shipped" / DEFAULT_MODEL)
+    shutil.copytree(tiny_study / "models" / "detector", tmp_path / "shipped" / DEFAULT_MODEL)
     monkeypatch.setattr("ecg_study.inference.loading.PRETRAINED_DIR", tmp_path / "shipped")
     named = [str(raw_dir / "s02"), str(raw_dir / "s03")]
     assert study.main(["predict", *named, "--out", str(tmp_path / "a")]) == 0
     assert f"Bundle: {DEFAULT_MODEL}\n" in capsys.readouterr().out
-    assert study.main(["predict", str(small_study / "models" / "detector"), *named, "--out", str(tmp_path / "b")]) == 0
+    assert study.main(["predict", str(tiny_study / "models" / "detector"), *named, "--out", str(tmp_path / "b")]) == 0
     for name in ("s02", "s03"):
         first, second = (tmp_path / out / "predictions" / f"{name}.beats.csv" for out in "ab")
         assert first.read_text() == second.read_text()

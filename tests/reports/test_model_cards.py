@@ -41,8 +41,8 @@ def test_nothing_is_said_where_nothing_was_measured() -> None:
     assert gains(section(), {}) == gains(section(("em", 0, LSTM, None)), {}) == ""
 
 
-def test_a_card_says_which_noise_was_measured(small_study: Path) -> None:
-    report = read_report(small_study / "report.json")
+def test_a_card_says_which_noise_was_measured(tiny_study: Path) -> None:
+    report = read_report(tiny_study / "report.json")
     assert report.denoiser is not None
     cell = NoiseCell("em", 0, LSTM, {"snr_improvement": Estimate(3.0, 2.0, 4.0)}, {})
     loud = replace(report, denoiser=replace(report.denoiser, noise=[cell]))

@@ -1,30 +1,29 @@
-"""The report of the small study: whole, consistent, honest."""
+"""The report of the tiny study: complete, consistent, and no stronger than what was measured."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import study
-from ecg_study.ecg_data.noise import gaussian_noise
-from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES
 from ecg_study.evaluation.results.values import GRU, INPUTS, LSTM, NOISY, TOLERANCES_MS, Comparison, Estimate
-from ecg_study.inference.loading import load_denoiser, load_detector
+from ecg_study.reports.html import to_html
 from ecg_study.reports.markdown import render, sentence
+from ecg_study.reports.model_card import render_card
 from ecg_study.reports.publish import PUBLISHED, publish
-from ecg_study.reports.schema import dump_report, parse_report, read_report, report_schema
+from ecg_study.reports.report import REPORT_FORMAT, Report
+from ecg_study.reports.schema import dump_report, read_report, report_schema
 from ecg_study.reports.tables import interval, plain, table
 from ecg_study.tuning.analysis import summarise_search
 from ecg_study.tuning.state import load_search, search_directory
+from tests.reports.test_html import PIXEL
 from tests.tiny import ROOT, TINY
 
 SCHEMA_COMMAND = (
@@ -34,14 +33,26 @@ SCHEMA_COMMAND = (
 
 
 @pytest.fixture(scope="module")
-def report(small_study: Path) -> Any:
+def report(tiny_study: Path) -> Any:
     """The machine-readable report."""
-    return json.loads((small_study / "report.json").read_text(), parse_constant=pytest.fail)
+    return json.loads((tiny_study / "report.json").read_text(), parse_constant=pytest.fail)
 
 
-def test_a_search_that_a_budget_ended_says_so(small_study: Path) -> None:
-    whole = read_report(small_study / "report.json")
-    search = load_search(search_directory(small_study, "denoiser"))
+@pytest.fixture(scope="module")
+def value(tiny_study: Path) -> Report:
+    """The report as a value."""
+    return read_report(tiny_study / "report.json")
+
+
+@pytest.fixture(scope="module")
+def page(value: Report) -> str:
+    """The report as Markdown, without plots."""
+    return render(value, [])
+
+
+def test_a_search_that_a_budget_ended_says_so(tiny_study: Path) -> None:
+    whole = read_report(tiny_study / "report.json")
+    search = load_search(search_directory(tiny_study, "denoiser"))
     cut = replace(search, trials=search.trials[:4], done=False, stopped="its budget of 2 h 0 min is spent")
     said = render(replace(whole, searches=[summarise_search("denoiser", cut, TINY)]), [])
     assert "**It ended early**: its budget of 2 h 0 min is spent." in said
@@ -53,33 +64,11 @@ def test_a_search_that_a_budget_ended_says_so(small_study: Path) -> None:
     )
 
 
-def test_everything_is_there_and_nothing_is_left_over(small_study: Path) -> None:
-    names = {path.name for path in small_study.iterdir()}
-    made = {"report.md", "report.html", "report.json", "plots", "csv", "models", "search", "settings.toml"}
-    assert names == made | {"trainings", "measured"}
-    plots = {path.stem for path in (small_study / "plots").iterdir()}
-    assert {"loss_curves", "denoising", "spectra", "noise_kinds", "confusion", "curves", "r_peaks", "jitter"} <= plots
-    assert {name for name in plots if name.startswith("search_")} >= {
-        "search_denoiser_curves",
-        "search_detector_pareto",
-    }
-
-
-def test_every_plot_and_file_of_the_page_exists(small_study: Path) -> None:
-    page = (small_study / "report.md").read_text()
-    plots = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
-    assert {Path(plot).name for plot in plots} == {path.name for path in (small_study / "plots").iterdir()}
-    for plot in plots:
-        assert (small_study / plot).stat().st_size > 2000
-    assert page.index("## Verdict") < page.index("## Data") < page.index("## Search")
-    assert "not a medical device" in page.lower()
-    assert "nan" not in page.lower().split()
-    assert "None" not in page
-
-
-def test_page_and_json_say_the_same(small_study: Path, report: Any) -> None:
-    page = (small_study / "report.md").read_text()
-    html = (small_study / "report.html").read_text()
+def test_page_and_json_say_the_same(page: str, report: Any, tmp_path: Path) -> None:
+    (tmp_path / "plots").mkdir()
+    for plot in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page):
+        (tmp_path / plot).write_bytes(PIXEL)
+    html = to_html(page, tmp_path, "ECG study")
     ours = next(item for item in report["denoiser"]["summaries"] if item["method"] == LSTM)["figures"]["rmse"]
     assert interval(Estimate(**ours)) in page
     for item in report["detector"]["peaks"]:
@@ -134,8 +123,7 @@ def test_each_seed_has_its_training_and_figures(report: Any) -> None:
     assert f1["values"][0] == pytest.approx(main["counts"]["f1"], rel=1e-6)
 
 
-def test_what_was_not_measured_is_said(small_study: Path, report: Any) -> None:
-    page = (small_study / "report.md").read_text()
+def test_what_was_not_measured_is_said(page: str, report: Any) -> None:
     assert report["stress"]["rows"] == []
     assert "No test record is longer than five minutes." in report["stress"]["note"]
     assert report["missing"] == []
@@ -143,11 +131,9 @@ def test_what_was_not_measured_is_said(small_study: Path, report: Any) -> None:
     assert "This report is not whole" not in page
 
 
-def test_the_value_survives_being_written_and_read(small_study: Path) -> None:
-    text = (small_study / "report.json").read_text()
-    value = parse_report(text)
-    assert dump_report(value) == text
-    assert render(value, [path.stem for path in sorted((small_study / "plots").iterdir())]).count("## Verdict") == 1
+def test_the_value_survives_being_written_and_read(tiny_study: Path, value: Report, page: str) -> None:
+    assert dump_report(value) == (tiny_study / "report.json").read_text()
+    assert page.count("## Verdict") == 1
 
 
 def test_the_published_schema_is_that_of_the_program() -> None:
@@ -168,16 +154,19 @@ def test_the_report_fits_its_schema(report: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda text: text.replace('"format":3', '"format": 99', 1), "format 99, this program reads 3"),
+        (
+            lambda text: text.replace(f'"format":{REPORT_FORMAT}', '"format": 99', 1),
+            f"format 99, this program reads {REPORT_FORMAT}",
+        ),
         (lambda text: text[: len(text) // 2], "not a report that can be read"),
         (lambda text: text.replace('"parameters":', '"parameters": "many", "was": ', 1), "parameters"),
         (lambda _: "[]", "not a report that can be read"),
     ],
 )
 def test_a_damaged_report_is_refused(
-    change: Any, says: str, small_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    change: Any, says: str, tiny_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (small_study / "report.json").read_text()
+    text = (tiny_study / "report.json").read_text()
     (tmp_path / "report.json").write_text(change(text))
     assert study.main(["report", "--render", "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
@@ -186,166 +175,46 @@ def test_a_damaged_report_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
-def test_rendering_again_gives_the_same_and_computes_nothing(
-    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copy(small_study / "report.json", tmp_path)
-    for name in ("DenoiserStream", "DetectorStream"):
-        monkeypatch.setattr(f"ecg_study.evaluation.cached_models.{name}", pytest.fail)
-    assert study.main(["report", "--render", "--out", str(tmp_path)]) == 0
-    for name in ("report.md", "report.html"):
-        assert (tmp_path / name).read_bytes() == (small_study / name).read_bytes()
-    for plot in (small_study / "plots").iterdir():
-        assert (tmp_path / "plots" / plot.name).read_bytes() == plot.read_bytes()
-
-
-def test_a_study_of_one_model_is_reported_as_such(
-    small_study: Path, small_options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("search", "trainings", "measured"):
-        shutil.copytree(small_study / name, tmp_path / name)
-    shutil.rmtree(tmp_path / "search" / "denoiser")
-    state = json.loads((tmp_path / "search" / "detector" / "search.json").read_text())
-    state["finished"] = state["finished"][:5]
-    state["done"] = False
-    (tmp_path / "search" / "detector" / "search.json").write_text(json.dumps(state))
-    assert study.main(["report", *small_options, "--out", str(tmp_path)]) == 0
-    page = (tmp_path / "report.md").read_text()
-    assert "**This report is not whole.**" in page
-    assert "- The denoiser was not searched." in page
-    assert "- The search of the detector has not ended: 5 of 6 trials are done, and the best of these is taken." in page
-    assert "The denoiser was not searched." in capsys.readouterr().out
-    made = read_report(tmp_path / "report.json")
-    assert made.denoiser is None
-    assert made.detector is not None
-    assert {row.input for row in made.detector.peaks_by_record} == {"noisy", "clean"}
-    assert "denoised_mv" not in (tmp_path / "csv" / f"{made.data.parts['test'].records[0]}.csv").read_text()[:100]
-    assert [path.name for path in (tmp_path / "models").iterdir()] == ["detector"]
-
-
-def test_sections_made_again_alone(
-    small_study: Path, small_options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "outputs"
-    shutil.copytree(small_study, out)
-    content = json.loads((out / "report.json").read_text())
-    content["failures"], content["denoiser"]["noise_note"] = [], "from before"
-    (out / "report.json").write_text(json.dumps(content))
-    options = [*small_options, "--out", str(out)]
-    assert study.main(["report", "--sections", "failures", *options]) == 0
-    again, before = read_report(out / "report.json"), read_report(small_study / "report.json")
-    assert again.failures == before.failures
-    assert again.denoiser is not None
-    assert again.denoiser.noise_note == "from before", "the rest is taken from what is there"
-    with pytest.raises(SystemExit):
-        study.main(["report", "--sections", "verdict", *options])
-    assert (
-        "'verdict' is no section; choose from search, denoiser, detector, stress, failures" in capsys.readouterr().err
-    )
-    content["trainings"][0]["best_epoch"] += 1
-    (out / "report.json").write_text(json.dumps(content))
-    assert study.main(["report", "--sections", "failures", *options]) == 2
-    assert "is of other models; make the whole report first" in capsys.readouterr().err
-
-
-def test_cards_say_use_data_figures_and_limits(small_study: Path, report: Any) -> None:
+def test_cards_say_use_data_figures_and_limits(value: Report, report: Any) -> None:
     for task in ("denoiser", "detector"):
-        card = (small_study / "models" / task / "CARD.md").read_text()
+        card = render_card(value, next(item for item in value.trainings if item.task == task))
         for part in ("## Use", "## Data", "## Figures on the test records", "## Limits", "Not a medical device"):
             assert part in card
         assert ", ".join(report["data"]["parts"]["test"]["records"]) in card
         assert f"trained on {len(report['data']['parts']['train']['records'])} records;" in card
         ours = {"denoiser": LSTM, "detector": GRU}[task]
         for comparison in report["comparisons"]:
-            value = interval(Estimate(**comparison["model_value"]))
-            assert (f"{comparison['figure']}: {value}" in card) == (comparison["model"] == ours)
+            shown = interval(Estimate(**comparison["model_value"]))
+            assert (f"{comparison['figure']}: {shown}" in card) == (comparison["model"] == ours)
 
 
-def test_comparing_two_studies(small_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    content = json.loads((small_study / "report.json").read_text())
+def test_comparing_two_studies(tiny_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads((tiny_study / "report.json").read_text())
     for row in content["denoiser"]["by_record"]:
         if row["method"] == LSTM:
             row["figures"]["rmse"] -= 0.001
     (tmp_path / "report.json").write_text(json.dumps(content))
     written = tmp_path / "comparison.md"
-    assert study.main(["compare", str(small_study), str(tmp_path), "--write", str(written)]) == 0
+    assert study.main(["compare", str(tiny_study), str(tmp_path), "--write", str(written)]) == 0
     said = capsys.readouterr().out
     assert written.read_text() == said
     (rmse,) = [line for line in said.splitlines() if "RMSE" in line]
     assert rmse.endswith("| 0.0010 [0.0010, 0.0010] | – |"), "three records cannot tell"
     content["data"]["noise_sigma_mv"] = 0.1
     (tmp_path / "report.json").write_text(json.dumps(content))
-    assert study.main(["compare", str(small_study), str(tmp_path / "report.json")]) == 0
+    assert study.main(["compare", str(tiny_study), str(tmp_path / "report.json")]) == 0
     said = capsys.readouterr().out
     assert "cannot be held against each other" in said
     assert "- noise in mV: 0.05 and 0.1" in said
     assert "0.0010 [" not in said
-    assert study.main(["compare", str(small_study), str(tmp_path / "none")]) == 2
+    assert study.main(["compare", str(tiny_study), str(tmp_path / "none")]) == 2
     assert "no report here" in capsys.readouterr().err
-
-
-def test_csv_of_each_test_record(small_study: Path, report: Any) -> None:
-    test = report["data"]["parts"]["test"]["records"]
-    assert sorted(path.stem for path in (small_study / "csv").iterdir()) == sorted(test)
-    frame = pd.read_csv(small_study / "csv" / f"{test[0]}.csv")
-    assert list(frame.columns) == ["time_s", "signal_mv", "denoised_mv", "R_peak"]
-    assert len(frame) == 10_800
-    assert frame["time_s"].iloc[360] == pytest.approx(1)
-    wanted = next(
-        row
-        for row in report["detector"]["peaks_by_record"]
-        if (row["record"], row["detector"], row["input"]) == (test[0], GRU, "noisy")
-    )
-    found, _, false = wanted["whole"]["150"]
-    assert frame["R_peak"].sum() == found + false
-
-
-def test_bundles_give_the_signals_of_the_csv(small_study: Path, raw_dir: Path, report: Any) -> None:
-    bundle = load_denoiser(small_study / "models" / "denoiser")
-    assert bundle.card.data["records"]["test"] == report["data"]["parts"]["test"]["records"]
-    assert bundle.card.segment == 720
-    opened = load_detector(small_study / "models" / "detector")
-    detector = opened.card
-    assert set(detector.thresholds) == {"r_peak", "window"}
-    assert detector.hyperparameters == report["searches"][1]["trials"][0]["hyperparameters"]
-    record = report["data"]["parts"]["test"]["records"][0]
-    frame = pd.read_csv(small_study / "csv" / f"{record}.csv")
-    # What is measured is what the bundles give.
-    lead = read_record(raw_dir / record, annotator=None)
-    clean = lead.signal[:, 0]
-    noisy = clean + gaussian_noise(len(clean), 0.05, 1, record, lead.leads[0])
-    np.testing.assert_allclose(bundle.clean(noisy, 360.0), frame["denoised_mv"], atol=1e-4)
-    np.testing.assert_array_equal(opened.r_peaks(noisy, 360.0).samples, np.flatnonzero(frame["R_peak"]))
 
 
 def test_best_epoch_is_that_of_the_lowest_validation_loss(report: Any) -> None:
     for training in report["trainings"]:
         losses = [row["val_loss"] for row in training["history"]]
         assert training["best_epoch"] == 1 + int(np.argmin(losses))
-
-
-def test_report_alone_repeats_the_figures(
-    small_study: Path, small_options: list[str], report: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert study.main(["report", *small_options, "--out", str(small_study)]) == 0
-    again = json.loads((small_study / "report.json").read_text())
-    for part in ("denoiser", "detector", "failures", "trainings", "comparisons"):
-        assert again[part] == report[part]
-    assert "Report: " in capsys.readouterr().out
-
-
-def test_a_report_that_cannot_be_written_leaves_the_old_one(
-    small_study: Path, small_options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = {path: path.read_bytes() for path in small_study.rglob("*") if path.is_file()}
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device", "plots/search.png")
-
-    monkeypatch.setattr("ecg_study.reports.publish.draw_plots", full)
-    assert study.main(["report", *small_options, "--out", str(small_study)]) == 2
-    assert "plots/search.png: cannot write, is the disk full? (No space left on device)" in capsys.readouterr().err
-    assert {path: path.read_bytes() for path in small_study.rglob("*") if path.is_file()} == before
 
 
 def test_what_cannot_be_put_in_place_whole_leaves_the_old(tmp_path: Path) -> None:

@@ -52,9 +52,9 @@ def options(device: Path, tmp_path: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", ["detector", "denoiser"])
 def test_a_bundle_is_trained_further_on_another_device(
-    name: str, small_study: Path, device: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, tiny_study: Path, device: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = small_study / "models" / name
+    bundle = tiny_study / "models" / name
     assert study.main(["finetune", str(bundle), *options(device, tmp_path), "--learning-rate", "0.003"]) == 0
     said = capsys.readouterr().out
     assert "Weights kept: " in said and "gain " in said and "which may be chance" in said
@@ -77,16 +77,16 @@ def test_a_bundle_is_trained_further_on_another_device(
 
 
 def test_records_that_were_trained_on_are_not_tested_on(
-    small_study: Path, raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_study: Path, raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = str(small_study / "models" / "detector")
+    bundle = str(tiny_study / "models" / "detector")
     assert study.main(["finetune", bundle, *options(raw_dir, tmp_path), "--seed", "2"]) == 2
     assert "the bundle was trained on these records" in capsys.readouterr().err
     assert not (tmp_path / "mine" / "models").exists()
 
 
-def test_what_does_not_help_is_not_kept(small_study: Path, small_data: SmallData) -> None:
-    bundle = open_model(small_study / "models" / "detector")
+def test_what_does_not_help_is_not_kept(tiny_study: Path, small_data: SmallData) -> None:
+    bundle = open_model(tiny_study / "models" / "detector")
     from tests.tiny import TINY
 
     task = TrainingTask("detector", small_data.cache, small_data.split, TINY)
@@ -102,11 +102,11 @@ def test_what_does_not_help_is_not_kept(small_study: Path, small_data: SmallData
     assert told[-1] == (1, 1)
 
 
-def test_weights_of_another_model_are_refused(small_study: Path, small_data: SmallData) -> None:
+def test_weights_of_another_model_are_refused(tiny_study: Path, small_data: SmallData) -> None:
     from tests.tiny import TINY
 
     task = TrainingTask("detector", small_data.cache, small_data.split, TINY)
-    card = read_card(small_study / "models" / "detector")
+    card = read_card(tiny_study / "models" / "detector")
     with pytest.raises(EcgStudyError, match="do not fit the hyperparameters of its card"):
         fine_tune(task, card.hyperparameters, [np.zeros(3)], 1e-3, 1, 1, lambda *_: None)
 

@@ -133,18 +133,18 @@ def _error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_a_real_study_is_read_back_as_it_was(
-    small_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "trials.db"
-    before = {file: file.read_bytes() for file in small_study.rglob("*.json")}
-    assert study.main(["export", "--out", str(small_study), "--storage", str(path)]) == 0
-    assert {file: file.read_bytes() for file in small_study.rglob("*.json")} == before
+    before = {file: file.read_bytes() for file in tiny_study.rglob("*.json")}
+    assert study.main(["export", "--out", str(tiny_study), "--storage", str(path)]) == 0
+    assert {file: file.read_bytes() for file in tiny_study.rglob("*.json")} == before
     captured = capsys.readouterr()
     assert captured.err == ""
     assert "denoiser: 6 trials; the search is finished\ndetector: 6 trials; the search is finished\n" in captured.out
     assert captured.out.splitlines()[-1] == f"optuna-dashboard {storage_url(path)}"
     for name, direction in ((DENOISER, "MINIMIZE"), (DETECTOR, "MAXIMIZE")):
-        result = load_search(search_directory(small_study, name))
+        result = load_search(search_directory(tiny_study, name))
         with _opened(path) as storage:
             read = optuna.load_study(study_name=name, storage=storage)
             trials, best = read.get_trials(), result.best()

@@ -1,0 +1,170 @@
+"""A study run from end to end, and reports made of it again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import study
+from ecg_study.ecg_data.noise import gaussian_noise
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.evaluation.results.values import GRU
+from ecg_study.inference.loading import load_denoiser, load_detector
+from ecg_study.reports.schema import read_report
+
+
+@pytest.fixture(scope="module")
+def report(small_study: Path) -> Any:
+    """The machine-readable report."""
+    return json.loads((small_study / "report.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_everything_is_there_and_nothing_is_left_over(small_study: Path) -> None:
+    names = {path.name for path in small_study.iterdir()}
+    made = {"report.md", "report.html", "report.json", "plots", "csv", "models", "search", "settings.toml"}
+    assert names == made | {"trainings", "measured"}
+    plots = {path.stem for path in (small_study / "plots").iterdir()}
+    assert {"loss_curves", "denoising", "spectra", "noise_kinds", "confusion", "curves", "r_peaks", "jitter"} <= plots
+    assert {name for name in plots if name.startswith("search_")} >= {
+        "search_denoiser_curves",
+        "search_detector_pareto",
+    }
+
+
+def test_a_study_of_one_model_is_reported_as_such(
+    small_study: Path, small_options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("search", "trainings", "measured"):
+        shutil.copytree(small_study / name, tmp_path / name)
+    shutil.rmtree(tmp_path / "search" / "denoiser")
+    state = json.loads((tmp_path / "search" / "detector" / "search.json").read_text())
+    state["finished"] = state["finished"][:5]
+    state["done"] = False
+    (tmp_path / "search" / "detector" / "search.json").write_text(json.dumps(state))
+    assert study.main(["report", *small_options, "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "report.md").read_text()
+    assert "**This report is not whole.**" in page
+    assert "- The denoiser was not searched." in page
+    assert "- The search of the detector has not ended: 5 of 6 trials are done, and the best of these is taken." in page
+    assert "The denoiser was not searched." in capsys.readouterr().out
+    made = read_report(tmp_path / "report.json")
+    assert made.denoiser is None
+    assert made.detector is not None
+    assert {row.input for row in made.detector.peaks_by_record} == {"noisy", "clean"}
+    assert "denoised_mv" not in (tmp_path / "csv" / f"{made.data.parts['test'].records[0]}.csv").read_text()[:100]
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["detector"]
+
+
+def test_sections_made_again_alone(
+    small_study: Path, small_options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "outputs"
+    shutil.copytree(small_study, out)
+    content = json.loads((out / "report.json").read_text())
+    content["failures"], content["denoiser"]["noise_note"] = [], "from before"
+    (out / "report.json").write_text(json.dumps(content))
+    options = [*small_options, "--out", str(out)]
+    assert study.main(["report", "--sections", "failures", *options]) == 0
+    again, before = read_report(out / "report.json"), read_report(small_study / "report.json")
+    assert again.failures == before.failures
+    assert again.denoiser is not None
+    assert again.denoiser.noise_note == "from before", "the rest is taken from what is there"
+    with pytest.raises(SystemExit):
+        study.main(["report", "--sections", "verdict", *options])
+    assert (
+        "'verdict' is no section; choose from search, denoiser, detector, stress, failures" in capsys.readouterr().err
+    )
+    content["trainings"][0]["best_epoch"] += 1
+    (out / "report.json").write_text(json.dumps(content))
+    assert study.main(["report", "--sections", "failures", *options]) == 2
+    assert "is of other models; make the whole report first" in capsys.readouterr().err
+
+
+def test_csv_of_each_test_record(small_study: Path, report: Any) -> None:
+    test = report["data"]["parts"]["test"]["records"]
+    assert sorted(path.stem for path in (small_study / "csv").iterdir()) == sorted(test)
+    frame = pd.read_csv(small_study / "csv" / f"{test[0]}.csv")
+    assert list(frame.columns) == ["time_s", "signal_mv", "denoised_mv", "R_peak"]
+    assert len(frame) == 10_800
+    assert frame["time_s"].iloc[360] == pytest.approx(1)
+    wanted = next(
+        row
+        for row in report["detector"]["peaks_by_record"]
+        if (row["record"], row["detector"], row["input"]) == (test[0], GRU, "noisy")
+    )
+    found, _, false = wanted["whole"]["150"]
+    assert frame["R_peak"].sum() == found + false
+
+
+def test_bundles_give_the_signals_of_the_csv(small_study: Path, raw_dir: Path, report: Any) -> None:
+    bundle = load_denoiser(small_study / "models" / "denoiser")
+    assert bundle.card.data["records"]["test"] == report["data"]["parts"]["test"]["records"]
+    assert bundle.card.segment == 720
+    opened = load_detector(small_study / "models" / "detector")
+    detector = opened.card
+    assert set(detector.thresholds) == {"r_peak", "window"}
+    assert detector.hyperparameters == report["searches"][1]["trials"][0]["hyperparameters"]
+    record = report["data"]["parts"]["test"]["records"][0]
+    frame = pd.read_csv(small_study / "csv" / f"{record}.csv")
+    # What is measured is what the bundles give.
+    lead = read_record(raw_dir / record, annotator=None)
+    clean = lead.signal[:, 0]
+    noisy = clean + gaussian_noise(len(clean), 0.05, 1, record, lead.leads[0])
+    np.testing.assert_allclose(bundle.clean(noisy, 360.0), frame["denoised_mv"], atol=1e-4)
+    np.testing.assert_array_equal(opened.r_peaks(noisy, 360.0).samples, np.flatnonzero(frame["R_peak"]))
+
+
+def test_report_alone_repeats_the_figures(
+    small_study: Path, small_options: list[str], report: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert study.main(["report", *small_options, "--out", str(small_study)]) == 0
+    again = json.loads((small_study / "report.json").read_text())
+    for part in ("denoiser", "detector", "failures", "trainings", "comparisons"):
+        assert again[part] == report[part]
+    assert "Report: " in capsys.readouterr().out
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one(
+    small_study: Path, small_options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in small_study.rglob("*") if path.is_file()}
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device", "plots/search.png")
+
+    monkeypatch.setattr("ecg_study.reports.publish.draw_plots", full)
+    assert study.main(["report", *small_options, "--out", str(small_study)]) == 2
+    assert "plots/search.png: cannot write, is the disk full? (No space left on device)" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in small_study.rglob("*") if path.is_file()} == before
+
+
+def test_every_plot_and_file_of_the_page_exists(small_study: Path) -> None:
+    page = (small_study / "report.md").read_text()
+    plots = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
+    assert {Path(plot).name for plot in plots} == {path.name for path in (small_study / "plots").iterdir()}
+    for plot in plots:
+        assert (small_study / plot).stat().st_size > 2000
+    assert page.index("## Verdict") < page.index("## Data") < page.index("## Search")
+    assert "not a medical device" in page.lower()
+    assert "nan" not in page.lower().split()
+    assert "None" not in page
+
+
+def test_rendering_again_gives_the_same_and_computes_nothing(
+    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(small_study / "report.json", tmp_path)
+    for name in ("DenoiserStream", "DetectorStream"):
+        monkeypatch.setattr(f"ecg_study.evaluation.cached_models.{name}", pytest.fail)
+    assert study.main(["report", "--render", "--out", str(tmp_path)]) == 0
+    for name in ("report.md", "report.html"):
+        assert (tmp_path / name).read_bytes() == (small_study / name).read_bytes()
+    for plot in (small_study / "plots").iterdir():
+        assert (tmp_path / "plots" / plot.name).read_bytes() == plot.read_bytes()
