@@ -1,8 +1,8 @@
-"""Where the records of a study come from: the synthetic database, MIT-BIH, or any folder of WFDB records."""
+"""Databases: synthetic records, MIT-BIH, or any folder of WFDB records."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from ecg_study.ecg_data.databases.physionet import CHECKSUMS, MITDB, download
 from ecg_study.ecg_data.databases.splits import Split, split_by_record, split_mitdb
 from ecg_study.ecg_data.databases.synthetic import VERSION, write_synthetic
 from ecg_study.ecg_data.readers.wfdb import as_record_errors, record_files
-from ecg_study.errors import EcgStudyError, RecordError, RecordErrors
+from ecg_study.errors import DataError, RecordError, RecordErrors, SettingsError
 from ecg_study.files import read_checksums, sha256_of
 from ecg_study.progress import Progress
 
@@ -18,7 +18,7 @@ DATABASES = ("synthetic", "mitdb", "folder")
 SIGNAL_ENDINGS = (".dat", ".d16", ".mat", ".edf", ".sig")
 
 VERSIONS = {"synthetic": str(VERSION), "mitdb": MITDB.version, "folder": ""}
-"""Version of each database; of a folder of the user's own nothing is known."""
+"""Version of each database; empty for a folder, whose version is unknown."""
 
 LICENSES = {
     "synthetic": "that of this program (MIT)",
@@ -39,16 +39,16 @@ ATTRIBUTION = {
 
 @dataclass(frozen=True)
 class Database:
-    """A folder of records that is there and can be read.
+    """A folder of WFDB records with complete files.
 
     Attributes:
         name: one of `DATABASES`.
-        directory: the folder with the WFDB files.
+        directory: folder with the WFDB files.
         records: names of the records to use, sorted.
-        annotator: ending of the annotation files.
-        checksums: SHA-256 of every file of every usable record, by file name.
-        unreadable: records left out because a file is missing or damaged, with the reason (only where the user asked
-            for that; otherwise such a record is an error).
+        annotator: extension of the annotation files.
+        checksums: file name → SHA-256, for every file of every usable record.
+        unreadable: reason for each record that was excluded because a file is missing or damaged; only with
+            ``skip_invalid``, otherwise such a record is an error.
     """
 
     name: str
@@ -70,45 +70,48 @@ def open_database(
     skip_invalid: bool = False,
     progress: Progress | None = None,
 ) -> Database:
-    """Make the database available, fetching or generating it where needed, and name its files' content.
+    """Open a database, and download or generate it if necessary.
 
     Args:
         name: one of `DATABASES`.
-        data_dir: the folder under which ``raw/`` is kept.
-        raw_dir: a folder with files already there, for ``mitdb`` and ``folder``.
-        records: the records to use; empty for all.
+        data_dir: parent folder of ``raw/``, where downloaded and generated records are kept.
+        raw_dir: folder with existing files, for ``mitdb`` and ``folder``.
+        records: names of the records to use (default: all).
         seed: seed of the synthetic database.
-        annotator: ending of the annotation files.
-        skip_bad: leave records out whose files are missing or damaged, instead of refusing all.
-        progress: told how far a download or the generator is.
+        annotator: extension of the annotation files.
+        skip_invalid: whether to exclude records whose files are missing or damaged; otherwise they are an error.
+        progress: called with the number of downloaded files or generated records.
 
     Raises:
-        StudyError: the folder or a record is not there, or files are missing or differ from a ``SHA256SUMS.txt``
-            beside them.
+        SettingsError: the name, ``raw_dir`` or a record is not valid.
+        RecordErrors: files are missing, or differ from a ``SHA256SUMS.txt`` in their folder.
+        DataError: the folder has no records, or a record twice; or the download failed.
     """
-    directory = _directory(name, Path(data_dir), None if raw_dir is None else Path(raw_dir), seed, progress)
-    published = _published(directory)
+    raw = None if raw_dir is None else Path(raw_dir)
+    directory = _directory(name, data_dir=Path(data_dir), raw_dir=raw, seed=seed, progress=progress)
+    published = published_checksums(directory)
     if name == "synthetic" and set(published) != {path.name for path in directory.iterdir()} - {CHECKSUMS}:
-        raise EcgStudyError(f"{directory}: files are missing or too many; delete the folder and it will be made again")
+        raise DataError(f"{directory}: files are missing, or were added; delete the folder to generate it again")
     present = sorted(path.stem for path in directory.glob("*.hea"))
     if not present:
-        raise EcgStudyError(
-            f"{directory}: no WFDB record (.hea) in this folder; point --raw-dir at a folder of records"
-        )
+        problem = "no WFDB record (.hea) in this folder; give a folder of records as raw_dir"
+        raise DataError(f"{directory}: {problem}", parameters=("raw_dir",))
     missing = [record for record in records if record not in present]
     if missing:
-        raise EcgStudyError(f"--records: {', '.join(missing)} not in {directory}, which holds {_range(present)}")
+        problem = f"{', '.join(missing)} not in {directory}, which contains {_listed(present)}"
+        raise SettingsError("records", problem, value=tuple(records))
+    chosen = sorted(set(records) or present)
     checksums: dict[str, str] = {}
     errors: dict[str, RecordError] = {}
-    for record in sorted(set(records) or present):
+    for record in chosen:
         try:
-            checksums |= checked_files(directory / record, annotator, published)
+            checksums |= checked_files(directory / record, annotator=annotator, published=published)
         except RecordError as error:
             errors[record] = error
-    if errors and (not skip_invalid or len(errors) == len(set(records) or present)):
+    if errors and (not skip_invalid or len(errors) == len(chosen)):
         raise unusable_records(list(errors.values()), skip_invalid=skip_invalid)
     _refuse_copies(checksums)
-    usable = tuple(record for record in sorted(set(records) or present) if record not in errors)
+    usable = tuple(record for record in chosen if record not in errors)
     unreadable = {record: str(error) for record, error in errors.items()}
     return Database(name, directory, usable, annotator, checksums, unreadable)
 
@@ -120,73 +123,73 @@ def unusable_records(errors: Sequence[RecordError], *, skip_invalid: bool) -> Re
     return RecordErrors(errors, "repair them, or exclude them with skip_invalid", parameters=("skip_invalid",))
 
 
-def split_database(database: Database, records: Sequence[str], seed: int) -> Split:
-    """The split of a database: by its published protocol where there is one, else seeded by record."""
+def split_database(database: Database, records: Sequence[str], *, seed: int) -> Split:
+    """Split a database by its published protocol, or by seed if it has none."""
     return split_mitdb(records) if database.name == "mitdb" else split_by_record(records, seed)
 
 
-def _directory(name: str, data_dir: Path, raw_dir: Path | None, seed: int, progress: Progress | None) -> Path:
+def _directory(name: str, *, data_dir: Path, raw_dir: Path | None, seed: int, progress: Progress | None) -> Path:
     if name not in DATABASES:
-        raise EcgStudyError(f"--database: {name!r} is not known; choose {', '.join(DATABASES)}")
+        raise SettingsError("database", f"{name!r} is unknown; use one of {', '.join(DATABASES)}", value=name)
     if name == "synthetic":
         if raw_dir is not None:
-            raise EcgStudyError("--raw-dir: the synthetic database is made, not read; use --database mitdb or folder")
+            problem = "the database 'synthetic' is generated, not read; use the database 'mitdb' or 'folder'"
+            raise SettingsError("raw_dir", problem, value=raw_dir, parameters=("database",))
         directory = data_dir / "raw" / f"synthetic-v{VERSION}-seed{seed}"
         if not directory.is_dir():
-            write_synthetic(directory, seed, progress=_said(progress, "Synthetic records"))
+            write_synthetic(directory, seed=seed, progress=progress)
         return directory
     if raw_dir is not None:
         if not raw_dir.is_dir():
-            raise EcgStudyError(f"--raw-dir: {raw_dir} is not a folder")
+            raise SettingsError("raw_dir", f"{raw_dir} is not a folder", value=raw_dir)
         return raw_dir
     if name == "folder":
-        raise EcgStudyError("--raw-dir: the database 'folder' needs to know which folder")
-    directory = data_dir / "raw" / "mitdb"
+        raise SettingsError("raw_dir", "missing; the database 'folder' requires the folder with its records")
+    directory = data_dir / "raw" / MITDB.name
     if not directory.is_dir():
-        download(MITDB, directory, _said(progress, "Downloading mitdb"))
+        download(MITDB, directory, progress=progress)
     return directory
 
 
-def _published(directory: Path) -> dict[str, str]:
+def published_checksums(directory: Path) -> dict[str, str]:
+    """Return file name → SHA-256 by the ``SHA256SUMS.txt`` of a folder; empty if it has none.
+
+    Raises:
+        DataError: the list is damaged.
+    """
     try:
         return read_checksums(directory / CHECKSUMS)
     except ValueError as error:
-        raise EcgStudyError(
-            f"{directory / CHECKSUMS}: is no list of SHA-256 and file names; mend or remove it"
-        ) from error
+        problem = "not a list of SHA-256 checksums and file names; repair or remove it"
+        raise DataError(f"{directory / CHECKSUMS}: {problem}") from error
 
 
-def _refuse_copies(checksums: dict[str, str]) -> None:
-    """Refuse a record that is there twice under two names: the two could fall into different parts."""
+def _refuse_copies(checksums: Mapping[str, str]) -> None:
+    """Refuse one signal under two names: the split could assign the two to different parts."""
     seen: dict[str, str] = {}
     for name, digest in sorted(checksums.items()):
         if not name.endswith(SIGNAL_ENDINGS):
-            continue  # headers and annotations are short and may well be equal
+            continue  # headers and annotations are short and may be equal
         other = seen.setdefault(digest, name)
         if other != name:
-            raise EcgStudyError(f"{other} and {name} are the same signal under two names; leave one out with --records")
+            problem = f"{other} and {name} are the same signal under two names; choose records without one of them"
+            raise DataError(problem, parameters=("records",))
 
 
-def checked_files(path: Path, annotator: str | None, published: dict[str, str]) -> dict[str, str]:
-    """File name → SHA-256 of a record's files, each held against the published list.
+def checked_files(path: Path, *, annotator: str | None, published: Mapping[str, str]) -> dict[str, str]:
+    """Return file name → SHA-256 of a record's files, after comparison with the published checksums.
 
     Raises:
-        RecordError: a file is missing, or differs from the list.
+        RecordError: a file is missing, or differs from its published checksum.
     """
     with as_record_errors(path):
-        files = record_files(path, annotator)
+        files = record_files(path, annotator=annotator)
         sums = {file.name: sha256_of(file) for file in files}
     for file in files:
         if file.name in published and published[file.name] != sums[file.name]:
-            raise RecordError(file, f"differs from its SHA-256 in {CHECKSUMS}; fetch it again")
+            raise RecordError(file, f"differs from its SHA-256 in {CHECKSUMS}; download it again")
     return sums
 
 
-def _said(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
-    if progress is None:
-        return None
-    return lambda done, total: progress(what, done, total)
-
-
-def _range(names: list[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 6 else f"{names[0]} … {names[-1]} ({len(names)} records)"

@@ -1,21 +1,23 @@
-"""The dynamical ECG model of McSharry et al. (2003), in closed form.
+"""Dynamical ECG model of McSharry et al. (2003), in closed form.
 
-The model moves a point round the unit circle, one turn a beat, and lets five Gaussian events (P, Q, R, S, T) push its
-height z up and down as it passes them:
+A point moves around the unit circle, one turn per beat. Five Gaussian events (P, Q, R, S, T) push its height z up and
+down as it passes them:
 
     dz/dt = dg/dt - (z - z₀) ,     g = Σᵢ aᵢ exp(-(θ - θᵢ)² / 2bᵢ²)
 
-Two things differ from the paper's notation, not from its dynamics. The amplitudes aᵢ are in mV, as Sameni et al.
-(2007) write them, so that they do not change with the heart rate. And since the point stays on its circle, θ is known
-at every time, so that g need not be integrated and the one remaining equation is a first-order filter of g and of the
-baseline z₀: the signal is exact to rounding, in one vectorised pass.
+The notation differs from the paper, the dynamics do not. The amplitudes aᵢ are in mV, as in Sameni et al. (2007), so
+that they do not change with the heart rate. The point stays on its circle, so θ is known at every time, and g needs no
+integration. The remaining equation is a first-order filter of g and of the baseline z₀. One vectorized pass gives the
+signal, exact to rounding.
 
 Widths and distances of the events grow with the square root of the RR interval, as in the published ECGSYN program.
 
-- McSharry PE, Clifford GD, Tarassenko L, Smith LA. A dynamical model for generating synthetic electrocardiogram
-  signals. IEEE Trans Biomed Eng 50(3):289-294, 2003.
-- Sameni R, Shamsollahi MB, Jutten C, Clifford GD. A nonlinear Bayesian filtering framework for ECG denoising.
-  IEEE Trans Biomed Eng 54(12):2172-2185, 2007.
+References:
+    McSharry PE, Clifford GD, Tarassenko L, Smith LA. A dynamical model for generating synthetic electrocardiogram
+    signals. IEEE Trans Biomed Eng 50(3):289-294, 2003.
+
+    Sameni R, Shamsollahi MB, Jutten C, Clifford GD. A nonlinear Bayesian filtering framework for ECG denoising.
+    IEEE Trans Biomed Eng 54(12):2172-2185, 2007.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ _RELAXATION = 1.0  # 1/s: the rate at which z returns to the baseline (McSharry 
 
 @dataclass(frozen=True)
 class Waves:
-    """The events of one kind of beat in one lead: arrays of shape ``(5,)`` in the order of `EVENT_NAMES`.
+    """Events of one kind of beat in one lead: arrays of shape ``(5,)`` in the order of `EVENT_NAMES`.
 
     Attributes:
         angles: radians, 0 at the R peak, for a beat of 60/min.
@@ -51,23 +53,23 @@ class Waves:
 
 
 def rr_tachogram(
-    duration: float, mean: float, deviation: float, respiration: float, lf_hf: float, rng: np.random.Generator
+    duration: float, *, mean: float, deviation: float, respiration: float, lf_hf: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, float]:
-    """Slow changes of the RR interval: a random-phase process with Mayer waves and respiratory arrhythmia.
+    """Draw slow changes of the RR interval: a random-phase process with Mayer waves and respiratory arrhythmia.
 
-    The power spectrum has two Gaussian peaks, one at 0.1 Hz and one at the rate of breathing (McSharry et al. 2003,
+    The power spectrum has two Gaussian peaks, one at 0.1 Hz and one at the respiratory rate (McSharry et al. 2003,
     equations 5 to 8).
 
     Args:
         duration: seconds to cover.
         mean: mean RR interval in seconds.
         deviation: standard deviation of the RR interval in seconds.
-        respiration: rate of breathing in Hz.
-        lf_hf: ratio of the power of the two peaks.
+        respiration: respiratory rate in Hz.
+        lf_hf: ratio of the power of the two peaks, the slow one first.
         rng: source of the random phases.
 
     Returns:
-        The RR interval in seconds, shape ``(n,)``, and the rate in Hz at which it is given.
+        RR intervals in seconds, shape ``(n,)``, and their sampling rate in Hz.
     """
     rate = 4.0
     n = int(np.ceil(duration * rate)) + 1
@@ -81,35 +83,38 @@ def rr_tachogram(
 
 
 def simulate(
-    beat_times: np.ndarray, beat_kinds: np.ndarray, kinds: list[Waves], baseline: np.ndarray, fs: float
+    beat_times: np.ndarray, beat_kinds: np.ndarray, *, kinds: list[Waves], baseline: np.ndarray, fs: float
 ) -> np.ndarray:
-    """The signal z in mV, shape ``(samples,)``.
+    """Return the signal z in mV, shape ``(samples,)``.
 
     Args:
-        beat_times: strictly rising times of the R events in seconds, shape ``(beats,)``; the first lies before the
-            first sample and the last behind the last, so that every sample lies between two beats.
-        beat_kinds: for each beat, the index of its kind in ``kinds``.
-        kinds: the waves of each kind of beat.
+        beat_times: strictly increasing times of the R events in seconds, shape ``(beats,)``. The first is before the
+            first sample and the last after the last sample, so that every sample lies between two beats.
+        beat_kinds: index of each beat's kind in ``kinds``, shape ``(beats,)``.
+        kinds: waves of each kind of beat.
         baseline: z₀ in mV at each sample, shape ``(samples,)``.
         fs: sampling rate in Hz.
+
+    Raises:
+        ValueError: the beats do not span the samples.
     """
     from scipy.signal import lfilter
 
     time = np.arange(len(baseline)) / fs
     before = np.searchsorted(beat_times, time, side="right") - 1
     if before.min() < 0 or before.max() + 1 >= len(beat_times):
-        raise ValueError("the beats must begin before the first sample and end behind the last")
+        raise ValueError("the beats must begin before the first sample and end after the last")
     rr = beat_times[before + 1] - beat_times[before]
     angle = 2 * np.pi * (time - beat_times[before]) / rr
-    stretch = np.sqrt(1 / rr)
+    rate_scale = np.sqrt(1 / rr)
     driven = np.zeros(len(time))
-    # Each sample lies behind one R event and ahead of the next; both beats' waves reach it.
+    # Each sample lies between two R events, and the waves of both beats reach it.
     for beat, theta in ((before, angle), (before + 1, angle - 2 * np.pi)):
         for index, waves in enumerate(kinds):
             of_kind = beat_kinds[beat] == index
-            turn, scale = theta[of_kind], stretch[of_kind]
-            for centre, amplitude, width in zip(waves.angles, waves.amplitudes, waves.widths, strict=True):
-                driven[of_kind] += amplitude * np.exp(-((turn - centre * scale) ** 2) / (2 * (width * scale) ** 2))
+            turn, scale = theta[of_kind], rate_scale[of_kind]
+            for center, amplitude, width in zip(waves.angles, waves.amplitudes, waves.widths, strict=True):
+                driven[of_kind] += amplitude * np.exp(-((turn - center * scale) ** 2) / (2 * (width * scale) ** 2))
     # dz/dt = dg/dt - k (z - z0), by the bilinear rule: a high-pass of g and a low-pass of z0 at k / 2π = 0.16 Hz.
     half = _RELAXATION / (2 * fs)
     denominator = [1 + half, -(1 - half)]

@@ -1,12 +1,11 @@
-"""The embedded synthetic database: subjects that differ, written as WFDB records.
+"""Synthetic database: different subjects, written as WFDB records.
 
-Its worth is that clean signal and R peaks are exact: no recording is ever free of noise, and no annotator is ever
-right to the sample.
+Its clean signals and R peaks are exact. Real recordings are never free of noise, and annotators are not exact to the
+sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,39 +13,40 @@ import numpy as np
 
 from ecg_study.ecg_data.databases.ecgsyn import EVENT_ANGLES, EVENT_WIDTHS, Waves, rr_tachogram, simulate
 from ecg_study.files import new_directory, sha256_of, write_text
+from ecg_study.progress import Progress
 
 VERSION = 1
-"""Raised whenever the same seed would give other bytes."""
+"""Increase it whenever the same seed would give other bytes."""
 
 FS = 360.0
 LEADS = ("MLII", "V5")
 
 DURATION = 300.0
-"""Seconds a record."""
+"""Seconds per record."""
 
 SUBJECTS = 16
 _NORMAL, _PREMATURE = 0, 1
-_GAIN = 1000  # ADC units per mV: one unit is 1 µV, far below any noise that is added
+_GAIN = 1000  # ADC units per mV: one unit is 1 µV, far below all added noise
 _ANNOTATION_REACH = 0.05  # s: half of the widest normal QRS; the extremum of the R wave lies within it
 _LOWEST_RATE, _HIGHEST_RATE = 45.0, 150.0  # beats/min
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What makes one synthetic person.
+    """Properties of one synthetic subject.
 
     Attributes:
         name: record name.
         heart_rate: mean heart rate in beats/min.
-        rr_variation: standard deviation of the RR interval as a share of its mean.
-        respiration: rate of breathing in Hz.
-        lf_hf: power of the Mayer waves over that of the respiratory arrhythmia.
-        irregular: RR intervals independent of each other and no P wave, as in atrial fibrillation.
-        premature: share of beats that come early, wide and without a P wave.
-        inverted: the first lead is upside down, as with exchanged electrodes.
-        wander: amplitude of the respiratory baseline in mV.
-        normal: waves of the normal beat, one entry a lead.
-        ectopic: waves of the premature beat, one entry a lead.
+        rr_variation: standard deviation of the RR interval, relative to its mean.
+        respiration: respiratory rate in Hz.
+        lf_hf: ratio of the power of the Mayer waves to that of the respiratory arrhythmia.
+        irregular: whether RR intervals are independent and P waves are missing, as in atrial fibrillation.
+        premature: share of premature beats, which are wide and have no P wave.
+        inverted: whether the first lead is inverted, as with exchanged electrodes.
+        baseline_wander: amplitude of the respiratory baseline wander in mV.
+        normal: waves of the normal beat, per lead.
+        ectopic: waves of the premature beat, per lead.
     """
 
     name: str
@@ -57,12 +57,12 @@ class Subject:
     irregular: bool
     premature: float
     inverted: bool
-    wander: float
+    baseline_wander: float
     normal: tuple[Waves, ...]
     ectopic: tuple[Waves, ...]
 
     def describe(self) -> str:
-        """One line for the header of the record."""
+        """Return one line for the header of the record."""
         traits = [f"{self.heart_rate:.0f} beats/min"]
         traits += ["irregular rhythm without P waves"] if self.irregular else []
         traits += [f"{self.premature:.0%} premature wide beats"] if self.premature else []
@@ -71,10 +71,10 @@ class Subject:
 
 
 def draw_subjects(seed: int) -> list[Subject]:
-    """The subjects of one database: heart rates spread from 45 to 150 beats/min, traits dealt out at random.
+    """Draw the subjects of one database, with heart rates from 45 to 150 beats/min.
 
-    The same seed gives the same subjects. At least four have premature beats, three an irregular rhythm, two an
-    inverted lead.
+    The same seed draws the same subjects. Four have premature beats, three an irregular rhythm and two an inverted
+    lead; a subject may have several of these.
     """
     rng = np.random.default_rng([seed, VERSION])
     rates = rng.permutation(np.linspace(_LOWEST_RATE, _HIGHEST_RATE, SUBJECTS))
@@ -88,34 +88,34 @@ def draw_subjects(seed: int) -> list[Subject]:
 
 
 def write_synthetic(
-    directory: Path, seed: int, duration: float = DURATION, progress: Callable[[int, int], None] | None = None
+    directory: Path, *, seed: int, duration: float = DURATION, progress: Progress | None = None
 ) -> None:
-    """Write the database as WFDB records with annotations and a ``SHA256SUMS.txt``; whole or not at all.
+    """Write the database as WFDB records with annotations and a ``SHA256SUMS.txt``, completely or not at all.
 
     Args:
-        directory: the folder to make.
-        seed: the same seed gives the same bytes.
-        duration: seconds a record.
-        progress: called with the records done and their total.
+        directory: folder to create.
+        seed: seed of the subjects and signals; the same seed gives the same bytes.
+        duration: seconds per record.
+        progress: called with the number of written records.
     """
     with new_directory(directory) as temporary:
         subjects = draw_subjects(seed)
         for index, subject in enumerate(subjects):
             if progress is not None:
-                progress(index, len(subjects))
+                progress("Synthetic records", index, len(subjects))
             _write_record(temporary, subject, np.random.default_rng([seed, VERSION, index]), duration)
         files = sorted(path for path in temporary.iterdir() if not path.name.startswith("."))
         sums = "".join(f"{sha256_of(path)} {path.name}\n" for path in files)
         write_text(temporary / "SHA256SUMS.txt", sums)
     if progress is not None:
-        progress(SUBJECTS, SUBJECTS)
+        progress("Synthetic records", SUBJECTS, SUBJECTS)
 
 
 def _draw_subject(
     name: str, rate: float, premature: bool, irregular: bool, inverted: bool, rng: np.random.Generator
 ) -> Subject:
     r_amplitude = rng.uniform(0.6, 1.8)
-    # Amplitudes in mV, from the ratios of a normal lead II; P, S and T vary most between people.
+    # Relative amplitudes as in a normal lead II; P, S and T vary most between subjects.
     relative = np.array(
         [rng.uniform(0.05, 0.2), -rng.uniform(0.03, 0.15), 1.0, -rng.uniform(0.05, 0.45), rng.uniform(0.12, 0.45)]
     )
@@ -124,7 +124,7 @@ def _draw_subject(
     widths = EVENT_WIDTHS * rng.uniform(0.8, 1.25, 5)
     angles = EVENT_ANGLES * rng.uniform(0.9, 1.1, 5)
     polarity = -1.0 if inverted else 1.0
-    # The second lead sees the same heart from elsewhere: other amplitudes, the same times.
+    # The second lead has other amplitudes at the same times.
     seen_by_second = np.array([0.7, 0.5, rng.uniform(0.5, 1.2), rng.uniform(1.0, 2.0), rng.uniform(0.5, 1.2)])
     scales = (np.full(5, polarity), seen_by_second)
     wide = np.array([1.0, 2.0, 2.0, 2.0, 1.2])
@@ -139,7 +139,7 @@ def _draw_subject(
         irregular=irregular,
         premature=float(rng.uniform(0.06, 0.18)) if premature else 0.0,
         inverted=inverted,
-        wander=float(rng.uniform(0.0, 0.15)),
+        baseline_wander=float(rng.uniform(0.0, 0.15)),
         normal=tuple(Waves(angles, r_amplitude * relative * scale, widths) for scale in scales),
         ectopic=tuple(Waves(angles * spread, r_amplitude * ectopic * scale, widths * wide) for scale in scales),
     )
@@ -151,9 +151,9 @@ def _write_record(directory: Path, subject: Subject, rng: np.random.Generator, d
     samples = int(duration * FS)
     times, kinds = _beats(subject, duration, rng)
     breathing = 2 * np.pi * subject.respiration * np.arange(samples) / FS + rng.uniform(0, 2 * np.pi)
-    baseline = subject.wander * np.sin(breathing)
+    baseline = subject.baseline_wander * np.sin(breathing)
     leads = [
-        simulate(times, kinds, [normal, ectopic], baseline, FS)
+        simulate(times, kinds, kinds=[normal, ectopic], baseline=baseline, fs=FS)
         for normal, ectopic in zip(subject.normal, subject.ectopic, strict=True)
     ]
     signal = np.stack(leads, axis=1)
@@ -174,11 +174,18 @@ def _write_record(directory: Path, subject: Subject, rng: np.random.Generator, d
 
 
 def _beats(subject: Subject, duration: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Times in seconds and kinds of the beats, from before the record's start to behind its end."""
+    """Draw times in seconds and kinds of beats, from before the start of the record to after its end."""
     mean = 60.0 / subject.heart_rate
     lead_in, lead_out = 3 * mean, 4 * mean
     span = lead_in + duration + lead_out
-    tachogram, rate = rr_tachogram(span, mean, subject.rr_variation * mean, subject.respiration, subject.lf_hf, rng)
+    tachogram, rate = rr_tachogram(
+        span,
+        mean=mean,
+        deviation=subject.rr_variation * mean,
+        respiration=subject.respiration,
+        lf_hf=subject.lf_hf,
+        rng=rng,
+    )
     times = [-lead_in + rng.uniform(0, mean)]
     kinds = [_NORMAL]
     pause = 1.0
@@ -186,10 +193,10 @@ def _beats(subject: Subject, duration: float, rng: np.random.Generator) -> tuple
         position = min(int((times[-1] + lead_in) * rate), len(tachogram) - 1)
         interval = tachogram[position] * pause
         if subject.irregular:
-            # Ventricular intervals in atrial fibrillation vary by about a fifth, one independent of the next.
+            # In atrial fibrillation, intervals between beats vary independently by about a fifth.
             interval *= np.exp(rng.normal(0, 0.2))
         early = kinds[-1] == _NORMAL and rng.random() < subject.premature
-        # A premature ventricular beat comes at about two thirds of the interval; a compensatory pause follows.
+        # A premature ventricular beat comes after about two thirds of the interval; a compensatory pause follows.
         pause = 1.33 if early else 1.0
         times.append(times[-1] + max(0.3, interval * (0.67 if early else 1.0)))
         kinds.append(_PREMATURE if early else _NORMAL)
@@ -197,12 +204,12 @@ def _beats(subject: Subject, duration: float, rng: np.random.Generator) -> tuple
 
 
 def _annotate(lead: np.ndarray, times: np.ndarray, kinds: np.ndarray, polarity: float) -> tuple[np.ndarray, list[str]]:
-    """The sample of the extremum of each R wave, and its WFDB symbol (N normal, V premature)."""
+    """Return the sample of each R wave's extremum, and its WFDB symbol (N normal, V premature)."""
     reach = round(_ANNOTATION_REACH * FS)
-    centres = np.round(times * FS).astype(np.int64)
-    # A beat whose R wave lies across the border of the record has no extremum in it and is not annotated.
-    inside = (centres >= reach) & (centres < len(lead) - reach)
-    centres, kinds = centres[inside], kinds[inside]
-    around = centres[:, None] + np.arange(-reach, reach + 1)
-    r_peaks = centres - reach + np.argmax(polarity * lead[around], axis=1)
+    centers = np.round(times * FS).astype(np.int64)
+    # An R wave across the border of the record has no extremum inside; it is not annotated.
+    inside = (centers >= reach) & (centers < len(lead) - reach)
+    centers, kinds = centers[inside], kinds[inside]
+    around = centers[:, None] + np.arange(-reach, reach + 1)
+    r_peaks = centers - reach + np.argmax(polarity * lead[around], axis=1)
     return r_peaks, ["V" if kind == _PREMATURE else "N" for kind in kinds]

@@ -185,5 +185,5 @@ def test_two_parts_never_share_a_person(capsys: pytest.CaptureFixture[str], real
     options = ["data", "--database", "mitdb", "--raw-dir", str(real_data / "mitdb"), "--data-dir", str(tmp_path)]
     assert study.main([*options, "--records", "101,109,201,202"]) == 0
     out = capsys.readouterr().out
-    assert "left out 201: same person as 202, which is in test" in out
+    assert "left out 201: same subject as 202, which is in test" in out
     assert "train: 101\n" in out

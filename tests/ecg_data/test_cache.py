@@ -41,7 +41,7 @@ def test_arrays_hold_what_the_records_hold(small_data: SmallData) -> None:
         whole = slice(0, 15 * 720)
         rows = slice(entry.first, entry.last)
         np.testing.assert_array_equal(cache.clean[rows].ravel(), record.signal[whole, 0])
-        noise = gaussian_noise(len(record.signal), 0.05, 1, entry.record, entry.lead)
+        noise = gaussian_noise(len(record.signal), sigma_mv=0.05, seed=1, record=entry.record, lead=entry.lead)
         np.testing.assert_array_equal(cache.noisy[rows].ravel(), (record.signal[:, 0] + noise)[whole])
         assert np.flatnonzero(cache.r_peaks[rows].ravel()).tolist() == [p for p in record.r_peaks if p < 15 * 720]
     added = cache.noisy - cache.clean
@@ -126,7 +126,7 @@ def test_a_copy_under_another_name_is_refused(own_raw_dir: Path, tmp_path: Path)
 
 def test_a_list_of_checksums_that_is_none_is_named(own_raw_dir: Path, tmp_path: Path) -> None:
     (own_raw_dir / "SHA256SUMS.txt").write_text("oneword\n")
-    with pytest.raises(EcgStudyError, match=r"SHA256SUMS\.txt: is no list of SHA-256"):
+    with pytest.raises(EcgStudyError, match=r"SHA256SUMS\.txt: not a list of SHA-256"):
         _open(own_raw_dir, tmp_path)
     (own_raw_dir / "SHA256SUMS.txt").write_text(f"{'A' * 64} ./s01.dat\n")
     with pytest.raises(EcgStudyError, match=r"s01\.dat: differs from its SHA-256"):

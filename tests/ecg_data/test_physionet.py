@@ -11,10 +11,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from wfdb.io.download import set_db_index_url
 
 from ecg_study.ecg_data.databases.physionet import MITDB, NSTDB, STRESS_LEVELS, Published, download, stress_record
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import DataError
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -23,7 +22,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def published(tmp_path: Path) -> Iterator[tuple[Path, Published]]:
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Published, str]]:
     """A folder that is served in the place of PhysioNet's mitdb, with two records, and what is to be fetched."""
     folder = tmp_path / "www" / "mitdb" / MITDB.version
     folder.mkdir(parents=True)
@@ -40,54 +39,64 @@ def published(tmp_path: Path) -> Iterator[tuple[Path, Published]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path / "www")))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    set_db_index_url(f"http://127.0.0.1:{server.server_port}/")
-    yield folder, database
-    set_db_index_url()
+    monkeypatch.setattr("ecg_study.ecg_data.databases.physionet._RETRIES", 0)
+    yield folder, database, f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def test_all_files_arrive_and_progress_is_told(published: tuple[Path, Published], tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    folder, database = published
-    download(database, tmp_path / "raw" / "mitdb", lambda done, total: told.append((done, total)))
+def test_all_files_arrive_and_progress_is_told(published: tuple[Path, Published, str], tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    folder, database, url = published
+    directory = tmp_path / "raw" / "mitdb"
+    download(database, directory, progress=lambda *step: told.append(step), base_url=url)
     arrived = {path.name: path.read_bytes() for path in (tmp_path / "raw" / "mitdb").iterdir()}
     assert arrived == {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert told == [(done, 6) for done in range(7)]
+    assert told == [("Downloading mitdb", done, 6) for done in range(7)]
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["mitdb"]
 
 
 def test_a_broken_download_leaves_nothing_that_looks_whole_and_goes_on(
-    published: tuple[Path, Published], tmp_path: Path
+    published: tuple[Path, Published, str], tmp_path: Path
 ) -> None:
-    folder, database = published
+    folder, database, url = published
     good = (folder / "101.dat").read_bytes()
     (folder / "101.dat").write_bytes(good[:-1])
-    with pytest.raises(EcgStudyError, match=r"101\.dat: SHA-256 .* differs from the published"):
-        download(database, tmp_path / "raw" / "mitdb")
+    with pytest.raises(DataError, match=r"101\.dat: SHA-256 differs from the published"):
+        download(database, tmp_path / "raw" / "mitdb", base_url=url)
     assert not (tmp_path / "raw" / "mitdb").exists()
     (folder / "101.dat").unlink()
-    with pytest.raises(EcgStudyError, match=r"101\.dat: download failed .*--raw-dir"):
-        download(database, tmp_path / "raw" / "mitdb")
+    with pytest.raises(DataError, match=r"101\.dat: download failed .*raw_dir"):
+        download(database, tmp_path / "raw" / "mitdb", base_url=url)
     (folder / "101.dat").write_bytes(good)
     (folder / "100.dat").unlink()  # it passed before, and is not asked for again
-    download(database, tmp_path / "raw" / "mitdb")
+    download(database, tmp_path / "raw" / "mitdb", base_url=url)
     assert (tmp_path / "raw" / "mitdb" / "101.dat").read_bytes() == good
 
 
-def test_a_forged_list_of_checksums_is_refused(published: tuple[Path, Published], tmp_path: Path) -> None:
-    folder, database = published
+def test_a_forged_list_of_checksums_is_refused(published: tuple[Path, Published, str], tmp_path: Path) -> None:
+    folder, database, url = published
     (folder / "SHA256SUMS.txt").write_text("forged\n")
-    with pytest.raises(EcgStudyError, match=r"SHA256SUMS\.txt: SHA-256"):
-        download(database, tmp_path / "raw" / "mitdb")
+    with pytest.raises(DataError, match=r"SHA256SUMS\.txt: SHA-256 differs"):
+        download(database, tmp_path / "raw" / "mitdb", base_url=url)
 
 
-def test_no_server(tmp_path: Path) -> None:
-    set_db_index_url("http://127.0.0.1:9/")
-    with pytest.raises(EcgStudyError, match="download failed"):
-        download(MITDB, tmp_path / "raw" / "mitdb")
-    set_db_index_url()
+def test_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecg_study.ecg_data.databases.physionet._RETRIES", 0)
+    with pytest.raises(DataError, match="download failed"):
+        download(MITDB, tmp_path / "raw" / "mitdb", base_url="http://127.0.0.1:9/")
+
+
+def test_a_temporary_file_of_a_killed_download_is_removed(
+    published: tuple[Path, Published, str], tmp_path: Path
+) -> None:
+    folder, database, url = published
+    collected = tmp_path / "raw" / ".mitdb.download"
+    collected.mkdir(parents=True)
+    (collected / "tmpabc").write_bytes(b"half")
+    download(database, tmp_path / "raw" / "mitdb", base_url=url)
+    assert {path.name for path in (tmp_path / "raw" / "mitdb").iterdir()} == {path.name for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize("database", [MITDB, NSTDB], ids=["mitdb", "nstdb"])

@@ -39,12 +39,12 @@ def test_201_trains_where_202_is_not_tested() -> None:
 
 
 def test_one_record_in_two_parts_is_refused() -> None:
-    with pytest.raises(EcgStudyError, match=r"records a \(train\) and a \(test\) are of one person"):
+    with pytest.raises(EcgStudyError, match=r"records a \(train\) and a \(test\) are of one subject"):
         Split(train=("a",), validation=("b",), test=("a",))
 
 
 def test_one_person_in_two_parts_is_refused() -> None:
-    with pytest.raises(EcgStudyError, match=r"records 201 \(train\) and 202 \(test\) are of one person"):
+    with pytest.raises(EcgStudyError, match=r"records 201 \(train\) and 202 \(test\) are of one subject"):
         Split(train=("201",), validation=("b",), test=("202",), subjects={"201": "202"})
 
 

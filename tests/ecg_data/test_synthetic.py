@@ -57,12 +57,14 @@ def test_heart_rate_is_as_drawn(raw_dir: Path) -> None:
 
 
 def test_simulation_solves_the_equation_of_the_model() -> None:
-    """dz/dt = dg/dt - (z - z₀), with g summed by hand over the beats before and behind each sample."""
+    """dz/dt = dg/dt - (z - z₀), with g summed by hand over the beats before and after each sample."""
     fs = 2000.0
     amplitudes = np.array([0.1, -0.1, 1.0, -0.2, 0.3])
     times = np.array([-0.5, 0.5, 1.3, 2.4, 3.4])
     baseline = 0.1 * np.sin(2 * np.pi * 0.3 * np.arange(int(2 * fs)) / fs)
-    z = simulate(times, np.zeros(5, int), [Waves(EVENT_ANGLES, amplitudes, EVENT_WIDTHS)], baseline, fs)
+    z = simulate(
+        times, np.zeros(5, int), kinds=[Waves(EVENT_ANGLES, amplitudes, EVENT_WIDTHS)], baseline=baseline, fs=fs
+    )
     t = np.arange(len(z)) / fs
     g = np.zeros(len(z))
     for sample, now in enumerate(t):
@@ -79,7 +81,7 @@ def test_simulation_solves_the_equation_of_the_model() -> None:
 
 
 def test_tachogram_has_mean_and_deviation() -> None:
-    rr, rate = rr_tachogram(600, 0.8, 0.05, 0.25, 1.0, np.random.default_rng(0))
+    rr, rate = rr_tachogram(600, mean=0.8, deviation=0.05, respiration=0.25, lf_hf=1.0, rng=np.random.default_rng(0))
     assert rr.mean() == pytest.approx(0.8)
     assert rr.std() == pytest.approx(0.05)
     power = np.abs(np.fft.rfft(rr - rr.mean())) ** 2
@@ -91,4 +93,4 @@ def test_tachogram_has_mean_and_deviation() -> None:
 def test_beats_must_span_the_record() -> None:
     waves = Waves(EVENT_ANGLES, np.ones(5), EVENT_WIDTHS)
     with pytest.raises(ValueError, match="before the first sample"):
-        simulate(np.array([0.5, 1.5]), np.zeros(2, int), [waves], np.zeros(360), 360)
+        simulate(np.array([0.5, 1.5]), np.zeros(2, int), kinds=[waves], baseline=np.zeros(360), fs=360)
