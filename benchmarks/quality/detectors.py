@@ -18,7 +18,7 @@ import numpy as np
 
 from ecg_study.ecg_data.databases.physionet import stress_record
 from ecg_study.ecg_data.databases.splits import DS2, NOISE_STRESS
-from ecg_study.ecg_data.noise import open_noise
+from ecg_study.ecg_data.noise_records import open_noise_records
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
@@ -94,7 +94,7 @@ def main() -> None:
         for name, value in figures(detectors, leads, tolerance, 0).items():
             fine += show(name, value, KNOWN[name][place] if name in KNOWN else None)
     if options.noise_dir:
-        open_noise(options.noise_dir)  # refuses a folder of something else
+        open_noise_records(options.noise_dir)  # refuses a folder of something else
         for snr, known in KNOWN_STRESS.items():
             print(f"118e and 119e, {snr} dB")
             stressed = [read(options.noise_dir / stress_record(name, snr)) for name in NOISE_STRESS]

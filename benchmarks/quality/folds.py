@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from ecg_study.ecg_data.databases.catalog import open_database
-from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION, Split, split_mitdb
-from ecg_study.ecg_data.noise import VALIDATION, NoiseRecords, find_noise_directory
+from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION, VALIDATION, Split, split_mitdb
+from ecg_study.ecg_data.noise_records import NoiseRecords, find_noise_directory
 from ecg_study.ecg_data.segments.augmentation import Augmentation
 from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
 from ecg_study.errors import EcgStudyError

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION
+from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION, TRAIN
 from ecg_study.ecg_data.filters import remove_baseline_wander
-from ecg_study.ecg_data.noise import TRAINING, NoiseRecords, draw_noise, open_noise, scale_to_snr
+from ecg_study.ecg_data.noise import GAUSSIAN, NOISE_TYPES, scale_to_power
+from ecg_study.ecg_data.noise_records import NoiseRecords, open_noise_records
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.baselines.filters import bandpass, compose, decompose, deviation, highpass
-from ecg_study.evaluation.experiments.noise_types import GAUSSIAN, KINDS, LEVELS
+from ecg_study.evaluation.experiments.noise_types import LEVELS
 
 SEGMENT, EVERY = 2048, 6
 
@@ -64,17 +65,17 @@ SETTINGS: dict[str, Apply] = {
 
 def gains(raw_dir: Path, noise: NoiseRecords, apply: Apply) -> dict[str, list[float]]:
     """Kind of noise → mean SNR improvement in dB at each level."""
-    found: dict[str, list[list[float]]] = {kind: [[] for _ in LEVELS] for kind in KINDS}
+    found: dict[str, list[list[float]]] = {kind: [[] for _ in LEVELS] for kind in NOISE_TYPES}
     for number, name in enumerate(MITDB_VALIDATION):
         record = read_record(raw_dir / name)
         whole = remove_baseline_wander(record.signal[:, 0], record.fs)
         clean = whole[: len(whole) // SEGMENT * SEGMENT].reshape(-1, SEGMENT)[::EVERY].astype(np.float32)
-        for kind in KINDS:
+        for kind in NOISE_TYPES:
             unit = np.random.default_rng(number).standard_normal(clean.shape, dtype=np.float32)
             if kind != GAUSSIAN:
-                unit = draw_noise(noise, kind, TRAINING, len(clean), SEGMENT, [number])
+                unit = noise.draw(kind, TRAIN, count=len(clean), samples=SEGMENT, seed=[number])
             for place, snr in enumerate(LEVELS):
-                added = scale_to_snr(clean, unit, snr)
+                added = scale_to_power(unit, np.var(clean, axis=1, keepdims=True, dtype=np.float64) * 10 ** (-snr / 10))
                 left = np.sum((apply(clean + added, record.fs) - clean) ** 2, axis=1)
                 found[kind][place].append(float(np.mean(10 * np.log10(np.sum(added**2, axis=1) / left))))
     return {kind: [float(np.mean(values)) for values in levels] for kind, levels in found.items()}
@@ -86,7 +87,7 @@ def main() -> None:
     parser.add_argument("--raw-dir", required=True, type=Path, help="the MIT-BIH records")
     parser.add_argument("--noise-dir", required=True, type=Path, help="the noise records")
     options = parser.parse_args()
-    noise = open_noise(options.noise_dir)
+    noise = open_noise_records(options.noise_dir)
     print(f"dB at {', '.join(f'{snr}' for snr in LEVELS)} dB; in front the mean of all")
     for name, apply in SETTINGS.items():
         found = gains(options.raw_dir, noise, apply)

@@ -11,13 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS
-from ecg_study.ecg_data.noise import MIX, TRAINING, VALIDATION, scale_to_power
+from ecg_study.ecg_data.databases.splits import TRAIN, VALIDATION
+from ecg_study.ecg_data.noise import RECORDED_NOISE_TYPES, scale_to_power
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.pauses import add_pause
-
-KINDS = (*NOISE_RECORDS, MIX)
-"""Kinds of real noise, each as likely as the others."""
 
 _LEAST_POWER = 0.05**2
 """mV²: noise is scaled to at least so much signal, so that a lead of tiny waves is not shown without noise."""
@@ -134,9 +131,9 @@ class Augmenter:
 
     def __init__(self, cache: SegmentCache, augmentation: Augmentation, training: bool, refit: bool = False) -> None:
         self._cache, self._how, self._training = cache, augmentation, training
-        self._noise = cache.noise[TRAINING if training else VALIDATION]
+        self._noise = cache.noise[TRAIN if training else VALIDATION]
         if refit:
-            self._noise = self._noise.with_all_of(cache.noise[VALIDATION])
+            self._noise = self._noise.joined_with(cache.noise[VALIDATION])
         # Rows that the next one follows without a gap.
         self._followed = np.zeros(len(cache.clean), bool)
         # Rows of the same time in another lead of the record; -1 where there is none.
@@ -238,12 +235,18 @@ class Augmenter:
         sigma = self._cache.settings.noise_sigma_mv
         noise *= rng.uniform(*(how.gaussian_sigma_range_mv or (sigma, sigma)), (count, 1)).astype(np.float32)
         noisy = np.flatnonzero(rng.random(count) < how.noise_probability)
-        kinds = rng.integers(0, len(KINDS), len(noisy))
-        for number, kind in enumerate(KINDS):
-            chosen = noisy[kinds == number]
+        types = rng.integers(0, len(RECORDED_NOISE_TYPES), len(noisy))
+        for number, noise_type in enumerate(RECORDED_NOISE_TYPES):
+            chosen = noisy[types == number]
             if not len(chosen):
                 continue
-            unit = self._noise.draw(kind, len(chosen), segment, rng, how.transform_noise and self._training)
+            unit = self._noise.draw(
+                noise_type,
+                count=len(chosen),
+                samples=segment,
+                rng=rng,
+                transform=how.transform_noise and self._training,
+            )
             power = np.maximum(wander_removed[chosen].var(axis=1, keepdims=True), _LEAST_POWER)
             ratio = 10 ** (rng.uniform(*how.snr_range_db, (len(chosen), 1)) / 10)
             noise[chosen] += scale_to_power(unit, power / ratio) * self._cover(len(chosen), rng)

@@ -12,16 +12,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import SIGNAL_ENDINGS, Database, unusable_records
+from ecg_study.ecg_data.databases.splits import TRAIN, VALIDATION, Part
 from ecg_study.ecg_data.filters import remove_baseline_wander
-from ecg_study.ecg_data.noise import (
-    TRAINING,
-    VALIDATION,
-    NoiseBank,
-    NoiseRecords,
-    gaussian_noise,
-    read_banks,
-    write_banks,
-)
+from ecg_study.ecg_data.noise import NoiseSource, gaussian_noise
+from ecg_study.ecg_data.noise_records import NoiseRecords, read_noise_sources, write_noise_sources
 from ecg_study.ecg_data.readers.recording import ALL_LEADS, HIGHEST_RATE, LOWEST_RATE
 from ecg_study.ecg_data.readers.wfdb import Record, read_header, read_record
 from ecg_study.ecg_data.resampling import resample_record
@@ -43,6 +37,8 @@ WANDER_REMOVED = "wander_removed"
 """Additional array of a cache for augmentation."""
 
 NOISE_FILE = "noise.npz"
+
+_LEARNING_PARTS: tuple[Part, ...] = (TRAIN, VALIDATION)  # test noise is not in the cache
 
 # Stored names that differ from ours: keys of manifests, and stems of array files.
 _STORED_KEYS = {"excluded_segments": "unscored", "training_only": "extra"}
@@ -177,7 +173,7 @@ class SegmentCache:
     clean: np.ndarray
     r_peaks: np.ndarray
     wander_removed: np.ndarray | None = None
-    noise: Mapping[str, NoiseBank] = field(default_factory=dict)
+    noise: Mapping[Part, NoiseSource] = field(default_factory=dict)
 
     @property
     def records(self) -> tuple[str, ...]:
@@ -268,7 +264,7 @@ def reopen_cache(directory: Path, *, key: str, settings: SegmentSettings) -> Seg
         manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
         entries = tuple(CachedLead.from_json(entry) for entry in manifest["entries"])
         arrays = {name: np.load(directory / array_file(name), mmap_mode="r") for name in settings.arrays}
-        noise = read_banks(directory / NOISE_FILE) if settings.augmented else {}
+        noise = read_noise_sources(directory / NOISE_FILE) if settings.augmented else {}
         fs, excluded_records, written = float(manifest["fs"]), dict(manifest["left_out"]), manifest["key"]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise EcgStudyError(f"{damaged} ({' '.join(str(error).split())})") from error
@@ -325,9 +321,8 @@ def _build(
         for file in files.values():
             file.close()
     if noise is not None:
-        write_banks(
-            directory / NOISE_FILE, {part: noise.bank(part, next(iter(rates))) for part in (TRAINING, VALIDATION)}
-        )
+        rate, parts = next(iter(rates)), _LEARNING_PARTS
+        write_noise_sources(directory / NOISE_FILE, {part: noise.source(part, fs=rate) for part in parts})
     manifest = {
         "format": CACHE_FORMAT,
         "key": key,
@@ -401,11 +396,12 @@ def _append(
 ) -> None:
     starts = segment_starts(len(record.signal), settings.segment_samples, record.excluded_intervals)
     marks = mark_r_peaks(record.r_peaks, len(record.signal))
+    sigma = settings.noise_sigma_mv
     excluded = len(record.signal) // settings.segment_samples - len(starts)
     for column, lead in enumerate(record.leads):
         clean = np.ascontiguousarray(record.signal[:, column])
-        noisy = clean + gaussian_noise(len(clean), settings.noise_sigma_mv, settings.seed, record.name, lead)
-        arrays = {"noisy": noisy, "clean": clean, "r_peaks": marks}
+        noise = gaussian_noise(len(clean), sigma_mv=sigma, seed=settings.seed, record=record.name, lead=lead)
+        arrays = {"noisy": clean + noise, "clean": clean, "r_peaks": marks}
         if settings.augmented:
             arrays[WANDER_REMOVED] = remove_baseline_wander(clean, record.fs)
         for name, values in arrays.items():

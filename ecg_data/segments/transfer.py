@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ecg_study.ecg_data.noise import NoiseBank, write_banks
+from ecg_study.ecg_data.databases.splits import Part
+from ecg_study.ecg_data.noise import NoiseSource
+from ecg_study.ecg_data.noise_records import write_noise_sources
 from ecg_study.ecg_data.segments.cache import (
     NOISE_FILE,
     CachedLead,
@@ -44,7 +46,7 @@ class PackedSegments:
 
     manifest: dict[str, Any]
     arrays: dict[str, np.ndarray]
-    noise: Mapping[str, NoiseBank]
+    noise: Mapping[Part, NoiseSource]
 
 
 def refer_to(cache: SegmentCache) -> CacheReference:
@@ -87,5 +89,5 @@ def unpack_segments(packed: PackedSegments, directory: Path) -> None:
         for name, array in packed.arrays.items():
             np.save(temporary / array_file(name), array, allow_pickle=False)
         if packed.noise:
-            write_banks(temporary / NOISE_FILE, packed.noise)
+            write_noise_sources(temporary / NOISE_FILE, packed.noise)
         write_json(temporary / "manifest.json", packed.manifest)

@@ -237,7 +237,7 @@ def _prepare(settings: Settings, console: Console, fs: float | None = None) -> _
     """Records, cache and split, with progress; records are brought to the sampling rate ``fs``, if one is asked for."""
     from ecg_study.cli.progress_bars import ProgressBars
     from ecg_study.ecg_data.databases.catalog import open_database, split_database
-    from ecg_study.ecg_data.noise import find_noise_directory, open_noise
+    from ecg_study.ecg_data.noise_records import find_noise_directory, open_noise_records
     from ecg_study.ecg_data.segments.cache import open_cache
     from ecg_study.search_spaces.presets import PRESETS
 
@@ -272,9 +272,9 @@ def _prepare(settings: Settings, console: Console, fs: float | None = None) -> _
             progress=steps,
             required=augmented,
         )
-        recorded_noise = open_noise(noise) if augmented and noise else None
+        recorded_noise = open_noise_records(noise) if augmented and noise else None
         cache = open_cache(database, segments, data_dir=data_dir, progress=steps, noise=recorded_noise)
-    return _Data(database, cache, split_database(database, cache.records, settings.seed), noise)
+    return _Data(database, cache, split_database(database, cache.records, seed=settings.seed), noise)
 
 
 def _tasks(settings: Settings, prepared: _Data) -> dict[str, TrainingTask]:

@@ -58,7 +58,9 @@ def read_leads(cache: SegmentCache, database: Database, records: Sequence[str]) 
         record = read_for(database.directory / name, database.annotator, settings)
         for column, lead in enumerate(record.leads):
             clean = np.ascontiguousarray(record.signal[:, column])
-            noisy = clean + gaussian_noise(len(clean), settings.noise_sigma_mv, settings.seed, name, lead)
+            noisy = clean + gaussian_noise(
+                len(clean), sigma_mv=settings.noise_sigma_mv, seed=settings.seed, record=name, lead=lead
+            )
             leads.append(EvaluationLead(name, lead, record.fs, clean, noisy, record.r_peaks, record.excluded_intervals))
     return leads
 

@@ -7,8 +7,8 @@ from itertools import product
 
 import numpy as np
 
-from ecg_study.ecg_data.noise import NoiseBank
-from ecg_study.ecg_data.noise_stress import under_motion
+from ecg_study.ecg_data.noise import NoiseSource
+from ecg_study.ecg_data.noise_stress import add_electrode_motion
 from ecg_study.evaluation.cached_models import LOWEST_ACTIVATION, Detected
 from ecg_study.evaluation.leads import EvaluationLead
 from ecg_study.evaluation.matching import match_r_peaks
@@ -23,11 +23,12 @@ noise alone a threshold looks best that is so low that any real noise passes it.
 round: where a quarter of the beats is lost, one looks best that loses beats of recordings without noise."""
 
 
-def threshold_inputs(lead: EvaluationLead, bank: NoiseBank | None) -> list[np.ndarray]:
-    """A validation lead in mV as thresholds are chosen on it: noisy, and under electrode motion if there is a bank."""
-    if bank is None or not len(lead.r_peaks):
+def threshold_inputs(lead: EvaluationLead, noise: NoiseSource | None) -> list[np.ndarray]:
+    """Return a validation lead in mV with the study's noise and, if there is recorded noise, with electrode motion."""
+    if noise is None or not len(lead.r_peaks):
         return [lead.noisy]
-    return [lead.noisy, under_motion(lead, bank, _MOTION_LEVEL)]
+    moved = add_electrode_motion(lead.clean, lead.r_peaks, source=noise, fs=lead.fs, snr_db=_MOTION_LEVEL)
+    return [lead.noisy, moved]
 
 
 def choose_thresholds(

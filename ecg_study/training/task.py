@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ecg_study.ecg_data.databases.splits import Split
-from ecg_study.ecg_data.noise import VALIDATION, NoiseBank
+from ecg_study.ecg_data.databases.splits import VALIDATION, Split
+from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.ecg_data.segments.augmentation import Augmentation
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.transfer import CacheReference, find_cache, refer_to
@@ -60,7 +60,7 @@ class TrainingTask:
         return self.name == DENOISER and self.augmentation is not None and self.augmentation.removes_baseline_wander
 
     @property
-    def validation_noise(self) -> NoiseBank | None:
+    def validation_noise(self) -> NoiseSource | None:
         """Real noise to choose thresholds under; ``None`` where training has none."""
         if self.augmentation is None or not self.augmentation.noise_probability:
             return None

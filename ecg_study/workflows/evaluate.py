@@ -21,15 +21,16 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import open_database
-from ecg_study.ecg_data.databases.splits import DS2, MITDB_VALIDATION
-from ecg_study.ecg_data.noise import TEST, VALIDATION, NoiseRecords, find_noise_directory, gaussian_noise, open_noise
-from ecg_study.ecg_data.noise_stress import under_motion
+from ecg_study.ecg_data.databases.splits import DS2, MITDB_VALIDATION, TEST, VALIDATION, Part
+from ecg_study.ecg_data.noise import NOISE_TYPES, gaussian_noise
+from ecg_study.ecg_data.noise_records import NoiseRecords, find_noise_directory, open_noise_records
+from ecg_study.ecg_data.noise_stress import add_electrode_motion
 from ecg_study.ecg_data.readers.recording import ALL_LEADS
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.errors import EcgStudyError
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.noise_stress import published_leads
-from ecg_study.evaluation.experiments.noise_types import KINDS, LEVELS, noisy_segments
+from ecg_study.evaluation.experiments.noise_types import LEVELS, noisy_segments
 from ecg_study.evaluation.experiments.pauses import false_peaks, with_pauses
 from ecg_study.evaluation.experiments.r_peaks import LEARNING, match
 from ecg_study.evaluation.leads import EvaluationLead
@@ -65,7 +66,7 @@ class Records:
         stressed: whether 118 and 119 of the noise stress test are measured.
     """
 
-    part: str
+    part: Part
     leads: list[EvaluationLead]
     both: list[np.ndarray]
     noise: NoiseRecords
@@ -117,7 +118,7 @@ def shipped() -> list[str]:
 
 
 def open_records(
-    raw_dir: Path, noise_dir: Path, part: str, chosen: Sequence[str], known: Sequence[str] = ()
+    raw_dir: Path, noise_dir: Path, part: Part, chosen: Sequence[str], known: Sequence[str] = ()
 ) -> Records:
     """Read the records of a part, or those chosen of it.
 
@@ -140,12 +141,12 @@ def open_records(
     for name in chosen or known:
         record = read_record(raw_dir / name, "auto")
         clean = np.ascontiguousarray(record.signal[:, 0])
-        noisy = clean + gaussian_noise(len(clean), SIGMA, SEED, name, record.leads[0])
+        noisy = clean + gaussian_noise(len(clean), sigma_mv=SIGMA, seed=SEED, record=name, lead=record.leads[0])
         leads.append(
             EvaluationLead(name, record.leads[0], record.fs, clean, noisy, record.r_peaks, record.excluded_intervals)
         )
         both.append(read_record(raw_dir / name, ALL_LEADS, annotator=None).signal)
-    return Records(part, leads, both, open_noise(noise_dir), part == TEST and not chosen)
+    return Records(part, leads, both, open_noise_records(noise_dir), part == TEST and not chosen)
 
 
 def measure(name: str, bundle: SavedModel, records: Records) -> Iterator[Figure]:
@@ -230,7 +231,8 @@ def _stressed(records: Records, snr: int) -> Iterator[tuple[EvaluationLead, np.n
             yield lead, lead.noisy
         return
     for lead in records.leads:
-        yield lead, under_motion(lead, records.noise.bank(VALIDATION, lead.fs), snr)
+        source = records.noise.source(VALIDATION, fs=lead.fs)
+        yield lead, add_electrode_motion(lead.clean, lead.r_peaks, source=source, fs=lead.fs, snr_db=snr)
 
 
 def _denoiser(name: str, model: CachedModel, records: Records) -> Iterator[Figure]:
@@ -246,7 +248,7 @@ def _denoiser(name: str, model: CachedModel, records: Records) -> Iterator[Figur
     yield Figure(name, f"Gaussian {SIGMA} mV: MAE / RMSE in mV", f"{mae:.4f} / {rmse:.4f} (against the {against})")
     false = np.mean(np.abs(np.concatenate(levels)) >= FALSE_ST)
     yield Figure(name, f"Gaussian {SIGMA} mV: ST moved by {FALSE_ST} mV or more", f"{100 * false:.1f} % of beats")
-    for kind in KINDS:
+    for kind in NOISE_TYPES:
         gains = []
         for snr in LEVELS:
             each = []

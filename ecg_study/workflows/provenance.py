@@ -67,7 +67,7 @@ def _processor() -> str:
 def summarise_data(database: Database, cache: SegmentCache, split: Split) -> DataSummary:
     """Records, segments and windows of each part, and the checksum of the raw files."""
     settings = cache.settings
-    parts = {}
+    parts: dict[str, PartSummary] = {}
     for part in PARTS:
         rows = cache.rows(split.part(part))
         labels = window_labels(cache.r_peaks[rows], settings.window_samples)

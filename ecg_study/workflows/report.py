@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ecg_study.ecg_data.databases.catalog import Database
-from ecg_study.ecg_data.noise import NoiseRecords, open_noise
+from ecg_study.ecg_data.noise_records import NoiseRecords, open_noise_records
 from ecg_study.errors import EcgStudyError
 from ecg_study.evaluation.baselines.process_memory import release_freed_memory
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
@@ -273,7 +273,7 @@ class ReportBuilder:
         """The noise records, or why they are not used."""
         if self.study.noise is None:
             return None, "not measured, since --noise-dir names no folder of the Noise Stress Test Database."
-        noise = open_noise(self.study.noise)
+        noise = open_noise_records(self.study.noise)
         if noise.fs != self.cache.fs:
             return (
                 None,

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from ecg_study.ecg_data.databases.catalog import open_database
-from ecg_study.ecg_data.databases.splits import Split
-from ecg_study.ecg_data.noise import MIX, TEST, TRAINING, VALIDATION, NoiseBank, NoiseRecords, open_noise
+from ecg_study.ecg_data.databases.splits import TEST, TRAIN, VALIDATION, Split
+from ecg_study.ecg_data.noise import MIX, NoiseSource
+from ecg_study.ecg_data.noise_records import NoiseRecords, open_noise_records
 from ecg_study.ecg_data.segments.augmentation import Augmentation, Augmenter
 from ecg_study.ecg_data.segments.batches import Batches, denoiser_batches, detector_batches
 from ecg_study.ecg_data.segments.cache import NOISE_FILE, SegmentCache, open_cache, reopen_cache
@@ -33,7 +34,7 @@ PLAIN = Augmentation(
 
 @pytest.fixture(scope="module")
 def noise(noise_dir: Path) -> NoiseRecords:
-    return open_noise(noise_dir)
+    return open_noise_records(noise_dir)
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +54,8 @@ def _rng(seed: int = 3) -> np.random.Generator:
 
 def test_a_refit_has_the_noise_for_validation_too(cache: SegmentCache, split: Split) -> None:
     silent = {
-        part: NoiseBank({kind: [np.zeros_like(s) if part == TRAINING else s for s in all_] for kind, all_ in stretches})
-        for part, stretches in ((part, bank.stretches.items()) for part, bank in cache.noise.items())
+        part: NoiseSource({kind: [np.zeros_like(s) if part == TRAIN else s for s in all_] for kind, all_ in stretches})
+        for part, stretches in ((part, bank.recordings.items()) for part, bank in cache.noise.items())
     }
     only = replace(PLAIN, noise_probability=1)
     rows = cache.rows(split.train)
@@ -78,12 +79,12 @@ def test_the_cache_holds_every_lead_but_gives_the_others_to_training_alone(cache
 
 
 def test_noise_for_tests_is_not_within_reach(cache: SegmentCache, noise: NoiseRecords) -> None:
-    assert set(cache.noise) == {TRAINING, VALIDATION}
+    assert set(cache.noise) == {TRAIN, VALIDATION}
     for kind, signal in noise.signals.items():
-        kept = [stretch for part in cache.noise for stretch in cache.noise[part].stretches[kind]]
-        held = sum(end - start for start, end in noise.stretches(kind, TEST))
+        kept = [stretch for part in cache.noise for stretch in cache.noise[part].recordings[kind]]
+        held = sum(end - start for start, end in noise.intervals(kind, TEST))
         assert sum(map(len, kept)) == len(signal) - held
-        for start, end in noise.stretches(kind, TEST):
+        for start, end in noise.intervals(kind, TEST):
             middle = signal[(start + end) // 2 : (start + end) // 2 + 50]
             for stretch in kept:
                 windows = np.lib.stride_tricks.sliding_window_view(stretch[:, 0], 50)
@@ -177,8 +178,8 @@ def test_validation_is_the_same_each_time_and_uses_its_own_noise(cache: SegmentC
     rows, how = cache.rows(split.validation), Augmentation()
     first, second = ([signal.numpy() for signal, _ in detector_batches(cache, rows, Batches(8), how)] for _ in range(2))
     np.testing.assert_array_equal(np.concatenate(first), np.concatenate(second))
-    silent = {kind: [np.zeros_like(item) for item in items] for kind, items in cache.noise[TRAINING].stretches.items()}
-    other = replace(cache, noise={**cache.noise, TRAINING: NoiseBank(silent)})
+    silent = {kind: [np.zeros_like(item) for item in items] for kind, items in cache.noise[TRAIN].recordings.items()}
+    other = replace(cache, noise={**cache.noise, TRAIN: NoiseSource(silent)})
     third = [signal.numpy() for signal, _ in detector_batches(other, rows, Batches(8), how)]
     np.testing.assert_array_equal(np.concatenate(first), np.concatenate(third))
 
@@ -201,7 +202,7 @@ def test_it_travels(cache: SegmentCache, split: Split, tmp_path: Path) -> None:
     there = reopen_cache(tmp_path / "there", key=cache.key, settings=cache.settings)
     rows = there.rows(split.train, include_training_only=True)
     assert len(rows) == len(cache.rows(split.train, include_training_only=True))
-    drawn, again = (item.noise[TRAINING].draw(MIX, 5, 720, _rng()) for item in (cache, there))
+    drawn, again = (item.noise[TRAIN].draw(MIX, count=5, samples=720, rng=_rng()) for item in (cache, there))
     np.testing.assert_array_equal(drawn, again)
 
 

@@ -10,20 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS, STRESS_LEVELS, stress_record
-from ecg_study.ecg_data.databases.splits import NOISE_STRESS
-from ecg_study.ecg_data.noise import (
-    MIX,
-    TEST,
-    TRAINING,
-    VALIDATION,
-    NoiseBank,
-    NoiseRecords,
-    draw_noise,
-    find_noise_directory,
-    open_noise,
-    scale_to_snr,
-)
-from ecg_study.ecg_data.noise_stress import add_stress, is_noisy, noise_amplitude, qrs_amplitude
+from ecg_study.ecg_data.databases.splits import NOISE_STRESS, PARTS, TEST, TRAIN
+from ecg_study.ecg_data.noise import RECORDED_NOISE_TYPES, NoiseSource, NoiseType, add_at_snr
+from ecg_study.ecg_data.noise_records import NoiseRecords, find_noise_directory, open_noise_records
+from ecg_study.ecg_data.noise_stress import add_stress_noise, noise_amplitude, noise_mask, qrs_amplitude
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.errors import EcgStudyError
 from tests.conftest import SmallData
@@ -32,17 +22,19 @@ from tests.conftest import SmallData
 @pytest.fixture(scope="module")
 def noise(noise_dir: Path) -> NoiseRecords:
     """The small noise records."""
-    return open_noise(noise_dir)
+    return open_noise_records(noise_dir)
 
 
 @given(minutes=st.floats(5.1, 60), fs=st.sampled_from([125.0, 250.0, 360.0]))
 def test_no_sample_is_for_two_parts(minutes: float, fs: float) -> None:
-    signals = {name: np.zeros((round(minutes * 60 * fs), 2), np.float32) for name in NOISE_RECORDS}
+    signals: dict[str, np.ndarray] = {
+        name: np.zeros((round(minutes * 60 * fs), 2), np.float32) for name in NOISE_RECORDS
+    }
     records = NoiseRecords(Path(), fs, signals, {})
     for name in NOISE_RECORDS:
         used = np.zeros(len(signals[name]), dtype=int)
-        for part in (TRAINING, VALIDATION, TEST):
-            for start, end in records.stretches(name, part):
+        for part in PARTS:
+            for start, end in records.intervals(name, part):
                 assert 0 <= start < end <= len(used)
                 used[start:end] += 1
         assert used.min() == used.max() == 1, "every sample is for one of the three"
@@ -50,29 +42,29 @@ def test_no_sample_is_for_two_parts(minutes: float, fs: float) -> None:
 
 def test_em_for_tests_is_where_the_stress_records_have_it() -> None:
     em = NoiseRecords(Path(), 1.0, {name: np.zeros((31 * 60, 2)) for name in NOISE_RECORDS}, {})
-    minutes = [(start / 60, end / 60) for start, end in em.stretches("em", TEST)]
+    minutes = [(start / 60, end / 60) for start, end in em.intervals("em", TEST)]
     assert minutes == [(5, 7), (9, 11), (13, 15), (17, 19), (21, 23), (25, 27), (29, 31)]
-    noisy = is_noisy(31 * 60, 1.0)
+    noisy = noise_mask(31 * 60, fs=1.0)
     assert [bool(noisy[60 * minute + 30]) for minute in range(31)] == [
         any(start <= minute < end for start, end in minutes) for minute in range(31)
     ]
 
 
-@pytest.mark.parametrize("kind", [*NOISE_RECORDS, MIX])
-def test_drawn_noise_has_mean_0_and_power_1(noise: NoiseRecords, kind: str) -> None:
-    drawn = draw_noise(noise, kind, TEST, 20, 720, [1, 2])
+@pytest.mark.parametrize("noise_type", RECORDED_NOISE_TYPES)
+def test_drawn_noise_has_mean_0_and_power_1(noise: NoiseRecords, noise_type: NoiseType) -> None:
+    drawn = noise.draw(noise_type, TEST, count=20, samples=720, seed=[1, 2])
     assert drawn.shape == (20, 720)
     np.testing.assert_allclose(drawn.mean(axis=1), 0, atol=1e-4)
     np.testing.assert_allclose((drawn**2).mean(axis=1), 1, rtol=1e-3)
-    np.testing.assert_array_equal(drawn, draw_noise(noise, kind, TEST, 20, 720, [1, 2]))
-    assert not np.allclose(drawn, draw_noise(noise, kind, TEST, 20, 720, [1, 3]))
+    np.testing.assert_array_equal(drawn, noise.draw(noise_type, TEST, count=20, samples=720, seed=[1, 2]))
+    assert not np.allclose(drawn, noise.draw(noise_type, TEST, count=20, samples=720, seed=[1, 3]))
 
 
 def test_varied_noise_is_turned_reversed_stretched_and_mixed() -> None:
     """A ramp in one channel and a fast one in the other tell what was done to them."""
     at = np.arange(4000.0)
-    bank = NoiseBank({"em": [np.column_stack([at, np.zeros(4000)])]})
-    drawn = bank.draw("em", 400, 500, np.random.default_rng(1), varied=True)
+    bank = NoiseSource({"em": [np.column_stack([at, np.zeros(4000)])]})
+    drawn = bank.draw("em", count=400, samples=500, rng=np.random.default_rng(1), transform=True)
     np.testing.assert_allclose(drawn.mean(axis=1), 0, atol=1e-4)
     power = (drawn**2).mean(axis=1)
     silent = power < 0.5  # the channel of zeros alone
@@ -81,7 +73,9 @@ def test_varied_noise_is_turned_reversed_stretched_and_mixed() -> None:
     rising = np.diff(drawn[~silent], axis=1).mean(axis=1) > 0
     assert 0.3 < rising.mean() < 0.7, "either way up, forwards or backwards"
     sine = np.sin(2 * np.pi * at / 100)
-    waves = NoiseBank({"em": [np.column_stack([sine, sine])]}).draw("em", 400, 1000, np.random.default_rng(2), True)
+    waves = NoiseSource({"em": [np.column_stack([sine, sine])]}).draw(
+        "em", count=400, samples=1000, rng=np.random.default_rng(2), transform=True
+    )
     turns = np.abs(np.diff(np.signbit(waves), axis=1)).sum(axis=1)
     assert turns.min() < 19 and turns.max() > 22, "20 of them where it is not stretched"
     assert set(turns) <= set(range(15, 27)), "by a quarter at most"
@@ -89,28 +83,28 @@ def test_varied_noise_is_turned_reversed_stretched_and_mixed() -> None:
 
 
 def test_noise_that_is_shorter_than_what_is_drawn_is_refused() -> None:
-    bank = NoiseBank({"em": [np.ones((600, 2))]})
-    assert bank.draw("em", 2, 600, np.random.default_rng(1)).shape == (2, 600)
-    with pytest.raises(ValueError, match="no stretch of em holds 751 samples"):
-        bank.draw("em", 2, 600, np.random.default_rng(1), varied=True)
+    bank = NoiseSource({"em": [np.ones((600, 2))]})
+    assert bank.draw("em", count=2, samples=600, rng=np.random.default_rng(1)).shape == (2, 600)
+    with pytest.raises(ValueError, match="em: no recording has 751 samples"):
+        bank.draw("em", count=2, samples=600, rng=np.random.default_rng(1), transform=True)
 
 
 def test_drawn_noise_is_of_its_part_alone(noise: NoiseRecords) -> None:
     """With the test part silenced but for a spike, training never shows the spike."""
     signals = {name: np.random.default_rng(0).normal(size=signal.shape) for name, signal in noise.signals.items()}
     for name, signal in signals.items():
-        for start, end in noise.stretches(name, TEST):
+        for start, end in noise.intervals(name, TEST):
             signal[start:end] = 1000.0 * np.sign(signal[start:end])
     marked = NoiseRecords(noise.directory, noise.fs, signals, {})
     for name in NOISE_RECORDS:
-        peak = np.abs(draw_noise(marked, name, TRAINING, 200, 720, [1])).max(axis=1)
+        peak = np.abs(marked.draw(name, TRAIN, count=200, samples=720, seed=[1])).max(axis=1)
         assert (peak > 1.5).all(), "normal noise, and no block of ±1000, whose unit power is 1"
-        assert (np.abs(draw_noise(marked, name, TEST, 200, 720, [1])).max(axis=1) < 1.5).all()
+        assert (np.abs(marked.draw(name, TEST, count=200, samples=720, seed=[1])).max(axis=1) < 1.5).all()
 
 
 def test_a_stretch_too_short_is_refused(noise: NoiseRecords) -> None:
-    with pytest.raises(ValueError, match="no stretch of em holds 100000 samples"):
-        draw_noise(noise, "em", TEST, 1, 100_000, [1])
+    with pytest.raises(ValueError, match="em: no recording has 100000 samples"):
+        noise.draw("em", TEST, count=1, samples=100_000, seed=[1])
 
 
 @given(snr=st.floats(-20, 40), height=st.floats(0.01, 5))
@@ -118,19 +112,19 @@ def test_noise_is_scaled_to_the_snr(snr: float, height: float) -> None:
     clean = height * np.sin(np.arange(1000) / 7)[None] + 3.0
     unit = np.random.default_rng(0).normal(size=(1, 1000))
     unit = (unit - unit.mean()) / unit.std()
-    scaled = scale_to_snr(clean, unit, snr)
-    assert 10 * np.log10(np.var(clean) / np.mean(scaled**2)) == pytest.approx(snr, abs=1e-3)
+    added = add_at_snr(clean, unit, snr_db=snr) - clean
+    assert 10 * np.log10(np.var(clean) / np.mean(added**2)) == pytest.approx(snr, abs=1e-3)
 
 
 def test_levels_by_hand() -> None:
     signal = np.zeros(5000, np.float32)
     beats = np.arange(200, 4800, 200)
     signal[beats], signal[beats + 2] = 1.0, -0.5
-    assert qrs_amplitude(signal, beats, 360) == pytest.approx(1.5)
+    assert qrs_amplitude(signal, beats, fs=360) == pytest.approx(1.5)
     wave = np.sin(2 * np.pi * np.arange(360 * 20) / 36)
-    assert noise_amplitude(wave, 360) == pytest.approx(np.sqrt(0.5), rel=1e-3)
+    assert noise_amplitude(wave, fs=360) == pytest.approx(np.sqrt(0.5), rel=1e-3)
     wave[360 * 3 : 360 * 4] *= 100  # one second in twenty: trimmed
-    assert noise_amplitude(wave, 360) == pytest.approx(np.sqrt(0.5), rel=1e-3)
+    assert noise_amplitude(wave, fs=360) == pytest.approx(np.sqrt(0.5), rel=1e-3)
 
 
 def test_stress_leaves_the_quiet_minutes_and_makes_no_step() -> None:
@@ -140,15 +134,15 @@ def test_stress_leaves_the_quiet_minutes_and_makes_no_step() -> None:
     beats = np.arange(30, samples - 30, 60)
     signal[beats] = 1.0
     noise = np.cumsum(rng.normal(0, 0.01, samples)) + 5.0
-    stressed = add_stress(signal, beats, noise, fs, 6.0)
+    stressed = add_stress_noise(signal, beats, noise=noise, fs=fs, snr_db=6.0)
     added = stressed - signal
-    quiet = ~is_noisy(samples, fs)
+    quiet = ~noise_mask(samples, fs=fs)
     np.testing.assert_allclose(added[: round(300 * fs)], 0, atol=1e-6)
     np.testing.assert_allclose(np.diff(added)[quiet[1:]], 0, atol=1e-6)
-    gain = np.sqrt(1 / 8 * 10**-0.6) / noise_amplitude(noise, fs)
+    gain = np.sqrt(1 / 8 * 10**-0.6) / noise_amplitude(noise, fs=fs)
     np.testing.assert_allclose(np.diff(added)[~quiet[1:]], gain * np.diff(noise)[~quiet[1:]], atol=1e-5)
     with pytest.raises(ValueError, match="too few"):
-        add_stress(signal, beats, noise[:100], fs, 6.0)
+        add_stress_noise(signal, beats, noise=noise[:100], fs=fs, snr_db=6.0)
 
 
 @pytest.mark.parametrize("snr", STRESS_LEVELS)
@@ -157,11 +151,11 @@ def test_the_recipe_gives_the_published_records(name: str, snr: int, real_data: 
     """Our 118 and 119 with noise against those of the database: the same noise at the same places, within 0.3 dB."""
     clean = read_record(real_data / "mitdb" / name)
     published = read_record(real_data / "nstdb" / stress_record(name, snr))
-    em = open_noise(real_data / "nstdb").signals["em"][:, 0]
-    ours = add_stress(clean.signal[:, 0], clean.r_peaks, em, 360, snr) - clean.signal[:, 0]
+    em = open_noise_records(real_data / "nstdb").signals["em"][:, 0]
+    ours = add_stress_noise(clean.signal[:, 0], clean.r_peaks, noise=em, fs=360, snr_db=snr) - clean.signal[:, 0]
     theirs = published.signal[:, 0] - clean.signal[:, 0]
     ours, theirs = ours[:-1], theirs[:-1]  # nst ends with a step of its own
-    noisy = is_noisy(len(ours), 360)[1:]
+    noisy = noise_mask(len(ours), fs=360)[1:]
     np.testing.assert_allclose(np.diff(theirs)[~noisy], 0, atol=0.011)  # two steps of their converter
     moved, wanted = np.diff(ours)[noisy], np.diff(theirs)[noisy]
     if snr <= 6:  # above, the steps of the converter are no smaller than the noise
@@ -183,8 +177,8 @@ def test_damaged_noise_is_refused(noise_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(noise_dir, tmp_path / "noise")
     (tmp_path / "noise" / "SHA256SUMS.txt").write_text("0" * 64 + " em.dat\n")
     with pytest.raises(EcgStudyError, match=r"em\.dat: differs from its SHA-256"):
-        open_noise(tmp_path / "noise")
+        open_noise_records(tmp_path / "noise")
     (tmp_path / "noise" / "SHA256SUMS.txt").unlink()
     (tmp_path / "noise" / "ma.hea").unlink()
     with pytest.raises(EcgStudyError, match=r"ma\.hea: no such file"):
-        open_noise(tmp_path / "noise")
+        open_noise_records(tmp_path / "noise")

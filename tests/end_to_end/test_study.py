@@ -116,7 +116,7 @@ def test_bundles_give_the_signals_of_the_csv(small_study: Path, raw_dir: Path, r
     # What is measured is what the bundles give.
     lead = read_record(raw_dir / record, annotator=None)
     clean = lead.signal[:, 0]
-    noisy = clean + gaussian_noise(len(clean), 0.05, 1, record, lead.leads[0])
+    noisy = clean + gaussian_noise(len(clean), sigma_mv=0.05, seed=1, record=record, lead=lead.leads[0])
     np.testing.assert_allclose(bundle.clean(noisy, 360.0), frame["denoised_mv"], atol=1e-4)
     np.testing.assert_array_equal(opened.r_peaks(noisy, 360.0).samples, np.flatnonzero(frame["R_peak"]))
 

@@ -45,7 +45,7 @@ def test_local_peaks_are_those_of_wfdb(signal: np.ndarray, radius: int) -> None:
 def test_xqrs_is_that_of_wfdb(raw_dir: Path) -> None:
     for name in ("s02", "s05"):
         signal = read_record(raw_dir / name).signal[:, 0].astype(np.float64)
-        signal += gaussian_noise(len(signal), 0.1, 1, name, "MLII")
+        signal += gaussian_noise(len(signal), sigma_mv=0.1, seed=1, record=name, lead="MLII")
         theirs = wfdb.processing.xqrs_detect(signal, 360, verbose=False)
         np.testing.assert_array_equal(find_r_peaks(XQRS, signal, 360)[0], theirs)
     assert wfdb.processing.qrs.find_local_peaks is wfdb.processing.find_local_peaks, "given back"
@@ -62,7 +62,7 @@ def test_a_flat_signal_gives_no_beats_or_says_why(name: str, value: float) -> No
 @pytest.mark.parametrize("method", [*FILTERS, *DRIFT_FILTERS], ids=lambda item: item.name)
 def test_filters_take_leads_and_segments_alike_and_move_nothing(method: Filter, raw_dir: Path) -> None:
     clean = remove_baseline_wander(read_record(raw_dir / "s02").signal[:, 0], 360)
-    noisy = clean + gaussian_noise(len(clean), 0.02, 1, "s02", "MLII")
+    noisy = clean + gaussian_noise(len(clean), sigma_mv=0.02, seed=1, record="s02", lead="MLII")
     for samples in (len(clean), len(clean) - 3):
         cleaned = method.apply(noisy[:samples], 360)
         assert cleaned.shape == (samples,)
@@ -84,7 +84,7 @@ def test_filters_keep_the_gain(method: Filter, gain: float, raw_dir: Path) -> No
 
 def test_the_filters_for_white_noise_remove_it(raw_dir: Path) -> None:
     clean = read_record(raw_dir / "s02").signal[:, 0]
-    noisy = clean + gaussian_noise(len(clean), 0.05, 1, "s02", "MLII")
+    noisy = clean + gaussian_noise(len(clean), sigma_mv=0.05, seed=1, record="s02", lead="MLII")
     for item in (FILTERS[0], FILTERS[2]):
         assert denoising(clean, noisy, item.apply(noisy, 360), 360).rmse < 0.028
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ecg_study.ecg_data.noise import NoiseBank
-from ecg_study.ecg_data.noise_stress import under_motion
+from ecg_study.ecg_data.noise import NoiseSource
+from ecg_study.ecg_data.noise_stress import add_electrode_motion
 from ecg_study.evaluation.baselines.runner import Found
 from ecg_study.evaluation.cached_models import Detected
 from ecg_study.evaluation.experiments.denoising import intervals, stretch
@@ -173,9 +173,11 @@ def test_a_validation_lead_is_shown_with_motion_where_a_bank_is_given() -> None:
     lead = EvaluationLead("r", "MLII", FS, signal, signal + 1, peaks, ())
     assert len(threshold_inputs(lead, None)) == 1
     em = np.random.default_rng(1).normal(0, 1, (3600, 2))
-    plain, moved = threshold_inputs(lead, NoiseBank({"em": [em]}))
+    source = NoiseSource({"em": [em]})
+    plain, moved = threshold_inputs(lead, source)
+    expected = add_electrode_motion(lead.clean, lead.r_peaks, source=source, fs=lead.fs, snr_db=12)
     np.testing.assert_array_equal(plain, lead.noisy)
-    np.testing.assert_array_equal(moved, under_motion(lead, NoiseBank({"em": [em]}), 12))
+    np.testing.assert_array_equal(moved, expected)
     np.testing.assert_allclose(moved[: 300 * 360], signal[: 300 * 360], atol=1e-6)
     added = (moved - signal)[310 * 360 : 400 * 360]
     # A sine as high as the complex, 1 mV from top to bottom, has a power of 1/8 mV².

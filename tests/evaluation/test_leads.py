@@ -24,5 +24,5 @@ def test_leads_have_the_noise_of_their_cached_segments(small_data: SmallData) ->
     for lead, entry in zip(leads, cache.entries_of(small_data.split.test), strict=True):
         cached = cache.noisy[entry.first : entry.last].ravel()
         np.testing.assert_array_equal(lead.noisy[: len(cached)], cached)
-        noise = gaussian_noise(len(lead.clean), 0.05, 1, lead.record, lead.lead)
+        noise = gaussian_noise(len(lead.clean), sigma_mv=0.05, seed=1, record=lead.record, lead=lead.lead)
         np.testing.assert_array_equal(lead.noisy, lead.clean + noise)

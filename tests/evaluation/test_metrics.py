@@ -74,7 +74,7 @@ def test_bootstrap_over_records() -> None:
 def test_filters_remove_noise_and_move_nothing(method: object, raw_dir: Path) -> None:
     assert callable(method)
     clean = read_record(raw_dir / "s02").signal[:, 0]
-    noisy = clean + gaussian_noise(len(clean), 0.05, 1, "s02", "MLII")
+    noisy = clean + gaussian_noise(len(clean), sigma_mv=0.05, seed=1, record="s02", lead="MLII")
     for samples in (len(clean), len(clean) - 3):
         cleaned = method(noisy[:samples])
         assert cleaned.shape == (samples,)
@@ -86,7 +86,7 @@ def test_classical_methods_do_as_published(real_data: Path) -> None:
     """One record of MIT-BIH, on which the figures of the whole set were found to be met as well."""
     record = read_record(real_data / "mitdb" / "100")
     clean = record.signal[:, 0]
-    noisy = clean + gaussian_noise(len(clean), 0.05, 1, "100", "MLII")
+    noisy = clean + gaussian_noise(len(clean), sigma_mv=0.05, seed=1, record="100", lead="MLII")
     assert denoising(clean, noisy, wavelet(noisy), 360).rmse == pytest.approx(0.0255, abs=0.006)
     r_peaks, error = find_r_peaks("wfdb xqrs", clean, 360)
     assert error == ""

@@ -49,17 +49,17 @@ def lowpass(signal: np.ndarray, fs: float) -> np.ndarray:
         signal: mV, shape ``(…, samples)``.
         fs: sampling rate in Hz, above 80.
     """
-    return filter_zero_phase(signal, _HIGH, "low", fs)
+    return filter_zero_phase(signal, _HIGH, kind="low", fs=fs)
 
 
 def bandpass(signal: np.ndarray, fs: float) -> np.ndarray:
     """Butterworth band-pass of order 4 from 0.67 to 40 Hz, run forwards and backwards."""
-    return filter_zero_phase(signal, (_LOW, _HIGH), "band", fs)
+    return filter_zero_phase(signal, (_LOW, _HIGH), kind="band", fs=fs)
 
 
 def highpass(signal: np.ndarray, fs: float) -> np.ndarray:
     """Butterworth high-pass of order 4 at 0.67 Hz, run forwards and backwards."""
-    return filter_zero_phase(signal, _LOW, "high", fs)
+    return filter_zero_phase(signal, _LOW, kind="high", fs=fs)
 
 
 def wavelet(signal: np.ndarray, fs: float = 0.0) -> np.ndarray:  # noqa: ARG001  # of one form with the others

@@ -8,8 +8,8 @@ import numpy as np
 
 from ecg_study.ecg_data.databases.physionet import STRESS_LEVELS, stress_record
 from ecg_study.ecg_data.databases.splits import NOISE_STRESS
-from ecg_study.ecg_data.noise import STRESS_CHANNEL, NoiseRecords
-from ecg_study.ecg_data.noise_stress import add_stress
+from ecg_study.ecg_data.noise_records import STRESS_CHANNEL, NoiseRecords
+from ecg_study.ecg_data.noise_stress import add_stress_noise
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.errors import RecordError
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, GQRS
@@ -85,7 +85,9 @@ def stress_section(
     em = noise.signals["em"][:, STRESS_CHANNEL]
     note += _OWN_NOTE if long else " No test record is longer than five minutes."
     for snr in _LEVELS if long else ():
-        signals = {lead.name: add_stress(lead.clean, lead.r_peaks, em, lead.fs, snr) for lead in long}
+        signals = {
+            lead.name: add_stress_noise(lead.clean, lead.r_peaks, noise=em, fs=lead.fs, snr_db=snr) for lead in long
+        }
         rows += chain.measure(TEST_RECORDS, snr, long, signals, names)
     return StressSection(rows, note)
 

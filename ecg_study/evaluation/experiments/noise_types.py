@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS
+from ecg_study.ecg_data.databases.splits import TEST, Part
 from ecg_study.ecg_data.filters import remove_baseline_wander
-from ecg_study.ecg_data.noise import MIX, TEST, NoiseRecords, draw_noise, scale_to_snr
+from ecg_study.ecg_data.noise import GAUSSIAN, NOISE_TYPES, NoiseType, add_at_snr
+from ecg_study.ecg_data.noise_records import NoiseRecords
 from ecg_study.ecg_data.segments.cutting import segment_starts
 from ecg_study.evaluation.baselines.filters import DRIFT_FILTERS, LOWPASS, WAVELET, lowpass, wavelet
 from ecg_study.evaluation.cached_models import CachedModel
@@ -20,9 +21,6 @@ from ecg_study.evaluation.results.denoising import NoiseCell
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER
 from ecg_study.progress import Progress
 from ecg_study.result_cache import ResultStore, key_of
-
-GAUSSIAN = "gaussian"
-KINDS = (GAUSSIAN, *NOISE_RECORDS, MIX)
 
 LEVELS = (-6, 0, 6, 12)
 """dB of SNR at the input."""
@@ -59,7 +57,7 @@ def measure_noise_kinds(
         store: where figures are kept.
         progress: told the cases done.
     """
-    cases = [(kind, snr) for kind in KINDS for snr in LEVELS]
+    cases = [(kind, snr) for kind in NOISE_TYPES for snr in LEVELS]
     names = list(dict.fromkeys(lead.record for lead in leads))
     cells = []
     for done, (kind, snr) in enumerate(cases):
@@ -77,7 +75,7 @@ def _tables(
     model: CachedModel,
     leads: Sequence[EvaluationLead],
     noise: NoiseRecords,
-    kind: str,
+    kind: NoiseType,
     snr: int,
     seed: int,
     store: ResultStore,
@@ -102,7 +100,7 @@ def _tables(
 
 
 def noisy_segments(
-    lead: EvaluationLead, noise: NoiseRecords, part: str, kind: str, snr: int, seed: int, segment: int
+    lead: EvaluationLead, noise: NoiseRecords, part: Part, kind: NoiseType, snr: int, seed: int, segment: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Every fourth segment of a lead without its drift, and the same with noise; mV, ``(segments, segment)``.
 
@@ -110,7 +108,7 @@ def noisy_segments(
         lead: the whole lead.
         noise: the noise records.
         part: whose stretches of noise are taken.
-        kind: one of `KINDS`.
+        kind: noise type.
         snr: of each segment, in dB.
         seed: which noise is drawn.
         segment: samples a segment.
@@ -119,16 +117,12 @@ def noisy_segments(
     clean = np.lib.stride_tricks.sliding_window_view(remove_baseline_wander(lead.clean, lead.fs), segment)[starts]
     clean = clean.astype(np.float32)
     case = [seed, zlib.crc32(lead.name.encode()), zlib.crc32(kind.encode())]
-    if kind == GAUSSIAN:
-        unit = np.random.default_rng(case).standard_normal(clean.shape, dtype=np.float32)
-        unit = (unit - unit.mean(axis=1, keepdims=True)) / unit.std(axis=1, keepdims=True)
-    else:
-        unit = draw_noise(noise, kind, part, len(clean), segment, case)
-    return clean, clean + scale_to_snr(clean, unit, snr)
+    unit = noise.draw(kind, part, count=len(clean), samples=segment, seed=case)
+    return clean, add_at_snr(clean, unit, snr_db=snr)
 
 
 def _measure(
-    model: CachedModel, lead: EvaluationLead, noise: NoiseRecords, kind: str, snr: int, seed: int
+    model: CachedModel, lead: EvaluationLead, noise: NoiseRecords, kind: NoiseType, snr: int, seed: int
 ) -> dict[str, np.ndarray]:
     clean, noisy = noisy_segments(lead, noise, TEST, kind, snr, seed, model.segment)
     methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {NO_FILTER: lambda signal: signal}

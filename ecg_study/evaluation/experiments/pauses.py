@@ -41,7 +41,7 @@ def with_pauses(lead: EvaluationLead, sigma: float, seed: int) -> tuple[Evaluati
         moved.append(marked)
         done += len(part)
     clean = np.concatenate(made)
-    noisy = clean + gaussian_noise(len(clean), sigma, seed, lead.record, lead.lead)
+    noisy = clean + gaussian_noise(len(clean), sigma_mv=sigma, seed=seed, record=lead.record, lead=lead.lead)
     r_peaks = np.flatnonzero(np.concatenate(moved))
     return EvaluationLead(lead.record, lead.lead, lead.fs, clean, noisy, r_peaks, tuple(excluded_intervals)), pauses
 
