@@ -70,11 +70,11 @@ def _fill(name: str, report: Report | None, **more: Any) -> str:
 
 def sentence(comparison: Comparison) -> str:
     """What a comparison says, and no more."""
-    figure = comparison.figure.split(": ")[1].removesuffix(" in mV")
-    ours, theirs, gain = comparison.model, comparison.baseline, comparison.gain.value
-    if comparison.real is None:
+    figure = comparison.metric.split(": ")[1].removesuffix(" in mV")
+    ours, theirs, gain = comparison.model, comparison.reference, comparison.difference.value
+    if comparison.significant is None:
         verb = "does better than" if gain > 0 else "does worse than" if gain < 0 else "does as well as"
         return f"By {figure}, the {ours} {verb} the {theirs}, on too few records to tell whether by chance."
-    if not comparison.real:
+    if not comparison.significant:
         return f"By {figure}, the {ours} cannot be told from the {theirs}."
     return f"By {figure}, the {ours} {'beats' if gain > 0 else 'loses to'} the {theirs}."

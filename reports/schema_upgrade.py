@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ecg_study.evaluation.results.values import GRU, NOISY, peak_f1_metric
+
 READABLE_FORMATS = (2, 3, 4)
 """Formats of ``report.json`` that can be read; version 0.1.0 wrote format 3."""
 
@@ -18,6 +20,26 @@ _RENAMED: dict[str, dict[str, str]] = {
         "unscored_segments": "excluded_segments",
     },
     "trainings[]": {"number": "seed_index"},
+    "comparisons[]": {
+        "figure": "metric",
+        "baseline": "reference",
+        "baseline_value": "reference_value",
+        "gain": "difference",
+        "real": "significant",
+    },
+    "denoiser": {"removes_drift": "removes_baseline_wander"},
+    "denoiser.summaries[]": {"figures": "metrics"},
+    "denoiser.by_record[]": {"figures": "metrics"},
+    "denoiser.noise[]": {"kind": "noise_type", "figures": "metrics"},
+    "denoiser.morphology[].r_amplitude": {"median": "value"},
+    "denoiser.morphology[].qrs_width": {"median": "value"},
+    "denoiser.morphology[].st_level": {"median": "value"},
+    "denoiser.seeds[]": {"figure": "metric"},
+    "detector.seeds[]": {"figure": "metric"},
+    "detector.peaks[]": {"skipped": "after_learning"},
+    "detector.peaks_by_record[]": {"whole": "counts", "later": "counts_after_learning"},
+    "detector.paired[]": {"baseline": "reference", "gain": "difference", "real": "significant"},
+    "failures[]": {"missed": "false_negatives", "false": "false_positives"},
 }
 """Place in a report of format 3 → old key → new key.
 
@@ -97,5 +119,34 @@ def _name_roles(content: dict[str, Any]) -> None:
         training["seed_index"] = training["seed_index"] or 1
 
 
-_RESTRUCTURED: tuple[Callable[[dict[str, Any]], None], ...] = (_name_roles,)
+def _complete_paired_comparisons(content: dict[str, Any]) -> None:
+    """Add the metric of both detectors to each difference; it is stored with the peaks of the whole records."""
+    if content["detector"] is None:
+        return
+    f1 = {
+        (item["detector"], item["tolerance_ms"]): item["f1"]
+        for item in content["detector"]["peaks"]
+        if item["input"] == NOISY and not item["after_learning"]
+    }
+    for item in content["detector"]["paired"]:
+        tolerance = item.pop("tolerance_ms")
+        item["metric"], item["model"] = peak_f1_metric(tolerance), GRU
+        item["model_value"], item["reference_value"] = f1[GRU, tolerance], f1[item["reference"], tolerance]
+
+
+def _join_intervals(content: dict[str, Any]) -> None:
+    """Join values and their intervals, which had fields of their own."""
+    for row in content["stress"]["rows"] if content["stress"] else ():
+        low, high = row.pop("low"), row.pop("high")
+        row["f1"] = None if low is None else {"value": row["f1"], "low": low, "high": high}
+    for search in content["searches"]:
+        for item in search["importances"]:
+            item["r2_drop"] = {"value": item.pop("value"), "low": item.pop("low"), "high": item.pop("high")}
+
+
+_RESTRUCTURED: tuple[Callable[[dict[str, Any]], None], ...] = (
+    _name_roles,
+    _complete_paired_comparisons,
+    _join_intervals,
+)
 """Changes of structure, made in this order after keys and values have been renamed."""

@@ -14,6 +14,7 @@ from ecg_study.evaluation.results.search import BoundHit, SearchSummary, TrialSu
 from ecg_study.formatting import duration
 from ecg_study.models.card import DETECTOR
 from ecg_study.reports.report import Training
+from ecg_study.reports.tables import interval
 from ecg_study.tuning.analysis import (
     EPOCHS,
     FEWEST_CONFIGURATIONS,
@@ -116,11 +117,11 @@ def _choices(summary: SearchSummary) -> list[str]:
             "Which choices matter cannot be told: a forest fitted to the scores does no better than their mean on "
             "configurations that it has not seen."
         ]
-    above = [item for item in summary.importances if item.low > 0]
-    others = [item.hyperparameter for item in summary.importances if not item.low > 0]
+    above = [item for item in summary.importances if item.r2_drop.low > 0]
+    others = [item.hyperparameter for item in summary.importances if not item.r2_drop.low > 0]
     said = [_explained(summary.explained)]
     if above:
-        weights = _list([f"`{i.hyperparameter}` ({i.value:.2f} [{i.low:.2f}, {i.high:.2f}])" for i in above])
+        weights = _list([f"`{i.hyperparameter}` ({interval(i.r2_drop, 2)})" for i in above])
         said.append(f"What matters, by R² lost when its values are shuffled: {weights}.")
         at_an_end = {hit.hyperparameter for hit in summary.bounds}  # of which more is said below
         said += [_preferred(i.hyperparameter, summary.trials) for i in above if i.hyperparameter not in at_an_end]

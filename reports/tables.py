@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ecg_study.evaluation.results.denoising import DenoiserSection, Spread
+from ecg_study.evaluation.results.denoising import DenoiserSection
 from ecg_study.evaluation.results.detection import DetectorSection, Failure, PeaksSummary, StressSection
 from ecg_study.evaluation.results.search import SearchSummary
 from ecg_study.evaluation.results.values import (
@@ -18,6 +18,7 @@ from ecg_study.evaluation.results.values import (
     Comparison,
     Estimate,
     SeedMetrics,
+    peak_f1_metric,
 )
 from ecg_study.reports.report import DataSummary, Training
 
@@ -71,11 +72,11 @@ def verdict(comparisons: Sequence[Comparison]) -> str:
     """Ours against the best classical method."""
     rows = [
         (
-            item.figure,
+            item.metric,
             f"{item.model} {interval(item.model_value)}",
-            f"{item.baseline} {interval(item.baseline_value)}",
-            interval(item.gain),
-            "too few records" if item.real is None else "yes" if item.real else "no",
+            f"{item.reference} {interval(item.reference_value)}",
+            interval(item.difference),
+            "too few records" if item.significant is None else "yes" if item.significant else "no",
         )
         for item in comparisons
     ]
@@ -123,7 +124,7 @@ def leaderboard(search: SearchSummary) -> str:
 
 def importances(search: SearchSummary) -> str:
     """What each hyperparameter is worth."""
-    rows = [(item.hyperparameter, f"{item.value:.3f} [{item.low:.3f}, {item.high:.3f}]") for item in search.importances]
+    rows = [(item.hyperparameter, interval(item.r2_drop, 3)) for item in search.importances]
     return table(("hyperparameter", "importance"), rows)
 
 
@@ -150,7 +151,7 @@ def seeds(items: Sequence[SeedMetrics]) -> str:
     count = len(items[0].values)
     rows = [
         (
-            item.figure,
+            item.metric,
             *(f"{value:.4f}" for value in item.values),
             f"{item.mean:.4f}" + ("" if item.deviation is None else f" ± {item.deviation:.4f}"),
         )
@@ -166,7 +167,7 @@ def denoising(section: DenoiserSection) -> str:
     for item in section.summaries:
         cells = []
         for name, (_, digits) in _MEASURES.items():
-            value = item.figures.get(name)
+            value = item.metrics.get(name)
             cells.append("–" if value is None else interval(value, digits))
         rows.append((_bold(item.method, item.method == LSTM), *cells))
     return table(("method", *(title for title, _ in _MEASURES.values())), rows)
@@ -176,7 +177,7 @@ def denoising_by_record(section: DenoiserSection) -> str:
     """RMSE of each method on each record."""
     methods = [item.method for item in section.summaries]
     leads = list(dict.fromkeys((row.record, row.lead) for row in section.by_record))
-    at = {(row.record, row.lead, row.method): row.figures for row in section.by_record}
+    at = {(row.record, row.lead, row.method): row.metrics for row in section.by_record}
     rows = [
         (plain(f"{record} {lead}"), *(f"{at[record, lead, method].rmse:.4f}" for method in methods))
         for record, lead in leads
@@ -188,10 +189,10 @@ def noise_kinds(section: DenoiserSection, measure: str, names: dict[str, str], s
     """One measure by kind of noise, level and method, with or without its intervals."""
     methods = list(dict.fromkeys(cell.method for cell in section.noise))
     methods = sorted(methods, key=lambda method: (method == LSTM, method != NO_FILTER))
-    at = {(cell.kind, cell.snr, cell.method): cell.figures.get(measure) for cell in section.noise}
+    at = {(cell.noise_type, cell.snr, cell.method): cell.metrics.get(measure) for cell in section.noise}
     digits = _MEASURES[measure][1]
     rows = []
-    for kind, snr in dict.fromkeys((cell.kind, cell.snr) for cell in section.noise):
+    for kind, snr in dict.fromkeys((cell.noise_type, cell.snr) for cell in section.noise):
         values = [at.get((kind, snr, method)) for method in methods]
         cells = [
             "–" if value is None else interval(value, digits) if spans else f"{value.value:.{digits}f}"
@@ -205,9 +206,9 @@ def gains(section: DenoiserSection, names: dict[str, str]) -> str:
     """SNR that our denoiser gains and, in brackets, the most that a filter does, by kind of noise; empty for none."""
     at: dict[tuple[str, int], dict[str, float]] = {}
     for cell in section.noise:
-        if cell.method != NO_FILTER and "snr_improvement" in cell.figures:
-            value = round(cell.figures["snr_improvement"].value, 1) + 0.0  # no -0.0
-            at.setdefault((cell.kind, cell.snr), {})[cell.method] = value
+        if cell.method != NO_FILTER and "snr_improvement" in cell.metrics:
+            value = round(cell.metrics["snr_improvement"].value, 1) + 0.0  # no -0.0
+            at.setdefault((cell.noise_type, cell.snr), {})[cell.method] = value
     levels = list(dict.fromkeys(snr for _, snr in at))
     said = []
     for kind in dict.fromkeys(kind for kind, _ in at):
@@ -223,7 +224,7 @@ def noise_by_record(section: DenoiserSection, snr: int, names: dict[str, str]) -
     """SNR improvement of our denoiser on each record, by kind of noise, at one level."""
     cells = [cell for cell in section.noise if (cell.method, cell.snr) == (LSTM, snr)]
     rows = [(plain(record), *(f"{cell.by_record[record]:.2f}" for cell in cells)) for record in cells[0].by_record]
-    return table(("record", *(names.get(cell.kind, cell.kind) for cell in cells)), rows)
+    return table(("record", *(names.get(cell.noise_type, cell.noise_type) for cell in cells)), rows)
 
 
 def morphology(section: DenoiserSection) -> str:
@@ -243,8 +244,8 @@ def morphology(section: DenoiserSection) -> str:
     return table(head, rows)
 
 
-def _spread(value: Spread, digits: int) -> str:
-    return f"{value.median:+.{digits}f} [{value.low:+.{digits}f}, {value.high:+.{digits}f}]"
+def _spread(value: Estimate, digits: int) -> str:
+    return f"{value.value:+.{digits}f} [{value.low:+.{digits}f}, {value.high:+.{digits}f}]"
 
 
 def windows(section: DetectorSection) -> str:
@@ -271,7 +272,7 @@ def windows(section: DetectorSection) -> str:
 
 def peaks(section: DetectorSection, kind: str, skipped: bool) -> str:
     """Every detector on one kind of input."""
-    chosen = [item for item in section.peaks if (item.input, item.skipped) == (kind, skipped)]
+    chosen = [item for item in section.peaks if (item.input, item.after_learning) == (kind, skipped)]
     at = {(item.detector, item.tolerance_ms): item for item in chosen}
     rows = []
     for detector in dict.fromkeys(item.detector for item in chosen):
@@ -294,7 +295,7 @@ def peaks_by_record(section: DetectorSection) -> str:
     """F1 of every detector on each record, noisy input, and what ours missed and invented."""
     chosen = [row for row in section.peaks_by_record if row.input == NOISY]
     detectors = list(dict.fromkeys(row.detector for row in chosen))
-    at = {(row.record, row.lead, row.detector): row.whole[TOLERANCES_MS[0]] for row in chosen}
+    at = {(row.record, row.lead, row.detector): row.counts[TOLERANCES_MS[0]] for row in chosen}
     rows = []
     for record, lead in dict.fromkeys((row.record, row.lead) for row in chosen):
         found, missed, false = at[record, lead, GRU]
@@ -310,15 +311,15 @@ def _f1(counts: tuple[int, int, int]) -> float:
 
 def paired(section: DetectorSection) -> str:
     """Ours less each other detector."""
-    at = {(item.baseline, item.tolerance_ms): item for item in section.paired}
+    at = {(item.reference, item.metric): item for item in section.paired}
     rows = []
-    for baseline in dict.fromkeys(item.baseline for item in section.paired):
+    for reference in dict.fromkeys(item.reference for item in section.paired):
         cells = []
         for tolerance in TOLERANCES_MS:
-            item = at[baseline, tolerance]
-            said = {None: "too few records", True: "real", False: "not real"}[item.real]
-            cells.append(f"{interval(item.gain)} {said}")
-        rows.append((baseline, *cells))
+            item = at[reference, peak_f1_metric(tolerance)]
+            said = {None: "too few records", True: "real", False: "not real"}[item.significant]
+            cells.append(f"{interval(item.difference)} {said}")
+        rows.append((reference, *cells))
     return table(("against", *(f"F1 within {ms} ms" for ms in TOLERANCES_MS)), rows)
 
 
@@ -351,8 +352,7 @@ def stress(section: StressSection, test: str, denoised: bool) -> str:
         cells = []
         for snr in levels:
             row = at[detector, snr]
-            span = "" if row.low is None or row.high is None else f" [{row.low:.4f}, {row.high:.4f}]"
-            cells.append(f"{row.f1:.4f}{span}")
+            cells.append(f"{row.counts.f1:.4f}" if row.f1 is None else interval(row.f1))
         rows.append((_bold(detector, detector == GRU), *cells))
     return table(("detector", *(f"{snr} dB" for snr in levels)), rows)
 
@@ -364,7 +364,17 @@ def failures(items: Sequence[Failure]) -> str:
         minutes, seconds = divmod(item.start, 60)
         reasons = "; ".join(item.reasons) or "nothing that the annotations tell"
         time = f"{minutes:.0f} min {seconds:.0f} s"
-        rows.append((number, plain(item.record), time, item.missed, item.false, plain(item.symbols) or "–", reasons))
+        rows.append(
+            (
+                number,
+                plain(item.record),
+                time,
+                item.false_negatives,
+                item.false_positives,
+                plain(item.symbols) or "–",
+                reasons,
+            )
+        )
     return table(("", "record", "from", "missed", "false", "beats", "what the annotations and the signal say"), rows)
 
 

@@ -213,11 +213,10 @@ def finetune(options: argparse.Namespace, settings: Settings) -> int:
     kept = f"epoch {made.best_epoch} of {len(made.history)}" if made.best_epoch else "none, since no epoch was better"
     console.print(f"Weights kept: {kept} (validation loss {made.loss_before:.5g} before, {made.loss_after:.5g} after)")
     for change in made.changes:
-        real = "" if change.real else ", which may be chance"
-        values = (
-            f"{change.before.value:.4f} before, {change.after.value:.4f} after; gain {change.gain.value:+.4f}{real}"
-        )
-        console.print(f"{change.figure}: {values}")
+        before, after = change.reference_value.value, change.model_value.value
+        doubt = {True: "", False: " (not significant)", None: " (too few records to tell)"}[change.significant]
+        values = f"{before:.4f} before, {after:.4f} after; difference {change.difference.value:+.4f}{doubt}"
+        console.print(f"{change.metric}: {values}")
     console.print(f"Bundle: {out / 'models' / card.task}")
     return 0
 
@@ -387,8 +386,8 @@ def _say_report(made: Report, settings: Settings, console: Console) -> None:
     for line in made.missing:
         console.print(line)
     for item in made.comparisons:
-        ours, theirs = item.model_value.value, item.baseline_value.value
-        console.print(f"{item.figure}: {item.model} {ours:.4f}, {item.baseline} {theirs:.4f}")
+        ours, theirs = item.model_value.value, item.reference_value.value
+        console.print(f"{item.metric}: {item.model} {ours:.4f}, {item.reference} {theirs:.4f}")
     console.print(f"Report: {Path(settings.out) / 'report.md'}")
 
 

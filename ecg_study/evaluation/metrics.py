@@ -6,10 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ecg_study.evaluation.results.values import Confusion, Counts, Denoising, Estimate
+from ecg_study.evaluation.results.values import Comparison, Confusion, Counts, Denoising, Estimate
 
 _RESAMPLES = 2000
 _LEVEL = 0.95
+
+FEWEST_RECORDS = 6
+"""With fewer records no difference is called significant or not: that five records all lie on one side of 0 has a
+probability of 2 · 0.5⁵ = 6 % by chance, more than the 5 % that the interval leaves."""
 
 
 def denoising(clean: np.ndarray, noisy: np.ndarray, denoised: np.ndarray, fs: float) -> Denoising:
@@ -129,6 +133,44 @@ def bootstrap_means(table: np.ndarray, seed: int) -> list[Estimate | None]:
     low, high = np.quantile(draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], axis=0)
     columns = zip(table.mean(axis=0), low, high, strict=True)
     return [Estimate(*(float(v) for v in column)) if np.isfinite(column[0]) else None for column in columns]
+
+
+def paired_difference(
+    metric: str,
+    *,
+    model: tuple[str, np.ndarray],
+    reference: tuple[str, np.ndarray],
+    statistic: Callable[[np.ndarray], float],
+    lower_is_better: bool = False,
+    seed: int,
+) -> Comparison:
+    """Compare a model with a reference on the same records.
+
+    The difference is significant if its 95 % interval, from a bootstrap paired by record, excludes 0. With fewer than
+    `FEWEST_RECORDS` records significance is ``None``, whatever the interval.
+
+    Args:
+        metric: name of the metric.
+        model: name and table of the model, one row per record, shape ``(records, columns)``.
+        reference: name and table of the reference, of the same shape.
+        statistic: metric of some rows of such a table.
+        lower_is_better: the metric is an error, so a lower value counts as a positive difference.
+        seed: seed of the bootstrap.
+    """
+    sign = -1 if lower_is_better else 1
+    width = model[1].shape[1]
+    both = np.concatenate([model[1], reference[1]], axis=1)
+    difference = bootstrap(both, lambda rows: sign * (statistic(rows[:, :width]) - statistic(rows[:, width:])), seed)
+    excludes_zero = difference.low > 0 or difference.high < 0
+    return Comparison(
+        metric=metric,
+        model=model[0],
+        model_value=bootstrap(model[1], statistic, seed),
+        reference=reference[0],
+        reference_value=bootstrap(reference[1], statistic, seed),
+        difference=difference,
+        significant=excludes_zero if len(both) >= FEWEST_RECORDS else None,
+    )
 
 
 def standard_error(table: np.ndarray, statistic: Callable[[np.ndarray], float], seed: int) -> float:

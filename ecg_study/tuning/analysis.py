@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ecg_study.evaluation.results.search import BoundHit, Importance, RungSummary, SearchSummary, TrialSummary
+from ecg_study.evaluation.results.values import Estimate
 from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.presets import HyperparameterRanges, Preset
 from ecg_study.training.specs import COMPLETED, FAILED, Trial
@@ -150,10 +151,10 @@ def importances(trials: Sequence[TrialSummary], direction: str, seed: int = 0) -
     growth = np.array([shuffled - error for error, shuffled in draws]) / variance
     low, high = np.percentile(growth, _INTERVAL, axis=0)
     found = [
-        Importance(name, float(growth[:, column].mean()), float(low[column]), float(high[column]))
+        Importance(name, Estimate(float(growth[:, column].mean()), float(low[column]), float(high[column])))
         for column, name in enumerate(names)
     ]
-    return sorted(found, key=lambda item: -item.value), explained
+    return sorted(found, key=lambda item: -item.r2_drop.value), explained
 
 
 def bound_hits(trials: Sequence[TrialSummary], bounds: HyperparameterRanges) -> list[BoundHit]:

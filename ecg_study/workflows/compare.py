@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.errors import EcgStudyError
-from ecg_study.evaluation.experiments.r_peaks import FEWEST_RECORDS
-from ecg_study.evaluation.metrics import bootstrap, pooled_f1
-from ecg_study.evaluation.results.values import GRU, LSTM, NOISY, TOLERANCES_MS, Estimate
+from ecg_study.evaluation.metrics import bootstrap, paired_difference, pooled_f1
+from ecg_study.evaluation.results.values import GRU, LSTM, NOISY, TOLERANCES_MS, Comparison
 from ecg_study.reports.report import Report
 from ecg_study.reports.schema import read_report
 from ecg_study.reports.tables import hyperparameters, interval, plain, table
@@ -19,22 +18,19 @@ from ecg_study.reports.tables import hyperparameters, interval, plain, table
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of two studies.
+    """One metric of two studies.
 
     Attributes:
-        figure: what is compared.
-        first: the figure of the first study, ready to be read.
-        second: that of the second.
-        gain: how much better the second is, positive for better, with the interval of the bootstrap paired by record;
-            ``None`` where the two were not measured on the same data.
-        real: whether that interval leaves out 0; ``None`` where it cannot be told.
+        metric: its name.
+        first: metric of the first study, as text.
+        second: metric of the second study, as text.
+        comparison: the second study against the first; ``None`` if the two were not measured on the same data.
     """
 
-    figure: str
+    metric: str
     first: str
     second: str
-    gain: Estimate | None = None
-    real: bool | None = None
+    comparison: Comparison | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,13 @@ def render_comparison(comparison: StudyComparison) -> str:
     """The comparison as markdown."""
     said = {None: "–", True: "yes", False: "no"}
     rows = [
-        (row.figure, row.first, row.second, "–" if row.gain is None else interval(row.gain), said[row.real])
+        (
+            row.metric,
+            row.first,
+            row.second,
+            "–" if row.comparison is None else interval(row.comparison.difference),
+            said[None if row.comparison is None else row.comparison.significant],
+        )
         for row in comparison.rows
     ]
     first, second = (plain(name) for name in comparison.names)
@@ -112,16 +114,20 @@ def _said(value: object) -> str:
 
 
 def _row(
-    figure: str, tables: Sequence[np.ndarray], statistic: Callable[[np.ndarray], float], sign: int, paired: bool
+    metric: str, tables: Sequence[np.ndarray], statistic: Callable[[np.ndarray], float], *, lower: bool, paired: bool
 ) -> Row:
-    before, after = (interval(bootstrap(rows, statistic, 1)) for rows in tables)
     if not paired:
-        return Row(figure, before, after)
-    width = tables[0].shape[1]
-    both = np.concatenate(tables, axis=1)
-    gain = bootstrap(both, lambda rows: sign * (statistic(rows[:, width:]) - statistic(rows[:, :width])), 1)
-    real = gain.low > 0 or gain.high < 0 if len(both) >= FEWEST_RECORDS else None
-    return Row(figure, before, after, gain, real)
+        first, second = (interval(bootstrap(rows, statistic, 1)) for rows in tables)
+        return Row(metric, first, second)
+    found = paired_difference(
+        metric,
+        model=("second", tables[1]),
+        reference=("first", tables[0]),
+        statistic=statistic,
+        lower_is_better=lower,
+        seed=1,
+    )
+    return Row(metric, interval(found.reference_value), interval(found.model_value), found)
 
 
 def _denoising(first: Report, second: Report, paired: bool) -> list[Row]:
@@ -130,13 +136,15 @@ def _denoising(first: Report, second: Report, paired: bool) -> list[Row]:
     for figure, name in (("MAE in mV", "mae"), ("RMSE in mV", "rmse")):
         tables = [
             _by_record(
-                [(row.record, [getattr(row.figures, name)]) for row in section.by_record if row.method == LSTM], True
+                [(row.record, [getattr(row.metrics, name)]) for row in section.by_record if row.method == LSTM], True
             )
             for section in sections
             if section is not None
         ]
         if len(tables) == 2:
-            rows.append(_row(f"{LSTM}: {figure}", tables, lambda values: float(values.mean()), -1, paired))
+            rows.append(
+                _row(f"{LSTM}: {figure}", tables, lambda values: float(values.mean()), lower=True, paired=paired)
+            )
     return rows
 
 
@@ -147,7 +155,7 @@ def _peaks(first: Report, second: Report, paired: bool) -> list[Row]:
         tables = [
             _by_record(
                 [
-                    (row.record, list(row.whole[tolerance]))
+                    (row.record, list(row.counts[tolerance]))
                     for row in section.peaks_by_record
                     if (row.detector, row.input) == (GRU, NOISY)
                 ],
@@ -157,7 +165,7 @@ def _peaks(first: Report, second: Report, paired: bool) -> list[Row]:
             if section is not None
         ]
         if len(tables) == 2:
-            rows.append(_row(f"{GRU}: F1 within {tolerance} ms", tables, pooled_f1, 1, paired))
+            rows.append(_row(f"{GRU}: F1 within {tolerance} ms", tables, pooled_f1, lower=False, paired=paired))
     return rows
 
 

@@ -77,10 +77,10 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
 def _metrics(report: Report, task: str) -> dict[str, Any]:
     if task == DENOISER and report.denoiser is not None:
         ours = next(item for item in report.denoiser.summaries if item.method == LSTM)
-        return {"test, mean over records": to_json(ours.figures)}
+        return {"test, mean over records": to_json(ours.metrics)}
     if report.detector is None:
         return {}
-    peaks = [p for p in report.detector.peaks if (p.detector, p.input, p.skipped) == (GRU, NOISY, False)]
+    peaks = [p for p in report.detector.peaks if (p.detector, p.input, p.after_learning) == (GRU, NOISY, False)]
     metrics = {f"test, R peaks within {ms} ms": to_json(p) for ms, p in zip(TOLERANCES_MS, peaks, strict=True)}
     windows = next(w for w in report.detector.windows if w.input == NOISY)
     metrics["test, windows"] = to_json({"confusion": windows.confusion, "f1": windows.f1, "brier": windows.brier})

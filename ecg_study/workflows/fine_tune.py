@@ -11,11 +11,11 @@ import numpy as np
 from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.errors import EcgStudyError
 from ecg_study.evaluation.cached_models import CachedModel
-from ecg_study.evaluation.experiments.r_peaks import FEWEST_RECORDS, match
+from ecg_study.evaluation.experiments.r_peaks import match
 from ecg_study.evaluation.leads import EvaluationLead, by_record, read_leads
-from ecg_study.evaluation.metrics import bootstrap, denoising, pooled_f1
-from ecg_study.evaluation.results.fine_tuning import Change, FineTuning
-from ecg_study.evaluation.results.values import TOLERANCES_MS, Estimate
+from ecg_study.evaluation.metrics import denoising, paired_difference, pooled_f1
+from ecg_study.evaluation.results.fine_tuning import FineTuning
+from ecg_study.evaluation.results.values import TOLERANCES_MS, Comparison, peak_f1_metric
 from ecg_study.evaluation.thresholds import choose_thresholds, threshold_inputs
 from ecg_study.files import sha256_of, write_json
 from ecg_study.models.card import DENOISER, ModelCard
@@ -29,6 +29,8 @@ from ecg_study.training.specs import Tuned
 from ecg_study.training.task import TrainingTask
 
 SUMMARY = "finetune.json"
+
+FINE_TUNED, ORIGINAL = "fine-tuned model", "original model"
 
 
 def fine_tune_model(
@@ -102,7 +104,9 @@ def _refuse_known(card: ModelCard, task: TrainingTask) -> None:
         raise EcgStudyError(problem + "; leave them out with --records")
 
 
-def _denoiser_changes(old: CachedModel, new: CachedModel, leads: list[EvaluationLead], seed: int) -> tuple[Change, ...]:
+def _denoiser_changes(
+    old: CachedModel, new: CachedModel, leads: list[EvaluationLead], seed: int
+) -> tuple[Comparison, ...]:
     rows = []
     for lead in leads:
         both = [
@@ -112,39 +116,40 @@ def _denoiser_changes(old: CachedModel, new: CachedModel, leads: list[Evaluation
         rows.append([[figures.mae, figures.rmse] for figures in both])
     table = by_record(leads, np.array(rows), mean=True)
     return tuple(
-        _change(name, table[:, 0, place], table[:, 1, place], seed, lower=True)
-        for place, name in enumerate(("MAE in mV, mean over records", "RMSE in mV, mean over records"))
+        paired_difference(
+            f"{name} in mV, mean over records",
+            model=(FINE_TUNED, table[:, 1, [place]]),
+            reference=(ORIGINAL, table[:, 0, [place]]),
+            statistic=lambda values: float(np.mean(values)),
+            lower_is_better=True,
+            seed=seed,
+        )
+        for place, name in enumerate(("MAE", "RMSE"))
     )
-
-
-def _change(name: str, before: np.ndarray, after: np.ndarray, seed: int, lower: bool) -> Change:
-    gains = before - after if lower else after - before
-
-    def mean(rows: np.ndarray) -> float:
-        return float(np.mean(rows))
-
-    gain = bootstrap(gains, mean, seed)
-    return Change(name, bootstrap(before, mean, seed), bootstrap(after, mean, seed), gain, _real(gain, len(gains)))
 
 
 def _detector_changes(
     old: tuple[CachedModel, float], new: tuple[CachedModel, float], leads: list[EvaluationLead], seed: int
-) -> tuple[Change, ...]:
+) -> tuple[Comparison, ...]:
     changes = []
     for tolerance in (TOLERANCES_MS[0], TOLERANCES_MS[-1]):
-        tables = []
-        for model, threshold in (old, new):
-            rows = [match(lead, model.detect(lead.noisy).r_peaks(threshold), tolerance).table for lead in leads]
-            tables.append(by_record(leads, np.array(rows)))
-        paired = np.concatenate(tables, axis=1)
-        gain = bootstrap(paired, lambda rows: pooled_f1(rows[:, 3:]) - pooled_f1(rows[:, :3]), seed)
-        before, after = (bootstrap(table, pooled_f1, seed) for table in tables)
-        changes.append(Change(f"R peaks: F1 within {tolerance} ms", before, after, gain, _real(gain, len(paired))))
+        before, after = (
+            by_record(
+                leads,
+                np.array([match(lead, model.detect(lead.noisy).r_peaks(limit), tolerance).table for lead in leads]),
+            )
+            for model, limit in (old, new)
+        )
+        changes.append(
+            paired_difference(
+                peak_f1_metric(tolerance),
+                model=(FINE_TUNED, after),
+                reference=(ORIGINAL, before),
+                statistic=pooled_f1,
+                seed=seed,
+            )
+        )
     return tuple(changes)
-
-
-def _real(gain: Estimate, records: int) -> bool:
-    return records >= FEWEST_RECORDS and (gain.low > 0 or gain.high < 0)
 
 
 def _result(
@@ -154,11 +159,11 @@ def _result(
     learning_rate: float,
     tuned: Tuned,
     thresholds: dict[str, float],
-    changes: tuple[Change, ...],
+    changes: tuple[Comparison, ...],
 ) -> FineTuning:
     return FineTuning(
-        bundle=str(bundle),
-        parent=sha256_of(bundle / "model.keras"),
+        source=str(bundle),
+        source_sha256=sha256_of(bundle / "model.keras"),
         task=task.name,
         database=database.name,
         parts={name: task.split.part(name) for name in ("train", "validation", "test")},
@@ -186,10 +191,13 @@ def _write(target: Path, out: Path, old: ModelCard, task: TrainingTask, result: 
             "sigma_mv": cache.settings.noise_sigma_mv,
             "records": {name: list(records) for name, records in result.parts.items()},
             "signals": signals,
-            "trained further from": {"sha256": result.parent, "data": _without_signals(old.data)},
+            "trained further from": {"sha256": result.source_sha256, "data": _without_signals(old.data)},
         },
         metrics={
-            f"test, {change.figure}": {"before": to_json(change.before), "after": to_json(change.after)}
+            f"test, {change.metric}": {
+                "before": to_json(change.reference_value),
+                "after": to_json(change.model_value),
+            }
             for change in result.changes
         },
     )

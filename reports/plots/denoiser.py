@@ -71,16 +71,16 @@ def _spectra(section: DenoiserSection) -> Figure:
 
 
 def _noise_kinds(section: DenoiserSection) -> Figure:
-    kinds = list(dict.fromkeys(cell.kind for cell in section.noise))
+    kinds = list(dict.fromkeys(cell.noise_type for cell in section.noise))
     figure, axes = figure_of(1, len(kinds), 3.6, width=12)
     methods = [name for name in dict.fromkeys(cell.method for cell in section.noise) if name != NO_FILTER]
     styles = dict(zip([name for name in methods if name != LSTM], zip(OTHERS, MARKERS, strict=True), strict=False))
     for axis, kind in zip(axes, kinds, strict=True):
         for method in methods:
-            cells = [cell for cell in section.noise if (cell.kind, cell.method) == (kind, method)]
-            cells = [cell for cell in cells if "snr_improvement" in cell.figures]
+            cells = [cell for cell in section.noise if (cell.noise_type, cell.method) == (kind, method)]
+            cells = [cell for cell in cells if "snr_improvement" in cell.metrics]
             colour, marker = styles.get(method, (BLUE, "o"))
-            gains = [cell.figures["snr_improvement"].value for cell in cells]
+            gains = [cell.metrics["snr_improvement"].value for cell in cells]
             width = 2.0 if method == LSTM else 1.2
             if not cells:
                 continue

@@ -135,7 +135,7 @@ def stress_figure(section: StressSection) -> Figure:
             width = 2.2 if name == GRU else 1.1
             axis.plot(
                 [row.snr for row in rows],
-                [row.f1 for row in rows],
+                [row.counts.f1 for row in rows],
                 marker=marker,
                 color=colour,
                 linewidth=width,
@@ -144,7 +144,7 @@ def stress_figure(section: StressSection) -> Figure:
             )
         axis.set(xlabel="SNR in dB", ylabel="F1 within 150 ms", xticks=sorted({row.snr for row in section.rows}))
         axis.set_title(f"{test}, {'behind our denoiser' if denoised else 'alone'}", fontsize=10)
-        axis.set_ylim(min(row.f1 for row in section.rows) - 0.02, 1.005)
+        axis.set_ylim(min(row.counts.f1 for row in section.rows) - 0.02, 1.005)
     figure.legend(
         *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=SMALL
     )
@@ -162,7 +162,7 @@ def failure_figures(failures: Sequence[Failure], fs: float) -> dict[str, Figure]
             _name_beats(axis, item, fs)
             minutes, seconds = divmod(item.start, 60)
             title = f"{number}. record {item.record}, lead {item.lead}, {minutes:.0f} min {seconds:.0f} s"
-            errors = f"{item.missed} missed, {item.false} false"
+            errors = f"{item.false_negatives} missed, {item.false_positives} false"
             axis.set_title(f"{title}: {errors}", fontsize=10, loc="left", pad=14)  # above the letters of the beats
         figure.legend(
             *axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False, fontsize=SMALL

@@ -119,9 +119,10 @@ def _importances_figure(summary: SearchSummary) -> Figure | None:
     figure, (axis,) = figure_of(1, 1, 1.3 + 0.32 * len(items))
     axis.axvline(0, color=GREY, linewidth=1)
     for row, item in enumerate(items):
-        colour = BLUE if item.low > 0 else GREY
-        axis.plot([item.low, item.high], [row, row], color=colour, linewidth=2, solid_capstyle="butt")
-        axis.plot([item.value], [row], "o", color=colour, markersize=7)
+        drop = item.r2_drop
+        colour = BLUE if drop.low > 0 else GREY
+        axis.plot([drop.low, drop.high], [row, row], color=colour, linewidth=2, solid_capstyle="butt")
+        axis.plot([drop.value], [row], "o", color=colour, markersize=7)
     axis.set_yticks(range(len(items)), [item.hyperparameter for item in items])
     axis.set(xlabel="loss of explained variance (R²) when its values are shuffled, 95 % interval")
     explained = "" if summary.explained is None else f"; the forest explains R² = {summary.explained:.2f}"

@@ -37,12 +37,12 @@ def test_a_small_study_on_mitdb(real_data: Path, tmp_path: Path, monkeypatch: py
     assert report["data"]["parts"]["test"]["records"] == ["100", "103"]
     assert report["data"]["parts"]["validation"]["records"] == ["109", "220"]
     assert report["data"]["excluded_segments"] > 0  # the flutter of 207
-    rmse = {item["method"]: item["figures"]["rmse"]["value"] for item in report["denoiser"]["summaries"]}
+    rmse = {item["method"]: item["metrics"]["rmse"]["value"] for item in report["denoiser"]["summaries"]}
     assert rmse["LSTM denoiser"] < 0.75 * rmse["noisy input"]
     f1 = {
         (item["detector"], item["input"]): item["f1"]["value"]
         for item in report["detector"]["peaks"]
-        if item["tolerance_ms"] == 150 and not item["skipped"]
+        if item["tolerance_ms"] == 150 and not item["after_learning"]
     }
     assert f1["GRU detector", "noisy"] > 0.95
     assert f1["wfdb xqrs", "clean"] > 0.97

@@ -47,7 +47,7 @@ def robust_study(raw_dir: Path, noise_dir: Path, tmp_path_factory: pytest.TempPa
 def test_the_report_says_what_was_done(robust_study: tuple[Path, list[str]]) -> None:
     out, _ = robust_study
     report = read_report(out / "report.json")
-    assert report.denoiser is not None and report.denoiser.removes_drift
+    assert report.denoiser is not None and report.denoiser.removes_baseline_wander
     trained = [(item.task, item.role, "val_loss" in item.history[-1]) for item in report.trainings]
     assert trained == [("denoiser", "final", False), ("detector", "thresholds", True), ("detector", "final", False)]
     ends = {(item.task, item.best_epoch) for item in report.trainings}

@@ -21,7 +21,7 @@ from ecg_study.evaluation.experiments.failures import worst_stretches
 from ecg_study.evaluation.experiments.r_peaks import (
     jitter_edges,
     measure_jitter,
-    paired_gains,
+    paired_comparisons,
     peaks_by_record,
     summarise_peaks,
 )
@@ -29,7 +29,7 @@ from ecg_study.evaluation.experiments.windows import summarise_windows, windows_
 from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.metrics import bootstrap, bootstrap_means
 from ecg_study.evaluation.morphology import inner_beats, measure_waves, moved_waves, upright_waves
-from ecg_study.evaluation.results.values import GRU, NOISY
+from ecg_study.evaluation.results.values import GRU, NOISY, peak_f1_metric
 from ecg_study.evaluation.thresholds import choose_thresholds, threshold_inputs
 from tests.conftest import WriteRecord
 
@@ -113,14 +113,14 @@ def test_the_first_five_minutes_are_left_out_and_said_apart() -> None:
     found = np.delete(peaks, [0, 7])  # misses the first and the eighth
     lead = _lead(peaks, 10)
     rows = peaks_by_record([lead], {(GRU, NOISY): [Found(found)]})
-    assert rows[0].whole[150] == (7, 2, 0)
-    assert rows[0].later[150] == (4, 1, 0)
+    assert rows[0].counts[150] == (7, 2, 0)
+    assert rows[0].counts_after_learning[150] == (4, 1, 0)
     summaries = summarise_peaks([lead], rows, 1)
-    assert {(item.skipped, item.tolerance_ms) for item in summaries} == {
+    assert {(item.after_learning, item.tolerance_ms) for item in summaries} == {
         (skipped, ms) for skipped in (False, True) for ms in (150, 75, 50)
     }
     short = summarise_peaks([_lead()], peaks_by_record([_lead()], {(GRU, NOISY): [Found(PEAKS)]}), 1)
-    assert {item.skipped for item in short} == {False}
+    assert {item.after_learning for item in short} == {False}
 
 
 def test_gross_and_average_by_hand() -> None:
@@ -149,9 +149,11 @@ def test_jitter_and_tolerances_by_hand() -> None:
     assert len(edges) == len(jitter[GRU].counts) + 1
     at = jitter[GRU].counts.index(20)
     assert edges[at] < 1000 * shift / FS < edges[at + 1]
-    gains = {(item.baseline, item.tolerance_ms): item for item in paired_gains(leads, peaks_by_record(leads, found), 1)}
-    assert [gains["other", ms].gain.value for ms in (150, 75, 50)] == [0, 0, -1]
-    assert gains["other", 50].real is None, "one record cannot tell"
+    comparisons = paired_comparisons(leads, peaks_by_record(leads, found), 1)
+    assert [item.metric for item in comparisons] == [peak_f1_metric(ms) for ms in (150, 75, 50)]
+    assert [(item.model, item.reference) for item in comparisons] == [(GRU, "other")] * 3
+    assert [item.difference.value for item in comparisons] == [0, 0, -1]
+    assert comparisons[2].significant is None, "one record is too few"
 
 
 def test_thresholds_are_chosen_under_every_noise_together() -> None:
@@ -265,7 +267,7 @@ def test_failures_with_what_the_annotations_tell(write_record: WriteRecord) -> N
     lead = EvaluationLead("f", "II", FS, signal.astype(np.float32), signal.astype(np.float32), peaks, ())
     found = np.sort(np.concatenate([np.delete(peaks, [10, 11, 12, 13, 80, 81]), [int(52.5 * FS)]]))
     failures = worst_stretches([lead], [Found(found)], path.parent, "atr")
-    assert [(item.missed, item.false) for item in failures] == [(4, 0), (2, 0), (0, 1)]
+    assert [(item.false_negatives, item.false_positives) for item in failures] == [(4, 0), (2, 0), (0, 1)]
     first, small, noisy = failures
     assert first.start < 11 < 14 < first.start + 6
     assert first.reasons[:3] == [

@@ -15,14 +15,14 @@ _PROGRAM = """
 import resource
 import sys
 import numpy as np
-from ecg_study.evaluation.baselines.process_memory import give_back_freed_memory
+from ecg_study.evaluation.baselines.process_memory import release_freed_memory
 
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 if sys.argv[1] == "given back":
-    assert give_back_freed_memory()
+    assert release_freed_memory()
 np.ones(500_000)  # from here on, unless told, the C library keeps blocks of this size
 before = resident()
 pairs = [(np.ones(500_000), bytearray(100_000)) for _ in range(60)]

@@ -69,13 +69,13 @@ def test_page_and_json_say_the_same(page: str, report: Any, tmp_path: Path) -> N
     for plot in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page):
         (tmp_path / plot).write_bytes(PIXEL)
     html = to_html(page, tmp_path, "ECG study")
-    ours = next(item for item in report["denoiser"]["summaries"] if item["method"] == LSTM)["figures"]["rmse"]
+    ours = next(item for item in report["denoiser"]["summaries"] if item["method"] == LSTM)["metrics"]["rmse"]
     assert interval(Estimate(**ours)) in page
     for item in report["detector"]["peaks"]:
         for text in (page, html):
             assert f"{item['counts']['f1']:.4f}" in text
     for comparison in report["comparisons"]:
-        assert comparison["real"] is None  # three records cannot tell
+        assert comparison["significant"] is None  # three records cannot tell
     assert "on too few records to tell" in page
     assert " beats the " not in page
     assert "each is taken as one person, which is not known here" in page
@@ -86,7 +86,7 @@ def test_pooled_counts_are_the_sum_of_the_records(report: Any) -> None:
     for item in section["peaks"]:
         place = (item["detector"], item["input"])
         rows = [
-            row["whole"][str(item["tolerance_ms"])]
+            row["counts"][str(item["tolerance_ms"])]
             for row in section["peaks_by_record"]
             if (row["detector"], row["input"]) == place
         ]
@@ -94,7 +94,7 @@ def test_pooled_counts_are_the_sum_of_the_records(report: Any) -> None:
         names = ("true_positives", "false_negatives", "false_positives")
         assert [item["counts"][name] for name in names] == np.sum(rows, axis=0).tolist()
     assert len(section["peaks"]) == (1 + len(DETECTOR_NAMES)) * len(INPUTS) * len(TOLERANCES_MS)
-    assert not any(item["skipped"] for item in section["peaks"]), "no record is longer than five minutes"
+    assert not any(item["after_learning"] for item in section["peaks"]), "no record is longer than five minutes"
 
 
 def test_parts_share_no_record(report: Any) -> None:
@@ -112,11 +112,11 @@ def test_each_seed_has_its_training_and_figures(report: Any) -> None:
     first, second = (item["history"] for item in report["trainings"][:2])
     assert first != second, "another seed is another training"
     ours = next(item for item in report["denoiser"]["summaries"] if item["method"] == LSTM)
-    rmse = next(item for item in report["denoiser"]["seeds"] if item["figure"] == "RMSE in mV")
-    assert rmse["values"][0] == ours["figures"]["rmse"]["value"], "the first is the one handed over"
+    rmse = next(item for item in report["denoiser"]["seeds"] if item["metric"] == "RMSE in mV")
+    assert rmse["values"][0] == ours["metrics"]["rmse"]["value"], "the first is the one handed over"
     assert rmse["mean"] == pytest.approx(np.mean(rmse["values"]))
     assert rmse["deviation"] == pytest.approx(np.std(rmse["values"], ddof=1), rel=1e-3)
-    f1 = next(item for item in report["detector"]["seeds"] if item["figure"] == "R peaks: F1 within 150 ms")
+    f1 = next(item for item in report["detector"]["seeds"] if item["metric"] == "R peaks: F1 within 150 ms")
     peaks = report["detector"]["peaks"]
     place = (GRU, NOISY, 150)
     main = next(item for item in peaks if (item["detector"], item["input"], item["tolerance_ms"]) == place)
@@ -127,7 +127,7 @@ def test_what_was_not_measured_is_said(page: str, report: Any) -> None:
     assert report["stress"]["rows"] == []
     assert "No test record is longer than five minutes." in report["stress"]["note"]
     assert report["missing"] == []
-    assert len({(cell["kind"], cell["snr"]) for cell in report["denoiser"]["noise"]}) == 20
+    assert len({(cell["noise_type"], cell["snr"]) for cell in report["denoiser"]["noise"]}) == 20
     assert "This report is not whole" not in page
 
 
@@ -185,14 +185,14 @@ def test_cards_say_use_data_figures_and_limits(value: Report, report: Any) -> No
         ours = {"denoiser": LSTM, "detector": GRU}[task]
         for comparison in report["comparisons"]:
             shown = interval(Estimate(**comparison["model_value"]))
-            assert (f"{comparison['figure']}: {shown}" in card) == (comparison["model"] == ours)
+            assert (f"{comparison['metric']}: {shown}" in card) == (comparison["model"] == ours)
 
 
 def test_comparing_two_studies(tiny_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = json.loads((tiny_study / "report.json").read_text())
     for row in content["denoiser"]["by_record"]:
         if row["method"] == LSTM:
-            row["figures"]["rmse"] -= 0.001
+            row["metrics"]["rmse"] -= 0.001
     (tmp_path / "report.json").write_text(json.dumps(content))
     written = tmp_path / "comparison.md"
     assert study.main(["compare", str(tiny_study), str(tmp_path), "--write", str(written)]) == 0

@@ -163,13 +163,13 @@ def whole(request: pytest.FixtureRequest) -> SearchSummary:
 
 def test_what_decides_all_comes_first_and_the_rest_cannot_be_told(decided: SearchSummary) -> None:
     first, *others = decided.importances
-    assert (first.hyperparameter, first.low > 0.5) == ("units_1", True)
+    assert (first.hyperparameter, first.r2_drop.low > 0.5) == ("units_1", True)
     assert decided.explained is not None and decided.explained > 0.8
     by_name = {item.hyperparameter: item for item in others}
     assert set(by_name) == {*"layers units_2 units_3 dropout frame direction learning_rate residual".split(), EPOCHS}
     for name in ("dropout", "frame", "direction", "residual"):
-        assert by_name[name].low <= 0 <= by_name[name].high
-        assert by_name[name].value < 0.05
+        assert by_name[name].r2_drop.low <= 0 <= by_name[name].r2_drop.high
+        assert by_name[name].r2_drop.value < 0.05
 
 
 def test_a_second_decisive_hyperparameter_is_found_in_both_directions() -> None:
@@ -178,8 +178,8 @@ def test_a_second_decisive_hyperparameter_is_found_in_both_directions() -> None:
 
     summary = summarise_search(DETECTOR, made_up_search(DETECTOR, LARGE, area), LARGE)
     assert {item.hyperparameter for item in summary.importances[:2]} == {"units_1", "direction"}
-    assert all(item.low > 0 for item in summary.importances[:2])
-    assert all(item.low <= item.value <= item.high for item in summary.importances)
+    assert all(item.r2_drop.low > 0 for item in summary.importances[:2])
+    assert all(item.r2_drop.low <= item.r2_drop.value <= item.r2_drop.high for item in summary.importances)
 
 
 def test_scores_by_lot_are_explained_by_nothing() -> None:
@@ -191,7 +191,7 @@ def test_scores_by_lot_are_explained_by_nothing() -> None:
     many = replace(search, trials=(*first, *second))
     summary = summarise_search(DENOISER, many, LARGE)
     assert summary.explained is not None and summary.explained < 0.2
-    assert not any(item.low > 0 for item in summary.importances)
+    assert not any(item.r2_drop.low > 0 for item in summary.importances)
     assert EPOCHS not in {item.hyperparameter for item in summary.importances}, "all trained one epoch"
 
 

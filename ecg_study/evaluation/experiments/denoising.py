@@ -19,7 +19,6 @@ from ecg_study.evaluation.results.denoising import (
     NoiseCell,
     RecordDenoising,
     Spectrum,
-    Spread,
     Trace,
 )
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER, Denoising, Estimate, SeedMetrics
@@ -42,7 +41,7 @@ class DenoisedLead:
         lead: the lead.
         reference: what it is to become, mV, shape ``(samples,)``.
         denoised: by our denoiser, mV, shape ``(samples,)``.
-        figures: every method.
+        metrics: every method.
         spectra: name → power spectral density in mV²/Hz.
         waves: method → output minus clean signal, beat by beat; ``"clean"`` → the clean signal's own.
     """
@@ -50,7 +49,7 @@ class DenoisedLead:
     lead: EvaluationLead
     reference: np.ndarray
     denoised: np.ndarray
-    figures: list[RecordDenoising]
+    metrics: list[RecordDenoising]
     spectra: dict[str, np.ndarray]
     waves: dict[str, Waves]
 
@@ -80,7 +79,7 @@ def denoiser_section(
     progress("Denoiser, test leads", len(leads), len(leads))
     return DenoiserSection(
         summaries=_summaries(measured, seed),
-        by_record=[item for lead in measured for item in lead.figures],
+        by_record=[item for lead in measured for item in lead.metrics],
         noise=list(noise),
         noise_note=noise_note,
         frequencies=_frequencies(leads[0].fs, len(next(iter(measured[0].spectra.values())))),
@@ -88,7 +87,7 @@ def denoiser_section(
         morphology=_morphology(measured),
         traces=_traces(measured),
         seeds=_seeds(models, leads, measured),
-        removes_drift=models[0].removes_baseline_wander,
+        removes_baseline_wander=models[0].removes_baseline_wander,
     )
 
 
@@ -116,12 +115,12 @@ def measure_lead(lead: EvaluationLead, model: CachedModel) -> DenoisedLead:
 
 
 def _methods(measured: Sequence[DenoisedLead]) -> list[str]:
-    return [item.method for item in measured[0].figures]
+    return [item.method for item in measured[0].metrics]
 
 
 def _figures(measured: Sequence[DenoisedLead], method: str) -> np.ndarray:
     """All measures of one method, shape ``(leads, measures)``; NaN for one that is not defined."""
-    rows = [item.figures for lead in measured for item in lead.figures if item.method == method]
+    rows = [item.metrics for lead in measured for item in lead.metrics if item.method == method]
     return np.array([[getattr(row, name) for name in MEASURES] for row in rows], dtype=np.float64)
 
 
@@ -165,14 +164,14 @@ def _morphology(measured: Sequence[DenoisedLead]) -> list[Morphology]:
     return found
 
 
-def _spread(values: np.ndarray) -> Spread:
+def _spread(values: np.ndarray) -> Estimate:
     low, median, high = (float(value) for value in np.quantile(values, [0.025, 0.5, 0.975]))
-    return Spread(median, low, high)
+    return Estimate(median, low, high)
 
 
 def _traces(measured: Sequence[DenoisedLead]) -> list[Trace]:
     def rmse(item: DenoisedLead) -> float:
-        return next(result.figures.rmse for result in item.figures if result.method == LSTM)
+        return next(result.metrics.rmse for result in item.metrics if result.method == LSTM)
 
     ranked = sorted(measured, key=rmse)
     chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}

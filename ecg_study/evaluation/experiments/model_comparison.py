@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from ecg_study.evaluation.experiments.r_peaks import FEWEST_RECORDS, peak_table
+from ecg_study.evaluation.experiments.r_peaks import peak_table
 from ecg_study.evaluation.leads import EvaluationLead, by_record
-from ecg_study.evaluation.metrics import bootstrap, pooled_f1
+from ecg_study.evaluation.metrics import paired_difference, pooled_f1
 from ecg_study.evaluation.results.denoising import DenoiserSection
 from ecg_study.evaluation.results.detection import DetectorSection
-from ecg_study.evaluation.results.values import DENOISED, GRU, LSTM, NO_FILTER, NOISY, TOLERANCES_MS, Comparison
+from ecg_study.evaluation.results.values import (
+    DENOISED,
+    GRU,
+    LSTM,
+    NO_FILTER,
+    NOISY,
+    TOLERANCES_MS,
+    Comparison,
+    peak_f1_metric,
+)
 
 
 def compare(
@@ -24,8 +33,8 @@ def compare(
     """
     comparisons = []
     if denoiser is not None:
-        for figure, name in (("MAE in mV", "mae"), ("RMSE in mV", "rmse")):
-            comparisons.append(_compare_denoising(leads, denoiser, figure, name, seed))
+        for metric, name in (("MAE in mV", "mae"), ("RMSE in mV", "rmse")):
+            comparisons.append(_compare_denoising(leads, denoiser, metric, name, seed))
     if detector is not None:
         for tolerance in (TOLERANCES_MS[0], TOLERANCES_MS[-1]):
             comparisons.append(_compare_peaks(leads, detector, tolerance, seed))
@@ -33,23 +42,22 @@ def compare(
 
 
 def _compare_denoising(
-    leads: Sequence[EvaluationLead], section: DenoiserSection, figure: str, name: str, seed: int
+    leads: Sequence[EvaluationLead], section: DenoiserSection, metric: str, name: str, seed: int
 ) -> Comparison:
     methods = dict.fromkeys(row.method for row in section.by_record if row.method != NO_FILTER)
     values = {
-        method: np.array([getattr(row.figures, name) for row in section.by_record if row.method == method])
+        method: np.array([getattr(row.metrics, name) for row in section.by_record if row.method == method])
         for method in methods
     }
     best = min((method for method in methods if method != LSTM), key=lambda method: float(np.mean(values[method])))
-    table = by_record(leads, np.stack([values[LSTM], values[best]], axis=1), mean=True)
-    return _comparison(
-        f"denoising: {figure}",
-        (LSTM, best),
-        table,
-        lambda rows: float(rows[:, 0].mean()),
-        lambda rows: float(rows[:, 1].mean()),
-        -1,
-        seed,
+    ours, theirs = (by_record(leads, values[method][:, None], mean=True) for method in (LSTM, best))
+    return paired_difference(
+        f"denoising: {metric}",
+        model=(LSTM, ours),
+        reference=(best, theirs),
+        statistic=lambda rows: float(rows.mean()),
+        lower_is_better=True,
+        seed=seed,
     )
 
 
@@ -61,27 +69,10 @@ def _compare_peaks(leads: Sequence[EvaluationLead], section: DetectorSection, to
     best = max(others, key=lambda place: pooled_f1(tables[place]))
     ours = peak_table(leads, rows, (GRU, NOISY), tolerance)
     name = best[0] if best[1] == NOISY else f"{best[0]} behind our denoiser"
-    return _comparison(
-        f"R peaks: F1 within {tolerance} ms",
-        (GRU, name),
-        np.concatenate([ours, tables[best]], axis=1),
-        lambda table: pooled_f1(table[:, :3]),
-        lambda table: pooled_f1(table[:, 3:]),
-        1,
-        seed,
+    return paired_difference(
+        peak_f1_metric(tolerance),
+        model=(GRU, ours),
+        reference=(name, tables[best]),
+        statistic=pooled_f1,
+        seed=seed,
     )
-
-
-def _comparison(
-    figure: str,
-    names: tuple[str, str],
-    table: np.ndarray,
-    ours: Callable[[np.ndarray], float],
-    theirs: Callable[[np.ndarray], float],
-    sign: int,
-    seed: int,
-) -> Comparison:
-    gain = bootstrap(table, lambda rows: sign * (ours(rows) - theirs(rows)), seed)
-    real = gain.low > 0 or gain.high < 0 if len(table) >= FEWEST_RECORDS else None
-    values = bootstrap(table, ours, seed), bootstrap(table, theirs, seed)
-    return Comparison(figure, names[0], values[0], names[1], values[1], gain, real)

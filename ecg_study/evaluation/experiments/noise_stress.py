@@ -15,9 +15,9 @@ from ecg_study.errors import RecordError
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, GQRS
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors, Found
 from ecg_study.evaluation.cached_models import CachedModel
-from ecg_study.evaluation.experiments.r_peaks import FEWEST_RECORDS, LEARNING, CalibratedDetector, added_up, match
+from ecg_study.evaluation.experiments.r_peaks import LEARNING, CalibratedDetector, added_up, match
 from ecg_study.evaluation.leads import EvaluationLead, by_record
-from ecg_study.evaluation.metrics import bootstrap, pooled_f1
+from ecg_study.evaluation.metrics import FEWEST_RECORDS, bootstrap, pooled_f1
 from ecg_study.evaluation.results.detection import StressRow, StressSection
 from ecg_study.evaluation.results.values import GRU, TOLERANCES_MS
 from ecg_study.progress import Progress
@@ -162,8 +162,5 @@ class _Chain:
     ) -> StressRow:
         each = [match(lead, peaks[lead.name].r_peaks, TOLERANCES_MS[0], LEARNING).table for lead in leads]
         table = by_record(leads, np.array(each))
-        low = high = None
-        if len(table) >= FEWEST_RECORDS:
-            interval = bootstrap(table, pooled_f1, self.seed)
-            low, high = interval.low, interval.high
-        return StressRow(test, snr, name, denoised, added_up(table), pooled_f1(table), low, high)
+        f1 = bootstrap(table, pooled_f1, self.seed) if len(table) >= FEWEST_RECORDS else None
+        return StressRow(test, snr, name, denoised, added_up(table), f1)

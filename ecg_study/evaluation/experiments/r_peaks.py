@@ -14,24 +14,29 @@ from ecg_study.evaluation.experiments.denoising import STRETCH, round_to_microvo
 from ecg_study.evaluation.experiments.windows import summarise_windows, windows_by_record
 from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.matching import Matches, match_r_peaks
-from ecg_study.evaluation.metrics import bootstrap, counts, pooled_f1
+from ecg_study.evaluation.metrics import bootstrap, counts, paired_difference, pooled_f1
 from ecg_study.evaluation.results.detection import (
     DetectorSection,
     Jitter,
-    PairedGain,
     PeaksSummary,
     PeakTrace,
     RecordPeaks,
 )
-from ecg_study.evaluation.results.values import CLEAN, DENOISED, GRU, NOISY, TOLERANCES_MS, Counts, SeedMetrics
+from ecg_study.evaluation.results.values import (
+    CLEAN,
+    DENOISED,
+    GRU,
+    NOISY,
+    TOLERANCES_MS,
+    Comparison,
+    Counts,
+    SeedMetrics,
+    peak_f1_metric,
+)
 from ecg_study.progress import Progress
 
 LEARNING = 300.0
 """Seconds at the start of a record that ANSI/AAMI EC57 leaves out, so that a detector may learn."""
-
-FEWEST_RECORDS = 6
-"""Below this, a difference is not called real: that five records all lie on one side of 0 happens by luck in
-2 · 0.5⁵ = 6 % of cases, more than the 5 % that the intervals leave."""
 
 Place = tuple[str, str]
 """Detector and kind of input."""
@@ -89,7 +94,7 @@ def _summary(place: Place, tolerance: int, skipped: bool, table: np.ndarray, see
         detector=place[0],
         input=place[1],
         tolerance_ms=tolerance,
-        skipped=skipped,
+        after_learning=skipped,
         counts=added_up(table),
         f1=bootstrap(table, pooled_f1, seed),
         mean_sensitivity=float(np.mean([item.sensitivity for item in each])),
@@ -108,7 +113,7 @@ def peak_table(
 ) -> np.ndarray:
     """Counts ``(TP, FN, FP)``, one row a record."""
     chosen = [row for row in rows if (row.detector, row.input) == place]
-    counted = [(row.later if skipped else row.whole)[tolerance] for row in chosen]
+    counted = [(row.counts_after_learning if skipped else row.counts)[tolerance] for row in chosen]
     return by_record(leads, np.array(counted, dtype=np.int64))
 
 
@@ -135,19 +140,20 @@ def measure_jitter(leads: Sequence[EvaluationLead], found: Mapping[Place, Sequen
     return results
 
 
-def paired_gains(leads: Sequence[EvaluationLead], rows: Sequence[RecordPeaks], seed: int) -> list[PairedGain]:
-    """Our detector against each other one, both on noisy input."""
+def paired_comparisons(leads: Sequence[EvaluationLead], rows: Sequence[RecordPeaks], seed: int) -> list[Comparison]:
+    """Compare our detector with each other one on noisy input, at each tolerance."""
     others = [name for name in dict.fromkeys(row.detector for row in rows) if name != GRU]
-    gains = []
-    for other in others:
-        for tolerance in TOLERANCES_MS:
-            ours = peak_table(leads, rows, (GRU, NOISY), tolerance)
-            theirs = peak_table(leads, rows, (other, NOISY), tolerance)
-            table = np.concatenate([ours, theirs], axis=1)
-            gain = bootstrap(table, lambda drawn: pooled_f1(drawn[:, :3]) - pooled_f1(drawn[:, 3:]), seed)
-            real = gain.low > 0 or gain.high < 0 if len(table) >= FEWEST_RECORDS else None
-            gains.append(PairedGain(other, tolerance, gain, real))
-    return gains
+    return [
+        paired_difference(
+            peak_f1_metric(tolerance),
+            model=(GRU, peak_table(leads, rows, (GRU, NOISY), tolerance)),
+            reference=(other, peak_table(leads, rows, (other, NOISY), tolerance)),
+            statistic=pooled_f1,
+            seed=seed,
+        )
+        for other in others
+        for tolerance in TOLERANCES_MS
+    ]
 
 
 @dataclass(frozen=True)
@@ -241,14 +247,14 @@ def detector_section(
         peaks_by_record=rows,
         jitter_edges_ms=jitter_edges(leads[0].fs),
         jitter=measure_jitter(leads, found),
-        paired=paired_gains(leads, rows, seed),
+        paired=paired_comparisons(leads, rows, seed),
         traces=_traces(leads, rows, found[GRU, NOISY]),
         seeds=_seeds(detectors, leads),
     )
 
 
 def _traces(leads: Sequence[EvaluationLead], rows: Sequence[RecordPeaks], found: Sequence[Found]) -> list[PeakTrace]:
-    ours = [row.whole[TOLERANCES_MS[0]] for row in rows if (row.detector, row.input) == (GRU, NOISY)]
+    ours = [row.counts[TOLERANCES_MS[0]] for row in rows if (row.detector, row.input) == (GRU, NOISY)]
     scores = [pooled_f1(np.array([row])) for row in ours]
     order = np.argsort(scores, kind="stable")
     chosen = {"median": int(order[len(order) // 2]), "worst": int(order[0])}
@@ -285,7 +291,7 @@ def _seeds(detectors: Sequence[CalibratedDetector], leads: Sequence[EvaluationLe
             for lead, item in zip(leads, said, strict=True)
         ]
         for tolerance in (TOLERANCES_MS[0], TOLERANCES_MS[-1]):
-            table = np.array([row.whole[tolerance] for row in rows])
+            table = np.array([row.counts[tolerance] for row in rows])
             figures.setdefault(f"R peaks: F1 within {tolerance} ms", []).append(pooled_f1(table))
         threshold, window = detector.thresholds["window"], detector.model.window
         counted = [row.confusion.counts for row in windows_by_record(leads, {NOISY: said}, threshold, window)]

@@ -14,7 +14,7 @@ class RecordDenoising:
     record: str
     lead: str
     method: str
-    figures: Denoising
+    metrics: Denoising
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class DenoisingSummary:
 
     Attributes:
         method: its name.
-        figures: measure → mean; the measures are the fields of `Denoising`.
+        metrics: measure → mean; the measures are the fields of `Denoising`.
     """
 
     method: str
-    figures: dict[str, Estimate]
+    metrics: dict[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class NoiseCell:
     """One method on one kind of noise at one level; means over records of the mean over segments.
 
     Attributes:
-        kind: `gaussian`, `bw`, `em`, `ma` or `mix`.
+        noise_type: `gaussian`, `bw`, `em`, `ma` or `mix`.
         snr: of the input in dB.
         method: its name.
-        figures: measure → mean, as in `DenoisingSummary`.
+        metrics: measure → mean, as in `DenoisingSummary`.
         by_record: record → SNR improvement in dB, mean over its segments.
     """
 
-    kind: str
+    noise_type: str
     snr: int
     method: str
-    figures: dict[str, Estimate]
+    metrics: dict[str, Estimate]
     by_record: dict[str, float]
 
 
@@ -63,23 +63,10 @@ class Spectrum:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How a figure changes from the clean signal to the output, over beats.
-
-    Attributes:
-        median: the bias.
-        low: 2.5 % quantile over beats.
-        high: 97.5 % quantile.
-    """
-
-    median: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Morphology:
-    """What a method does to the waves that are read by eye; output minus clean signal, beat by beat.
+    """Effect of a method on clinically read waves: output minus reference, beat by beat.
+
+    Each estimate is the median over beats with the range of 95 % of the beats.
 
     Attributes:
         method: its name.
@@ -92,9 +79,9 @@ class Morphology:
 
     method: str
     beats: int
-    r_amplitude: Spread
-    qrs_width: Spread
-    st_level: Spread
+    r_amplitude: Estimate
+    qrs_width: Estimate
+    st_level: Estimate
     false_st: float
 
 
@@ -137,7 +124,7 @@ class DenoiserSection:
         morphology: of each method.
         traces: best, median and worst record.
         seeds: headline figures by seed.
-        removes_drift: whether the recording without its drift is what every method is measured against.
+        removes_baseline_wander: whether the recording without its drift is what every method is measured against.
     """
 
     summaries: list[DenoisingSummary]
@@ -149,4 +136,4 @@ class DenoiserSection:
     morphology: list[Morphology]
     traces: list[Trace]
     seeds: list[SeedMetrics]
-    removes_drift: bool
+    removes_baseline_wander: bool

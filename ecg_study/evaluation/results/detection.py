@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ecg_study.evaluation.results.values import Confusion, Counts, Estimate, SeedMetrics
+from ecg_study.evaluation.results.values import Comparison, Confusion, Counts, Estimate, SeedMetrics
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class RecordPeaks:
         lead: its lead.
         detector: its name.
         input: noisy, denoised or clean.
-        whole: tolerance in ms → (true positives, false negatives, false positives) of the whole record.
-        later: the same without its first five minutes.
+        counts: tolerance in ms → (true positives, false negatives, false positives) of the whole record.
+        counts_after_learning: the same without its first five minutes.
         median_offset_ms: of the matched detections from their annotation; ``None`` where none matched.
         error: what the detector said where it gave up and so found nothing; empty where it did not.
     """
@@ -78,8 +78,8 @@ class RecordPeaks:
     lead: str
     detector: str
     input: str
-    whole: dict[int, tuple[int, int, int]]
-    later: dict[int, tuple[int, int, int]]
+    counts: dict[int, tuple[int, int, int]]
+    counts_after_learning: dict[int, tuple[int, int, int]]
     median_offset_ms: float | None
     error: str
 
@@ -92,7 +92,7 @@ class PeaksSummary:
         detector: its name.
         input: noisy, denoised or clean.
         tolerance_ms: within which a detection counts.
-        skipped: whether the first five minutes of each record are left out, as ANSI/AAMI EC57 does.
+        after_learning: the first five minutes of each record are left out, as in ANSI/AAMI EC57.
         counts: added up over records (gross).
         f1: gross, with its interval.
         mean_sensitivity: mean over records (average).
@@ -103,7 +103,7 @@ class PeaksSummary:
     detector: str
     input: str
     tolerance_ms: int
-    skipped: bool
+    after_learning: bool
     counts: Counts
     f1: Estimate
     mean_sensitivity: float
@@ -126,23 +126,6 @@ class Jitter:
     counts: list[int]
     median: float | None
     spread: float | None
-
-
-@dataclass(frozen=True)
-class PairedGain:
-    """Our detector against one other on the same records and the same noisy input.
-
-    Attributes:
-        baseline: the other.
-        tolerance_ms: within which a detection counts.
-        gain: F1 of ours less that of the other, with the interval of the paired bootstrap.
-        real: whether the interval leaves out 0; ``None`` where there are too few records to tell.
-    """
-
-    baseline: str
-    tolerance_ms: int
-    gain: Estimate
-    real: bool | None
 
 
 @dataclass(frozen=True)
@@ -181,7 +164,7 @@ class DetectorSection:
         peaks_by_record: the same by record.
         jitter_edges_ms: edges of the bins of the jitter.
         jitter: of each detector.
-        paired: ours against each other.
+        paired: our detector against each other detector on noisy input, at each tolerance.
         traces: median and worst record.
         seeds: headline figures by seed.
     """
@@ -192,7 +175,7 @@ class DetectorSection:
     peaks_by_record: list[RecordPeaks]
     jitter_edges_ms: list[float]
     jitter: list[Jitter]
-    paired: list[PairedGain]
+    paired: list[Comparison]
     traces: list[PeakTrace]
     seeds: list[SeedMetrics]
 
@@ -206,10 +189,8 @@ class StressRow:
         snr: in dB.
         detector: its name.
         denoised: whether our denoiser went before it.
-        counts: added up over records.
-        f1: gross; with its interval where there are enough records for one.
-        low: lower end of the interval; ``None`` without one.
-        high: upper end.
+        counts: pooled over records.
+        f1: pooled F1 with its interval; ``None`` with too few records for an interval.
     """
 
     test: str
@@ -217,9 +198,7 @@ class StressRow:
     detector: str
     denoised: bool
     counts: Counts
-    f1: float
-    low: float | None
-    high: float | None
+    f1: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -243,8 +222,8 @@ class Failure:
         record: its name.
         lead: its lead.
         start: seconds from the start of the record.
-        missed: beats without a detection within 150 ms.
-        false: detections without a beat.
+        false_negatives: beats without a detection within 150 ms.
+        false_positives: detections without a beat.
         reasons: what can be told of why; empty where nothing can.
         noisy: what the detector was given, in mV.
         annotated: R peaks, samples from the start of the stretch.
@@ -255,8 +234,8 @@ class Failure:
     record: str
     lead: str
     start: float
-    missed: int
-    false: int
+    false_negatives: int
+    false_positives: int
     reasons: list[str]
     noisy: list[float]
     annotated: list[int]

@@ -4,26 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ecg_study.evaluation.results.values import Estimate
-
-
-@dataclass(frozen=True)
-class Change:
-    """One figure on the test records, before and after.
-
-    Attributes:
-        figure: its name.
-        before: of the bundle as it came, with its interval over records.
-        after: of the bundle trained further.
-        gain: by how much it is better, paired by record.
-        real: whether the interval of the gain lies on one side of 0, with enough records for that to mean something.
-    """
-
-    figure: str
-    before: Estimate
-    after: Estimate
-    gain: Estimate
-    real: bool
+from ecg_study.evaluation.results.values import Comparison
 
 
 @dataclass(frozen=True)
@@ -31,8 +12,8 @@ class FineTuning:
     """Further training of a bundle, and what it gave.
 
     Attributes:
-        bundle: where it came from.
-        parent: SHA-256 of the model it began with.
+        source: folder of the original model.
+        source_sha256: SHA-256 of its model file.
         task: denoiser or detector.
         database: what it was trained on.
         parts: records of each part.
@@ -42,11 +23,11 @@ class FineTuning:
         loss_after: likewise.
         history: after each epoch.
         thresholds: detector: chosen on validation records.
-        changes: on test records.
+        changes: the fine-tuned model against the original one on the test records.
     """
 
-    bundle: str
-    parent: str
+    source: str
+    source_sha256: str
     task: str
     database: str
     parts: dict[str, tuple[str, ...]]
@@ -56,4 +37,4 @@ class FineTuning:
     loss_after: float
     history: list[dict[str, float]]
     thresholds: dict[str, float]
-    changes: tuple[Change, ...]
+    changes: tuple[Comparison, ...]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ecg_study.evaluation.results.values import Estimate
+
 
 @dataclass(frozen=True)
 class RungSummary:
@@ -55,15 +57,12 @@ class Importance:
 
     Attributes:
         hyperparameter: its name.
-        value: drop of the explained variance (R²) when its values are shuffled; near 0 for one that does not matter.
-        low: lower end of the 95 % interval, from a bootstrap over configurations.
-        high: upper end.
+        r2_drop: drop of the explained variance (R²) when its values are shuffled, near 0 for one that does not matter,
+            with its 95 % interval from a bootstrap over configurations.
     """
 
     hyperparameter: str
-    value: float
-    low: float
-    high: float
+    r2_drop: Estimate
 
 
 @dataclass(frozen=True)

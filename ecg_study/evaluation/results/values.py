@@ -16,6 +16,11 @@ TOLERANCES_MS = (150, 75, 50)
 sits on the R peak or beside it."""
 
 
+def peak_f1_metric(tolerance_ms: int) -> str:
+    """Return the name of F1 of R peaks within a tolerance in ms, as `Comparison.metric` holds it."""
+    return f"R peaks: F1 within {tolerance_ms} ms"
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A figure with its 95 % interval from a bootstrap over records."""
@@ -88,25 +93,25 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model against the best classical method on the same records.
+    """A model against a reference on the same records, from `metrics.paired_difference`.
 
     Attributes:
-        figure: what is compared.
-        model: name of ours.
-        model_value: its figure.
-        baseline: name of theirs.
-        baseline_value: its figure.
-        gain: how much better ours is, positive for better, with the interval of the paired bootstrap.
-        real: whether the interval leaves out 0; ``None`` where there are too few records to tell.
+        metric: name of the metric, with its unit or condition.
+        model: name of the model.
+        model_value: metric of the model.
+        reference: name of the reference: a classical method, another study, or the model before fine-tuning.
+        reference_value: metric of the reference.
+        difference: improvement over the reference, positive if the model is better, from a bootstrap paired by record.
+        significant: the 95 % interval of the difference excludes 0; ``None`` with fewer than six records.
     """
 
-    figure: str
+    metric: str
     model: str
     model_value: Estimate
-    baseline: str
-    baseline_value: Estimate
-    gain: Estimate
-    real: bool | None
+    reference: str
+    reference_value: Estimate
+    difference: Estimate
+    significant: bool | None
 
 
 @dataclass(frozen=True)
@@ -114,13 +119,13 @@ class SeedMetrics:
     """Headline figures of the same configuration, trained from several seeds.
 
     Attributes:
-        figure: what is measured.
+        metric: its name.
         values: one a seed; the first is that of the model handed over.
         mean: of these.
         deviation: standard deviation (n - 1); ``None`` for one seed.
     """
 
-    figure: str
+    metric: str
     values: list[float]
     mean: float
     deviation: float | None
