@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import difflib
+import json
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from ecg_study.ecg_data.segments.augmentation import Augmentation
+from ecg_study.errors import SettingsError
+from ecg_study.files import write_text
 
-FORWARD, BOTH = "forward", "both"
+Direction = Literal["forward", "both"]
+FORWARD: Direction = "forward"
+BOTH: Direction = "both"
 """Directions of a recurrent layer: past to future alone, or both, the outputs joined."""
 
-PLATEAU, COSINE = "plateau", "cosine"
+Schedule = Literal["plateau", "cosine"]
+PLATEAU: Schedule = "plateau"
+COSINE: Schedule = "cosine"
+
+_AtLeast1 = Annotated[int, Field(ge=1)]
+_AtLeast0 = Annotated[int, Field(ge=0)]
+_NotEmpty = Field(min_length=1)
+_NONE = "none"
+"""TOML has no null: this text stands for ``None`` in the file of a preset."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +51,15 @@ class HyperparameterRanges:
         filters: of a convolution before the recurrent layers, 0 for none.
     """
 
-    layers: tuple[int, ...]
-    units: tuple[int, ...]
-    dropout: tuple[float, ...]
-    frame: tuple[int, ...]
-    direction: tuple[str, ...]
-    learning_rate: tuple[float, float]
-    residual: tuple[bool, ...] = (False, True)
-    dense_units: tuple[int, ...] = (0,)
-    filters: tuple[int, ...] = (0,)
+    layers: Annotated[tuple[_AtLeast1, ...], _NotEmpty]
+    units: Annotated[tuple[_AtLeast1, ...], _NotEmpty]
+    dropout: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], _NotEmpty]
+    frame: Annotated[tuple[_AtLeast1, ...], _NotEmpty]
+    direction: Annotated[tuple[Direction, ...], _NotEmpty]
+    learning_rate: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    residual: Annotated[tuple[bool, ...], _NotEmpty] = (False, True)
+    dense_units: Annotated[tuple[_AtLeast0, ...], _NotEmpty] = (0,)
+    filters: Annotated[tuple[_AtLeast0, ...], _NotEmpty] = (0,)
 
     def check_segment(self, segment: int) -> None:
         """Raise ValueError where a frame does not divide the segment."""
@@ -53,7 +76,7 @@ class Preset:
     """One size of study.
 
     Attributes:
-        name: what ``--preset`` takes.
+        name: stored in model cards and searches.
         summary: one line for the help.
         max_epochs: the most epochs a trial trains (Hyperband's R).
         factor: of how many trials one is promoted (Hyperband's η).
@@ -75,19 +98,19 @@ class Preset:
 
     name: str
     summary: str
-    max_epochs: int
-    factor: int
-    iterations: int
-    batch_size: int
-    segments_per_epoch: int | None
-    final_epochs: int
-    seeds: int
-    patience: int
+    max_epochs: _AtLeast1
+    factor: Annotated[int, Field(ge=2)]
+    iterations: _AtLeast1
+    batch_size: _AtLeast1
+    segments_per_epoch: _AtLeast1 | None
+    final_epochs: _AtLeast1
+    seeds: _AtLeast1
+    patience: _AtLeast1
     denoiser: HyperparameterRanges
     detector: HyperparameterRanges
     denoiser_augmentation: Augmentation | None = None
     detector_augmentation: Augmentation | None = None
-    schedule: str = PLATEAU
+    schedule: Schedule = PLATEAU
     refit: bool = False
 
     @property
@@ -168,59 +191,183 @@ _ROBUST = Preset(
     refit=True,
 )
 
-PRESETS = {
-    preset.name: preset
-    for preset in (
-        Preset(
-            name="quick",
-            summary="10 trials a model of small networks, on part of the segments: minutes",
-            max_epochs=6,
-            factor=3,
-            iterations=1,
-            batch_size=32,
-            segments_per_epoch=1024,
-            final_epochs=16,
-            seeds=3,
-            patience=4,
-            denoiser=_QUICK,
-            detector=replace(_QUICK, dense_units=(0, 32)),
-        ),
-        Preset(
-            name="standard",
-            summary="70 trials a model, up to 27 epochs each: an hour or two on the real records",
-            max_epochs=27,
-            factor=3,
-            iterations=1,
-            batch_size=64,
-            segments_per_epoch=2048,
-            final_epochs=16,
-            seeds=3,
-            patience=4,
-            denoiser=_STANDARD,
-            detector=replace(_STANDARD, dense_units=(0, 32, 64)),
-        ),
-        Preset(
-            name="full",
-            summary="211 trials a model, up to 81 epochs each, down to the plain per-sample network: days",
-            max_epochs=81,
-            factor=3,
-            iterations=1,
-            batch_size=64,
-            segments_per_epoch=None,
-            final_epochs=120,
-            seeds=3,
-            patience=12,
-            denoiser=_FULL,
-            detector=replace(_FULL, dense_units=(0, 16, 32, 64, 128), filters=(0, 8, 16, 32)),
-        ),
+_BUILT_IN = (
+    Preset(
+        name="quick",
+        summary="10 trials a model of small networks, on part of the segments: minutes",
+        max_epochs=6,
+        factor=3,
+        iterations=1,
+        batch_size=32,
+        segments_per_epoch=1024,
+        final_epochs=16,
+        seeds=3,
+        patience=4,
+        denoiser=_QUICK,
+        detector=replace(_QUICK, dense_units=(0, 32)),
+    ),
+    Preset(
+        name="standard",
+        summary="70 trials a model, up to 27 epochs each: an hour or two on the real records",
+        max_epochs=27,
+        factor=3,
+        iterations=1,
+        batch_size=64,
+        segments_per_epoch=2048,
+        final_epochs=16,
+        seeds=3,
+        patience=4,
+        denoiser=_STANDARD,
+        detector=replace(_STANDARD, dense_units=(0, 32, 64)),
+    ),
+    Preset(
+        name="full",
+        summary="211 trials a model, up to 81 epochs each, down to the plain per-sample network: days",
+        max_epochs=81,
+        factor=3,
+        iterations=1,
+        batch_size=64,
+        segments_per_epoch=None,
+        final_epochs=120,
+        seeds=3,
+        patience=12,
+        denoiser=_FULL,
+        detector=replace(_FULL, dense_units=(0, 16, 32, 64, 128), filters=(0, 8, 16, 32)),
+    ),
+    _ROBUST,
+    replace(
         _ROBUST,
-        replace(
-            _ROBUST,
-            name="white",
-            summary="the same with fresh Gaussian noise alone, of up to 0.1 mV, for a denoiser that keeps the baseline",
-            final_epochs=8,
-            denoiser_augmentation=_WHITE,
-            detector_augmentation=_WHITE,
-        ),
-    )
-}
+        name="white",
+        summary="the same with fresh Gaussian noise alone, of up to 0.1 mV, for a denoiser that keeps the baseline",
+        final_epochs=8,
+        denoiser_augmentation=_WHITE,
+        detector_augmentation=_WHITE,
+    ),
+)
+
+PRESETS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset in _BUILT_IN})
+"""The built-in presets by name."""
+
+
+def load_preset(name: str | Path) -> Preset:
+    """Return a built-in preset, or read one from a TOML file.
+
+    A file has the fields of `Preset`, with a table for each space and augmentation. With ``base = "quick"`` it gives
+    only what differs from that built-in preset. The name defaults to the file's name without its ending; the text
+    ``"none"`` stands for ``None``.
+
+    Args:
+        name: name of a built-in preset, or path of a ``.toml`` file.
+
+    Raises:
+        SettingsError: the preset is unknown, or its file is missing, misspelt or out of range.
+    """
+    if str(name) in PRESETS:
+        return PRESETS[str(name)]
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise SettingsError(
+            "preset", f"{str(name)!r} is neither {_listed(PRESETS)} nor the path of a .toml file", value=str(name)
+        )
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError("preset", f"{path}: file not found", value=str(name)) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError("preset", f"{path}: not a TOML file ({error})", value=str(name)) from error
+    return _preset_from(content, path)
+
+
+def save_preset(preset: Preset, path: Path) -> None:
+    """Write a preset as a TOML file that `load_preset` reads."""
+    write_text(path, tomli_w.dumps(_without_null(asdict(preset))))
+
+
+def _preset_from(content: dict[str, Any], path: Path) -> Preset:
+    """Return the preset of a TOML file, checked."""
+    given = dict(content)
+    base = given.pop("base", None)
+    if base is not None and base not in PRESETS:
+        raise SettingsError("preset", f"{path}: base: {base!r} is not one of {_listed(PRESETS)}", value=base)
+    _check_keys(given, Preset, path, ())
+    for table, kind in (
+        ("denoiser", HyperparameterRanges),
+        ("detector", HyperparameterRanges),
+        ("denoiser_augmentation", Augmentation),
+        ("detector_augmentation", Augmentation),
+    ):
+        if isinstance(given.get(table), dict):
+            _check_keys(given[table], kind, path, (table,))
+    start = {} if base is None else asdict(PRESETS[base])
+    values = _merged(start, _with_null(given))
+    values["name"] = given.get("name", path.stem)
+    values["summary"] = given.get("summary", f"read from {path.name}")
+    try:
+        # As JSON: only there does strict checking take a list for a tuple and a whole number for a float.
+        preset = _ADAPTER.validate_json(json.dumps([values]), strict=True)[0]
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"][1:])
+        value = first["input"]
+        shown = "missing" if first["type"] == "missing" else f"{value!r}: {_lower(first['msg'])}"
+        raise SettingsError("preset", f"{path}: {place}: {shown}", value=value) from error
+    _check_ranges(preset, path)
+    if preset.name in PRESETS and preset != PRESETS[preset.name]:
+        raise SettingsError(
+            "preset", f"{path}: name: {preset.name!r} is a built-in preset; choose another name", value=preset.name
+        )
+    return preset
+
+
+_ADAPTER: TypeAdapter[list[Preset]] = TypeAdapter(list[Preset], config=ConfigDict(allow_inf_nan=False))
+
+
+def _check_keys(given: Mapping[str, Any], kind: type, path: Path, table: tuple[str, ...]) -> None:
+    """Refuse keys that are not fields of a dataclass."""
+    assert is_dataclass(kind)
+    known = [item.name for item in fields(kind)]
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            advice = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+            raise SettingsError("preset", f"{path}: {'.'.join((*table, key))}: unknown key; {advice}", value=key)
+
+
+def _check_ranges(preset: Preset, path: Path) -> None:
+    """Refuse ranges whose lowest value exceeds the highest, and probabilities beyond 0 to 1."""
+    for table in ("denoiser", "detector", "denoiser_augmentation", "detector_augmentation"):
+        part = getattr(preset, table)
+        for name, value in ({} if part is None else asdict(part)).items():
+            pair = name == "learning_rate" or (isinstance(part, Augmentation) and isinstance(value, tuple))
+            if pair and not value[0] <= value[1]:
+                raise SettingsError(
+                    "preset", f"{path}: {table}.{name}: {list(value)} must be in ascending order", value=value
+                )
+            if isinstance(part, Augmentation) and not pair and value is not None:
+                most = 1 if name.endswith("_probability") else math.inf
+                if not 0 <= value <= most:
+                    problem = "must not be negative" if most > 1 else "must be from 0 to 1"
+                    raise SettingsError("preset", f"{path}: {table}.{name}: {value} {problem}", value=value)
+
+
+def _merged(base: Any, given: Any) -> Any:
+    """Return ``base`` with what was given in its place, tables key by key."""
+    if not (isinstance(base, dict) and isinstance(given, dict)):
+        return given
+    return base | {key: _merged(base.get(key), value) for key, value in given.items()}
+
+
+def _with_null(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: _with_null(v) if isinstance(v, dict) else None if v == _NONE else v for k, v in values.items()}
+
+
+def _without_null(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: _without_null(v) if isinstance(v, dict) else _NONE if v is None else v for k, v in values.items()}
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

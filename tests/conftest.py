@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,10 @@ from ecg_study.ecg_data.databases.catalog import Database, open_database, split_
 from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.databases.synthetic import write_synthetic
 from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings, open_cache
-from ecg_study.search_spaces.presets import PRESETS, Preset
 from tests.make_fixtures import TINY_STUDY_DIR
 from tests.tiny import ROOT as ROOT
-from tests.tiny import SECONDS, write_noise
+from tests.tiny import SECONDS, write_noise, write_preset
 from tests.tiny import TINY as TINY
-from tests.tiny import TINY_STUDY as TINY_STUDY
 
 # Examples take longer on a busy machine, which is no failure: neither profile has a deadline.
 _PATIENT = [HealthCheck.too_slow]
@@ -108,26 +106,24 @@ def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_preset() -> Iterator[Preset]:
-    """The preset ``quick``, made tiny for the whole session."""
-    quick = PRESETS["quick"]
-    PRESETS["quick"] = TINY
-    yield TINY
-    PRESETS["quick"] = quick
+def tiny_preset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The preset `TINY` as a file for ``--preset``."""
+    return write_preset(tmp_path_factory.mktemp("preset"))
 
 
 @pytest.fixture(scope="session")
-def small_options(raw_dir: Path, noise_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Options of a study on the small database."""
+def small_options(
+    raw_dir: Path, noise_dir: Path, tiny_preset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> list[str]:
+    """Options of a study on the small database with the preset `TINY`."""
     data_dir = tmp_path_factory.mktemp("study-data")
     options = f"--database folder --raw-dir {raw_dir} --noise-dir {noise_dir} --data-dir {data_dir} --segment 720"
-    return [*options.split(), "--workers", "0"]
+    return [*options.split(), "--preset", str(tiny_preset), "--workers", "0"]
 
 
 @pytest.fixture(scope="session")
-def small_study(small_options: list[str], tiny_preset: Preset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_study(small_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The outputs of a study run here through the command line, in about a minute; prefer `tiny_study`."""
-    assert tiny_preset
     out = tmp_path_factory.mktemp("study") / "outputs"
     assert study.main(["run", *small_options, "--out", str(out)]) == 0
     return out

@@ -14,11 +14,14 @@ import tempfile
 from pathlib import Path
 
 from ecg_study.ecg_data.databases.synthetic import write_synthetic
-from tests.tiny import ROOT, SECONDS, TINY_STUDY, write_noise
+from tests.tiny import PROGRAM, ROOT, SECONDS, write_noise, write_preset
 
 TINY_STUDY_DIR = ROOT / "tests" / "fixtures" / "tiny_study"
 
-OPTIONS = "--database folder --raw-dir raw --noise-dir noise --data-dir data --out outputs --segment 720 --workers 0"
+OPTIONS = (
+    "--database folder --raw-dir raw --noise-dir noise --preset tiny.toml "
+    "--data-dir data --out outputs --segment 720 --workers 0"
+)
 
 KEPT = (
     "report.json",
@@ -34,11 +37,12 @@ KEPT = (
 def make_tiny_study(work: Path) -> Path:
     """Run the tiny study in an empty folder, and return its outputs."""
     write_synthetic(work / "raw", seed=1, duration=SECONDS)
+    write_preset(work)
     (work / "noise").mkdir()
     write_noise(work / "noise")
     # Relative paths: the fixture stores them, and must not depend on where it was made.
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", TINY_STUDY, "run", *OPTIONS.split()], cwd=work, env=environment, check=True)
+    subprocess.run([sys.executable, "-c", PROGRAM, "run", *OPTIONS.split()], cwd=work, env=environment, check=True)
     return work / "outputs"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.search_spaces.presets import PRESETS, save_preset
 
 ROOT = Path(__file__).parents[1]
 """The root of the repository, from which child processes import the package."""
@@ -18,6 +18,8 @@ SECONDS = 30.0
 _QUICK = PRESETS["quick"]
 TINY = replace(
     _QUICK,
+    name="tiny",
+    summary="6 trials per model of networks that train in a second",
     max_epochs=3,
     segments_per_epoch=32,
     final_epochs=3,
@@ -25,19 +27,23 @@ TINY = replace(
     denoiser=replace(_QUICK.denoiser, units=(4, 6), layers=(1, 2), frame=(16,), direction=("forward",)),
     detector=replace(_QUICK.detector, units=(4, 6), layers=(1, 2), frame=(16,), direction=("forward",)),
 )
-"""6 trials per model of networks that train in a second."""
+"""``quick`` with tiny networks and few epochs. Cards and searches store its name."""
 
-TINY_STUDY = """
+PROGRAM = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with it ignored
-from ecg_study.search_spaces.presets import PRESETS
-from tests.tiny import TINY
-PRESETS["quick"] = TINY
 import study
 if __name__ == "__main__":
     sys.exit(study.main(sys.argv[1:]))
 """
-"""The program with the preset ``quick`` made tiny, for ``python -c``."""
+"""The program, for ``python -c``."""
+
+
+def write_preset(directory: Path) -> Path:
+    """Write `TINY` as a file for ``--preset``, and return its path."""
+    path = directory / "tiny.toml"
+    save_preset(TINY, path)
+    return path
 
 
 def write_noise(directory: Path) -> None:

@@ -13,7 +13,7 @@ from ecg_study.cli.console import open_console, report_error
 from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import EcgStudyError, SettingsError
 from ecg_study.workflows.settings import Settings, as_mapping, as_options, save_settings
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def finetune(options: argparse.Namespace, settings: Settings) -> int:
     from ecg_study.inference.loading import find_model
     from ecg_study.models.card import read_card
     from ecg_study.progress import deferred_interrupts
-    from ecg_study.search_spaces.presets import PRESETS
+    from ecg_study.search_spaces.presets import load_preset
     from ecg_study.training.environment import import_tensorflow
     from ecg_study.training.task import TrainingTask
     from ecg_study.workflows.fine_tune import fine_tune_model
@@ -200,12 +200,14 @@ def finetune(options: argparse.Namespace, settings: Settings) -> int:
     console, out = open_console(), Path(settings.out)
     bundle = find_model(options.bundle)
     card = read_card(bundle)
-    if card.preset not in PRESETS:
-        raise EcgStudyError(f"{bundle}: was found in the space {card.preset!r}, which this program does not know")
+    given = getattr(options, "preset", card.preset)
+    preset = load_preset(given)
+    if preset.name != card.preset:
+        raise SettingsError("preset", f"{preset.name!r} is not the preset of {bundle} ({card.preset!r})", value=given)
     import_tensorflow()
-    model = replace(settings, segment=card.segment, window=card.window, preset=card.preset)
+    model = replace(settings, segment=card.segment, window=card.window, preset=given)
     prepared = _prepare(model, console, fs=card.fs)
-    task = TrainingTask(card.task, prepared.cache, prepared.split, PRESETS[card.preset])
+    task = TrainingTask(card.task, prepared.cache, prepared.split, preset)
     with ProgressBars(console) as steps, deferred_interrupts():
         rate, epochs = options.learning_rate, options.epochs
         made = fine_tune_model(bundle, task, prepared.database, rate, epochs, settings.seed, out, steps)
@@ -238,9 +240,9 @@ def _prepare(settings: Settings, console: Console, fs: float | None = None) -> _
     from ecg_study.ecg_data.databases.catalog import open_database, split_database
     from ecg_study.ecg_data.noise_records import find_noise_directory, open_noise_records
     from ecg_study.ecg_data.segments.cache import open_cache
-    from ecg_study.search_spaces.presets import PRESETS
+    from ecg_study.search_spaces.presets import load_preset
 
-    augmented = PRESETS[settings.preset].augmented
+    augmented = load_preset(settings.preset).augmented
     segments = SegmentSettings(
         segment_samples=settings.segment,
         window_samples=settings.window,
@@ -278,12 +280,12 @@ def _prepare(settings: Settings, console: Console, fs: float | None = None) -> _
 
 def _tasks(settings: Settings, prepared: _Data) -> dict[str, TrainingTask]:
     from ecg_study.models.card import MODEL_KINDS
-    from ecg_study.search_spaces.presets import PRESETS
+    from ecg_study.search_spaces.presets import load_preset
     from ecg_study.training.environment import import_tensorflow
     from ecg_study.training.task import TrainingTask
 
     import_tensorflow()
-    preset = PRESETS[settings.preset]
+    preset = load_preset(settings.preset)
     tasks = {name: TrainingTask(name, prepared.cache, prepared.split, preset) for name in MODEL_KINDS}
     for task in tasks.values():
         task.space()  # refuses a segment that does not fit before anything is trained

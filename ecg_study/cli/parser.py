@@ -89,7 +89,7 @@ USED: dict[str, tuple[str, ...]] = {
     "export": ("out",),
     "predict": ("out", "raw_dir", "lead"),
     "bundles": ("out",),
-    "finetune": (*_DATA, "out"),
+    "finetune": (*_DATA, "preset", "out"),
 }
 """The settings that a verb has options for, where it does not use all."""
 

@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from ecg_study.ecg_data.databases.catalog import DATABASES
 from ecg_study.errors import EcgStudyError
 from ecg_study.files import write_text
-from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.search_spaces.presets import PRESETS, load_preset
 
 
 def _option(default: Any, help_text: str, **more: Any) -> Any:
@@ -36,8 +36,9 @@ class Settings:
     )
     preset: str = _option(
         "quick",
-        "size of the search; " + "; ".join(f"{preset.name}: {preset.summary}" for preset in PRESETS.values()),
-        choices=tuple(PRESETS),
+        "size of the search: the path of a TOML file, or "
+        + "; ".join(f"{preset.name}: {preset.summary}" for preset in PRESETS.values()),
+        metavar="PRESET",
     )
     seed: int = _option(1, "seed of noise, split, search and weights; 0 or more", least=0)
     out: str = _option("outputs", "folder for everything that is made", metavar="DIR")
@@ -195,6 +196,7 @@ def _check(settings: Settings) -> None:
             raise EcgStudyError(f"{option}: {value:g} is out of range; it must be more than {metadata['above']}")
         if "least" in metadata and not value >= metadata["least"]:
             raise EcgStudyError(f"{option}: {value} is out of range; it must be at least {metadata['least']}")
+    load_preset(settings.preset)
     if settings.scheduler and settings.workers is not None:
         raise EcgStudyError(
             "--workers: the cluster of --scheduler decides how many workers there are; give one of the two"

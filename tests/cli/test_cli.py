@@ -59,7 +59,10 @@ def test_options_win_over_the_file_and_that_over_the_defaults(
         ('seed = "one"', "seed = 'one' is no whole number"),
         ("seed = true", "seed = True is no whole number"),
         ("records = [1]", "records = [1] is no list of texts"),
-        ('preset = "huge"', "--preset: 'huge' is not known; choose quick, standard, full"),
+        (
+            'preset = "huge"',
+            "preset: 'huge' is neither quick, standard, full, robust, white nor the path of a .toml file",
+        ),
         ("seed = -1", "--seed: -1 is out of range; it must be at least 0"),
         ("noise = nan", "--noise: nan is no finite number"),
         ("seed = ", "not a TOML file"),
@@ -131,9 +134,8 @@ def test_settings_that_a_verb_does_not_use_are_refused(
 
 
 def test_a_segment_that_no_frame_divides_is_refused_before_training(
-    small_options: list[str], tiny_preset: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert tiny_preset
     options = [*small_options, "--segment", "360", "--window", "72", "--out", str(tmp_path)]
     assert study.main(["search", *options]) == 2
     assert "360 samples is no multiple of the frame of 16" in capsys.readouterr().err

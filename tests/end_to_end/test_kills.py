@@ -24,13 +24,13 @@ from ecg_study.training.task import TrainingTask
 from ecg_study.training.weights import load_weights, weights_path
 from ecg_study.tuning.state import SearchResult, load_search
 from tests.conftest import SmallData
-from tests.tiny import ROOT, TINY, TINY_STUDY
+from tests.tiny import PROGRAM, ROOT, TINY
 from tests.tuning.test_search_order import TRIALS, _plans, reference, task  # noqa: F401  # fixtures
 
 
 def _command(options: list[str], out: Path, workers: int) -> list[str]:
     chosen = ["--only", "denoiser", "--workers", str(workers), "--out", str(out)]
-    return [sys.executable, "-c", TINY_STUDY, "search", *options, *chosen]
+    return [sys.executable, "-c", PROGRAM, "search", *options, *chosen]
 
 
 def _without_times(path: Path) -> list[Any]:

@@ -7,18 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 import study
-from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.search_spaces.presets import PRESETS, save_preset
 
 RECORDS = "101,106,207,230,109,220,100,103"
 
 
-def test_a_small_study_on_mitdb(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_study_on_mitdb(real_data: Path, tmp_path: Path) -> None:
     quick = PRESETS["quick"]
     small = replace(
         quick,
+        name="small",
         max_epochs=3,
         segments_per_epoch=320,
         final_epochs=3,
@@ -29,9 +29,10 @@ def test_a_small_study_on_mitdb(real_data: Path, tmp_path: Path, monkeypatch: py
             quick.detector, layers=(1,), units=(24, 32), frame=(16,), direction=("both",), dense_units=(0,)
         ),
     )
-    monkeypatch.setitem(PRESETS, "quick", small)
+    save_preset(small, tmp_path / "small.toml")
     raw = str(real_data / "mitdb")
     options = ["--database", "mitdb", "--raw-dir", raw, "--data-dir", str(tmp_path / "data"), "--out", str(tmp_path)]
+    options += ["--preset", str(tmp_path / "small.toml")]
     assert study.main(["run", *options, "--records", RECORDS]) == 0
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["data"]["parts"]["test"]["records"] == ["100", "103"]

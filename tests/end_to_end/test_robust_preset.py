@@ -12,7 +12,7 @@ import study
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.inference.loading import load_denoiser, load_detector
 from ecg_study.reports.schema import read_report
-from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.search_spaces.presets import PRESETS, save_preset
 from tests.tiny import TINY
 
 ROBUST = PRESETS["robust"]
@@ -24,6 +24,7 @@ def robust_study(raw_dir: Path, noise_dir: Path, tmp_path_factory: pytest.TempPa
     directory = tmp_path_factory.mktemp("robust")
     tiny = replace(
         ROBUST,
+        name="tiny-robust",
         max_epochs=2,
         segments_per_epoch=32,
         batch_size=16,
@@ -34,14 +35,17 @@ def robust_study(raw_dir: Path, noise_dir: Path, tmp_path_factory: pytest.TempPa
     )
     data = ["--database", "folder", "--raw-dir", str(raw_dir), "--noise-dir", str(noise_dir)]
     options = [*data, "--data-dir", str(directory / "data"), "--segment", "720"]
-    PRESETS["robust"] = tiny
-    try:
-        assert (
-            study.main(["run", *options, "--preset", "robust", "--workers", "0", "--out", str(directory / "out")]) == 0
-        )
-    finally:
-        PRESETS["robust"] = ROBUST
+    preset = directory / "tiny-robust.toml"
+    save_preset(tiny, preset)
+    options += ["--preset", str(preset)]
+    assert study.main(["run", *options, "--workers", "0", "--out", str(directory / "out")]) == 0
     return directory / "out", options
+
+
+def _without_segment(options: list[str]) -> list[str]:
+    """Options for fine-tuning, which takes the segment from the model."""
+    place = options.index("--segment")
+    return options[:place] + options[place + 2 :]
 
 
 def test_the_report_says_what_was_done(robust_study: tuple[Path, list[str]]) -> None:
@@ -88,6 +92,6 @@ def test_training_it_further_has_the_same_noise(
     """The data are made ready, noise and all, and then the records are refused: the bundle was trained on them."""
     out, options = robust_study
     bundle = str(out / "models" / "detector")
-    assert study.main(["finetune", bundle, *options[:-2], "--out", str(tmp_path), "--epochs", "1"]) == 2
+    assert study.main(["finetune", bundle, *_without_segment(options), "--out", str(tmp_path), "--epochs", "1"]) == 2
     assert "the bundle was trained on these records" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()

@@ -45,17 +45,19 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def options(device: Path, tmp_path: Path) -> list[str]:
+def options(device: Path, tmp_path: Path, preset: Path) -> list[str]:
     text = f"--database folder --raw-dir {device} --data-dir {tmp_path / 'data'} --out {tmp_path / 'mine'} --epochs 2"
-    return text.split()
+    return [*text.split(), "--preset", str(preset)]
 
 
 @pytest.mark.parametrize("name", ["detector", "denoiser"])
 def test_a_bundle_is_trained_further_on_another_device(
-    name: str, tiny_study: Path, device: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, tiny_study: Path, device: Path, tiny_preset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = tiny_study / "models" / name
-    assert study.main(["finetune", str(bundle), *options(device, tmp_path), "--learning-rate", "0.003"]) == 0
+    assert (
+        study.main(["finetune", str(bundle), *options(device, tmp_path, tiny_preset), "--learning-rate", "0.003"]) == 0
+    )
     said = capsys.readouterr().out
     assert "Weights kept: " in said and "difference " in said and "too few records to tell" in said
     made = json.loads((tmp_path / "mine" / "finetune.json").read_text())
@@ -72,15 +74,15 @@ def test_a_bundle_is_trained_further_on_another_device(
         record = read_record(device / made["parts"]["test"][0], annotator=None)
         found = load_detector(tmp_path / "mine" / "models" / name).r_peaks(record.signal, 250.0)
         assert len(found) > 0
-    assert study.main(["finetune", str(bundle), *options(device, tmp_path)]) == 2
+    assert study.main(["finetune", str(bundle), *options(device, tmp_path, tiny_preset)]) == 2
     assert "exists; choose another --out" in capsys.readouterr().err
 
 
 def test_records_that_were_trained_on_are_not_tested_on(
-    tiny_study: Path, raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_study: Path, raw_dir: Path, tiny_preset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = str(tiny_study / "models" / "detector")
-    assert study.main(["finetune", bundle, *options(raw_dir, tmp_path), "--seed", "2"]) == 2
+    assert study.main(["finetune", bundle, *options(raw_dir, tmp_path, tiny_preset), "--seed", "2"]) == 2
     assert "the bundle was trained on these records" in capsys.readouterr().err
     assert not (tmp_path / "mine" / "models").exists()
 

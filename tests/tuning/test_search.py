@@ -26,7 +26,7 @@ from ecg_study.tuning.plan import SearchPlan
 from ecg_study.tuning.search import SearchOptions, load_same_search, run_search
 from ecg_study.tuning.state import SearchResult, load_search
 from tests.conftest import SmallData
-from tests.tiny import TINY, TINY_STUDY
+from tests.tiny import PROGRAM, TINY
 
 ROOT = Path(__file__).parents[2]
 
@@ -244,7 +244,7 @@ def test_a_disk_that_is_really_full_ends_in_one_line_and_keeps_the_search(
     """The limit on the size of a file stands in for the disk: the cache is there, weights do not fit."""
     assert small_study
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
-    command = [sys.executable, "-c", limit + TINY_STUDY, "search", *small_options, "--only", "denoiser"]
+    command = [sys.executable, "-c", limit + PROGRAM, "search", *small_options, "--only", "denoiser"]
     done = subprocess.run([*command, "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert [line for line in done.stderr.splitlines() if "study.py: error" in line and "is the disk full?" in line]
