@@ -51,7 +51,7 @@ def measure(
     detector: Detector,
     records: list[Record],
     change: Change,
-    find: Callable[[Detector, np.ndarray, float], RPeaks] = lambda detector, signal, fs: detector.r_peaks(signal, fs),
+    find: Callable[[Detector, np.ndarray, float], RPeaks] = lambda detector, signal, fs: detector.detect(signal, fs=fs),
 ) -> list[float]:
     """Gross F1 within each tolerance."""
     tables: list[list[tuple[int, int, int]]] = [[] for _ in TOLERANCES]
@@ -67,9 +67,9 @@ def measure(
 
 def in_chunks(detector: Detector, signal: np.ndarray, fs: float) -> RPeaks:
     """The R peaks of a signal that comes a second at a time."""
-    stream, second = detector.stream(fs), round(fs)
+    stream, second = detector.stream(fs=fs), round(fs)
     parts = [stream.push(signal[start : start + second]) for start in range(0, len(signal), second)]
-    return RPeaks.joined([*parts, stream.finish()])
+    return RPeaks.concatenate([*parts, stream.finish()])
 
 
 def usual(record: Record) -> tuple[np.ndarray, Record]:

@@ -29,8 +29,8 @@ from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import load_model
-from ecg_study.models.runtimes import ENGINES
-from ecg_study.prediction.recordings import cleaned, find_beats
+from ecg_study.models.runtimes import RUNTIMES
+from ecg_study.prediction.recordings import cleaned, detect_recording
 
 FS = 360.0
 _PIECE_SECONDS = 600.0
@@ -52,15 +52,15 @@ def write_recording(directory: Path, hours: float) -> Path:
 
 
 def _measure(bundle: str, engine: str, header: Path, queue: Any) -> None:
-    model = load_model(bundle, engine)
+    model = load_model(bundle, runtime=engine)
     recording = open_recording(header, ReadOptions())
-    warm = np.zeros(model.card.segment * 4, np.float32)
-    (model.r_peaks if isinstance(model, Detector) else model.clean)(warm, FS)  # first traces
+    warm = np.zeros(model.card.segment_samples * 4, np.float32)
+    (model.detect if isinstance(model, Detector) else model.denoise)(warm, fs=FS)  # first traces
     started = time.monotonic()
     _apply(model, recording, header.parent)
     seconds = time.monotonic() - started
-    stream = model.stream(FS)
-    chunk = np.sin(np.arange(model.card.segment * 3 // 4) / 20).astype(np.float32)
+    stream = model.stream(fs=FS)
+    chunk = np.sin(np.arange(model.card.segment_samples * 3 // 4) / 20).astype(np.float32)
     stream.push(np.tile(chunk, 4))
     single = []
     for _ in range(_CHUNKS):
@@ -73,7 +73,7 @@ def _measure(bundle: str, engine: str, header: Path, queue: Any) -> None:
 
 def _apply(model: Detector | Denoiser, recording: Recording, directory: Path) -> None:
     if isinstance(model, Detector):
-        find_beats(model, recording)
+        detect_recording(model, recording)
         return
     with cleaned(model, recording, directory) as result:
         assert result.samples == recording.samples
@@ -117,7 +117,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         header = write_recording(Path(folder), options.hours)
         for bundle in (options.detector, options.denoiser):
-            for engine in ENGINES:
+            for engine in RUNTIMES:
                 seconds, memory, chunk = measure(bundle, engine, header)
                 said = f"{seconds:.1f} s, {memory:.2f} GiB; a chunk of one segment {1000 * chunk:.1f} ms"
                 print(f"{bundle}, {engine}: {options.hours:g} h in {said}", flush=True)

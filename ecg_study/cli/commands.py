@@ -148,7 +148,7 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
     """Apply a bundle to recordings (WFDB, EDF, CSV, NumPy); a bad one is named and the rest is done."""
     from ecg_study.cli.progress_bars import ProgressBars
     from ecg_study.ecg_data.readers.recording import ReadOptions
-    from ecg_study.inference.loading import find_model, load_model
+    from ecg_study.inference.loading import load_model
     from ecg_study.prediction.outputs import (
         bundle_and_recordings,
         check_free,
@@ -160,7 +160,7 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
     console = open_console()
     directory, made = Path(settings.out) / "predictions", Path(settings.out) / "models"
     name, recordings = bundle_and_recordings([options.first, *options.others], settings.raw_dir, made)
-    model = load_model(find_model(name, made), options.engine)
+    model = load_model(name, runtime=options.engine, models_dir=made)
     console.print(f"Bundle: {name}")
     reading = ReadOptions(
         settings.lead, options.fs, options.time_column, options.units, options.gain, adc_zero=options.baseline
@@ -174,7 +174,7 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
                 steps(path.name, done, total or done)  # of a table only its end tells how long it is
 
             try:
-                paths = output_paths(directory, path, model.card.task, options.write)
+                paths = output_paths(directory, path, model.card.model_kind, options.write)
                 check_free(paths.values(), path, written, options.overwrite)
                 done = predict_file(model, name, path, reading, paths, said)
             except EcgStudyError as error:
@@ -205,9 +205,9 @@ def finetune(options: argparse.Namespace, settings: Settings) -> int:
     if preset.name != card.preset:
         raise SettingsError("preset", f"{preset.name!r} is not the preset of {bundle} ({card.preset!r})", value=given)
     import_tensorflow()
-    model = replace(settings, segment=card.segment, window=card.window, preset=given)
+    model = replace(settings, segment=card.segment_samples, window=card.window_samples, preset=given)
     prepared = _prepare(model, console, fs=card.fs)
-    task = TrainingTask(card.task, prepared.cache, prepared.split, preset)
+    task = TrainingTask(card.model_kind, prepared.cache, prepared.split, preset)
     with ProgressBars(console) as steps, deferred_interrupts():
         rate, epochs = options.learning_rate, options.epochs
         made = fine_tune_model(bundle, task, prepared.database, rate, epochs, settings.seed, out, steps)
@@ -219,7 +219,7 @@ def finetune(options: argparse.Namespace, settings: Settings) -> int:
         doubt = {True: "", False: " (not significant)", None: " (too few records to tell)"}[change.significant]
         values = f"{before:.4f} before, {after:.4f} after; difference {change.difference.value:+.4f}{doubt}"
         console.print(f"{change.metric}: {values}")
-    console.print(f"Bundle: {out / 'models' / card.task}")
+    console.print(f"Bundle: {out / 'models' / card.model_kind}")
     return 0
 
 

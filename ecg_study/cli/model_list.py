@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ecg_study.inference.loading import Found
+from ecg_study.inference.loading import ModelEntry
 from ecg_study.models.card import ModelCard
 
 _FIGURES = {
@@ -18,7 +18,7 @@ _FIGURES = {
 """What of a card's metrics is shown: key, figure, and how it is called."""
 
 
-def model_lines(found: Sequence[Found]) -> list[str]:
+def model_lines(found: Sequence[ModelEntry]) -> list[str]:
     """A line or two for each bundle: its name, what it is, what it can do and on whom that was measured."""
     if not found:
         return ["No bundles at hand; 'study.py run' makes two in outputs/models."]
@@ -29,8 +29,8 @@ def model_lines(found: Sequence[Found]) -> list[str]:
             continue
         card = item.card
         size = f"{card.parameters:,} weights, {card.fs:g} Hz"
-        lines.append(f"{item.name}: {card.task}, {size}, {_origin(card)}")
-        figures = [_figure(card, *wanted) for wanted in _FIGURES[card.task]]
+        lines.append(f"{item.name}: {card.model_kind}, {size}, {_origin(card)}")
+        figures = [_figure(card, *wanted) for wanted in _FIGURES[card.model_kind]]
         shown = [figure for figure in figures if figure]
         if shown:
             lines.append(f"  on test records: {', '.join(shown)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,8 +13,8 @@ import numpy as np
 
 from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.inference.denoiser import DenoiserStream
-from ecg_study.inference.detector import DetectorSetup, DetectorStream, RPeaks
-from ecg_study.models.card import REFRACTORY
+from ecg_study.inference.detector import DetectorStream, RPeaks
+from ecg_study.models.card import REFRACTORY_PERIOD
 from ecg_study.models.folder import onnx_runtime
 from ecg_study.models.runtimes import Runtime
 from ecg_study.result_cache import ResultStore, key_of
@@ -84,7 +85,7 @@ class CachedModel:
         self.identity: dict[str, Any] = {"format": OUTPUT_FORMAT, "model": model_hash(model), "segment": segment}
 
     @property
-    def engine(self) -> Runtime:
+    def runtime(self) -> Runtime:
         """What runs the model. Few are held at a time, and one that is asked for again is made anew: each keeps
         the memory that its layers took, some 30 MB."""
         held = _engines.pop(self.identity["model"], None) or onnx_runtime(self._model)
@@ -102,7 +103,7 @@ class CachedModel:
             cache.fs,
             settings.segment_samples,
             settings.window_samples,
-            REFRACTORY,
+            REFRACTORY_PERIOD,
             store,
             task.polarity,
             task.removes_baseline_wander,
@@ -140,20 +141,37 @@ class CachedModel:
 
     def detect_together(self, signal: np.ndarray, threshold: float) -> np.ndarray:
         """R peaks of several leads in mV, shape ``(samples, leads)``, judged together; sample indices, not kept."""
-        stream = DetectorStream(self._setup, self.engine, self.fs, signal.shape[1], threshold)
-        return RPeaks.joined([stream.push(signal), stream.finish()]).samples
+        stream = self._detector_stream(threshold, signal.shape[1])
+        return RPeaks.concatenate([stream.push(signal), stream.finish()]).samples
 
-    @property
-    def _setup(self) -> DetectorSetup:
-        return DetectorSetup(self.fs, self.segment, self.refractory, self.polarity)
+    def _detector_stream(
+        self, threshold: float, n_leads: int, on_peak_probability: Callable[[np.ndarray], None] | None = None
+    ) -> DetectorStream:
+        return DetectorStream(
+            self.runtime,
+            model_fs=self.fs,
+            segment_samples=self.segment,
+            refractory_period=self.refractory,
+            polarity=self.polarity,
+            threshold=threshold,
+            fs=self.fs,
+            n_leads=n_leads,
+            on_peak_probability=on_peak_probability,
+        )
 
     def _clean(self, signal: np.ndarray) -> np.ndarray:
-        stream = DenoiserStream(self.fs, self.segment, self.engine, self.fs, 1, self.removes_baseline_wander)
+        stream = DenoiserStream(
+            self.runtime,
+            model_fs=self.fs,
+            segment_samples=self.segment,
+            fs=self.fs,
+            removes_baseline_wander=self.removes_baseline_wander,
+        )
         return np.concatenate([stream.push(signal), stream.finish()]).astype(np.float32)
 
     def _detect(self, signal: np.ndarray) -> dict[str, np.ndarray]:
         heard: list[np.ndarray] = []
-        stream = DetectorStream(self._setup, self.engine, self.fs, 1, LOWEST_ACTIVATION, heard.append)
+        stream = self._detector_stream(LOWEST_ACTIVATION, 1, heard.append)
         first, last = stream.push(signal), stream.finish()
         scores = window_scores(np.concatenate(heard), self.window, round(self.refractory * self.fs))
         return {

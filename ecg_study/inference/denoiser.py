@@ -1,8 +1,7 @@
-"""The face of a denoiser bundle: a signal in, the same signal clean out."""
+"""Denoiser: noisy ECG in, denoised ECG of the same shape out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,172 +9,195 @@ import numpy as np
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.resampling import Resampler, rate_ratio
 from ecg_study.errors import InputError
-from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_rate
+from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_chunk, check_lead_count, check_rate
 from ecg_study.inference.lead_stream import LeadStream, Rates
 from ecg_study.models.card import ModelCard
 from ecg_study.models.runtimes import Runtime
+from ecg_study.progress import Progress
 
 
 class Denoiser:
-    """Cleans any ECG.
+    """A model that removes noise from ECG of any sampling rate and length.
 
     Args:
-        card: of the bundle.
-        engine: runs its model.
+        card: Card of the model.
+        runtime: Runtime with the model.
     """
 
-    def __init__(self, card: ModelCard, engine: Runtime) -> None:
+    def __init__(self, card: ModelCard, runtime: Runtime) -> None:
         self.card = card
-        self.engine = engine
+        self.runtime = runtime
 
-    def clean(self, signal: Any, fs: float, progress: Callable[[int, int], None] | None = None) -> Any:
-        """The signal without its noise.
+    def denoise(self, signal: Any, *, fs: float, on_progress: Progress | None = None) -> Any:
+        """Remove the noise from a signal.
 
-        Each lead is cleaned for itself. What cannot be used (missing samples, flat stretches) comes back as it was:
-        nothing is invented. Where the model removes drift (``card.drift``) all of it lies around 0 mV. A signal of a
-        higher rate than the model's keeps what lies below half of the model's rate.
+        Each lead is denoised separately. Samples that cannot be used (missing samples, flat intervals) are returned
+        unchanged. If the model removes baseline wander (``card.baseline_wander``), the whole result lies around 0 mV.
+        If ``fs`` is higher than the rate of the model, the result keeps frequencies below half the rate of the model.
 
         Args:
-            signal: mV, shape ``(samples,)`` or ``(samples, leads)``: array, list, or pandas. The noise that the model
-                knows has a level in mV, so the unit matters.
-            fs: sampling rate in Hz, from 100 to 10,000.
-            progress: called with the samples done and their total.
+            signal: Samples in mV, shape ``(samples,)`` or ``(samples, leads)``: array, list, or pandas. The unit
+                matters, because the model knows noise of a certain level in mV.
+            fs: Sampling rate in Hz, from 100 to 10,000.
+            on_progress: Callback, called with the samples that are done and their total.
 
         Returns:
-            mV, of the same shape; float32 where the signal was, else float64; pandas where it was.
+            Denoised samples in mV, of the same shape. The type is float32 if the input is, otherwise float64. Input
+            from pandas gives a pandas object.
 
         Raises:
-            SignalError: the signal or its rate is not what they must be.
+            InputError: The signal or the sampling rate is not valid.
         """
         leads = as_leads(signal)
-        stream = self.stream(fs, leads.shape[1])
+        stream = self.stream(fs=fs, n_leads=leads.shape[1])
         block = round(BLOCK_SECONDS * fs)
-        clean = np.empty(leads.shape, np.float32 if leads.dtype == np.float32 else np.float64)
+        denoised = np.empty(leads.shape, np.float32 if leads.dtype == np.float32 else np.float64)
         done = 0
         for start in range(0, len(leads), block):
-            if progress is not None:
-                progress(start, len(leads))
+            if on_progress is not None:
+                on_progress("denoising", start, len(leads))
             part = stream.push(leads[start : start + block])
-            clean[done : done + len(part)] = part.reshape(-1, leads.shape[1])
+            denoised[done : done + len(part)] = part.reshape(-1, leads.shape[1])
             done += len(part)
-        clean[done:] = stream.finish().reshape(-1, leads.shape[1])
-        if progress is not None:
-            progress(len(leads), len(leads))
-        return _as_given(clean, signal)
+        denoised[done:] = stream.finish().reshape(-1, leads.shape[1])
+        if on_progress is not None:
+            on_progress("denoising", len(leads), len(leads))
+        return _like_input(denoised, signal)
 
-    def stream(self, fs: float, leads: int = 1) -> DenoiserStream:
-        """A denoiser for a signal that comes in chunks.
+    def stream(self, *, fs: float, n_leads: int = 1) -> DenoiserStream:
+        """Open a stream for a signal that arrives in chunks.
 
         Args:
-            fs: sampling rate in Hz.
-            leads: how many there are.
+            fs: Sampling rate in Hz, from 100 to 10,000.
+            n_leads: Number of leads.
+
+        Raises:
+            InputError: The sampling rate or the number of leads is not valid.
         """
-        return DenoiserStream(self.card.fs, self.card.segment, self.engine, fs, leads, self.card.drift == "removed")
+        return DenoiserStream(
+            self.runtime,
+            model_fs=self.card.fs,
+            segment_samples=self.card.segment_samples,
+            removes_baseline_wander=self.card.baseline_wander == "removed",
+            fs=fs,
+            n_leads=n_leads,
+        )
 
 
 class DenoiserStream:
-    """Cleans a signal as it comes in; put together, what it gives is that of `Denoiser.clean`.
+    """Denoiser for a signal that arrives in chunks. The concatenated output equals that of `Denoiser.denoise`.
 
     Args:
-        model_fs: sampling rate in Hz that the model was trained at.
-        segment: samples it reads at once.
-        engine: runs it.
-        fs: sampling rate of the signal in Hz.
-        leads: how many there are.
-        centred: whether the clean signal lies around 0, whatever the offset of the lead.
+        runtime: Runtime with the model.
+        model_fs: Sampling rate of the model in Hz.
+        segment_samples: Samples that the model reads at once.
+        removes_baseline_wander: Whether the output lies around 0 mV, whatever the offset of the lead.
+        fs: Sampling rate of the signal in Hz.
+        n_leads: Number of leads.
 
     Attributes:
-        delay: a sample is given at the latest when so many samples after it have been pushed.
+        delay: Number of samples after a sample that must be pushed, at most, before that sample is returned.
+
+    Raises:
+        InputError: The sampling rate or the number of leads is not valid.
     """
 
     def __init__(
-        self, model_fs: float, segment: int, engine: Runtime, fs: float, leads: int, centred: bool = False
+        self,
+        runtime: Runtime,
+        *,
+        model_fs: float,
+        segment_samples: int,
+        fs: float,
+        n_leads: int = 1,
+        removes_baseline_wander: bool = False,
     ) -> None:
         fs = check_rate(fs)
-        if leads < 1:
-            raise InputError(f"{leads} leads; there must be at least one")
+        check_lead_count(n_leads)
         rates = Rates(fs, *rate_ratio(fs, model_fs))
-        self._leads = [_CleanedLead(engine, segment, rates, centred) for _ in range(leads)]
-        self._one = leads == 1
+        self._leads = [_DenoisedLead(runtime, segment_samples, rates, removes_baseline_wander) for _ in range(n_leads)]
         self._finished = False
         self.delay = self._leads[0].delay
 
     def push(self, chunk: Any) -> np.ndarray:
-        """Take the next samples in mV; give the clean ones that are certain now, float64.
+        """Take the next samples and return the denoised samples that are final now.
 
         Args:
-            chunk: shape ``(samples,)`` or ``(samples, leads)``.
+            chunk: Samples in mV, shape ``(samples,)`` or ``(samples, leads)``.
 
         Returns:
-            Shape ``(samples,)`` for one lead, else ``(samples, leads)``.
+            Denoised samples in mV, float64, of shape ``(samples,)`` for one lead, otherwise ``(samples, leads)``.
 
         Raises:
-            SignalError: the chunk is not what it must be, or `finish` was called before.
+            InputError: The chunk is not valid, or the stream has been finished.
         """
-        leads = as_leads(chunk)
-        if self._finished:
-            raise InputError("the stream is finished; begin another")
-        if leads.shape[1] != len(self._leads):
-            raise InputError(f"a chunk of {leads.shape[1]} leads for a stream of {len(self._leads)}")
-        return self._shaped([lead.push(leads[:, column]) for column, lead in enumerate(self._leads)])
+        leads = check_chunk(chunk, n_leads=len(self._leads), finished=self._finished)
+        return self._joined([lead.push(leads[:, column]) for column, lead in enumerate(self._leads)])
 
     def finish(self) -> np.ndarray:
-        """The samples that are left, at the end of the signal."""
+        """End the signal and return the remaining denoised samples, with the shape that `push` returns.
+
+        Raises:
+            InputError: The stream has been finished.
+        """
         if self._finished:
-            raise InputError("the stream is finished; begin another")
+            raise InputError("stream: already finished; open a new one")
         self._finished = True
-        return self._shaped([lead.finish() for lead in self._leads])
+        return self._joined([lead.finish() for lead in self._leads])
 
     @property
     def unusable(self) -> tuple[int, ...]:
-        """Samples of each lead that came back as they were, so far."""
+        """Number of samples of each lead that were returned unchanged so far."""
         return tuple(lead.unusable for lead in self._leads)
 
-    def _shaped(self, columns: list[np.ndarray]) -> np.ndarray:
-        return columns[0] if self._one else np.column_stack(columns)
+    def _joined(self, columns: list[np.ndarray]) -> np.ndarray:
+        return columns[0] if len(self._leads) == 1 else np.column_stack(columns)
 
 
-class _CleanedLead:
-    """One lead: to the model's rate, through it, and back."""
+class _DenoisedLead:
+    """One lead: resampled to the rate of the model, denoised, and resampled back."""
 
-    def __init__(self, engine: Runtime, segment: int, rates: Rates, centred: bool) -> None:
-        self._lead = LeadStream(engine.run, segment, rates, lambda segments: (segments, None))
+    def __init__(self, runtime: Runtime, segment_samples: int, rates: Rates, removes_baseline_wander: bool) -> None:
+        self._lead = LeadStream(
+            runtime.run, segment_samples=segment_samples, rates=rates, prepare=lambda segments: (segments, None)
+        )
         self._back = Resampler(rates.down, rates.up)
-        self._given = SampleBuffer(np.float64)
-        self._made = 0
-        self._centred = centred
+        self._input = SampleBuffer(np.float64)
+        self._returned = 0
+        self._removes_baseline_wander = removes_baseline_wander
         self.unusable = 0
         self.delay = self._lead.lookahead + -(-self._back.lookahead * rates.down // rates.up) + 1
 
     def push(self, chunk: np.ndarray) -> np.ndarray:
-        self._given.append(chunk)
+        self._input.append(chunk)
         output, _ = self._lead.push(chunk)
-        return self._finished(self._back.push(output[0]))
+        return self._restore(self._back.push(output[0]))
 
     def finish(self) -> np.ndarray:
         output, _ = self._lead.finish()
-        return self._finished(np.concatenate([self._back.push(output[0]), self._back.finish(self._given.end)]))
+        return self._restore(np.concatenate([self._back.push(output[0]), self._back.finish(self._input.end)]))
 
-    def _finished(self, clean: np.ndarray) -> np.ndarray:
-        first, self._made = self._made, self._made + len(clean)
-        given = self._given.view(first, self._made)
-        usable = self._lead.usable.view(first, self._made)
+    def _restore(self, denoised: np.ndarray) -> np.ndarray:
+        """Add the offset of the lead, and put unusable samples back."""
+        first, self._returned = self._returned, self._returned + len(denoised)
+        original = self._input.view(first, self._returned)
+        usable = self._lead.usable.view(first, self._returned)
         offset = self._lead.filler.offset
-        # Around 0 so is what could not be used, or there would be a step of the lead's offset beside it.
-        kept, added = (given - offset, 0.0) if self._centred else (given, offset)
-        result = np.where(usable, clean.astype(np.float64) + added, kept)
+        # Without baseline wander the output lies around 0. So must unusable samples, or the offset would be a step.
+        unchanged, added = (original - offset, 0.0) if self._removes_baseline_wander else (original, offset)
+        result = np.where(usable, denoised.astype(np.float64) + added, unchanged)
         self.unusable += int(len(usable) - usable.sum())
-        self._given.drop_before(self._made)
-        self._lead.drop_before(self._made)
+        self._input.drop_before(self._returned)
+        self._lead.drop_before(self._returned)
         return result
 
 
-def _as_given(clean: np.ndarray, signal: Any) -> Any:
-    """In the shape, and in the kind of pandas object, that the signal came in."""
+def _like_input(denoised: np.ndarray, signal: Any) -> Any:
+    """Return an array of shape ``(samples, leads)`` with the shape and pandas type of the input."""
     if not hasattr(signal, "index") or isinstance(signal, (list, tuple)):
-        return clean[:, 0] if np.ndim(signal) == 1 else clean
+        return denoised[:, 0] if np.ndim(signal) == 1 else denoised
     import pandas as pd
 
     if isinstance(signal, pd.Series):
-        return pd.Series(clean[:, 0], index=signal.index, name=signal.name)
-    return pd.DataFrame(clean, index=signal.index, columns=signal.columns)
+        return pd.Series(denoised[:, 0], index=signal.index, name=signal.name)
+    return pd.DataFrame(denoised, index=signal.index, columns=signal.columns)

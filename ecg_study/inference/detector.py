@@ -1,207 +1,235 @@
-"""The face of a detector bundle: a signal in, R peaks out."""
+"""R-peak detector: ECG in, sample indices and confidences of the R peaks out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.resampling import rate_ratio
 from ecg_study.errors import InputError
-from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_rate
-from ecg_study.inference.lead_fusion import LOOKAHEAD, PLACING_SECONDS, LeadFusion, place
+from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_chunk, check_lead_count, check_rate
+from ecg_study.inference.lead_fusion import FUSION_LOOKAHEAD, MAX_LEAD_SHIFT_SECONDS, LeadFusion, choose_beat_index
 from ecg_study.inference.lead_stream import LeadStream, Rates
-from ecg_study.inference.peak_picking import LONGEST_CHAIN, MaximaFinder, RefractoryFilter, snap_reach, snap_to_extremum
-from ecg_study.inference.rhythm_filter import LONGEST_INTERVAL, SURE, RhythmFilter
+from ecg_study.inference.peak_picking import (
+    MAX_CHAIN_SECONDS,
+    MaximaFinder,
+    RefractoryFilter,
+    max_snap_samples,
+    snap_to_extremum,
+)
+from ecg_study.inference.rhythm_filter import MAX_RR_SECONDS, SURE_PROBABILITY, RhythmFilter
 from ecg_study.inference.signal_quality import scale_segments
 from ecg_study.models.card import ModelCard
 from ecg_study.models.runtimes import Runtime
+from ecg_study.progress import Progress
+
+
+def _no_intervals() -> np.ndarray:
+    return np.empty((0, 2), np.int64)
 
 
 @dataclass(frozen=True)
 class RPeaks:
-    """The R peaks of a signal.
+    """R peaks of a signal.
 
     Attributes:
-        samples: sample indices, int64, shape ``(peaks,)``, strictly rising, at least a refractory period apart.
-        confidences: the model's probability of each, float32, shape ``(peaks,)``, from its threshold to 1.
-        unusable: stretches in which no lead could be used and no peak is given, int64, shape ``(stretches, 2)``: first
-            sample and the one after the last.
+        samples: Sample indices, int64, shape ``(peaks,)``, strictly increasing.
+        confidences: Peak probabilities, shape ``(peaks,)``, from the threshold of the detector to 1.
+        unusable: Intervals in which no lead can be used and no peak is detected, int64, shape ``(intervals, 2)``: first
+            sample, and the sample after the last.
     """
 
     samples: np.ndarray
     confidences: np.ndarray
-    unusable: np.ndarray
+    unusable: np.ndarray = field(default_factory=_no_intervals)
 
     def __len__(self) -> int:
+        """Return the number of R peaks."""
         return len(self.samples)
 
+    def above(self, threshold: float) -> RPeaks:
+        """Return the R peaks with at least this confidence.
+
+        A lower peak never suppresses a higher one, so a detector with this threshold returns the same peaks.
+        """
+        kept = self.confidences >= threshold
+        return RPeaks(self.samples[kept], self.confidences[kept], self.unusable)
+
     @staticmethod
-    def joined(parts: Iterable[RPeaks]) -> RPeaks:
-        """What a stream gave, as one."""
+    def concatenate(parts: Iterable[RPeaks]) -> RPeaks:
+        """Return the consecutive results of a stream as one result."""
         parts = list(parts)
         return RPeaks(
             np.concatenate([np.empty(0, np.int64), *(part.samples for part in parts)]),
             np.concatenate([np.empty(0, np.float32), *(part.confidences for part in parts)]),
-            np.concatenate([np.empty((0, 2), np.int64), *(part.unusable for part in parts)]),
+            np.concatenate([_no_intervals(), *(part.unusable for part in parts)]),
         )
 
 
-@dataclass(frozen=True)
-class DetectorSetup:
-    """What a detector's model must be used with.
-
-    Attributes:
-        fs: sampling rate in Hz that it was trained at.
-        segment: samples it reads at once.
-        refractory: seconds within which there is but one R peak.
-        polarity: see `ModelCard`.
-    """
-
-    fs: float
-    segment: int
-    refractory: float
-    polarity: str
-
-    @staticmethod
-    def of(card: ModelCard) -> DetectorSetup:
-        """That of a card."""
-        return DetectorSetup(card.fs, card.segment, card.refractory, card.polarity)
-
-
 class Detector:
-    """Finds the R peaks in any ECG.
+    """A model that detects R peaks in ECG of any sampling rate and length.
 
     Args:
-        card: of the bundle.
-        engine: runs its model.
+        card: Card of the model.
+        runtime: Runtime with the model.
     """
 
-    def __init__(self, card: ModelCard, engine: Runtime) -> None:
+    def __init__(self, card: ModelCard, runtime: Runtime) -> None:
         self.card = card
-        self.engine = engine
+        self.runtime = runtime
 
-    def r_peaks(self, signal: Any, fs: float, progress: Callable[[int, int], None] | None = None) -> RPeaks:
-        """The R peaks of a signal.
+    def detect(self, signal: Any, *, fs: float, on_progress: Progress | None = None) -> RPeaks:
+        """Detect the R peaks of a signal.
 
-        Gain, offset and polarity of the leads do not matter, nor does the sampling rate: peaks are those of the signal
-        as given. Missing samples (NaN), flat stretches and artifacts are passed over and named. A signal without beats
-        has no peaks.
+        Amplitude, offset and polarity of the leads do not matter. The sample indices refer to the signal as passed, at
+        any sampling rate. Missing samples (NaN), flat intervals and artifacts are skipped and listed in the result.
 
         Args:
-            signal: mV, shape ``(samples,)`` or ``(samples, leads)``: array, list, or pandas. Leads are of one heart at
-                one time; they are judged together.
-            fs: sampling rate in Hz, from 100 to 10,000.
-            progress: called with the samples done and their total.
+            signal: Samples in mV, shape ``(samples,)`` or ``(samples, leads)``: array, list, or pandas. All leads must
+                be of the same heart at the same time; they are combined.
+            fs: Sampling rate in Hz, from 100 to 10,000.
+            on_progress: Callback, called with the samples that are done and their total.
 
         Raises:
-            SignalError: the signal or its rate is not what they must be.
+            InputError: The signal or the sampling rate is not valid.
         """
         leads = as_leads(signal)
-        stream = self.stream(fs, leads.shape[1])
+        stream = self.stream(fs=fs, n_leads=leads.shape[1])
         block = round(BLOCK_SECONDS * fs)
-        found = []
+        parts = []
         for start in range(0, len(leads), block):
-            if progress is not None:
-                progress(start, len(leads))
-            found.append(stream.push(leads[start : start + block]))
-        found.append(stream.finish())
-        if progress is not None:
-            progress(len(leads), len(leads))
-        return RPeaks.joined(found)
+            if on_progress is not None:
+                on_progress("detecting R peaks", start, len(leads))
+            parts.append(stream.push(leads[start : start + block]))
+        parts.append(stream.finish())
+        if on_progress is not None:
+            on_progress("detecting R peaks", len(leads), len(leads))
+        return RPeaks.concatenate(parts)
 
-    def stream(self, fs: float, leads: int = 1) -> DetectorStream:
-        """A detector for a signal that comes in chunks.
+    def stream(self, *, fs: float, n_leads: int = 1) -> DetectorStream:
+        """Open a stream for a signal that arrives in chunks.
 
         Args:
-            fs: sampling rate in Hz.
-            leads: how many there are.
+            fs: Sampling rate in Hz, from 100 to 10,000.
+            n_leads: Number of leads.
+
+        Raises:
+            InputError: The sampling rate or the number of leads is not valid.
         """
-        setup = DetectorSetup.of(self.card)
-        return DetectorStream(setup, self.engine, fs, leads, self.card.thresholds["r_peak"])
+        return DetectorStream(
+            self.runtime,
+            model_fs=self.card.fs,
+            segment_samples=self.card.segment_samples,
+            refractory_period=self.card.refractory_period,
+            polarity=self.card.polarity,
+            threshold=self.card.thresholds["r_peak"],
+            fs=fs,
+            n_leads=n_leads,
+        )
 
 
 class DetectorStream:
-    """Finds R peaks as a signal comes in; together they are those of `Detector.r_peaks`.
+    """Detector for a signal that arrives in chunks. The concatenated results equal that of `Detector.detect`.
 
     Args:
-        setup: what the model must be used with.
-        engine: runs the model.
-        fs: sampling rate in Hz.
-        leads: how many there are.
-        threshold: lowest activation of an R peak.
-        on_activation: told of the activation of all leads together, at the model's rate, as it becomes final.
+        runtime: Runtime with the model.
+        model_fs: Sampling rate of the model in Hz.
+        segment_samples: Samples that the model reads at once.
+        refractory_period: Shortest time between two R peaks in seconds.
+        polarity: Polarities of the training data; see `ModelCard`.
+        threshold: Lowest peak probability of an R peak, 0 to 1.
+        fs: Sampling rate of the signal in Hz.
+        n_leads: Number of leads.
+        on_peak_probability: Callback for the peak probability of all leads together, at the rate of the model, called
+            with each part that has become final.
 
     Attributes:
-        delay: a peak is given at the latest when so many samples after it have been pushed.
+        delay: Number of samples after an R peak that must be pushed, at most, before that peak is returned.
+
+    Raises:
+        InputError: The sampling rate or the number of leads is not valid.
     """
 
     def __init__(
         self,
-        setup: DetectorSetup,
-        engine: Runtime,
-        fs: float,
-        leads: int,
+        runtime: Runtime,
+        *,
+        model_fs: float,
+        segment_samples: int,
+        refractory_period: float,
+        polarity: Literal["upright", "either"],
         threshold: float,
-        on_activation: Callable[[np.ndarray], None] | None = None,
+        fs: float,
+        n_leads: int = 1,
+        on_peak_probability: Callable[[np.ndarray], None] | None = None,
     ) -> None:
         fs = check_rate(fs)
-        if leads < 1:
-            raise InputError(f"{leads} leads; there must be at least one")
-        self._rates = Rates(fs, *rate_ratio(fs, setup.fs))
-        # A model that was trained on leads as they are is asked about the lead upside down as well.
-        self._turned = setup.polarity == "upright"
+        check_lead_count(n_leads)
+        self._rates = Rates(fs, *rate_ratio(fs, model_fs))
+        # A model that was trained on leads as recorded is applied to the inverted lead as well.
+        both_polarities = polarity == "upright"
+        prepare = partial(scale_segments, fs=model_fs)
         self._leads = [
-            LeadStream(engine.run, setup.segment, self._rates, partial(scale_segments, fs=setup.fs), self._turned)
-            for _ in range(leads)
+            LeadStream(
+                runtime.run,
+                segment_samples=segment_samples,
+                rates=self._rates,
+                prepare=prepare,
+                both_polarities=both_polarities,
+            )
+            for _ in range(n_leads)
         ]
-        self._fuser = LeadFusion(leads, 1 + self._turned)
-        refractory = round(setup.refractory * setup.fs)
-        # What is sure decides over what is not, whatever the threshold.
+        self._fusion = LeadFusion(n_leads, 1 + both_polarities)
+        refractory = round(refractory_period * model_fs)
+        # Sure peaks suppress others and define the rhythm, whatever the threshold.
         self._threshold = threshold
-        self._finder = MaximaFinder(min(threshold, SURE), refractory)
-        longest = round(LONGEST_CHAIN * fs)
-        apart = int(np.ceil(setup.refractory * fs))
-        # No further than the activation is known beyond a maximum.
-        self._placing = min(round(PLACING_SECONDS * setup.fs), refractory) if leads > 1 else 0
-        moved = -(-self._placing * self._rates.down // self._rates.up) + (leads > 1)
-        self._filter = RefractoryFilter(apart, snap_reach(fs) + moved)
-        self._rhythm = RhythmFilter(fs)
-        self._alone = [SampleBuffer(np.float32) for _ in range(leads)]
-        self._on_activation = on_activation
+        self._finder = MaximaFinder(threshold=min(threshold, SURE_PROBABILITY), refractory=refractory)
+        # A maximum must not move further than the peak probability is known.
+        self._max_shift = min(round(MAX_LEAD_SHIFT_SECONDS * model_fs), refractory) if n_leads > 1 else 0
+        shift_in_lead = -(-self._max_shift * self._rates.down // self._rates.up) + (n_leads > 1)
+        self._refractory_filter = RefractoryFilter(
+            refractory=int(np.ceil(refractory_period * fs)), max_shift=max_snap_samples(fs) + shift_in_lead
+        )
+        self._rhythm_filter = RhythmFilter(fs)
+        self._lead_probabilities = [SampleBuffer(np.float32) for _ in range(n_leads)]
+        self._on_peak_probability = on_peak_probability
         self._pushed = 0
         self._finished = False
         self._unusable_since: int | None = None
-        self._judged = 0
-        reach = -(-(refractory + 2 + LOOKAHEAD) * self._rates.down // self._rates.up)
-        pause = round(LONGEST_INTERVAL * fs)
-        self.delay = self._leads[0].lookahead + reach + longest + pause + 2 + 2 * moved
+        self._checked = 0
+        lookahead = -(-(refractory + 2 + FUSION_LOOKAHEAD) * self._rates.down // self._rates.up)
+        waiting = round(MAX_CHAIN_SECONDS * fs) + round(MAX_RR_SECONDS * fs)
+        self.delay = self._leads[0].lookahead + lookahead + waiting + 2 + 2 * shift_in_lead
 
     def push(self, chunk: Any) -> RPeaks:
-        """Take the next samples in mV, shape ``(samples,)`` or ``(samples, leads)``; give what is certain now.
+        """Take the next samples and return the R peaks that are final now.
+
+        Args:
+            chunk: Samples in mV, shape ``(samples,)`` or ``(samples, leads)``.
 
         Raises:
-            SignalError: the chunk is not what it must be, or `finish` was called before.
+            InputError: The chunk is not valid, or the stream has been finished.
         """
-        leads = as_leads(chunk)
-        if self._finished:
-            raise InputError("the stream is finished; begin another")
-        if leads.shape[1] != len(self._leads):
-            raise InputError(f"a chunk of {leads.shape[1]} leads for a stream of {len(self._leads)}")
+        leads = check_chunk(chunk, n_leads=len(self._leads), finished=self._finished)
         self._pushed += len(leads)
         parts = [lead.push(leads[:, column]) for column, lead in enumerate(self._leads)]
         fused = self._fuse(parts, last=False)
-        unusable = self._unusable(min(lead.judged for lead in self._leads), last=False)
+        unusable = self._unusable(min(lead.checked for lead in self._leads), last=False)
         return self._peaks(*self._finder.push(fused), unusable, last=False)
 
     def finish(self) -> RPeaks:
-        """What is left, at the end of the signal."""
+        """End the signal and return the remaining R peaks.
+
+        Raises:
+            InputError: The stream has been finished.
+        """
         if self._finished:
-            raise InputError("the stream is finished; begin another")
+            raise InputError("stream: already finished; open a new one")
         self._finished = True
         fused = self._fuse([lead.finish() for lead in self._leads], last=True)
         maxima, heights = self._finder.push(fused)
@@ -210,65 +238,74 @@ class DetectorStream:
         return self._peaks(maxima, heights, self._unusable(self._pushed, last=True), last=True)
 
     def _fuse(self, parts: list[tuple[np.ndarray, np.ndarray]], last: bool) -> np.ndarray:
-        """The activation of all leads together that is certain now."""
-        activations = np.concatenate([outputs for outputs, _ in parts])
+        """Return the peak probability of all leads together that is final now."""
+        probabilities = np.concatenate([outputs for outputs, _ in parts])
         usable = np.concatenate([np.broadcast_to(usable, outputs.shape) for outputs, usable in parts])
-        fused, alone = self._fuser.push(activations, usable)
+        fused, by_lead = self._fusion.push(probabilities, usable)
         if last:
-            more, more_alone = self._fuser.finish()
-            fused, alone = np.concatenate([fused, more]), np.concatenate([alone, more_alone], axis=1)
+            more, more_by_lead = self._fusion.finish()
+            fused, by_lead = np.concatenate([fused, more]), np.concatenate([by_lead, more_by_lead], axis=1)
         if len(self._leads) > 1:
-            for buffer, activation in zip(self._alone, alone, strict=True):
-                buffer.append(activation)
-        if self._on_activation is not None:
-            self._on_activation(fused)
+            for buffer, probability in zip(self._lead_probabilities, by_lead, strict=True):
+                buffer.append(probability)
+        if self._on_peak_probability is not None:
+            self._on_peak_probability(fused)
         return fused
 
     def _peaks(self, maxima: np.ndarray, heights: np.ndarray, unusable: np.ndarray, last: bool) -> RPeaks:
+        """Return the R peaks that are final after these maxima of the peak probability."""
         found = self._to_lead(maxima)
-        positions = self._placed(maxima, heights)
+        positions = self._beat_indices(maxima, heights)
         decided = self._finder.decided * self._rates.down // self._rates.up
-        parts = [self._rhythm.push(*self._filter.push(found, heights, positions, decided), self._filter.settled)]
+        parts = [
+            self._rhythm_filter.push(
+                *self._refractory_filter.push(found, heights, positions=positions, decided=decided),
+                until=self._refractory_filter.settled,
+            )
+        ]
         if last:
-            parts += [self._rhythm.push(*self._filter.finish(), self._pushed), self._rhythm.finish()]
+            parts += [
+                self._rhythm_filter.push(*self._refractory_filter.finish(), until=self._pushed),
+                self._rhythm_filter.finish(),
+            ]
         samples = np.concatenate([samples for samples, _ in parts])
         confidences = np.concatenate([confidences for _, confidences in parts])
-        kept = confidences >= self._threshold
-        # A second around the next maximum is kept: far more than a peak is moved by or judged from.
+        # A second before the next maximum is kept: far more than snapping needs.
         for lead in self._leads:
             lead.drop_before(decided - round(self._rates.fs))
-        for buffer in self._alone:
-            buffer.drop_before(self._finder.decided - self._placing - 1)
-        return RPeaks(samples[kept], confidences[kept], unusable)
+        for buffer in self._lead_probabilities:
+            buffer.drop_before(self._finder.decided - self._max_shift - 1)
+        return RPeaks(samples, confidences, unusable).above(self._threshold)
 
     def _to_lead(self, samples: np.ndarray) -> np.ndarray:
-        """Samples of the model in those of the leads."""
+        """Convert sample indices of the model to sample indices of the signal."""
         return np.asarray(np.minimum(self._rates.to_lead(samples), max(0, self._pushed - 1)))
 
-    def _placed(self, maxima: np.ndarray, heights: np.ndarray) -> np.ndarray:
-        """The maxima where the first lead that shows them has them, on the extremum of that lead."""
+    def _beat_indices(self, maxima: np.ndarray, heights: np.ndarray) -> np.ndarray:
+        """Return one sample index of the signal per maximum: the extremum of the first lead that shows the beat."""
         if len(self._leads) > 1:
-            maxima, lead_of = place(maxima, heights, self._alone, self._placing)
+            maxima, lead_of = choose_beat_index(
+                maxima, heights, by_lead=self._lead_probabilities, max_shift=self._max_shift
+            )
         else:
             lead_of = np.zeros(len(maxima), np.int64)
         found = self._to_lead(maxima)
         positions = found.copy()
         for number, lead in enumerate(self._leads):
-            mine = lead_of == number
+            here = lead_of == number
             signal, usable = lead.signal, lead.usable
             held = signal.view(signal.start, signal.end)
-            shifted = found[mine] - signal.start
-            positions[mine] = (
-                snap_to_extremum(held, usable.view(usable.start, usable.end), shifted, self._rates.fs) + signal.start
-            )
+            shifted = found[here] - signal.start
+            snapped = snap_to_extremum(held, shifted, usable=usable.view(usable.start, usable.end), fs=self._rates.fs)
+            positions[here] = snapped + signal.start
         return positions
 
     def _unusable(self, until: int, last: bool) -> np.ndarray:
-        """Stretches that have ended by ``until`` in which no lead can be used, in samples of the signal."""
-        first, self._judged = self._judged, max(self._judged, until)
-        usable = np.zeros(self._judged - first, bool)
+        """Return the intervals without a usable lead that have ended before ``until``, in samples of the signal."""
+        first, self._checked = self._checked, max(self._checked, until)
+        usable = np.zeros(self._checked - first, bool)
         for lead in self._leads:
-            usable |= lead.usable.view(first, self._judged)
+            usable |= lead.usable.view(first, self._checked)
         before = self._unusable_since is None
         ended = []
         for change in (first + np.flatnonzero(np.diff(np.concatenate([[before], usable])))).tolist():
@@ -278,5 +315,5 @@ class DetectorStream:
                 ended.append((self._unusable_since, change))
                 self._unusable_since = None
         if last and self._unusable_since is not None:
-            ended.append((self._unusable_since, self._judged))
+            ended.append((self._unusable_since, self._checked))
         return np.array(ended, np.int64).reshape(-1, 2)

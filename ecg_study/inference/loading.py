@@ -1,35 +1,35 @@
-"""Opening a bundle by its folder or its name, and listing those at hand."""
+"""Lookup and loading of models by name or folder."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import EcgStudyError, ModelError
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
-from ecg_study.models.card import CARD_FILE, ModelCard, read_card
+from ecg_study.models.card import CARD_FILE, DETECTOR, ModelCard, read_card
 from ecg_study.models.folder import open_runtime
 
 PRETRAINED_DIR = Path(__file__).parent.parent / "models" / "pretrained"
-"""Bundles that come with the project."""
+"""Folder of the pretrained models."""
 
 DEFAULT_MODEL = "gru-detector"
-"""The bundle that is applied where none is named."""
+"""Name of the pretrained model that is used by default."""
 
-_MADE = Path("outputs") / "models"
-"""Where `make study` puts the bundles of a study, from the folder it is called in."""
+_STUDY_MODELS_DIR = Path("outputs") / "models"
+"""Folder of the models of a study with the default output folder."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """A bundle at hand.
+class ModelEntry:
+    """A model in a list of models.
 
     Attributes:
-        name: what `load_model` takes.
-        directory: where it is.
-        card: its card, or ``None`` where it cannot be opened.
-        problem: why not, in one line; else empty.
+        name: Name for `load_model`.
+        directory: Model folder.
+        card: Card of the model, or ``None`` if the model cannot be used.
+        problem: Reason in one line if the model cannot be used, otherwise empty.
     """
 
     name: str
@@ -38,93 +38,83 @@ class Found:
     problem: str
 
 
-def find_model(name: str | Path, made: Path = _MADE) -> Path:
-    """The folder of a bundle.
+def list_models(models_dir: Path = _STUDY_MODELS_DIR) -> list[ModelEntry]:
+    """List the pretrained models and the models of a study.
 
     Args:
-        name: a folder, or the name of a bundle that comes with the project or that a study made.
-        made: where studies put theirs.
+        models_dir: Folder of the study's models.
+    """
+    entries = []
+    for parent in (PRETRAINED_DIR, models_dir):
+        for card in sorted(parent.glob(f"*/{CARD_FILE}")):
+            directory = card.parent
+            name = directory.name if parent == PRETRAINED_DIR else str(directory)
+            try:
+                entries.append(ModelEntry(name, directory, read_card(directory), ""))
+            except EcgStudyError as error:
+                entries.append(ModelEntry(name, directory, None, str(error)))
+    return entries
+
+
+def find_model(name_or_folder: str | Path, models_dir: Path = _STUDY_MODELS_DIR) -> Path:
+    """Return the folder of a model.
+
+    Args:
+        name_or_folder: Model folder, or name of a pretrained model or of a model of a study.
+        models_dir: Folder of the study's models.
 
     Raises:
-        StudyError: there is none; the text names those at hand.
+        ModelError: The model is not found; the message lists the available models.
     """
-    path = Path(name)
-    found = _there(path, made)
-    if found is not None or len(path.parts) > 1:
-        return found or path
-    at_hand = [found.name for found in list_models(made)]
-    known = f"at hand are {', '.join(at_hand)}" if at_hand else "'study.py run' makes some"
-    raise EcgStudyError(f"{name}: no such bundle, neither a folder nor a name; {known}")
+    path = Path(name_or_folder)
+    for parent in (Path(), PRETRAINED_DIR, models_dir):
+        if (parent / path / CARD_FILE).is_file():
+            return parent / path
+    if len(path.parts) > 1:
+        return path  # opening it tells which file is missing
+    available = ", ".join(entry.name for entry in list_models(models_dir)) or "none"
+    raise ModelError(f"{name_or_folder}: neither a model folder nor the name of a model; available models: {available}")
 
 
-def _there(path: Path, made: Path) -> Path | None:
-    for place in (Path(), PRETRAINED_DIR, made):
-        if (place / path / CARD_FILE).is_file():
-            return place / path
-    return None
-
-
-def is_model_folder(name: str, made: Path = _MADE) -> bool:
-    """Whether `find_model` finds a bundle of this name."""
-    return _there(Path(name), made) is not None
-
-
-def list_models(made: Path = _MADE) -> list[Found]:
-    """The bundles that come with the project, and those that studies made.
+def load_model(
+    name_or_folder: str | Path, *, runtime: str | None = None, models_dir: Path = _STUDY_MODELS_DIR
+) -> Detector | Denoiser:
+    """Load a model. No code from the model folder runs.
 
     Args:
-        made: where studies put theirs.
-    """
-    found = []
-    for place in (PRETRAINED_DIR, made):
-        for card in sorted(place.glob(f"*/{CARD_FILE}")):
-            directory = card.parent
-            name = directory.name if place == PRETRAINED_DIR else str(directory)
-            try:
-                found.append(Found(name, directory, read_card(directory), ""))
-            except EcgStudyError as error:
-                found.append(Found(name, directory, None, str(error)))
-    return found
-
-
-def load_model(name: str | Path, engine: str | None = None) -> Detector | Denoiser:
-    """Open a bundle for use. Nothing in it is ever run as a program.
-
-    Args:
-        name: its folder, or its name.
-        engine: ``"onnx"`` (ONNX Runtime) or ``"keras"``; unless told, the faster one that is installed.
+        name_or_folder: Model folder, or name of a pretrained model or of a model of a study.
+        runtime: ``"onnx"`` (ONNX Runtime) or ``"keras"``; default: ONNX Runtime if it is installed.
+        models_dir: Folder of the study's models.
 
     Returns:
-        What the bundle holds; `load_detector` and `load_denoiser` say which.
+        A `Detector` or a `Denoiser`. `load_detector` and `load_denoiser` return one known type.
 
     Raises:
-        StudyError: there is no such bundle, it is damaged, changed or of a newer version, or it holds what could run
-            code.
+        ModelError: The model is not found, damaged, changed or of a newer format, or it could run code.
     """
-    directory = find_model(name)
-    card, runs = open_runtime(directory, engine)
-    return Detector(card, runs) if card.task == "detector" else Denoiser(card, runs)
+    card, opened = open_runtime(find_model(name_or_folder, models_dir), runtime)
+    return Detector(card, opened) if card.model_kind == DETECTOR else Denoiser(card, opened)
 
 
-def load_detector(name: str | Path, engine: str | None = None) -> Detector:
-    """Open a detector; see `load_model`.
+def load_detector(name_or_folder: str | Path, *, runtime: str | None = None) -> Detector:
+    """Load a detector; see `load_model`.
 
     Raises:
-        StudyError: see `load_model`; or the bundle holds a denoiser.
+        ModelError: See `load_model`; or the model is a denoiser.
     """
-    opened = load_model(name, engine)
-    if not isinstance(opened, Detector):
-        raise EcgStudyError(f"{name}: holds a denoiser, not a detector")
-    return opened
+    model = load_model(name_or_folder, runtime=runtime)
+    if not isinstance(model, Detector):
+        raise ModelError(f"{name_or_folder}: is a denoiser, not a detector")
+    return model
 
 
-def load_denoiser(name: str | Path, engine: str | None = None) -> Denoiser:
-    """Open a denoiser; see `load_model`.
+def load_denoiser(name_or_folder: str | Path, *, runtime: str | None = None) -> Denoiser:
+    """Load a denoiser; see `load_model`.
 
     Raises:
-        StudyError: see `load_model`; or the bundle holds a detector.
+        ModelError: See `load_model`; or the model is a detector.
     """
-    opened = load_model(name, engine)
-    if not isinstance(opened, Denoiser):
-        raise EcgStudyError(f"{name}: holds a detector, not a denoiser")
-    return opened
+    model = load_model(name_or_folder, runtime=runtime)
+    if not isinstance(model, Denoiser):
+        raise ModelError(f"{name_or_folder}: is a detector, not a denoiser")
+    return model

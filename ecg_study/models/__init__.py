@@ -1,0 +1,1 @@
+"""Model folders on disk: card, Keras model and ONNX form."""

@@ -1,4 +1,4 @@
-"""Bundles: a folder with a trained model and its card, all that is needed to use it again."""
+"""Model folder: a trained model on disk with its card and its ONNX form."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import InputError, ModelError
 from ecg_study.files import new_directory, sha256_of, write_json, write_text
 from ecg_study.models.card import CARD_FILE, MODEL_FILE, ONNX_FILE, PAGE_FILE, ModelCard, card_content, read_card
 from ecg_study.models.onnx_export import check_onnx, convert_to_onnx
-from ecg_study.models.runtimes import ENGINES, KerasRuntime, OnnxRuntime, Runtime, is_onnx_installed
+from ecg_study.models.runtimes import RUNTIMES, KerasRuntime, OnnxRuntime, Runtime, is_onnx_installed
 
 if TYPE_CHECKING:
     import keras
 
-_LARGEST = 500_000_000  # bytes unpacked: a hundred times the largest network of the spaces
+_MAX_UNPACKED_BYTES = 500_000_000  # a hundred times the largest network of the search spaces
 
 _ALLOWED = frozenset(
     {
@@ -31,8 +31,8 @@ _ALLOWED = frozenset(
         *("Constant", "GlorotUniform", "Ones", "Orthogonal", "Zeros"),
     }
 )
-"""What a model of ours is made of. Anything else in a bundle is refused before it is opened: a lambda layer or a layer
-that loads a program from elsewhere would run code that came with the file."""
+"""Keras classes that a model may have. A file with any other class is refused before Keras opens it: a lambda layer, or
+a layer that imports a module, would run code from the file."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,16 @@ class SavedModel:
     model: keras.Model
 
 
-def save_model(directory: Path, model: keras.Model, card: ModelCard, page: str = "") -> None:
-    """Write a bundle into ``directory``, which must not exist; whole or not at all.
+def save_model(directory: Path, model: keras.Model, *, card: ModelCard, page: str = "") -> None:
+    """Write a model folder completely or not at all.
 
-    The model is saved without loss, metrics and optimizer: it is there to be used, and half as large. Its ONNX form is
-    written beside it.
+    Loss, metrics and optimizer are not saved, which halves the file. The ONNX form is written next to the Keras model.
 
     Args:
-        directory: to be made.
-        model: to be saved.
-        card: what it is, for programs.
-        page: the same for people, as markdown.
+        directory: Folder to create; it must not exist.
+        model: Keras model to save.
+        card: Metadata, written as ``card.json``.
+        page: The same for readers as Markdown, written as ``CARD.md``; default: no such file.
     """
     import keras
 
@@ -68,81 +67,82 @@ def save_model(directory: Path, model: keras.Model, card: ModelCard, page: str =
 
 
 def open_model(directory: Path) -> SavedModel:
-    """Open a bundle with Keras. Nothing in it is ever run.
+    """Open a model folder with Keras. No code from the folder runs.
 
     Raises:
-        StudyError: see `read_card`; or the model holds a layer that could run code.
+        ModelError: See `read_card`; or the model has a layer that could run code.
     """
     card = read_card(directory)
     return SavedModel(card, _open_keras(directory / MODEL_FILE, card))
 
 
-def open_runtime(directory: Path, engine: str | None = None) -> tuple[ModelCard, Runtime]:
-    """Open a bundle for use, with whatever runs it.
+def open_runtime(directory: Path, runtime: str | None = None) -> tuple[ModelCard, Runtime]:
+    """Open a model folder for inference. No code from the folder runs.
 
     Args:
-        directory: the bundle.
-        engine: one of ``ENGINES``; unless told, ONNX Runtime where it is installed and the bundle has that form.
+        directory: Model folder.
+        runtime: ``"onnx"`` or ``"keras"``; default: ONNX Runtime if it is installed and the folder has an ONNX file.
 
     Raises:
-        StudyError: see `open_model`; or what was asked for is not there.
+        InputError: The runtime is unknown.
+        ModelError: See `open_model`; or the requested runtime is not available.
     """
-    if engine not in (None, *ENGINES):
-        raise EcgStudyError(f"the engine {engine!r} is not known; choose {' or '.join(ENGINES)}")
+    if runtime not in (None, *RUNTIMES):
+        raise InputError(f"runtime: {runtime!r} is unknown; use {' or '.join(RUNTIMES)}", parameters=("runtime",))
     card = read_card(directory)
     path = directory / ONNX_FILE
-    if engine == "onnx" and not is_onnx_installed():
-        raise EcgStudyError("onnx: not installed; pip install onnx onnxruntime")
-    if engine == "onnx" and not path.is_file():
-        raise EcgStudyError(f"{path}: missing; this bundle has no ONNX form, use keras")
-    if engine == "keras" or not (is_onnx_installed() and path.is_file()):
+    if runtime == "onnx" and not is_onnx_installed():
+        raise ModelError("runtime 'onnx': not installed; run pip install onnx onnxruntime", parameters=("runtime",))
+    if runtime == "onnx" and not path.is_file():
+        raise ModelError(f"{path}: not found; use the runtime 'keras'", parameters=("runtime",))
+    if runtime == "keras" or not (is_onnx_installed() and path.is_file()):
         return card, KerasRuntime(_open_keras(directory / MODEL_FILE, card))
     content = path.read_bytes()
     check_onnx(content, path)
-    runs = OnnxRuntime(content, path)
-    _check_shape(path, runs.shape, card)
-    return card, runs
+    opened = OnnxRuntime(content, path)
+    _check_shape(path, opened.shape, card)
+    return card, opened
 
 
 def onnx_runtime(model: keras.Model) -> OnnxRuntime:
-    """What runs a Keras model that is in memory by its ONNX form, as a bundle of it would be run."""
+    """Create an ONNX Runtime from an in-memory Keras model."""
     return OnnxRuntime(convert_to_onnx(model), Path(model.name))
 
 
 def _open_keras(path: Path, card: ModelCard) -> keras.Model:
-    _refuse_foreign_layers(path)
+    _refuse_foreign_classes(path)
     import keras
 
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # a damaged file makes Keras, HDF5 and zip raise all kinds
-        raise EcgStudyError(f"{path}: cannot be opened ({' '.join(str(error).split())[:200]})") from error
+    except Exception as error:  # Keras, HDF5 and zip raise many classes for a damaged file
+        raise ModelError(f"{path}: cannot be opened ({' '.join(str(error).split())[:200]})") from error
     _check_shape(path, tuple(model.input_shape[1:]), card)
     _check_shape(path, tuple(model.output_shape[1:]), card)
     return model
 
 
 def _check_shape(path: Path, shape: tuple[Any, ...], card: ModelCard) -> None:
-    if shape != (card.segment, 1):
-        raise EcgStudyError(f"{path}: reads {shape[0]} samples where its card says {card.segment}")
+    if shape != (card.segment_samples, 1):
+        raise ModelError(f"{path}: reads {shape[0]} samples, but its card has segment_samples = {card.segment_samples}")
 
 
-def _refuse_foreign_layers(path: Path) -> None:
+def _refuse_foreign_classes(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = [item.file_size for item in archive.infolist()]
-            if sum(sizes) > _LARGEST:
-                raise ValueError(f"it unpacks to {sum(sizes):,} bytes")
+            if sum(sizes) > _MAX_UNPACKED_BYTES:
+                raise ValueError(f"unpacks to {sum(sizes):,} bytes")
             names = _class_names(json.loads(archive.read("config.json")))
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError, NotImplementedError) as error:
-        raise EcgStudyError(f"{path}: not a Keras model ({' '.join(str(error).split())})") from error
+        raise ModelError(f"{path}: not a Keras model ({' '.join(str(error).split())})") from error
     foreign = sorted(names - _ALLOWED)
     if foreign:
-        raise EcgStudyError(f"{path}: holds {', '.join(foreign)}, which no model of this study has; refused unopened")
+        raise ModelError(f"{path}: has {', '.join(foreign)}, which no model of this project uses; not opened")
 
 
 def _class_names(value: Any) -> set[str]:
-    """Every class named anywhere in a model's configuration, with its package where that is not Keras."""
+    """Return all class names in the configuration of a model, with the package if it is not Keras."""
     if isinstance(value, list):
         return set().union(*(_class_names(item) for item in value))
     if not isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""The ONNX form of a bundle's model, and the check of one that is opened.
+"""Conversion of a Keras model to ONNX, and validation of an ONNX file.
 
-Keras' own export turns a GRU into a loop, which is slower than TensorFlow. ONNX has operators for both cells, with the
-same arithmetic, so the few kinds of layer that models of the study are made of are translated one by one.
+The ONNX export of Keras turns a GRU into a loop, which is slower than TensorFlow. ONNX has operators for GRU and LSTM
+with the same arithmetic, so this module translates the few layer types of the search spaces one by one.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import ModelError
 
 if TYPE_CHECKING:
     import keras
     import onnx
 
 _OPSET = 21
-_IR_VERSION = 10  # what goes with that opset; newer runtimes read it as well
+_IR_VERSION = 10  # version of the file format that belongs to the opset; newer runtimes read it too
 
 _OPERATORS = frozenset(
     {
@@ -27,25 +27,26 @@ _OPERATORS = frozenset(
         *("Reshape", "Transpose", "Conv", "LSTM", "GRU", "Identity"),
     }
 )
-"""All that `convert_to_onnx` writes. A file with another is refused."""
+"""Operators that `convert_to_onnx` writes. A file with any other is refused."""
 
 _LSTM_GATES, _GRU_GATES = (0, 3, 1, 2), (0, 1, 2)
-"""Where ONNX's gates stand among those of Keras: i, o, f, c of i, f, c, o; and z, r, h of z, r, h."""
+"""Index in Keras of each gate of ONNX: i, o, f, c among i, f, c, o; and z, r, h among z, r, h."""
 
 _ACTIVATIONS = {"linear": "", "relu": "Relu", "sigmoid": "Sigmoid"}
 
 
 def convert_to_onnx(model: keras.Model) -> bytes:
-    """Translate a Keras model into ONNX.
+    """Convert a Keras model to ONNX.
 
     Args:
-        model: of the layers that bundles may have; from ``(batch, segment, 1)`` to the same shape.
+        model: Model of the layer types that a model folder may have; input and output have the shape
+            ``(batch, segment_samples, 1)``.
 
     Returns:
-        The file's content. Input and output bear the names of the Keras model's.
+        Content of the ONNX file. Its input and output have the names of the Keras model.
 
     Raises:
-        ValueError: a layer, or the way it is set, has no translation.
+        ValueError: A layer or its configuration has no translation.
     """
     from onnx import TensorProto, checker, helper
 
@@ -74,10 +75,14 @@ def convert_to_onnx(model: keras.Model) -> bytes:
 
 
 def check_onnx(content: bytes, path: Path) -> None:
-    """Refuse an ONNX file that holds more than `convert_to_onnx` writes.
+    """Refuse an ONNX file with anything that `convert_to_onnx` does not write.
+
+    Args:
+        content: Content of the file.
+        path: Path of the file, for messages.
 
     Raises:
-        StudyError: it is no ONNX file, has another operator, functions or graphs within, or data in other files.
+        ModelError: The content is not ONNX, or has other operators, functions, nested graphs, or data in other files.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -85,7 +90,7 @@ def check_onnx(content: bytes, path: Path) -> None:
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError as error:
-        raise EcgStudyError(f"{path}: not an ONNX model ({' '.join(str(error).split())})") from error
+        raise ModelError(f"{path}: not an ONNX model ({' '.join(str(error).split())})") from error
     foreign = {node.op_type for node in model.graph.node} - _OPERATORS
     foreign |= {f"operators of {node.domain}" for node in model.graph.node if node.domain not in ("", "ai.onnx")}
     if model.functions or any(item.HasField("g") or item.graphs for n in model.graph.node for item in n.attribute):
@@ -94,11 +99,11 @@ def check_onnx(content: bytes, path: Path) -> None:
         foreign.add("data in other files")
     if foreign:
         listed = ", ".join(sorted(foreign))
-        raise EcgStudyError(f"{path}: holds {listed}, which no model of this study has; refused unopened")
+        raise ModelError(f"{path}: has {listed}, which no model of this project uses; not opened")
 
 
 class _Graph:
-    """The ONNX graph as it is being built."""
+    """ONNX graph under construction."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -106,7 +111,7 @@ class _Graph:
         self.names: dict[str, str] = {}
 
     def add(self, kind: str, inputs: list[str], outputs: int = 1, **attributes: Any) -> str:
-        """Add an operator; the name of its first output."""
+        """Add an operator and return the name of its first output."""
         from onnx import helper
 
         name = f"{kind.lower()}_{len(self.nodes)}"
@@ -115,7 +120,7 @@ class _Graph:
         return name
 
     def constant(self, values: Any, kind: type = np.float32) -> str:
-        """Add a constant; its name."""
+        """Add a constant and return its name."""
         from onnx import numpy_helper
 
         name = f"constant_{len(self.constants)}"
@@ -123,21 +128,21 @@ class _Graph:
         return name
 
     def value(self, item: str | float) -> str:
-        """The name of a layer's output, or of a number as a constant."""
+        """Return the name of a layer output, or of a new constant for a number."""
         return self.names[item] if isinstance(item, str) else self.constant(item)
 
 
 def _only_name(layers: list[Any]) -> str:
-    """The name in Keras' list of inputs or outputs; with one, the list may be left out."""
+    """Return the single name in a Keras list of inputs or outputs, which may be nested."""
     if isinstance(layers[0], list):
         if len(layers) > 1:
-            raise ValueError(f"{len(layers)} inputs or outputs; a bundle's model has one of each")
+            raise ValueError(f"{len(layers)} inputs or outputs; a model must have one of each")
         layers = layers[0]
     return str(layers[0])
 
 
 def _inputs(layer: dict[str, Any]) -> list[str | float]:
-    """What a layer is called with: names of layers, or numbers."""
+    """Return the arguments of a layer call: names of layers, or numbers."""
     if not layer["inbound_nodes"]:
         return []
     if len(layer["inbound_nodes"]) > 1:
@@ -162,7 +167,7 @@ def _translate(graph: _Graph, model: keras.Model, layer: dict[str, Any], inputs:
         shape = graph.constant([-1, *config["target_shape"]], np.int64)
         return graph.add("Reshape", [inputs[0], shape])
     if kind not in _WEIGHTED:
-        raise ValueError(f"a layer {kind} has no ONNX form")
+        raise ValueError(f"layer {kind} cannot be converted to ONNX")
     return _WEIGHTED[kind](
         graph, config, [np.asarray(w) for w in model.get_layer(layer["name"]).get_weights()], inputs[0]
     )
@@ -175,14 +180,14 @@ def _axis(graph: _Graph, axis: int) -> str:
 _SIMPLE = {"Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div", "Sqrt": "Sqrt"}
 
 
-def _normalisation(graph: _Graph, config: dict[str, Any], _: list[np.ndarray], x: str) -> str:
+def _normalization(graph: _Graph, config: dict[str, Any], _: list[np.ndarray], x: str) -> str:
     if config["center"] or config["scale"] or config["rms_scaling"] or list(config["axis"]) != [1]:
-        raise ValueError("a layer normalisation over other axes, or with weights, has no ONNX form here")
+        raise ValueError("layer normalization over other axes, or with weights, cannot be converted to ONNX")
     mean = graph.add("ReduceMean", [x, _axis(graph, 1)], keepdims=1)
-    centred = graph.add("Sub", [x, mean])
-    variance = graph.add("ReduceMean", [graph.add("Mul", [centred, centred]), _axis(graph, 1)], keepdims=1)
+    centered = graph.add("Sub", [x, mean])
+    variance = graph.add("ReduceMean", [graph.add("Mul", [centered, centered]), _axis(graph, 1)], keepdims=1)
     deviation = graph.add("Sqrt", [graph.add("Add", [variance, graph.constant(config["epsilon"])])])
-    return graph.add("Div", [centred, deviation])
+    return graph.add("Div", [centered, deviation])
 
 
 def _dense(graph: _Graph, config: dict[str, Any], weights: list[np.ndarray], x: str) -> str:
@@ -194,22 +199,24 @@ def _dense(graph: _Graph, config: dict[str, Any], weights: list[np.ndarray], x: 
 
 def _activated(graph: _Graph, config: dict[str, Any], x: str) -> str:
     if config["activation"] not in _ACTIVATIONS:
-        raise ValueError(f"the activation {config['activation']} has no ONNX form here")
+        raise ValueError(f"activation {config['activation']!r} cannot be converted to ONNX")
     operator = _ACTIVATIONS[config["activation"]]
     return graph.add(operator, [x]) if operator else x
 
 
 def _convolution(graph: _Graph, config: dict[str, Any], weights: list[np.ndarray], x: str) -> str:
-    """ONNX has channels before time, and filters before both."""
+    """Translate a convolution. ONNX orders axes as filters, channels, time."""
     expected = {"data_format": "channels_last", "dilation_rate": (1,), "groups": 1, "use_bias": True}
     odd = [name for name, value in expected.items() if _plain(config[name]) != value]
-    reach, stride = int(config["kernel_size"][0]), int(config["strides"][0])
-    if odd or (config["padding"], stride) not in (("same", 1), ("valid", reach)):
-        raise ValueError(f"a convolution with other {', '.join(odd) or 'steps'} has no ONNX form here")
-    padding = [(reach - 1) // 2, reach // 2] if config["padding"] == "same" else [0, 0]
+    kernel_size, stride = int(config["kernel_size"][0]), int(config["strides"][0])
+    if odd or (config["padding"], stride) not in (("same", 1), ("valid", kernel_size)):
+        raise ValueError(
+            f"convolution with another {', '.join(odd) or 'padding or stride'} cannot be converted to ONNX"
+        )
+    padding = [(kernel_size - 1) // 2, kernel_size // 2] if config["padding"] == "same" else [0, 0]
     channels_first = graph.add("Transpose", [x], perm=[0, 2, 1])
     inputs = [channels_first, graph.constant(np.transpose(weights[0], (2, 1, 0))), graph.constant(weights[1])]
-    filtered = graph.add("Conv", inputs, kernel_shape=[reach], strides=[stride], pads=padding)
+    filtered = graph.add("Conv", inputs, kernel_shape=[kernel_size], strides=[stride], pads=padding)
     return _activated(graph, config, graph.add("Transpose", [filtered], perm=[0, 2, 1]))
 
 
@@ -226,19 +233,19 @@ def _recurrent(kind: str) -> Callable[[_Graph, dict[str, Any], list[np.ndarray],
 
 def _bidirectional(graph: _Graph, config: dict[str, Any], weights: list[np.ndarray], x: str) -> str:
     if config["merge_mode"] != "concat":
-        raise ValueError("only directions that are put side by side have an ONNX form here")
+        raise ValueError("a bidirectional layer must concatenate its directions to be converted to ONNX")
     half = len(weights) // 2
     return _cell(graph, config["layer"]["class_name"], config["layer"]["config"], [weights[:half], weights[half:]], x)
 
 
 def _cell(graph: _Graph, kind: str, config: dict[str, Any], directions: list[list[np.ndarray]], x: str) -> str:
-    """A recurrent layer in one or both directions: ONNX has time first, and a weight matrix a direction."""
+    """Translate a recurrent layer. ONNX has time first, and one weight matrix per direction."""
     expected = {"activation": "tanh", "recurrent_activation": "sigmoid", "return_sequences": True, "use_bias": True}
     if kind == "GRU":
         expected["reset_after"] = True
     odd = [name for name, value in expected.items() if config[name] != value]
     if odd or config["go_backwards"]:
-        raise ValueError(f"a {kind} with another {', '.join(odd) or 'order of time'} has no ONNX form here")
+        raise ValueError(f"{kind} with another {', '.join(odd) or 'direction of time'} cannot be converted to ONNX")
     units, gates = int(config["units"]), _LSTM_GATES if kind == "LSTM" else _GRU_GATES
     kernels, recurrents, biases = zip(*(_gates(weights, gates) for weights in directions), strict=True)
     attributes: dict[str, Any] = {"hidden_size": units}
@@ -255,20 +262,20 @@ def _cell(graph: _Graph, kind: str, config: dict[str, Any], directions: list[lis
 
 
 def _gates(weights: list[np.ndarray], order: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Input weights, recurrent weights and both biases of one direction, gates in ONNX's order."""
+    """Return input weights, recurrent weights and both biases of one direction, with gates in the order of ONNX."""
     kernel, recurrent, bias = weights
 
     def ordered(matrix: np.ndarray) -> np.ndarray:
         parts = np.split(matrix, len(order), axis=-1)
         return np.concatenate([parts[gate] for gate in order], axis=-1)
 
-    # An LSTM of Keras has one bias, a GRU one for the input and one for the state.
+    # A Keras LSTM has one bias; a GRU has one for the input and one for the state.
     both = bias if bias.ndim == 2 else np.stack([bias, np.zeros_like(bias)])
     return ordered(kernel).T, ordered(recurrent).T, ordered(both).ravel()
 
 
 _WEIGHTED: dict[str, Callable[[_Graph, dict[str, Any], list[np.ndarray], str], str]] = {
-    "LayerNormalization": _normalisation,
+    "LayerNormalization": _normalization,
     "Dense": _dense,
     "Conv1D": _convolution,
     "LSTM": _recurrent("LSTM"),

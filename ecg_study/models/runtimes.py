@@ -1,4 +1,4 @@
-"""What runs a bundle's model: Keras, or ONNX Runtime where it is installed. Both give the same within 1e-4."""
+"""Keras and ONNX Runtime as interchangeable runtimes of a model. Their outputs agree within 1e-4."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ecg_study.errors import EcgStudyError
-from ecg_study.inference.lead_stream import BATCH
+from ecg_study.errors import ModelError
 
 if TYPE_CHECKING:
     import keras
 
-ENGINES = ("onnx", "keras")
-"""In the order in which they are preferred."""
+RUNTIMES = ("onnx", "keras")
+"""Names of the runtimes, in order of preference."""
 
-_PIECE = 8
-"""Segments that ONNX Runtime is given at once. Measured on one machine: a segment takes 0.8 to 0.9 times as long as
-among 64, and the layers hold a fifth of the memory, presumably since it stays in the cache of a core."""
+BATCH_SEGMENTS = 128
+"""Segments that are passed to a runtime at once."""
+
+_ONNX_BATCH_SEGMENTS = 8
+"""Segments per call of ONNX Runtime. Measured on one machine: 0.8 to 0.9 times as long per segment as in batches of 64,
+with a fifth of the memory, presumably because the data stays in the cache of a core."""
 
 
 class Runtime(Protocol):
@@ -29,14 +31,14 @@ class Runtime(Protocol):
     name: str
 
     def run(self, segments: np.ndarray) -> np.ndarray:
-        """From segments, float32 of shape ``(segments, segment)``, to outputs of the same shape."""
+        """Return the outputs for segments, both float32 of shape ``(segments, segment_samples)``."""
 
 
 class KerasRuntime:
     """Runs a model with Keras.
 
     Args:
-        model: from ``(batch, segment, 1)`` to the same shape.
+        model: Model with input and output of shape ``(batch, segment_samples, 1)``.
     """
 
     name = "keras"
@@ -45,11 +47,11 @@ class KerasRuntime:
         self.model = model
 
     def run(self, segments: np.ndarray) -> np.ndarray:
-        """Outputs of segments, at most a batch at a time."""
+        """Return the outputs for segments, both float32 of shape ``(segments, segment_samples)``."""
         outputs = np.empty(segments.shape, np.float32)
-        for first in range(0, len(segments), BATCH):
-            batch = segments[first : first + BATCH]
-            # Filled up with zeros to a power of two, so that few shapes are compiled.
+        for first in range(0, len(segments), BATCH_SEGMENTS):
+            batch = segments[first : first + BATCH_SEGMENTS]
+            # Zero-padded to a power of two, so that few shapes are compiled.
             padded = np.zeros((1 << (len(batch) - 1).bit_length(), segments.shape[1], 1), np.float32)
             padded[: len(batch), :, 0] = batch
             outputs[first : first + len(batch)] = self.model.predict_on_batch(padded)[: len(batch), :, 0]
@@ -60,11 +62,11 @@ class OnnxRuntime:
     """Runs a model with ONNX Runtime, on all cores that this process may use.
 
     Args:
-        model: the ONNX model as it is in the file.
-        path: of the file, for messages.
+        model: Content of the ONNX file.
+        path: Path of the file, for messages.
 
     Attributes:
-        shape: of a segment as the model reads it.
+        shape: Shape of one segment at the input of the model.
     """
 
     name = "onnx"
@@ -73,23 +75,23 @@ class OnnxRuntime:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        # Recurrent layers are long rows of small steps, which a second thread hardly speeds up; two rows side by side
-        # take hardly longer than one.
+        # A recurrent layer is a long sequence of small steps. A second thread hardly speeds it up, but two batches in
+        # parallel take hardly longer than one.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises classes of its own, for whatever it trips over
-            raise EcgStudyError(f"{path}: cannot be opened ({' '.join(str(error).split())[:200]})") from error
+        except Exception as error:  # ONNX Runtime raises many classes of its own
+            raise ModelError(f"{path}: cannot be opened ({' '.join(str(error).split())[:200]})") from error
         self._input = self._session.get_inputs()[0].name
         self.shape = tuple(self._session.get_inputs()[0].shape[1:])
         self._threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads)
 
     def run(self, segments: np.ndarray) -> np.ndarray:
-        """Outputs of segments, shared out among the threads piece by piece."""
+        """Return the outputs for segments, both float32 of shape ``(segments, segment_samples)``."""
         segments = np.asarray(segments, np.float32)
-        count = max(min(self._threads, len(segments)), -(-len(segments) // _PIECE), 1)
+        count = max(min(self._threads, len(segments)), -(-len(segments) // _ONNX_BATCH_SEGMENTS), 1)
         return np.concatenate(list(self._pool.map(self._run, np.array_split(segments, count))))
 
     def _run(self, segments: np.ndarray) -> np.ndarray:
@@ -98,7 +100,7 @@ class OnnxRuntime:
 
 
 def is_onnx_installed() -> bool:
-    """Whether ONNX Runtime and the reader of its files are there."""
+    """Return whether ONNX Runtime and the ONNX package are installed."""
     from importlib.util import find_spec
 
     return find_spec("onnxruntime") is not None and find_spec("onnx") is not None

@@ -11,10 +11,11 @@ from ecg_study.ecg_data.readers.recording import ReadOptions
 from ecg_study.errors import EcgStudyError
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
-from ecg_study.inference.loading import DEFAULT_MODEL, is_model_folder, list_models
+from ecg_study.inference.loading import DEFAULT_MODEL, PRETRAINED_DIR, list_models
+from ecg_study.models.card import CARD_FILE
 from ecg_study.prediction.csv_files import write_beats_csv, write_samples_csv
-from ecg_study.prediction.recordings import DenoisedRecording, DetectedRecording, cleaned, find_beats
-from ecg_study.prediction.summary import summarise_beats, summarise_cleaned, write_summary
+from ecg_study.prediction.recordings import DenoisedRecording, DetectedRecording, cleaned, detect_recording
+from ecg_study.prediction.summary import summarize_denoising, summarize_detection, write_summary
 from ecg_study.prediction.wfdb_files import ANNOTATOR, wfdb_name, write_annotations, write_record
 from ecg_study.progress import Said
 
@@ -66,7 +67,7 @@ def bundle_and_recordings(names: Sequence[str], raw_dir: str, made: Path) -> tup
         StudyError: the first name is neither, or no recording is named.
     """
     first = names[0]
-    if is_model_folder(first, made):
+    if _is_model(first, made):
         if len(names) == 1:
             raise EcgStudyError(f"{first}: a bundle; name a recording behind it")
         return first, names[1:]
@@ -74,6 +75,10 @@ def bundle_and_recordings(names: Sequence[str], raw_dir: str, made: Path) -> tup
         at_hand = ", ".join(found.name for found in list_models(made))
         raise EcgStudyError(f"{first}: neither a recording nor a bundle; bundles at hand: {at_hand or 'none'}")
     return DEFAULT_MODEL, names
+
+
+def _is_model(name: str, made: Path) -> bool:
+    return any((place / name / CARD_FILE).is_file() for place in (Path(), PRETRAINED_DIR, made))
 
 
 def _named(name: str, raw_dir: str) -> Path:
@@ -158,14 +163,14 @@ def predict_file(
     """
     recording = open_recording(path, reading)
     if isinstance(model, Detector):
-        return _write_beats(find_beats(model, recording, said), bundle, model.engine.name, paths)
+        return _write_beats(detect_recording(model, recording, said), bundle, model.runtime.name, paths)
     directory = next(iter(paths.values())).parent
     with cleaned(model, recording, directory, said) as result:
-        return _write_cleaned(result, bundle, model.engine.name, paths)
+        return _write_cleaned(result, bundle, model.runtime.name, paths)
 
 
 def _write_beats(beats: DetectedRecording, bundle: str, engine: str, paths: dict[str, Path]) -> Written:
-    summary = summarise_beats(beats, bundle, engine)
+    summary = summarize_detection(beats, bundle, engine)
     if "csv" in paths:
         write_beats_csv(paths["csv"], beats)
     if "samples" in paths:
@@ -173,9 +178,9 @@ def _write_beats(beats: DetectedRecording, bundle: str, engine: str, paths: dict
     if "wfdb" in paths:
         write_annotations(paths["wfdb"], beats)
     if "plot" in paths:
-        from ecg_study.prediction.plots import plot_beats
+        from ecg_study.prediction.plots import plot_detection
 
-        plot_beats(paths["plot"], beats)
+        plot_detection(paths["plot"], beats)
     if "json" in paths:
         write_summary(paths["json"], summary)
     rate = f", {summary.mean_rate_bpm:.0f} beats/min" if summary.mean_rate_bpm else ""
@@ -184,15 +189,15 @@ def _write_beats(beats: DetectedRecording, bundle: str, engine: str, paths: dict
 
 
 def _write_cleaned(result: DenoisedRecording, bundle: str, engine: str, paths: dict[str, Path]) -> Written:
-    summary = summarise_cleaned(result, bundle, engine)
+    summary = summarize_denoising(result, bundle, engine)
     if "csv" in paths:
         write_samples_csv(paths["csv"], result)
     if "wfdb" in paths:
         write_record(paths["wfdb"], result)
     if "plot" in paths:
-        from ecg_study.prediction.plots import plot_cleaned
+        from ecg_study.prediction.plots import plot_denoising
 
-        plot_cleaned(paths["plot"], result)
+        plot_denoising(paths["plot"], result)
     if "json" in paths:
         write_summary(paths["json"], summary)
     lost = f", {summary.unusable_share:.1%} unusable and left as it was" if summary.unusable_share else ""

@@ -18,7 +18,7 @@ _INK, _OTHER, _MARK, _LOST = "#1a1a1a", "#0072b2", "#d55e00", "#cccccc"
 """Of Okabe and Ito's palette, which the colour-blind can tell apart."""
 
 
-def plot_beats(path: Path, beats: DetectedRecording) -> None:
+def plot_detection(path: Path, beats: DetectedRecording) -> None:
     """Write a PNG: heart rate over time with what could not be used, and ten seconds from the start, the middle and
     around the least sure beat, each with its R peaks."""
     found, recording = beats.r_peaks, beats.recording
@@ -40,7 +40,7 @@ def plot_beats(path: Path, beats: DetectedRecording) -> None:
     _save(figure, path)
 
 
-def plot_cleaned(path: Path, cleaned: DenoisedRecording) -> None:
+def plot_denoising(path: Path, cleaned: DenoisedRecording) -> None:
     """Write a PNG: ten seconds from the start, the middle and the end of the first lead, noisy and cleaned."""
     recording = cleaned.recording
     length = round(_SECONDS * recording.fs)

@@ -56,13 +56,13 @@ class DenoisedRecording:
                 yield block.reshape(-1, leads)
 
 
-def find_beats(detector: Detector, recording: Recording, said: Said | None = None) -> DetectedRecording:
+def detect_recording(detector: Detector, recording: Recording, said: Said | None = None) -> DetectedRecording:
     """The R peaks of a recording; its leads are judged together.
 
     Raises:
         RecordError: a part of it cannot be read, or no sample of it is a number.
     """
-    stream = detector.stream(recording.fs, len(recording.leads))
+    stream = detector.stream(fs=recording.fs, n_leads=len(recording.leads))
     parts, done, known = [], 0, False
     for block in recording.blocks():
         parts.append(stream.push(block))
@@ -71,7 +71,7 @@ def find_beats(detector: Detector, recording: Recording, said: Said | None = Non
         _say(said, done, recording)
     _check_known(recording, done, known)
     parts.append(stream.finish())
-    return DetectedRecording(recording, done, RPeaks.joined(parts))
+    return DetectedRecording(recording, done, RPeaks.concatenate(parts))
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def cleaned(
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f".{recording.name}.cleaned"
     leads = len(recording.leads)
-    stream = denoiser.stream(recording.fs, leads)
+    stream = denoiser.stream(fs=recording.fs, n_leads=leads)
     done, known = 0, False
     try:
         with open(path, "wb") as target:

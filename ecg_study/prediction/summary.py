@@ -55,7 +55,7 @@ class Summary:
     disclaimer: str = field(default=DISCLAIMER)
 
 
-def summarise_beats(beats: DetectedRecording, bundle: str, engine: str) -> Summary:
+def summarize_detection(beats: DetectedRecording, bundle: str, engine: str) -> Summary:
     """The summary of R peaks."""
     found = beats.r_peaks
     rr = rr_intervals(beats)
@@ -87,7 +87,7 @@ def summarise_beats(beats: DetectedRecording, bundle: str, engine: str) -> Summa
     )
 
 
-def summarise_cleaned(cleaned: DenoisedRecording, bundle: str, engine: str) -> Summary:
+def summarize_denoising(cleaned: DenoisedRecording, bundle: str, engine: str) -> Summary:
     """The summary of a cleaned recording."""
     share = sum(cleaned.unusable) / (cleaned.samples * len(cleaned.unusable))
     common = _common(cleaned.recording, cleaned.samples, bundle, engine)

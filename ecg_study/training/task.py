@@ -15,7 +15,7 @@ from ecg_study.ecg_data.segments.augmentation import Augmentation
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.transfer import CacheReference, find_cache, refer_to
 from ecg_study.errors import EcgStudyError
-from ecg_study.models.card import DENOISER, REFRACTORY
+from ecg_study.models.card import DENOISER, REFRACTORY_PERIOD
 from ecg_study.search_spaces.presets import Preset
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class TrainingTask:
                 return DenoiserSpace(self.preset.denoiser, settings.segment_samples, self.removes_baseline_wander)
             from ecg_study.search_spaces.detector import DetectorSpace
 
-            refractory = round(REFRACTORY * self.cache.fs)
+            refractory = round(REFRACTORY_PERIOD * self.cache.fs)
             return DetectorSpace(self.preset.detector, settings.segment_samples, settings.window_samples, refractory)
         except ValueError as error:
             raise EcgStudyError(str(error)) from error

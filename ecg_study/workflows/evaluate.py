@@ -155,9 +155,16 @@ def measure(name: str, bundle: SavedModel, records: Records) -> Iterator[Figure]
     if card.fs != records.leads[0].fs:
         raise EcgStudyError(f"{name}: of {card.fs:g} Hz, the records have {records.leads[0].fs:g}")
     with tempfile.TemporaryDirectory() as folder:
-        store, removed = ResultStore(Path(folder)), card.drift == "removed"
+        store, removed = ResultStore(Path(folder)), card.baseline_wander == "removed"
         model = CachedModel(
-            bundle.model, card.fs, card.segment, card.window, card.refractory, store, card.polarity, removed
+            bundle.model,
+            card.fs,
+            card.segment_samples,
+            card.window_samples,
+            card.refractory_period,
+            store,
+            card.polarity,
+            removed,
         )
         yield Figure(name, "weights", f"{card.parameters:,}")
         yield from measure_model(name, model, card.thresholds, records)
@@ -254,7 +261,9 @@ def _denoiser(name: str, model: CachedModel, records: Records) -> Iterator[Figur
             each = []
             for lead in records.leads:
                 clean, noisy = noisy_segments(lead, records.noise, records.part, kind, snr, SEED, model.segment)
-                each.append(np.mean(denoising_table(clean, noisy, model.engine.run(noisy), lead.fs)["snr_improvement"]))
+                each.append(
+                    np.mean(denoising_table(clean, noisy, model.runtime.run(noisy), lead.fs)["snr_improvement"])
+                )
             gains.append(f"{round(float(np.mean(each)), 1) + 0.0:.1f}")  # no -0.0
         yield Figure(name, f"{kind}: SNR gained at {' / '.join(map(str, LEVELS))} dB", " / ".join(gains))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ecg_study.evaluation.results.values import GRU, LSTM, NOISY, TOLERANCES_MS
-from ecg_study.models.card import DENOISER, REFRACTORY, ModelCard
+from ecg_study.models.card import DENOISER, REFRACTORY_PERIOD, ModelCard
 from ecg_study.models.folder import save_model
 from ecg_study.reports.model_card import render_card
 from ecg_study.reports.report import Report, Training
@@ -30,7 +30,8 @@ def export_model(
     training = next(
         item for item in report.trainings if (item.task, item.seed_index, item.role) == (task.name, 1, "final")
     )
-    save_model(directory, model, _card(report, training, task, signals), render_card(report, training))
+    card = _card(report, training, task, signals)
+    save_model(directory, model, card=card, page=render_card(report, training))
 
 
 def _card(report: Report, training: Training, task: TrainingTask, signals: dict[str, list[str]]) -> ModelCard:
@@ -38,19 +39,19 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
     if training.task == DENOISER:
         from ecg_study.search_spaces.denoiser import KEEPS_BASELINE_WANDER, REMOVES_BASELINE_WANDER
 
-        normalisation = REMOVES_BASELINE_WANDER if task.removes_baseline_wander else KEEPS_BASELINE_WANDER
+        normalization = REMOVES_BASELINE_WANDER if task.removes_baseline_wander else KEEPS_BASELINE_WANDER
     else:
         from ecg_study.search_spaces.detector import NORMALISATION
 
-        normalisation = NORMALISATION
+        normalization = NORMALISATION
     return ModelCard(
-        task="denoiser" if training.task == DENOISER else "detector",
+        model_kind="denoiser" if training.task == DENOISER else "detector",
         fs=data.fs,
-        segment=data.segment_samples,
-        window=data.window_samples,
-        normalisation=normalisation,
+        segment_samples=data.segment_samples,
+        window_samples=data.window_samples,
+        normalization=normalization,
         thresholds=training.thresholds,
-        refractory=REFRACTORY,
+        refractory_period=REFRACTORY_PERIOD,
         preset=task.preset.name,
         hyperparameters=training.hyperparameters,
         parameters=training.parameters,
@@ -58,11 +59,11 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
             "database": data.database,
             "version": data.version,
             "attribution": data.attribution,
-            "licence": data.license,
+            "license": data.license,
             "sha256": data.sha256,
             "key": data.key,
             "lead": data.lead,
-            "sigma_mv": data.noise_sigma_mv,
+            "noise_sigma_mv": data.noise_sigma_mv,
             **augmentation_as_json(task),
             "records": {name: part.records for name, part in data.parts.items()},
             "signals": signals,
@@ -70,7 +71,7 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
         metrics=_metrics(report, training.task),
         seed=report.provenance.seed,
         polarity=task.polarity,
-        drift="removed" if task.removes_baseline_wander else "kept",
+        baseline_wander="removed" if task.removes_baseline_wander else "kept",
     )
 
 

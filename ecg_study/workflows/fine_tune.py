@@ -188,10 +188,10 @@ def _write(target: Path, out: Path, old: ModelCard, task: TrainingTask, result: 
             "database": result.database,
             "key": cache.key,
             "lead": cache.settings.lead,
-            "sigma_mv": cache.settings.noise_sigma_mv,
+            "noise_sigma_mv": cache.settings.noise_sigma_mv,
             "records": {name: list(records) for name, records in result.parts.items()},
             "signals": signals,
-            "trained further from": {"sha256": result.source_sha256, "data": _without_signals(old.data)},
+            "fine_tuned_from": {"sha256": result.source_sha256, "data": _without_signals(old.data)},
         },
         metrics={
             f"test, {change.metric}": {
@@ -203,7 +203,7 @@ def _write(target: Path, out: Path, old: ModelCard, task: TrainingTask, result: 
     )
     # The bundle last: a run that is stopped before it can be made again.
     write_json(out / SUMMARY, asdict(result))
-    save_model(target, tuned.model, card, render_tuned_card(card, result))
+    save_model(target, tuned.model, card=card, page=render_tuned_card(card, result))
 
 
 def _without_signals(data: dict[str, Any]) -> dict[str, Any]:

@@ -77,13 +77,13 @@ def test_the_report_says_what_was_done(robust_study: tuple[Path, list[str]]) -> 
 def test_its_bundles_know_what_they_are(robust_study: tuple[Path, list[str]], raw_dir: Path) -> None:
     out, _ = robust_study
     denoiser, detector = load_denoiser(out / "models" / "denoiser"), load_detector(out / "models" / "detector")
-    assert denoiser.card.drift == "removed" and detector.card.polarity == "either"
+    assert denoiser.card.baseline_wander == "removed" and detector.card.polarity == "either"
     assert denoiser.card.data["augmentation"]["removes_drift"]
     signal = read_record(raw_dir / "s02").signal[:, 0]
     for engine in ("onnx", "keras"):
-        made = load_denoiser(out / "models" / "denoiser", engine).clean(signal + 50, 360.0)
+        made = load_denoiser(out / "models" / "denoiser", runtime=engine).denoise(signal + 50, fs=360.0)
         assert abs(np.median(made)) < 1
-    np.testing.assert_allclose(denoiser.clean(signal, 360.0), made, atol=1e-3)
+    np.testing.assert_allclose(denoiser.denoise(signal, fs=360.0), made, atol=1e-3)
 
 
 def test_training_it_further_has_the_same_noise(

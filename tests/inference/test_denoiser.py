@@ -14,7 +14,7 @@ from ecg_study.errors import InputError
 from ecg_study.inference.denoiser import Denoiser
 from tests.inference.test_detector import CARD, ecg
 
-DENOISER = replace(CARD, task="denoiser", segment=720, thresholds={})
+DENOISER = replace(CARD, model_kind="denoiser", segment_samples=720, thresholds={})
 
 
 class Smooth:
@@ -38,7 +38,7 @@ def test_the_signal_is_the_same_but_clean(denoiser: Denoiser, fs: float) -> None
     rng = np.random.default_rng(0)
     clean = np.sin(2 * np.pi * 3 * np.arange(round(20 * fs)) / fs)
     noisy = clean + rng.normal(0, 0.1, len(clean))
-    made = denoiser.clean(noisy, fs)
+    made = denoiser.denoise(noisy, fs=fs)
     assert made.shape == noisy.shape and made.dtype == np.float64
     inner = slice(round(fs), -round(fs))
     error, before = np.std(made[inner] - clean[inner]), np.std(noisy - clean)
@@ -49,7 +49,9 @@ def test_the_signal_is_the_same_but_clean(denoiser: Denoiser, fs: float) -> None
 @settings(deadline=None, max_examples=20)
 def test_an_offset_comes_out_as_it_went_in(offset: float, fs: float) -> None:
     denoiser, signal = Denoiser(DENOISER, Smooth()), ecg(fs)
-    np.testing.assert_allclose(denoiser.clean(signal + offset, fs) - offset, denoiser.clean(signal, fs), atol=1e-4)
+    np.testing.assert_allclose(
+        denoiser.denoise(signal + offset, fs=fs) - offset, denoiser.denoise(signal, fs=fs), atol=1e-4
+    )
 
 
 class Centred(Smooth):
@@ -63,11 +65,11 @@ class Centred(Smooth):
 @given(st.floats(-1e6, 1e6), st.sampled_from([200.0, 360.0]))
 @settings(deadline=None, max_examples=20)
 def test_what_removes_drift_lies_around_0_whatever_the_offset(offset: float, fs: float) -> None:
-    denoiser, signal = Denoiser(replace(DENOISER, drift="removed"), Centred()), ecg(fs)
+    denoiser, signal = Denoiser(replace(DENOISER, baseline_wander="removed"), Centred()), ecg(fs)
     signal[round(4 * fs) : round(7 * fs)] = np.nan
     signal[round(9 * fs) : round(11 * fs)] = signal[round(9 * fs)]  # flat
-    made = denoiser.clean(signal + offset, fs)
-    np.testing.assert_allclose(made, denoiser.clean(signal, fs), atol=2e-3)
+    made = denoiser.denoise(signal + offset, fs=fs)
+    np.testing.assert_allclose(made, denoiser.denoise(signal, fs=fs), atol=2e-3)
     assert np.nanmax(np.abs(made)) < 3
     assert np.isnan(made[round(4.5 * fs) : round(6.5 * fs)]).all(), "nothing is invented"
 
@@ -78,8 +80,8 @@ def test_a_stream_gives_what_the_whole_gives_in_time(cuts: list[int], fs: float,
     denoiser = Denoiser(DENOISER, Smooth())
     signal = ecg(fs, leads).reshape(-1, leads)
     signal[1000:1300, 0] = np.nan
-    whole = denoiser.clean(signal, fs)
-    stream = denoiser.stream(fs, leads)
+    whole = denoiser.denoise(signal, fs=fs)
+    stream = denoiser.stream(fs=fs, n_leads=leads)
     parts, pushed, given_before = [], 0, 0
     for chunk in np.split(signal, sorted(min(cut, len(signal)) for cut in cuts)):
         parts.append(stream.push(chunk).reshape(-1, leads))
@@ -96,7 +98,7 @@ def test_what_cannot_be_used_comes_back_as_it_was(denoiser: Denoiser) -> None:
     signal[1000:1700] = np.nan
     signal[3000:3500] = 2.5
     signal[5000] = np.inf
-    made = denoiser.clean(signal, 360.0)
+    made = denoiser.denoise(signal, fs=360.0)
     np.testing.assert_array_equal(np.isnan(made), np.isnan(signal))
     assert (made[3000:3500] == 2.5).all()
     assert made[5000] == np.inf
@@ -107,28 +109,30 @@ def test_what_cannot_be_used_comes_back_as_it_was(denoiser: Denoiser) -> None:
 def test_what_goes_in_is_not_changed_and_comes_out_in_kind(denoiser: Denoiser) -> None:
     signal = ecg(360.0, 2)
     before = signal.copy()
-    wanted = denoiser.clean(signal, 360.0)
+    wanted = denoiser.denoise(signal, fs=360.0)
     np.testing.assert_array_equal(signal, before)
     frame = pd.DataFrame(signal, columns=["I", "II"], index=pd.RangeIndex(5, 5 + len(signal)))
-    pd.testing.assert_frame_equal(denoiser.clean(frame, 360.0), pd.DataFrame(wanted, frame.index, frame.columns))
-    pd.testing.assert_series_equal(denoiser.clean(frame["II"], 360.0), pd.Series(wanted[:, 1], frame.index, name="II"))
-    assert denoiser.clean(signal.astype(np.float32), 360.0).dtype == np.float32
-    np.testing.assert_array_equal(denoiser.clean(signal[:, 0].tolist(), 360.0), wanted[:, 0])
+    pd.testing.assert_frame_equal(denoiser.denoise(frame, fs=360.0), pd.DataFrame(wanted, frame.index, frame.columns))
+    pd.testing.assert_series_equal(
+        denoiser.denoise(frame["II"], fs=360.0), pd.Series(wanted[:, 1], frame.index, name="II")
+    )
+    assert denoiser.denoise(signal.astype(np.float32), fs=360.0).dtype == np.float32
+    np.testing.assert_array_equal(denoiser.denoise(signal[:, 0].tolist(), fs=360.0), wanted[:, 0])
 
 
 @pytest.mark.parametrize("samples", [0, 1, 2, 100, 719, 721])
 def test_a_recording_may_be_shorter_than_a_segment(denoiser: Denoiser, samples: int) -> None:
     signal = ecg(250.0)[:samples]
-    assert denoiser.clean(signal, 250.0).shape == (samples,)
-    assert denoiser.clean(np.full(samples, np.nan), 250.0).shape == (samples,)
+    assert denoiser.denoise(signal, fs=250.0).shape == (samples,)
+    assert denoiser.denoise(np.full(samples, np.nan), fs=250.0).shape == (samples,)
 
 
 def test_what_is_no_signal_is_refused(denoiser: Denoiser) -> None:
-    with pytest.raises(InputError, match="whole numbers"):
-        denoiser.clean(np.zeros(10, np.int32), 360.0)
-    with pytest.raises(InputError, match="the sampling rate is -1 Hz"):
-        denoiser.clean(np.zeros(10), -1)
-    stream = denoiser.stream(360.0)
+    with pytest.raises(InputError, match="holds integers"):
+        denoiser.denoise(np.zeros(10, np.int32), fs=360.0)
+    with pytest.raises(InputError, match="fs: -1 Hz is not between"):
+        denoiser.denoise(np.zeros(10), fs=-1)
+    stream = denoiser.stream(fs=360.0)
     stream.finish()
-    with pytest.raises(InputError, match="the stream is finished"):
+    with pytest.raises(InputError, match="already finished"):
         stream.push(np.zeros(10))

@@ -15,18 +15,18 @@ from hypothesis.extra.numpy import arrays
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.errors import EcgStudyError, InputError
 from ecg_study.inference.detector import Detector, RPeaks
-from ecg_study.inference.lead_fusion import place
+from ecg_study.inference.lead_fusion import choose_beat_index
 from ecg_study.inference.signal_quality import scale_segments
 from ecg_study.models.card import ModelCard
 
 CARD = ModelCard(
-    task="detector",
+    model_kind="detector",
     fs=360.0,
-    segment=2016,
-    window=144,
-    normalisation="none",
+    segment_samples=2016,
+    window_samples=144,
+    normalization="none",
     thresholds={"r_peak": 0.3, "window": 0.3},
-    refractory=0.2,
+    refractory_period=0.2,
     preset="quick",
     hyperparameters={},
     parameters=0,
@@ -84,7 +84,7 @@ def check_valid(found: RPeaks, samples: int, fs: float) -> None:
     assert found.samples.dtype == np.int64
     assert len(found) == len(found.samples) == len(found.confidences)
     assert ((found.samples >= 0) & (found.samples < samples)).all()
-    assert (np.diff(found.samples) >= CARD.refractory * fs).all()
+    assert (np.diff(found.samples) >= CARD.refractory_period * fs).all()
     assert ((found.confidences >= CARD.thresholds["r_peak"]) & (found.confidences <= 1)).all()
     stretches = found.unusable
     assert (stretches[:, 0] < stretches[:, 1]).all() and (stretches[1:, 0] > stretches[:-1, 1]).all()
@@ -94,7 +94,7 @@ def check_valid(found: RPeaks, samples: int, fs: float) -> None:
 @pytest.mark.parametrize("fs", [100, 125.0, 128, 180, 250, 256.0, 257.13, 300, 360, 400, 500, 977, 1000, 2000])
 def test_peaks_are_found_at_any_rate(detector: Detector, fs: float) -> None:
     signal = ecg(fs)
-    found = detector.r_peaks(signal, fs)
+    found = detector.detect(signal, fs=fs)
     check_valid(found, len(signal), fs)
     assert len(found) == len(SECONDS)
     # On the extremum of the signal that was given, not near it.
@@ -112,7 +112,7 @@ def test_gain_offset_polarity_and_shift_do_not_matter(
     detector, signal = Detector(CARD, SlopeEngine()), ecg(fs)
     changed = (-gain if inverted else gain) * signal + offset
     changed = changed[shift:]
-    found = detector.r_peaks(changed, fs)
+    found = detector.detect(changed, fs=fs)
     check_valid(found, len(changed), fs)
     wanted = np.round(SECONDS * fs) - shift
     # A beat that is cut in two by the beginning may be found or not.
@@ -130,8 +130,8 @@ def test_a_stream_gives_what_the_whole_gives_in_time(cuts: list[int], fs: float,
     rng = np.random.default_rng(len(cuts))
     start = int(rng.integers(0, len(signal)))
     signal[start : start + 300] = np.nan
-    whole = detector.r_peaks(signal, fs)
-    stream = detector.stream(fs, leads)
+    whole = detector.detect(signal, fs=fs)
+    stream = detector.stream(fs=fs, n_leads=leads)
     parts, pushed, given_before = [], 0, 0
     for chunk in np.split(signal, sorted(min(cut, len(signal)) for cut in cuts)):
         parts.append(stream.push(chunk))
@@ -139,17 +139,17 @@ def test_a_stream_gives_what_the_whole_gives_in_time(cuts: list[int], fs: float,
         given_before += len(parts[-1])
         assert (whole.samples + stream.delay <= pushed).sum() <= given_before
     parts.append(stream.finish())
-    joined = RPeaks.joined(parts)
+    joined = RPeaks.concatenate(parts)
     np.testing.assert_array_equal(joined.samples, whole.samples)
     np.testing.assert_allclose(joined.confidences, whole.confidences, atol=1e-5)
     np.testing.assert_array_equal(joined.unusable, whole.unusable)
-    with pytest.raises(InputError, match="the stream is finished"):
+    with pytest.raises(InputError, match="already finished"):
         stream.push(signal)
 
 
 def test_the_delay_is_bounded(detector: Detector) -> None:
-    seconds = detector.stream(360.0).delay / 360
-    assert CARD.segment / 360 < seconds < CARD.segment / 360 + 7
+    seconds = detector.stream(fs=360.0).delay / 360
+    assert CARD.segment_samples / 360 < seconds < CARD.segment_samples / 360 + 7
 
 
 @given(
@@ -163,7 +163,7 @@ def test_the_delay_is_bounded(detector: Detector) -> None:
 )
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_nothing_raises_on_any_numbers(signal: np.ndarray, fs: float) -> None:
-    check_valid(Detector(CARD, SlopeEngine()).r_peaks(signal, fs), len(signal), fs)
+    check_valid(Detector(CARD, SlopeEngine()).detect(signal, fs=fs), len(signal), fs)
 
 
 def test_gaps_are_named_and_nothing_is_invented_in_them(detector: Detector) -> None:
@@ -171,7 +171,7 @@ def test_gaps_are_named_and_nothing_is_invented_in_them(detector: Detector) -> N
     gap = slice(3000, 5400)
     signal[gap] = np.nan
     signal[7000] = np.inf
-    found = detector.r_peaks(signal, 360.0)
+    found = detector.detect(signal, fs=360.0)
     check_valid(found, len(signal), 360.0)
     assert found.unusable.tolist() == [[3000, 5400], [7000, 7001]]
     wanted = np.round(SECONDS * 360)
@@ -182,7 +182,7 @@ def test_gaps_are_named_and_nothing_is_invented_in_them(detector: Detector) -> N
 def test_a_lead_that_is_off_has_no_beats(detector: Detector) -> None:
     signal = ecg(360.0)
     signal[3000:5400] = 5.0  # at the rail
-    found = detector.r_peaks(signal, 360.0)
+    found = detector.detect(signal, fs=360.0)
     assert found.unusable.tolist() == [[3000, 5400]]
     near = (found.samples > 2600) & (found.samples < 5800)
     wanted = np.round(SECONDS * 360)
@@ -207,7 +207,7 @@ def test_slow_beats_are_not_taken_for_bursts(fs: float) -> None:
 def test_a_burst_does_not_hide_the_beats_beside_it(detector: Detector) -> None:
     signal = ecg(360.0)
     signal[4000:4100] += 80 * np.hanning(100)
-    found = detector.r_peaks(signal, 360.0)
+    found = detector.detect(signal, fs=360.0)
     wanted = np.round(SECONDS * 360)
     beside = wanted[(wanted < 3950) | (wanted > 4150)]
     outside = found.samples[(found.samples < 3950) | (found.samples > 4150)]
@@ -224,7 +224,7 @@ def test_beats_of_several_leads_lie_where_the_first_that_shows_them_has_them(det
     hidden = (times > 9.8) & (times < 15.2)
     first[hidden] = np.nan
     for order, offset, other in (([0, 1], 0.0, 0.04), ([1, 0], 0.04, 0.04)):
-        found = detector.r_peaks(np.column_stack([first, late])[:, order], fs).samples / fs
+        found = detector.detect(np.column_stack([first, late])[:, order], fs=fs).samples / fs
         assert len(found) == len(SECONDS)
         within = (SECONDS > 9.9) & (SECONDS < 15.1)
         beside = (SECONDS < 9.7) | (SECONDS > 15.3)
@@ -243,12 +243,12 @@ def test_a_beat_is_placed_by_hand() -> None:
     for buffer, activation in zip(alone, shown, strict=True):
         buffer.append(activation)
     heights = np.array([0.9, 0.8, 0.5, 0.3], np.float32)
-    places, leads = place(np.array([146, 200, 250, 270]), heights, alone, 10)
+    places, leads = choose_beat_index(np.array([146, 200, 250, 270]), heights, by_lead=alone, max_shift=10)
     assert places.tolist() == [152, 195, 251, 270] and leads.tolist() == [0, 1, 1, 0]
 
 
 def test_clipped_beats_are_found(detector: Detector) -> None:
-    found = detector.r_peaks(np.clip(ecg(360.0), -0.1, 0.5), 360.0)
+    found = detector.detect(np.clip(ecg(360.0), -0.1, 0.5), fs=360.0)
     np.testing.assert_allclose(found.samples / 360, SECONDS, atol=0.009)
 
 
@@ -256,7 +256,7 @@ def test_clipped_beats_are_found(detector: Detector) -> None:
     "signal", [np.zeros(0), np.zeros(5000), np.full(5000, np.nan), np.full(7, 1.0), np.zeros((0, 3))]
 )
 def test_no_beats_are_an_empty_result(detector: Detector, signal: np.ndarray) -> None:
-    found = detector.r_peaks(signal, 360.0)
+    found = detector.detect(signal, fs=360.0)
     assert len(found) == 0
     assert found.unusable.tolist() == ([[0, len(signal)]] if len(signal) > 360 else [])
 
@@ -264,7 +264,7 @@ def test_no_beats_are_an_empty_result(detector: Detector, signal: np.ndarray) ->
 @pytest.mark.parametrize("samples", [200, 380, 900, 1007, 1009])
 def test_a_recording_may_be_shorter_than_a_segment(detector: Detector, samples: int) -> None:
     signal = ecg(360.0)[:samples]
-    found = detector.r_peaks(signal, 360.0)
+    found = detector.detect(signal, fs=360.0)
     check_valid(found, samples, 360.0)
     wanted = np.round(SECONDS * 360)
     np.testing.assert_allclose(found.samples, wanted[wanted < samples - 15], atol=1)
@@ -273,7 +273,7 @@ def test_a_recording_may_be_shorter_than_a_segment(detector: Detector, samples: 
 def test_the_first_and_the_last_beat_are_found(detector: Detector) -> None:
     signal = ecg(360.0)
     first, last = round(SECONDS[0] * 360), round(SECONDS[-1] * 360)
-    found = detector.r_peaks(signal[first - 4 : last + 5], 360.0)
+    found = detector.detect(signal[first - 4 : last + 5], fs=360.0)
     assert abs(found.samples[0] - 4) <= 5
     assert abs(found.samples[-1] - (last - first + 4)) <= 5
     assert len(found) == len(SECONDS)
@@ -281,11 +281,11 @@ def test_the_first_and_the_last_beat_are_found(detector: Detector) -> None:
 
 def test_leads_are_judged_together(detector: Detector) -> None:
     signal = ecg(360.0, 3)
-    np.testing.assert_allclose(detector.r_peaks(signal, 360.0).samples / 360, SECONDS, atol=0.004)
+    np.testing.assert_allclose(detector.detect(signal, fs=360.0).samples / 360, SECONDS, atol=0.004)
     signal[2000:4000, 0] = np.nan
     signal[3500:6000, 1] = 0.0
     signal[3000:3700, 2] = np.nan
-    found = detector.r_peaks(signal, 360.0)
+    found = detector.detect(signal, fs=360.0)
     assert found.unusable.tolist() == [[3500, 3700]]
     wanted = np.round(SECONDS * 360)
     wanted = wanted[(wanted < 3490) | (wanted > 3710)]
@@ -294,56 +294,56 @@ def test_leads_are_judged_together(detector: Detector) -> None:
 
 def test_lists_and_pandas_are_signals_too(detector: Detector) -> None:
     signal = ecg(360.0, 2)
-    wanted = detector.r_peaks(signal, 360).samples
+    wanted = detector.detect(signal, fs=360).samples
     frame = pd.DataFrame(signal, columns=["I", "II"], index=pd.RangeIndex(100, 100 + len(signal)))
-    np.testing.assert_array_equal(detector.r_peaks(frame, 360.0).samples, wanted)
-    one = detector.r_peaks(signal[:, 0], 360.0).samples
-    np.testing.assert_array_equal(detector.r_peaks(frame["I"], float(np.float32(360))).samples, one)
-    np.testing.assert_array_equal(detector.r_peaks(signal[:, 0].tolist(), 360).samples, one)
+    np.testing.assert_array_equal(detector.detect(frame, fs=360.0).samples, wanted)
+    one = detector.detect(signal[:, 0], fs=360.0).samples
+    np.testing.assert_array_equal(detector.detect(frame["I"], fs=float(np.float32(360))).samples, one)
+    np.testing.assert_array_equal(detector.detect(signal[:, 0].tolist(), fs=360).samples, one)
     missing = signal[:, 0].copy()
     missing[3000:5000] = np.nan
-    rest = detector.r_peaks(missing, 360.0).samples
+    rest = detector.detect(missing, fs=360.0).samples
     masked = np.ma.masked_array(signal[:, 0], np.isnan(missing))
     for same in (masked, pd.Series(missing).convert_dtypes()):
-        found = detector.r_peaks(same, 360.0)
+        found = detector.detect(same, fs=360.0)
         np.testing.assert_array_equal(found.samples, rest)
         assert found.unusable.tolist() == [[3000, 5000]]
-    told: list[tuple[int, int]] = []
-    detector.r_peaks(signal, 360.0, lambda done, total: told.append((done, total)))
-    assert told[0] == (0, len(signal)) and told[-1] == (len(signal), len(signal))
+    calls: list[tuple[str, int, int]] = []
+    detector.detect(signal, fs=360.0, on_progress=lambda *call: calls.append(call))
+    assert calls[0][1:] == (0, len(signal)) and calls[-1][1:] == (len(signal), len(signal))
 
 
 @pytest.mark.parametrize(
     ("signal", "fs", "says"),
     [
-        (np.zeros(10), 0, "the sampling rate is 0 Hz; ECG from 100 to 10,000 Hz can be read"),
-        (np.zeros(10), 1e9, "the sampling rate is 1e\\+09 Hz"),
-        (np.zeros(10), float("nan"), "the sampling rate is nan; give it in Hz"),
-        (np.zeros(10), "360", "the sampling rate is '360'"),
-        (np.zeros(10), True, "the sampling rate is True"),
-        (np.zeros(10, np.int16), 360, "whole numbers \\(int16\\), which look like ADC units"),
-        (pd.Series([1000, None, 1024], dtype="Int64"), 360, "whole numbers \\(Int64\\)"),
-        (pd.DataFrame({"a": [0.5, 0.25], "b": [1000, 1024]}), 360, "whole numbers \\(int64\\)"),
-        (pd.DataFrame({"kind": [0.5, 0.25], "b": [1000, 1024]}), 360, "whole numbers \\(int64\\)"),
+        (np.zeros(10), 0, "fs: 0 Hz is not between 100 and 10,000 Hz"),
+        (np.zeros(10), 1e9, "fs: 1e\\+09 Hz is not between"),
+        (np.zeros(10), float("nan"), "fs: nan is not a number; pass the sampling rate in Hz"),
+        (np.zeros(10), "360", "fs: '360' is not a number"),
+        (np.zeros(10), True, "fs: True is not a number"),
+        (np.zeros(10, np.int16), 360, "integers \\(int16\\), which look like ADC units"),
+        (pd.Series([1000, None, 1024], dtype="Int64"), 360, "integers \\(Int64\\)"),
+        (pd.DataFrame({"a": [0.5, 0.25], "b": [1000, 1024]}), 360, "integers \\(int64\\)"),
+        (pd.DataFrame({"kind": [0.5, 0.25], "b": [1000, 1024]}), 360, "integers \\(int64\\)"),
         (np.zeros(10, complex), 360, "complex numbers"),
-        (["a", "b"], 360, "no numbers"),
-        ([[1.0], [1.0, 2.0]], 360, "rows are of different length"),
+        (["a", "b"], 360, "are not numbers"),
+        ([[1.0], [1.0, 2.0]], 360, "rows differ in length"),
         (np.zeros((2, 2, 2)), 360, "shape \\(2, 2, 2\\)"),
-        (np.zeros((2, 5000)), 360, "5,000 leads\\? Turn it round"),
+        (np.zeros((2, 5000)), 360, "5,000 leads; pass signal.T"),
         (np.zeros((10, 0)), 360, "shape \\(10, 0\\)"),
         (1.0, 360, "shape \\(\\)"),
     ],
 )
 def test_what_is_no_signal_is_refused(detector: Detector, signal: object, fs: float, says: str) -> None:
     with pytest.raises(InputError, match=says) as caught:
-        detector.r_peaks(signal, fs)
+        detector.detect(signal, fs=fs)
     assert isinstance(caught.value, EcgStudyError) and isinstance(caught.value, ValueError)
     assert "\n" not in str(caught.value)
 
 
 def test_a_stream_refuses_another_number_of_leads(detector: Detector) -> None:
-    stream = detector.stream(360.0, leads=2)
-    with pytest.raises(InputError, match="a chunk of 1 leads for a stream of 2"):
+    stream = detector.stream(fs=360.0, n_leads=2)
+    with pytest.raises(InputError, match="chunk: has 1 leads, but the stream has 2"):
         stream.push(np.zeros(100))
-    with pytest.raises(InputError, match="0 leads"):
-        detector.stream(360.0, leads=0)
+    with pytest.raises(InputError, match="n_leads: 0 is not positive"):
+        detector.stream(fs=360.0, n_leads=0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecg_study.inference.rhythm_filter import SURE, RhythmFilter
+from ecg_study.inference.rhythm_filter import SURE_PROBABILITY, RhythmFilter
 
 FS = 360.0
 REGULAR = 300 * np.arange(1, 21)
@@ -24,7 +24,7 @@ def filtered(
     parts, first = [], 0
     for until in [*sorted(cuts or []), int(samples[-1]) + 1 if len(samples) else 0]:
         now = (samples >= first) & (samples < until)
-        parts.append(judge.push(samples[now], heights[now], max(first, until)))
+        parts.append(judge.push(samples[now], heights[now], until=max(first, until)))
         first = max(first, until)
     parts.append(judge.finish())
     stayed = np.concatenate([part[0] for part in parts])
@@ -63,11 +63,11 @@ def test_before_and_after_a_pause_nothing_is_held_back() -> None:
     """The peaks of a pause come when no sure beat can follow within two seconds any more."""
     judge = RhythmFilter(FS)
     none = np.empty(0, np.int64), np.empty(0, np.float32)
-    judge.push(REGULAR, np.full(20, 0.9, np.float32), 6001)
-    judge.push(np.array([6300]), np.array([0.3], np.float32), 6301)
-    assert not len(judge.push(*none, 6720)[0])
-    assert judge.push(*none, 6721)[0].tolist() == [6300]
-    assert judge.push(np.array([6800]), np.array([0.3], np.float32), 6801)[0].tolist() == [6800]
+    judge.push(REGULAR, np.full(20, 0.9, np.float32), until=6001)
+    judge.push(np.array([6300]), np.array([0.3], np.float32), until=6301)
+    assert not len(judge.push(*none, until=6720)[0])
+    assert judge.push(*none, until=6721)[0].tolist() == [6300]
+    assert judge.push(np.array([6800]), np.array([0.3], np.float32), until=6801)[0].tolist() == [6800]
 
 
 HEIGHTS = st.sampled_from([0.05, 0.2, 0.3, 0.39, 0.4, 0.41, 0.6, 0.9])
@@ -86,8 +86,8 @@ def test_neither_chunks_nor_thresholds_change_what_the_others_are(
     heights = np.array([height for _, height in peaks])
     whole = filtered(samples, heights)
     assert filtered(samples, heights, cuts) == whole
-    assert set(whole[0]) >= set(samples[heights.astype(np.float32) >= SURE].tolist()), "what is sure stays"
+    assert set(whole[0]) >= set(samples[heights.astype(np.float32) >= SURE_PROBABILITY].tolist()), "what is sure stays"
     assert sorted(whole[0]) == whole[0]
     # A stream that looks for no peaks below a threshold gives those of one that does, less the lower ones.
-    above = heights.astype(np.float32) >= min(threshold, SURE)
+    above = heights.astype(np.float32) >= min(threshold, SURE_PROBABILITY)
     assert filtered(samples[above], heights[above], cuts, threshold) == filtered(samples, heights, None, threshold)

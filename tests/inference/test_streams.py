@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.resampling import Resampler, rate_ratio
 from ecg_study.inference.lead_fusion import LeadFusion
-from ecg_study.inference.lead_stream import BATCH, Stitcher
+from ecg_study.inference.lead_stream import SegmentStitcher
 from ecg_study.inference.peak_picking import MaximaFinder, RefractoryFilter, pick_r_peaks, snap_to_extremum
 from ecg_study.inference.signal_quality import GapFiller
+from ecg_study.models.runtimes import BATCH_SEGMENTS
 
 CUTS = st.lists(st.integers(0, 2000), max_size=12)
 RATES = st.sampled_from([100.0, 125.0, 128.0, 200.0, 250.0, 256.0, 257.0, 300.0, 360.0, 500.0, 977.5, 1000.0, 2000.0])
@@ -139,7 +140,7 @@ def test_stitching_does_not_depend_on_chunks(length: int, cuts: list[int], segme
     signal = np.random.default_rng(length).normal(size=length).astype(np.float32)
 
     def stitched(run: Callable[[np.ndarray, np.ndarray], np.ndarray], cuts: list[int]) -> np.ndarray:
-        stitcher = Stitcher(run, segment, 1 if run is echo else 2)
+        stitcher = SegmentStitcher(run, segment, outputs=1 if run is echo else 2)
         parts = [*(stitcher.push(chunk) for chunk in chunks_of(signal, cuts)), stitcher.finish()]
         return np.concatenate(parts, axis=1)
 
@@ -153,7 +154,7 @@ def test_an_error_at_a_border_is_faded_out() -> None:
         outputs[:, :, [0, -1]] += 1.0
         return outputs
 
-    stitcher = Stitcher(wrong_at_borders, 400)
+    stitcher = SegmentStitcher(wrong_at_borders, 400)
     stitched = np.concatenate([stitcher.push(np.zeros(3000)), stitcher.finish()], axis=1)[0]
     assert np.abs(stitched[1:]).max() < 0.02
     assert stitched[0] == 1  # no other segment knows the beginning; beyond the end the signal goes on mirrored
@@ -166,8 +167,8 @@ def test_many_segments_are_passed_on_in_batches() -> None:
         sizes.append(len(segments))
         return segments[np.newaxis]
 
-    Stitcher(noted, 40).push(np.zeros(40 * 500))
-    assert max(sizes) == BATCH and len(sizes) > 4
+    SegmentStitcher(noted, 40).push(np.zeros(40 * 500))
+    assert max(sizes) == BATCH_SEGMENTS and len(sizes) > 4
 
 
 @given(st.integers(0, 2000), CUTS, st.integers(1, 3), st.integers(1, 2))
@@ -217,13 +218,16 @@ def test_peaks_do_not_depend_on_chunks(seed: int, length: int, cuts: list[int], 
     moved = rng.integers(-reach, reach + 1, length)
 
     def picked(cuts: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        finder, judge = MaximaFinder(0.4, refractory), RefractoryFilter(refractory, reach)
+        finder, judge = (
+            MaximaFinder(threshold=0.4, refractory=refractory),
+            RefractoryFilter(refractory=refractory, max_shift=reach),
+        )
         parts = []
         for chunk in chunks_of(activation, cuts):
             found, heights = finder.push(chunk)
-            parts.append(judge.push(found, heights, found + moved[found], finder.decided))
+            parts.append(judge.push(found, heights, positions=found + moved[found], decided=finder.decided))
         found, heights = finder.finish()
-        parts.append(judge.push(found, heights, found + moved[found], length))
+        parts.append(judge.push(found, heights, positions=found + moved[found], decided=length))
         parts.append(judge.finish())
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
@@ -242,7 +246,7 @@ def test_peaks_do_not_depend_on_chunks(seed: int, length: int, cuts: list[int], 
 
 
 def whole_maxima(activation: np.ndarray, refractory: int) -> np.ndarray:
-    finder = MaximaFinder(0.4, refractory)
+    finder = MaximaFinder(threshold=0.4, refractory=refractory)
     return np.concatenate([finder.push(activation)[0], finder.finish()[0]])
 
 
@@ -252,7 +256,7 @@ def test_peaks_are_those_of_scipy(seed: int, refractory: int) -> None:
 
     activation = np.random.default_rng(seed).random(400).astype(np.float32)
     wanted, _ = find_peaks(np.concatenate([[0], activation, [0]]), height=0.6, distance=refractory)
-    np.testing.assert_array_equal(pick_r_peaks(activation, 0.6, refractory), wanted - 1)
+    np.testing.assert_array_equal(pick_r_peaks(activation, threshold=0.6, refractory=refractory), wanted - 1)
 
 
 def bump(at: int, height: float, width: float = 4.0, length: int = 400) -> np.ndarray:
@@ -264,28 +268,28 @@ def test_a_peak_is_moved_onto_the_extremum(sign: int) -> None:
     signal = sign * (bump(200, 1.0) - bump(212, 0.4)) + 5.0
     usable = np.ones(400, bool)
     for start in range(197, 204):
-        assert snap_to_extremum(signal, usable, np.array([start]), 360.0).tolist() == [200]
+        assert snap_to_extremum(signal, np.array([start]), usable=usable, fs=360.0).tolist() == [200]
 
 
 def test_a_clipped_peak_is_met_in_its_middle() -> None:
     signal = np.minimum(bump(200, 1.0), 0.9)
     for start in (199, 200, 201):
-        assert snap_to_extremum(signal, np.ones(400, bool), np.array([start]), 360.0).tolist() == [200]
+        assert snap_to_extremum(signal, np.array([start]), usable=np.ones(400, bool), fs=360.0).tolist() == [200]
 
 
 def test_a_peak_is_moved_by_three_samples_of_the_model_at_most() -> None:
     """So far off are the maxima of an activation; further away lies another wave."""
     rising = np.arange(400.0)
     for fs, reach in ((100.0, 1), (360.0, 3), (1000.0, 8)):
-        assert snap_to_extremum(rising, np.ones(400, bool), np.array([200]), fs).tolist() == [200 + reach]
+        assert snap_to_extremum(rising, np.array([200]), usable=np.ones(400, bool), fs=fs).tolist() == [200 + reach]
 
 
 def test_a_peak_stays_where_nothing_is_known() -> None:
     signal = bump(200, 1.0)
-    assert snap_to_extremum(signal, np.zeros(400, bool), np.array([197]), 360.0).tolist() == [197]
-    assert snap_to_extremum(np.zeros(400), np.ones(400, bool), np.array([197]), 360.0).tolist() == [197]
-    assert snap_to_extremum(signal, np.ones(400, bool), np.array([0, 399]), 360.0).tolist() == [0, 399]
-    assert snap_to_extremum(signal, np.ones(400, bool), np.empty(0, np.int64), 360.0).tolist() == []
+    assert snap_to_extremum(signal, np.array([197]), usable=np.zeros(400, bool), fs=360.0).tolist() == [197]
+    assert snap_to_extremum(np.zeros(400), np.array([197]), usable=np.ones(400, bool), fs=360.0).tolist() == [197]
+    assert snap_to_extremum(signal, np.array([0, 399]), usable=np.ones(400, bool), fs=360.0).tolist() == [0, 399]
+    assert snap_to_extremum(signal, np.empty(0, np.int64), usable=np.ones(400, bool), fs=360.0).tolist() == []
 
 
 def test_a_buffer_holds_what_is_needed() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +41,31 @@ def test_a_bundle_is_small_and_whole(name: str) -> None:
     assert not {"118", "119", "201"} & {*records["train"], *records["validation"]}
 
 
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_card_of_version_0_1_0_is_read_under_the_new_names(version: int, tmp_path: Path) -> None:
+    """The fixture is the card that version 0.1.0 wrote for the pretrained detector."""
+    directory = tmp_path / "model"
+    shutil.copytree(PRETRAINED_DIR / DEFAULT_MODEL, directory)
+    stored = json.loads((ROOT / "tests" / "fixtures" / "card_format_3.json").read_text())
+    assert stored["format"] == 3
+    stored["format"] = version
+    if version < 3:
+        del stored["drift"]
+    if version < 2:
+        del stored["sha256"]["model.onnx"]
+        (directory / "model.onnx").unlink()
+    (directory / "card.json").write_text(json.dumps(stored))
+    assert read_card(directory) == read_card(PRETRAINED_DIR / DEFAULT_MODEL)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_both_forms_of_a_bundle_give_the_same(name: str) -> None:
     signal = ecg(360.0)
     given = []
     for engine in ("onnx", "keras"):
-        model = load_model(name, engine)
+        model = load_model(name, runtime=engine)
         given.append(
-            model.clean(signal, 360.0) if isinstance(model, Denoiser) else model.r_peaks(signal, 360.0).samples
+            model.denoise(signal, fs=360.0) if isinstance(model, Denoiser) else model.detect(signal, fs=360.0).samples
         )
     np.testing.assert_allclose(given[0], given[1], atol=1e-4)
 
@@ -55,7 +74,7 @@ def test_both_forms_of_a_bundle_give_the_same(name: str) -> None:
 @pytest.mark.parametrize("turned", [1, -1])
 def test_the_detector_finds_beats_that_it_has_never_seen(fs: float, turned: int) -> None:
     """Beats of a formula, at any rate, either way up: within 25 ms."""
-    found = load_detector(DEFAULT_MODEL).r_peaks(turned * ecg(fs), fs)
+    found = load_detector(DEFAULT_MODEL).detect(turned * ecg(fs), fs=fs)
     np.testing.assert_allclose(found.samples / fs, SECONDS, atol=0.025)
 
 

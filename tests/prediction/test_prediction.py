@@ -17,12 +17,12 @@ import study
 from ecg_study.ecg_data.readers.opening import open_recording
 from ecg_study.ecg_data.readers.recording import ReadOptions
 from ecg_study.ecg_data.readers.wfdb import read_record
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import ModelError
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import DEFAULT_MODEL, load_denoiser, load_detector, load_model
 from ecg_study.prediction.csv_files import write_beats_csv
-from ecg_study.prediction.recordings import find_beats
-from ecg_study.prediction.summary import summarise_beats
+from ecg_study.prediction.recordings import detect_recording
+from ecg_study.prediction.summary import summarize_detection
 from tests.inference.test_detector import CARD, SECONDS, SlopeEngine, ecg
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ def test_r_peaks_are_written_in_every_form(bundles: dict[str, str], raw_dir: Pat
         *("s02.beats.csv", "s02.beats.json", "s02.beats.png", "s02.qrs", "s02.samples.csv")
     ]
     record = read_record(raw_dir / "s02", annotator=None)
-    found = load_detector(bundles["detector"]).r_peaks(record.signal, 360.0)
+    found = load_detector(bundles["detector"]).detect(record.signal, fs=360.0)
     beats = pd.read_csv(made / "s02.beats.csv")
     assert list(beats.columns) == ["R_peak", "time_s", "confidence", "rr_s"]
     assert len(beats) > 10
@@ -74,7 +74,7 @@ def test_cleaned_signals_are_written_in_every_form(bundles: dict[str, str], raw_
         *("s02.denoised.csv", "s02.denoised.json", "s02.denoised.png", "s02_denoised.dat", "s02_denoised.hea")
     ]
     record = read_record(raw_dir / "s02", "all", annotator=None)
-    wanted = load_denoiser(bundles["denoiser"]).clean(record.signal, 360.0)
+    wanted = load_denoiser(bundles["denoiser"]).denoise(record.signal, fs=360.0)
     table = pd.read_csv(made / "s02.denoised.csv")
     both = [f"{lead}{what}_mv" for what in ("", "_denoised") for lead in record.leads]
     assert list(table.columns) == ["time_s", *both]
@@ -176,13 +176,13 @@ def test_no_beats_are_written_as_none(tmp_path: Path) -> None:
     recording = open_recording(tmp_path / "quiet.npy", ReadOptions(fs=360.0))
     from ecg_study.prediction.wfdb_files import write_annotations
 
-    beats = find_beats(Detector(CARD, SlopeEngine()), recording)
+    beats = detect_recording(Detector(CARD, SlopeEngine()), recording)
     assert len(beats.r_peaks) == 0
     write_annotations(tmp_path / "quiet.qrs", beats)
     assert len(wfdb.rdann(str(tmp_path / "quiet"), "qrs").sample) == 0
     write_beats_csv(tmp_path / "quiet.csv", beats)
     assert (tmp_path / "quiet.csv").read_text() == "R_peak,time_s,confidence,rr_s\n"
-    summary = summarise_beats(beats, "stand-in", "slope")
+    summary = summarize_detection(beats, "stand-in", "slope")
     assert (summary.beats, summary.mean_rate_bpm, summary.mean_confidence) == (0, None, None)
 
 
@@ -191,7 +191,7 @@ def test_rr_statistics_by_hand(tmp_path: Path) -> None:
     signal[3000:5400] = np.nan
     np.save(tmp_path / "a.npy", signal)
     recording = open_recording(tmp_path / "a.npy", ReadOptions(fs=360.0))
-    summary = summarise_beats(find_beats(Detector(CARD, SlopeEngine()), recording), "stand-in", "slope")
+    summary = summarize_detection(detect_recording(Detector(CARD, SlopeEngine()), recording), "stand-in", "slope")
     times = np.round(SECONDS * 360) / 360
     before, after = times[times < 3000 / 360], times[times > 5400 / 360]
     rr = np.concatenate([np.diff(before), np.diff(after)])  # none across the gap
@@ -239,10 +239,10 @@ def test_bundles_are_found_by_name_and_listed(
     monkeypatch.chdir(tmp_path)
     assert isinstance(load_model("detector"), Detector)
     with pytest.raises(
-        EcgStudyError, match=r"other: no such bundle, neither a folder nor a name; at hand are .*denoiser"
+        ModelError, match=r"other: neither a model folder nor the name of a model; available models: .*denoiser"
     ):
         load_model("other")
-    with pytest.raises(EcgStudyError, match="detector: holds a detector, not a denoiser"):
+    with pytest.raises(ModelError, match="detector: is a detector, not a denoiser"):
         load_denoiser("detector")
     assert study.main(["bundles"]) == 0
     listed = capsys.readouterr().out
@@ -291,7 +291,10 @@ def test_predict_needs_neither_tensorflow_nor_keras(bundles: dict[str, str], raw
 
 def test_both_engines_find_the_same(bundles: dict[str, str], raw_dir: Path) -> None:
     record = read_record(raw_dir / "s02", annotator=None)
-    found = [load_detector(bundles["detector"], engine).r_peaks(record.signal, 360.0) for engine in ("onnx", "keras")]
+    found = [
+        load_detector(bundles["detector"], runtime=engine).detect(record.signal, fs=360.0)
+        for engine in ("onnx", "keras")
+    ]
     np.testing.assert_array_equal(found[0].samples, found[1].samples)
     np.testing.assert_allclose(found[0].confidences, found[1].confidences, atol=1e-4)
 
@@ -305,7 +308,7 @@ def test_a_denoised_record_holds_any_offset_and_amplitude(
     assert study.main(["predict", bundles["denoiser"], str(tmp_path / "a b.npy"), *options]) == 0
     assert study.main(["predict", bundles["detector"], str(tmp_path / "a b.npy"), *options]) == 0
     assert "a_b_denoised.hea" in capsys.readouterr().out  # WFDB allows no blanks in a name
-    wanted = load_denoiser(bundles["denoiser"]).clean(signal, 257.13)
+    wanted = load_denoiser(bundles["denoiser"]).denoise(signal, fs=257.13)
     found = wfdb.rdrecord(str(tmp_path / "predictions" / "a_b_denoised"))
     assert found.fs == 257.13
     np.testing.assert_allclose(found.p_signal[:, 0], wanted, atol=0.002)

@@ -64,7 +64,7 @@ def test_a_bundle_is_trained_further_on_another_device(
     assert made["loss_after"] <= made["loss_before"]
     assert sorted(record for part in made["parts"].values() for record in part) == [f"s0{n}" for n in range(1, 7)]
     card, old = read_card(tmp_path / "mine" / "models" / name), read_card(bundle)
-    assert (card.fs, card.segment) == (old.fs, old.segment)
+    assert (card.fs, card.segment_samples) == (old.fs, old.segment_samples)
     # Those that it has been trained on are known by their content, from now on the new ones as well.
     trained = {*made["parts"]["train"], *made["parts"]["validation"]}
     assert trained <= set(card.data["signals"]) and len(card.data["signals"]) > len(trained)
@@ -72,7 +72,7 @@ def test_a_bundle_is_trained_further_on_another_device(
     assert "too few to tell a difference from chance" in page and "| too few records |" in page
     if name == "detector":
         record = read_record(device / made["parts"]["test"][0], annotator=None)
-        found = load_detector(tmp_path / "mine" / "models" / name).r_peaks(record.signal, 250.0)
+        found = load_detector(tmp_path / "mine" / "models" / name).detect(record.signal, fs=250.0)
         assert len(found) > 0
     assert study.main(["finetune", str(bundle), *options(device, tmp_path, tiny_preset)]) == 2
     assert "exists; choose another --out" in capsys.readouterr().err

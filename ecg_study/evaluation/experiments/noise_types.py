@@ -130,7 +130,7 @@ def _measure(
         methods |= {LOWPASS: lambda signal: lowpass(signal, lead.fs), WAVELET: wavelet}
     for item in DRIFT_FILTERS:
         methods[item.name] = lambda signal, apply=item.apply: apply(signal, lead.fs)  # type: ignore[misc]
-    methods[LSTM] = lambda signal: model.engine.run(np.asarray(signal, np.float32))
+    methods[LSTM] = lambda signal: model.runtime.run(np.asarray(signal, np.float32))
     figures = {}
     for method, apply in methods.items():
         table = denoising_table(clean, noisy, apply(noisy), lead.fs)
