@@ -106,7 +106,7 @@ def test_csv_of_each_test_record(small_study: Path, report: Any) -> None:
 def test_bundles_give_the_signals_of_the_csv(small_study: Path, raw_dir: Path, report: Any) -> None:
     bundle = load_denoiser(small_study / "models" / "denoiser")
     assert bundle.card.data["records"]["test"] == report["data"]["parts"]["test"]["records"]
-    assert bundle.card.segment == 720
+    assert bundle.card.segment_samples == 720
     opened = load_detector(small_study / "models" / "detector")
     detector = opened.card
     assert set(detector.thresholds) == {"r_peak", "window"}
@@ -117,8 +117,8 @@ def test_bundles_give_the_signals_of_the_csv(small_study: Path, raw_dir: Path, r
     lead = read_record(raw_dir / record, annotator=None)
     clean = lead.signal[:, 0]
     noisy = clean + gaussian_noise(len(clean), sigma_mv=0.05, seed=1, record=record, lead=lead.leads[0])
-    np.testing.assert_allclose(bundle.clean(noisy, 360.0), frame["denoised_mv"], atol=1e-4)
-    np.testing.assert_array_equal(opened.r_peaks(noisy, 360.0).samples, np.flatnonzero(frame["R_peak"]))
+    np.testing.assert_allclose(bundle.denoise(noisy, fs=360.0), frame["denoised_mv"], atol=1e-4)
+    np.testing.assert_array_equal(opened.detect(noisy, fs=360.0).samples, np.flatnonzero(frame["R_peak"]))
 
 
 def test_report_alone_repeats_the_figures(
