@@ -12,17 +12,9 @@ from ecg_study.reports.html import to_html
 from ecg_study.reports.markdown import TITLE, render
 from ecg_study.reports.plots.drawing import draw_plots
 from ecg_study.reports.report import Report
-from ecg_study.reports.schema import read_report
 
 PUBLISHED = ("models", "csv", "plots", "report.json", "report.html", "report.md")
 """What a report consists of, in the order in which it is put in place: the page that points at the rest comes last."""
-
-
-def render_again(out: Path) -> Report:
-    """Render the report that is in ``out`` from its ``report.json``, without computing anything."""
-    report = read_report(out / "report.json")
-    publish(out, lambda staging: render_report(staging, report), ("plots", "report.html", "report.md"))
-    return report
 
 
 def publish(out: Path, write: Callable[[Path], None], names: Sequence[str] = PUBLISHED) -> None:

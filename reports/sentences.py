@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Sequence
-from itertools import combinations
-from typing import Any
 
-import numpy as np
-
-from ecg_study.evaluation.results.search import BoundHit, SearchSummary, TrialSummary
+from ecg_study.evaluation.results.search import (
+    EPOCHS,
+    MIN_CONFIGURATIONS,
+    NEAR_BEST,
+    RangeEnd,
+    RangeEndTest,
+    SearchFindings,
+    SearchSummary,
+    TrialSummary,
+)
 from ecg_study.formatting import duration
 from ecg_study.models.card import DETECTOR
 from ecg_study.reports.report import Training
 from ecg_study.reports.tables import interval
-from ecg_study.tuning.analysis import (
-    EPOCHS,
-    FEWEST_CONFIGURATIONS,
-    best_of_each,
-    best_quarter,
-    configuration,
-    shortfall,
-)
 
 
 def training_noise(training: Training, sigma: float) -> str:
@@ -65,30 +60,26 @@ def _share(value: float) -> str:
 
 
 _NAMES = {"val_loss": "mean squared error", "val_window_pr_auc": "area under the precision–recall curve"}
-_NEAR = 1.05  # of the best score
 _WEAK = 0.5  # share of variance explained, below which importances are called rough
-_CHANCE = 0.05  # above which what lies at an end of its range may well lie there by chance
-_FEWEST_PAIRS = 10  # of configurations, to speak of their order
-
-_FLOORS = {"layers": 1, "dropout": 0, "frame": 1, "dense_units": 0, "filters": 0}
-"""Where a range cannot go lower, however wide it is made."""
 
 
 def findings(summary: SearchSummary) -> list[str]:
-    """Plain sentences: which choices matter, which range was too narrow, what more time brought, what size costs.
+    """Describe what a search found: important choices, narrow ranges, use of more time, cost of a small network.
 
-    Nothing is said where there are too few trials to say it, save that there are too few.
+    A finding for which there are too few trials is left out. Empty if the summary holds no findings.
     """
     if not summary.trials:
         return ["No trial was completed: the search taught nothing about the choices."]
+    if (found := summary.findings) is None:
+        return []
     said = [
         _extent(summary),
-        *_choices(summary),
-        *(_bound(hit, summary.trials) for hit in summary.bounds),
-        _second_half(summary),
-        _order(summary),
-        _smallest(summary),
-        _once(summary),
+        *_choices(summary, found),
+        *(_range_end(end, test, found) for end, test in zip(summary.bounds, found.range_ends, strict=True)),
+        _second_half(summary, found),
+        _order(found),
+        _smallest(summary, found),
+        _once(found),
     ]
     return [sentence for sentence in said if sentence]
 
@@ -104,11 +95,10 @@ def _extent(summary: SearchSummary) -> str:
     return f"{failed} of {planned} trials failed; what follows is learned from the others alone." if failed else ""
 
 
-def _choices(summary: SearchSummary) -> list[str]:
-    distinct = len(best_of_each(summary.trials))
+def _choices(summary: SearchSummary, found: SearchFindings) -> list[str]:
     if summary.explained is None:
-        if distinct < FEWEST_CONFIGURATIONS:
-            why = f"{_number(distinct, 'configuration')} completed, and {FEWEST_CONFIGURATIONS} are needed"
+        if found.configurations < MIN_CONFIGURATIONS:
+            why = f"{_number(found.configurations, 'configuration')} completed, and {MIN_CONFIGURATIONS} are needed"
         else:
             why = "scores or choices do not vary"
         return [f"Which choices matter cannot be told: {why}."]
@@ -123,8 +113,8 @@ def _choices(summary: SearchSummary) -> list[str]:
     if above:
         weights = _list([f"`{i.hyperparameter}` ({interval(i.r2_drop, 2)})" for i in above])
         said.append(f"What matters, by R² lost when its values are shuffled: {weights}.")
-        at_an_end = {hit.hyperparameter for hit in summary.bounds}  # of which more is said below
-        said += [_preferred(i.hyperparameter, summary.trials) for i in above if i.hyperparameter not in at_an_end]
+        at_an_end = {end.hyperparameter for end in summary.bounds}  # these get a sentence of their own
+        said += [_preferred(i.hyperparameter, found) for i in above if i.hyperparameter not in at_an_end]
     if others:
         begin = (
             "Of the others, whose intervals are not above 0, nothing can be told" if above else "No choice stands out"
@@ -141,119 +131,82 @@ def _explained(share: float) -> str:
     )
 
 
-def _preferred(name: str, trials: Sequence[TrialSummary]) -> str:
-    """What the best quarter of configurations has of a hyperparameter that matters, beside what all have of it."""
+def _preferred(name: str, found: SearchFindings) -> str:
     if name == EPOCHS:
         return (
             "Trials that were trained longer had also been chosen as the best of their rung: part of the weight of "
             f"`{EPOCHS}` is that choice."
         )
-    leaders = best_quarter(trials)
-    values, all_values = _values(name, leaders), _values(name, best_of_each(trials))
-    if not values:
-        return f"None of the best {len(leaders)} configurations has `{name}`." if leaders else ""
-    among = f"Among the best {len(leaders)} configurations"
-    if name == "learning_rate":
-        return f"{among}, the middle half of `{name}` is {_middle(values)}, among all {_middle(all_values)}."
-    value, times = Counter(values).most_common(1)[0]
-    having = "" if len(values) == len(leaders) else " that have it"
-    of_all = f"{all_values.count(value)} of {len(all_values)}"
-    return f"{among}, `{name}` is {value} in {times} of {len(values)}{having}, among all in {of_all}."
+    (item,) = [preference for preference in found.preferences if preference.hyperparameter == name]
+    if not item.best:
+        best = found.best_configurations
+        return f"None of the best {best} configurations has `{name}`." if best else ""
+    among = f"Among the best {found.best_configurations} configurations"
+    if item.best_quartiles is not None and item.all_quartiles is not None:
+        middle, all_middle = _middle(item.best_quartiles), _middle(item.all_quartiles)
+        return f"{among}, the middle half of `{name}` is {middle}, among all {all_middle}."
+    having = "" if item.best == found.best_configurations else " that have it"
+    of_all = f"{item.all_with_value} of {item.all}"
+    return f"{among}, `{name}` is {item.value} in {item.best_with_value} of {item.best}{having}, among all in {of_all}."
 
 
-def _bound(hit: BoundHit, trials: Sequence[TrialSummary]) -> str:
-    name, leaders, distinct = hit.hyperparameter, best_quarter(trials), best_of_each(trials)
-    theirs, values = _values(name, leaders), _values(name, distinct)
-    there = round(hit.share * len(theirs))
-    whole = len(values) == len(distinct)
-    have = f"{there} have `{name}`" if whole else f"{len(theirs)} have `{name}`, {there} of them"
-    said = f"Of the {len(leaders)} best configurations, {have}"
-    if name == "learning_rate":
-        said += f" in the {hit.end} tenth of its range, which ends at {hit.value:g}"
-        chance = _binomial_tail(there, len(theirs), 0.1)
+def _range_end(end: RangeEnd, test: RangeEndTest, found: SearchFindings) -> str:
+    every = test.all == found.configurations
+    name, at_end = end.hyperparameter, test.best_at_end
+    have = f"{at_end} have `{name}`" if every else f"{test.best} have `{name}`, {at_end} of them"
+    said = f"Of the {found.best_configurations} best configurations, {have}"
+    if test.all_at_end is None:
+        said += f" in the {end.end} tenth of its range, which ends at {end.value:g}"
     else:
-        at_end = values.count(hit.value)
-        said += f" at its {hit.end} value, {hit.value:g}, as have {at_end} of all {len(values)}"
-        said += "" if whole else " with it"
-        chance = _hypergeometric_tail(there, len(theirs), at_end, len(values))
-    if chance > _CHANCE:
+        said += f" at its {end.end} value, {end.value:g}, as have {test.all_at_end} of all {test.all}"
+        said += "" if every else " with it"
+    if not test.significant:
         return f"{said}; so many may lie there by chance."
-    if hit.end == "lowest" and hit.value <= _FLOORS.get(name, -math.inf):
+    if not test.can_be_wider:
         return f"{said}; the range cannot be made wider there."
     return f"{said}; a wider range might do better, none was tried."
 
 
-def _hypergeometric_tail(found: int, drawn: int, marked: int, total: int) -> float:
-    """Chance of at least ``found`` marked ones among ``drawn``: Fisher's exact test, one-sided."""
-    ways = sum(math.comb(marked, k) * math.comb(total - marked, drawn - k) for k in range(found, drawn + 1))
-    return ways / math.comb(total, drawn)
-
-
-def _binomial_tail(found: int, drawn: int, share: float) -> float:
-    """Chance of at least ``found`` of ``drawn``, each with the chance ``share``."""
-    return sum(math.comb(drawn, k) * share**k * (1 - share) ** (drawn - k) for k in range(found, drawn + 1))
-
-
-def _values(name: str, trials: Sequence[TrialSummary]) -> list[Any]:
-    return [trial.hyperparameters[name] for trial in trials if name in trial.hyperparameters]
-
-
-def _middle(values: Sequence[float]) -> str:
-    low, high = np.percentile(values, (25, 75))
+def _middle(quartiles: tuple[float, float]) -> str:
+    low, high = quartiles
     return f"{low:.2g} to {high:.2g}"
 
 
-def _second_half(summary: SearchSummary) -> str:
-    """What the last doubling of time brought."""
-    whole = max([summary.wall_seconds, *(trial.ended for trial in summary.trials)])
-    best = summary.trials[0]
-    if len(summary.trials) < 2 or not best.ended > 0:
+def _second_half(summary: SearchSummary, found: SearchFindings) -> str:
+    half = found.second_half
+    if half is None:
         return ""
-    early = [trial for trial in summary.trials if trial.ended <= whole / 2]
-    span = f"the second half of the {duration(whole)}"
-    if not early:
-        return f"In the first half of the {duration(whole)} no trial was completed."
-    if best.ended <= whole / 2:
+    best = summary.trials[0]
+    span = f"the second half of the {duration(half.seconds)}"
+    if half.score_before is None:
+        return f"In the first half of the {duration(half.seconds)} no trial was completed."
+    if half.reduction is None:
         return f"The best trial, {best.id}, had ended after {duration(best.ended)}: {span} brought no better."
-    before, after = early[0].score, best.score
-    less = 1 - shortfall(after, summary.direction) / shortfall(before, summary.direction)
     verb, what = ("lowered", "lower") if summary.direction == "min" else ("raised", "nearer to 1")
     return (
-        f"{span.capitalize()} {verb} the best {_name(summary)} from {_score(before, summary)} to "
-        f"{_score(after, summary)}, {_percent(less)} {what}."
+        f"{span.capitalize()} {verb} the best {_name(summary)} from {_score(half.score_before, summary)} to "
+        f"{_score(best.score, summary)}, {_percent(half.reduction)} {what}."
     )
 
 
-def _order(summary: SearchSummary) -> str:
-    """Whether longer training changed the ranking of those promoted together."""
-    reached: dict[tuple[int, int], dict[str, float]] = {}
-    for trial in summary.trials:
-        reached.setdefault((trial.bracket, trial.rung), {})[configuration(trial)] = trial.score
-    pairs = swapped = 0
-    for (bracket, rung), scores in reached.items():
-        later = reached.get((bracket, rung + 1), {})
-        for one, other in combinations([key for key in scores if key in later], 2):
-            pairs += 1
-            swapped += (scores[one] - scores[other]) * (later[one] - later[other]) < 0
-    if pairs < _FEWEST_PAIRS:
+def _order(found: SearchFindings) -> str:
+    if found.rank_changes is None:
         return ""
+    pairs, swapped = found.rank_changes.pairs, found.rank_changes.swapped
     return (
         f"Of {pairs} pairs of configurations promoted from the same rung, {swapped} ({swapped / pairs:.0%}) changed "
         "places with longer training, where chance alone would change half; those not promoted are not among them."
     )
 
 
-def _smallest(summary: SearchSummary) -> str:
-    distinct = best_of_each(summary.trials)
-    if len(distinct) < 2:
+def _smallest(summary: SearchSummary, found: SearchFindings) -> str:
+    if found.smallest_near_best is None:
         return ""
-    best = distinct[0]
-    limit = _NEAR * shortfall(best.score, summary.direction)
-    near = [trial for trial in distinct if shortfall(trial.score, summary.direction) <= limit]
-    smallest = min(near, key=lambda trial: trial.parameters)
+    best = summary.trials[0]
+    smallest = next(trial for trial in summary.trials if trial.id == found.smallest_near_best)
     measure = _name(summary) if summary.direction == "min" else f"distance of the {_name(summary)} from 1"
-    within = f"within 5 % of the best by {measure}"
-    if smallest.parameters >= best.parameters:
+    within = f"within {100 * NEAR_BEST:g} % of the best by {measure}"
+    if smallest is best:
         return f"The best network, {best.id}, has {best.parameters:,} weights; no smaller one is {within}."
     return (
         f"The smallest network {within} is {smallest.id}: {_score(smallest.score, summary)} with "
@@ -262,8 +215,8 @@ def _smallest(summary: SearchSummary) -> str:
     )
 
 
-def _once(summary: SearchSummary) -> str:
-    if len(best_of_each(summary.trials)) < 2:
+def _once(found: SearchFindings) -> str:
+    if found.configurations < 2:
         return "With one configuration completed there is nothing to compare it with."
     return (
         "Each configuration was trained from one seed, and scored on the validation records that chose it: how much "

@@ -92,9 +92,9 @@ def report(options: argparse.Namespace, settings: Settings) -> int:
     """Retrain the best, measure, and write the report."""
     console = open_console()
     if options.render:
-        from ecg_study.reports.publish import render_again
+        from ecg_study.workflows.report import render_saved_report
 
-        _say_report(render_again(Path(settings.out)), settings, console)
+        _say_report(render_saved_report(Path(settings.out)), settings, console)
         return 0
     prepared = _prepare(settings, console)
     tasks = _tasks(settings, prepared)

@@ -35,7 +35,7 @@ from ecg_study.result_cache import ResultStore
 from ecg_study.training.executors.base import Executor
 from ecg_study.training.final_training import TrainedModel, train_final_models
 from ecg_study.training.task import TrainingTask, augmentation_as_json
-from ecg_study.tuning.analysis import summarise_search
+from ecg_study.tuning.analysis import summarize_search, with_findings
 from ecg_study.tuning.latency import measure_latencies
 from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.state import SearchResult
@@ -137,7 +137,7 @@ def make_report(
             models.
     """
     release_freed_memory()
-    previous = None if set(sections) == set(SECTIONS) else read_report(out / "report.json")
+    previous = None if set(sections) == set(SECTIONS) else _read_with_findings(out / "report.json")
     classical = ClassicalDetectors(ResultStore(study.data_dir / MEASURED), progress)
     try:
         maker = ReportBuilder(study, out, open_executor, classical, progress)
@@ -146,6 +146,20 @@ def make_report(
         classical.close()
     publish(out, lambda staging: maker.write(staging, report))
     return report
+
+
+def render_saved_report(out: Path) -> Report:
+    """Render the report in ``out`` again from its ``report.json``, without training or measuring."""
+    report = _read_with_findings(out / "report.json")
+    publish(out, lambda staging: render_report(staging, report), ("plots", "report.html", "report.md"))
+    return report
+
+
+def _read_with_findings(path: Path) -> Report:
+    """Read a report; findings of a search that version 0.1.0 did not store are computed from its trials."""
+    report = read_report(path)
+    searches = [search if search.findings is not None else with_findings(search) for search in report.searches]
+    return replace(report, searches=searches)
 
 
 class ReportBuilder:
@@ -260,11 +274,11 @@ class ReportBuilder:
     def _searches(self) -> list[Any]:
         study = self.study
         return [
-            summarise_search(
+            summarize_search(
                 name,
                 search,
-                study.tasks[name].preset,
-                measure_latencies(study.tasks[name], search, self.store, self.progress),
+                preset=study.tasks[name].preset,
+                milliseconds=measure_latencies(study.tasks[name], search, self.store, self.progress),
             )
             for name, search in study.searches.items()
         ]

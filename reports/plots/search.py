@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecg_study.evaluation.results.search import SearchSummary, TrialSummary
+from ecg_study.evaluation.results.search import SearchSummary, TrialSummary, as_loss, best_per_configuration
 from ecg_study.reports.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, figure_of
-from ecg_study.tuning.analysis import best_of_each, configuration, shortfall
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,12 +60,12 @@ def _curves_figure(summary: SearchSummary) -> Figure | None:
         return None
     figure, (axis,) = figure_of(1, 1, 4.6)
     best = summary.trials[0]
-    ends = {(configuration(t), t.bracket, t.rung): curves[t.id][-1] for t in summary.trials if curves[t.id]}
+    ends = {(t.configuration, t.bracket, t.rung): curves[t.id][-1] for t in summary.trials if curves[t.id]}
     for trial in reversed(summary.trials):
-        points, parent = curves[trial.id], ends.get((configuration(trial), trial.bracket, trial.rung - 1))
+        points, parent = curves[trial.id], ends.get((trial.configuration, trial.bracket, trial.rung - 1))
         if not points:
             continue
-        own = configuration(trial) == configuration(best) and trial.bracket == best.bracket and trial.rung <= best.rung
+        own = trial.configuration == best.configuration and trial.bracket == best.bracket and trial.rung <= best.rung
         if parent is not None:
             axis.plot(*_columns([parent, points[0]]), color=BLACK if own else GREY, linewidth=1.8 if own else 0.7)
         if own:
@@ -97,7 +96,7 @@ def _progress_figure(summary: SearchSummary) -> Figure | None:
     trials = sorted(summary.trials, key=lambda trial: trial.ended)
     whole = max(summary.wall_seconds, trials[-1].ended)
     unit, seconds = ("h", 3600) if whole >= 7200 else ("min", 60) if whole >= 120 else ("s", 1)
-    values = [shortfall(trial.score, summary.direction) for trial in trials]
+    values = [as_loss(trial.score, summary.direction) for trial in trials]
     times = [trial.ended / seconds for trial in trials]
     best = np.minimum.accumulate(values)
     axis.step([*times, whole / seconds], [*best, best[-1]], where="post", color=BLACK, linewidth=1.2, zorder=1)
@@ -136,13 +135,13 @@ def _parallel_figure(summary: SearchSummary) -> Figure | None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm
 
-    trials = best_of_each(summary.trials)
+    trials = best_per_configuration(summary.trials)
     names = _varying(trials)
     if len(trials) < 3 or len(names) < 2:
         return None
     figure, (axis,) = figure_of(1, 1, 4.8)
     scales = [_Scale(name, [trial.hyperparameters.get(name) for trial in trials]) for name in names]
-    scores = [shortfall(trial.score, summary.direction) for trial in trials]
+    scores = [as_loss(trial.score, summary.direction) for trial in trials]
     lowest, highest = min(scores), float(np.percentile(scores, 90))  # one that diverged would pale all others
     colours = ScalarMappable(LogNorm(lowest, max(highest, 1.01 * lowest)), "cividis")
     rng = np.random.default_rng(0)
@@ -179,7 +178,7 @@ def _colour_bar(figure: Figure, axis: Axes, colours: ScalarMappable, highest: fl
 
 def _pareto_figure(summary: SearchSummary) -> Figure | None:
     """Score against weights, and against time where it was measured."""
-    trials = best_of_each(summary.trials)
+    trials = best_per_configuration(summary.trials)
     if len(trials) < 2:
         return None
     timed = [trial for trial in trials if trial.milliseconds is not None]
@@ -195,7 +194,7 @@ def _pareto_figure(summary: SearchSummary) -> Figure | None:
 
 
 def _draw_front(axis: Axes, summary: SearchSummary, costs: dict[str, float], front: Sequence[str], name: str) -> None:
-    scores = {t.id: shortfall(t.score, summary.direction) for t in summary.trials if t.id in costs}
+    scores = {t.id: as_loss(t.score, summary.direction) for t in summary.trials if t.id in costs}
     _scatter(axis, [costs[i] for i in scores], list(scores.values()), [GREY] * len(scores))
     steps = [(costs[i], scores[i]) for i in front]
     # From each on, nothing cheaper does better: the front goes on level to the most costly, and upright to the worst.
@@ -264,7 +263,7 @@ def _varying(trials: Sequence[TrialSummary]) -> list[str]:
 
 
 def _curve(trial: TrialSummary, direction: str) -> list[tuple[float, float]]:
-    return [(float(epoch), shortfall(value, direction)) for epoch, value in trial.curve if value is not None]
+    return [(float(epoch), as_loss(value, direction)) for epoch, value in trial.curve if value is not None]
 
 
 def _columns(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:

@@ -21,7 +21,7 @@ from ecg_study.reports.publish import PUBLISHED, publish
 from ecg_study.reports.report import REPORT_FORMAT, Report
 from ecg_study.reports.schema import dump_report, read_report, report_schema
 from ecg_study.reports.tables import interval, plain, table
-from ecg_study.tuning.analysis import summarise_search
+from ecg_study.tuning.analysis import summarize_search
 from ecg_study.tuning.state import load_search, search_directory
 from tests.reports.test_html import PIXEL
 from tests.tiny import ROOT, TINY
@@ -54,13 +54,13 @@ def test_a_search_that_a_budget_ended_says_so(tiny_study: Path) -> None:
     whole = read_report(tiny_study / "report.json")
     search = load_search(search_directory(tiny_study, "denoiser"))
     cut = replace(search, trials=search.trials[:4], done=False, stopped="its budget of 2 h 0 min is spent")
-    said = render(replace(whole, searches=[summarise_search("denoiser", cut, TINY)]), [])
+    said = render(replace(whole, searches=[summarize_search("denoiser", cut, preset=TINY)]), [])
     assert "**It ended early**: its budget of 2 h 0 min is spent." in said
     assert "| 0 / 0 | 3 | 2 | 0 | 0 |" in said, "planned and completed side by side"
     assert "ended early" not in render(whole, [])
     warm = replace(search, identity=search.identity | {"warm start": "first-study"})
     assert "The best configurations of `first-study` were tried first." in render(
-        replace(whole, searches=[summarise_search("denoiser", warm, TINY)]), []
+        replace(whole, searches=[summarize_search("denoiser", warm, preset=TINY)]), []
     )
 
 

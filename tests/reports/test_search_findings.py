@@ -1,0 +1,255 @@
+"""Sentences and plots of searches with known findings."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ecg_study.evaluation.results.search import SearchSummary
+from ecg_study.models.card import DENOISER, DETECTOR
+from ecg_study.reports.plots.search import search_figures
+from ecg_study.reports.sentences import findings
+from ecg_study.training.specs import FAILED, TrainingResult
+from ecg_study.tuning.analysis import best_quarter, summarize_search, with_findings
+from ecg_study.workflows.report import render_saved_report
+from tests.conftest import ROOT
+from tests.tuning.made_up_searches import (
+    LARGE,
+    REALISTIC,
+    SMALL,
+    Configuration,
+    made_up_search,
+    realistic,
+    realistic_summary,
+    summary_by_units,
+    summary_of_two,
+)
+
+
+@pytest.fixture
+def without_importances(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip the importances, which take seconds, in tests of something else."""
+    monkeypatch.setattr("ecg_study.tuning.analysis.estimate_importances", lambda *_, **__: ([], None))
+
+
+@pytest.fixture(params=[DENOISER, DETECTOR])
+def whole(request: pytest.FixtureRequest) -> SearchSummary:
+    """70 trials of each task, all with a measured inference time."""
+    return realistic_summary(request.param)
+
+
+def test_too_few_configurations_for_importances() -> None:
+    search = made_up_search(DENOISER, SMALL, score=realistic)
+    summary = summarize_search(DENOISER, search, preset=SMALL)
+    said = findings(summary)
+    assert "Which choices matter cannot be told: only 8 configurations completed, and 12 are needed." in said
+
+
+def test_one_completed_trial() -> None:
+    search = made_up_search(DENOISER, SMALL, score=realistic)
+    lost = TrainingResult(FAILED, None, None, seconds=1.0, reason="ValueError: no", attempts=2)
+    trials = (*(replace(trial, outcome=lost) for trial in search.trials[:-1]), search.trials[-1])
+    summary = summarize_search(DENOISER, replace(search, trials=trials), preset=SMALL)
+    said = findings(summary)
+    assert said[0] == "9 of 10 trials failed; what follows is learned from the others alone."
+    assert said[-1] == "With one configuration completed there is nothing to compare it with."
+    assert set(_save(summary)) == {"search_denoiser_curves", "search_denoiser_progress"}
+
+
+def test_no_completed_trial() -> None:
+    search = made_up_search(DENOISER, SMALL, score=realistic)
+    lost = TrainingResult(FAILED, None, None, reason="ValueError: no")
+    summary = summarize_search(
+        DENOISER, replace(search, trials=tuple(replace(trial, outcome=lost) for trial in search.trials)), preset=SMALL
+    )
+    assert findings(summary) == ["No trial was completed: the search taught nothing about the choices."]
+    assert search_figures(summary) == {}
+
+
+def test_a_stopped_or_unfinished_search() -> None:
+    search = made_up_search(DENOISER, LARGE, score=realistic)
+    cut = replace(search, trials=search.trials[:8], done=False, stopped="its budget of 2 h 0 min is spent")
+    summary = summarize_search(DENOISER, cut, preset=LARGE)
+    assert findings(summary)[0] == (
+        "The search ended early: its budget of 2 h 0 min is spent. 8 of 70 planned trials were completed; what "
+        "follows is learned from these alone."
+    )
+    running = summarize_search(DENOISER, replace(cut, stopped=""), preset=LARGE)
+    assert findings(running)[0].startswith("The search is not finished: 8 of 70 planned trials were completed")
+    _save(summary)
+
+
+def test_one_deciding_hyperparameter() -> None:
+    said = " ".join(findings(summary_by_units()))
+    assert "What matters, by R² lost when its values are shuffled: `units_1` (" in said
+    (about,) = [sentence for sentence in findings(summary_by_units()) if "`units_1` at its highest value" in sentence]
+    assert about.startswith("Of the 13 best configurations, ")
+    assert about.endswith("96, as have 13 of all 49; a wider range might do better, none was tried.")
+    nothing = said.split("nothing can be told: ")[1]
+    assert "`frame`" in nothing and "`residual`" in nothing and "`units_1`" not in nothing.split(".")[0]
+
+
+@pytest.mark.usefixtures("without_importances")
+def test_a_hyperparameter_that_only_some_configurations_have() -> None:
+    def second(configuration: Configuration, _: int) -> float:
+        return 1 / float(configuration.get("units_2", 64))  # one-layer networks are as good as the second best
+
+    summary = summarize_search(DENOISER, made_up_search(DENOISER, LARGE, score=second), preset=LARGE)
+    best = best_quarter(summary.trials)
+    having = [t.hyperparameters["units_2"] for t in best if "units_2" in t.hyperparameters]
+    (said,) = [sentence for sentence in findings(summary) if "`units_2`, " in sentence]
+    assert said.startswith(
+        f"Of the 13 best configurations, {len(having)} have `units_2`, {having.count(96)} of them at"
+    )
+    _save(summary)
+
+
+@pytest.mark.usefixtures("without_importances")
+def test_a_range_that_cannot_be_wider() -> None:
+    def no_dropout(configuration: Configuration, _: int) -> float:
+        return 0.01 + float(configuration["dropout"])
+
+    said = findings(summarize_search(DENOISER, made_up_search(DENOISER, LARGE, score=no_dropout), preset=LARGE))
+    (about,) = [sentence for sentence in said if "at its lowest value, 0" in sentence and "`dropout`" in sentence]
+    assert about.endswith("the range cannot be made wider there.")
+
+
+@pytest.mark.usefixtures("without_importances")
+def test_a_range_end_as_frequent_as_drawn_may_be_chance() -> None:
+    search = made_up_search(DENOISER, LARGE, score=realistic)
+    same = tuple(
+        replace(trial, plan=replace(trial.plan, hyperparameters=trial.plan.hyperparameters | {"frame": 16}))
+        for trial in search.trials
+    )
+    said = findings(summarize_search(DENOISER, replace(search, trials=same), preset=LARGE))
+    assert (
+        "Of the 13 best configurations, 13 have `frame` at its highest value, 16, as have 49 of all 49; so many may "
+        "lie there by chance." in said
+    )
+
+
+@pytest.mark.parametrize(
+    ("ended", "says"),
+    [
+        (
+            (10, 90),
+            "The second half of the 1 min 40 s lowered the best mean squared error from 0.02 to 0.01, 50% lower.",
+        ),
+        (
+            (10, 40),
+            "The best trial, 000-r1, had ended after 40 s: the second half of the 1 min 40 s brought no better.",
+        ),
+        ((60, 90), "In the first half of the 1 min 40 s no trial was completed."),
+    ],
+)
+def test_improvement_in_the_second_half_of_the_time(ended: tuple[float, float], says: str) -> None:
+    assert says in findings(summary_of_two(DENOISER, scores=(0.02, 0.01), ended=ended))
+
+
+def test_a_maximized_score_approaches_one() -> None:
+    said = findings(summary_of_two(DETECTOR, scores=(0.98, 0.99), ended=(10, 90)))
+    assert (
+        "The second half of the 1 min 40 s raised the best area under the precision–recall curve from 0.98000 to "
+        "0.99000, 50% nearer to 1." in said
+    )
+
+
+def test_longer_training_that_keeps_the_order() -> None:
+    assert any("0 (0%) changed places with longer training" in sentence for sentence in findings(summary_by_units()))
+
+
+@pytest.mark.usefixtures("without_importances")
+def test_longer_training_that_reverses_the_order() -> None:
+    def turning(configuration: Configuration, epochs: int) -> float:
+        rate = float(configuration["learning_rate"])
+        return (rate if epochs <= 3 else 0.02 - rate) / epochs**4
+
+    (said,) = [
+        sentence
+        for sentence in findings(
+            summarize_search(DENOISER, made_up_search(DENOISER, LARGE, score=turning), preset=LARGE)
+        )
+        if "changed places" in sentence
+    ]
+    assert said.startswith("Of 47 pairs of configurations promoted from the same rung, 9 (19%) changed places")
+
+
+def test_the_smallest_network_near_the_best() -> None:
+    summary = summary_of_two(DENOISER, scores=(0.0104, 0.01), ended=(10, 90))
+    small, large = replace(summary.trials[1], parameters=1000), replace(summary.trials[0], parameters=50_000)
+    small = replace(small, hyperparameters=small.hyperparameters | {"units_1": 16}, milliseconds=0.25)
+    said = findings(with_findings(replace(summary, trials=[large, small])))
+    assert (
+        "The smallest network within 5 % of the best by mean squared error is 000-r0: 0.0104 with 1,000 weights and "
+        "0.25 ms a segment; the best, 000-r1, has 0.01 with 50,000." in said
+    )
+    said = findings(with_findings(replace(summary, trials=[large, replace(small, score=0.0106)])))
+    assert (
+        "The best network, 000-r1, has 50,000 weights; no smaller one is within 5 % of the best by mean squared "
+        "error." in said
+    )
+
+
+def test_findings_are_whole_sentences(whole: SearchSummary) -> None:
+    for sentence in findings(whole):
+        assert sentence[0].isupper() and sentence.endswith("."), sentence
+        assert "nan" not in sentence and "  " not in sentence
+
+
+def test_all_plots_of_a_whole_search(whole: SearchSummary) -> None:
+    kinds = {"curves", "progress", "importances", "parallel", "pareto"}
+    assert set(_save(whole)) == {f"search_{whole.task}_{kind}" for kind in kinds}
+
+
+@pytest.mark.parametrize("task", [DENOISER, DETECTOR])
+def test_plots_that_need_more_trials_are_left_out(task: str) -> None:
+    search = made_up_search(task, SMALL, score=REALISTIC[task])
+    ten = _save(summarize_search(task, search, preset=SMALL))
+    assert set(ten) == {f"search_{task}_{kind}" for kind in ("curves", "progress", "parallel", "pareto")}
+    one = _save(summarize_search(task, replace(search, trials=search.trials[:1], seconds=0.0), preset=SMALL))
+    assert set(one) == {f"search_{task}_curves", f"search_{task}_progress"}
+
+
+def test_a_gap_in_a_curve_can_be_drawn() -> None:
+    search = made_up_search(DENOISER, SMALL, score=realistic)
+    first = search.trials[0]
+    holed = replace(first, outcome=replace(first.outcome, history=[{"epoch": 1}, *first.outcome.history[1:]]))
+    assert _save(summarize_search(DENOISER, replace(search, trials=(holed, *search.trials[1:])), preset=SMALL))
+
+
+def test_equal_scores_show_no_importances() -> None:
+    summary = summarize_search(DENOISER, made_up_search(DENOISER, LARGE, score=lambda *_: 0.01), preset=LARGE)
+    assert "Which choices matter cannot be told: scores or choices do not vary." in findings(summary)
+
+
+def _save(summary: SearchSummary) -> dict[str, bytes]:
+    """Save every plot as PNG; a warning fails the test."""
+    pictures = {}
+    for name, figure in search_figures(summary).items():
+        file = io.BytesIO()
+        figure.savefig(file, dpi=110)
+        pictures[name] = file.getvalue()
+        assert len(pictures[name]) > 5000
+    return pictures
+
+
+def test_a_summary_without_findings_has_no_sentences() -> None:
+    assert findings(replace(summary_by_units(), findings=None)) == []
+
+
+def test_findings_of_an_earlier_report_are_computed_when_it_is_rendered_again(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "docs" / "mitdb-robust" / "report.json", tmp_path)
+    stored = json.loads((tmp_path / "report.json").read_text())["searches"]
+    report = render_saved_report(tmp_path)
+    if "findings" not in stored[0]:  # as version 0.1.0 wrote it
+        assert json.loads((tmp_path / "report.json").read_text())["searches"] == stored
+    page = (tmp_path / "report.md").read_text()
+    assert len(report.searches) == 2
+    for search in report.searches:
+        assert len(findings(search)) >= 4
+        assert all(sentence in page for sentence in findings(search))
