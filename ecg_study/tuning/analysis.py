@@ -205,11 +205,13 @@ def _lies_at(value: float, end: float, reach: float) -> bool:
 
 def _findings(summary: SearchSummary) -> SearchFindings:
     distinct, best = best_per_configuration(summary.trials), best_quarter(summary.trials)
-    important = [item.hyperparameter for item in summary.importances if item.r2_drop.low > 0 and item.hyperparameter != EPOCHS]
+    important = [
+        item.hyperparameter for item in summary.importances if item.r2_drop.low > 0 and item.hyperparameter != EPOCHS
+    ]
     return SearchFindings(
         configurations=len(distinct),
         best_configurations=len(best),
-        preferences=[_preference(name, best, distinct) for name in important],
+        preferences=[_preference(name, best, distinct) for name in important if name != EPOCHS],
         range_ends=[_test_range_end(end, best, distinct) for end in summary.bounds],
         second_half=_second_half(summary),
         rank_changes=_rank_changes(summary.trials),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ecg_study.evaluation.results.search import EPOCHS, MIN_CONFIGURATIONS, Importance, TrialSummary, as_loss
+from ecg_study.evaluation.results.values import Estimate
 
 _DRAWS = 50  # bootstrap samples
 _TREES = 60
@@ -56,10 +57,10 @@ def estimate_importances(
     growth = np.array([shuffled - error for error, shuffled in draws]) / variance
     low, high = np.percentile(growth, _INTERVAL, axis=0)
     found = [
-        Importance(float(growth[:, column].mean()), float(low[column]), float(high[column]), hyperparameter=name)
+        Importance(name, Estimate(float(growth[:, column].mean()), float(low[column]), float(high[column])))
         for column, name in enumerate(names)
     ]
-    return sorted(found, key=lambda item: -item.value), explained
+    return sorted(found, key=lambda item: -item.r2_drop.value), explained
 
 
 def _features(trials: Sequence[TrialSummary]) -> tuple[list[str], np.ndarray]:

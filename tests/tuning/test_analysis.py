@@ -23,6 +23,7 @@ from ecg_study.evaluation.results.search import (
     as_loss,
     best_per_configuration,
 )
+from ecg_study.evaluation.results.values import Estimate
 from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.training.specs import FAILED, TrainingResult
 from ecg_study.tuning.analysis import best_quarter, find_range_ends, pareto_front, summarize_search, with_findings
@@ -261,8 +262,8 @@ def test_the_smallest_network_near_the_best() -> None:
 
 def test_preferences_compare_the_best_quarter_with_all_configurations() -> None:
     summary = summary_by_units()
-    important = [Importance(0.2, 0.1, 0.3, hyperparameter=name) for name in ("learning_rate", "direction", "units_3")]
-    other = Importance(0.2, -0.1, 0.3, hyperparameter="frame")
+    important = [Importance(name, Estimate(0.2, 0.1, 0.3)) for name in ("learning_rate", "direction", "units_3")]
+    other = Importance("frame", Estimate(0.2, -0.1, 0.3))
     found = with_findings(replace(summary, importances=[*important, other])).findings
     assert found is not None
     rate, direction, units = found.preferences

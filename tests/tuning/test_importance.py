@@ -28,13 +28,13 @@ from tests.tuning.made_up_searches import (
 def test_the_deciding_hyperparameter_comes_first_and_others_are_not_significant() -> None:
     summary = summary_by_units()
     first, *others = summary.importances
-    assert (first.hyperparameter, first.low > 0.5) == ("units_1", True)
+    assert (first.hyperparameter, first.r2_drop.low > 0.5) == ("units_1", True)
     assert summary.explained is not None and summary.explained > 0.8
     by_name = {item.hyperparameter: item for item in others}
     assert set(by_name) == {*"layers units_2 units_3 dropout frame direction learning_rate residual".split(), EPOCHS}
     for name in ("dropout", "frame", "direction", "residual"):
-        assert by_name[name].low <= 0 <= by_name[name].high
-        assert by_name[name].value < 0.05
+        assert by_name[name].r2_drop.low <= 0 <= by_name[name].r2_drop.high
+        assert by_name[name].r2_drop.value < 0.05
 
 
 def test_a_second_important_hyperparameter_is_found_for_a_maximized_score() -> None:
@@ -43,8 +43,8 @@ def test_a_second_important_hyperparameter_is_found_for_a_maximized_score() -> N
 
     summary = summarize_search(DETECTOR, made_up_search(DETECTOR, LARGE, score=area), preset=LARGE)
     assert {item.hyperparameter for item in summary.importances[:2]} == {"units_1", "direction"}
-    assert all(item.low > 0 for item in summary.importances[:2])
-    assert all(item.low <= item.value <= item.high for item in summary.importances)
+    assert all(item.r2_drop.low > 0 for item in summary.importances[:2])
+    assert all(item.r2_drop.low <= item.r2_drop.value <= item.r2_drop.high for item in summary.importances)
 
 
 def test_random_scores_are_not_explained() -> None:
@@ -56,7 +56,7 @@ def test_random_scores_are_not_explained() -> None:
     many = replace(search, trials=(*first, *second))
     summary = summarize_search(DENOISER, many, preset=LARGE)
     assert summary.explained is not None and summary.explained < 0.2
-    assert not any(item.low > 0 for item in summary.importances)
+    assert not any(item.r2_drop.low > 0 for item in summary.importances)
     assert EPOCHS not in {item.hyperparameter for item in summary.importances}, "all trained one epoch"
 
 
