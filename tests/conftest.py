@@ -81,9 +81,14 @@ class SmallData:
 
 
 @pytest.fixture(scope="session")
-def small_data(raw_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallData:
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the caches of the small database."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def small_data(raw_dir: Path, data_dir: Path) -> SmallData:
     """Segments of 720 samples of the small database."""
-    data_dir = tmp_path_factory.mktemp("data")
     database = open_database("folder", data_dir=data_dir, raw_dir=raw_dir)
     cache = open_cache(database, SMALL, data_dir=data_dir)
     return SmallData(database, cache, split_database(database, cache.records, seed=1))
@@ -112,11 +117,8 @@ def tiny_preset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_options(
-    raw_dir: Path, noise_dir: Path, tiny_preset: Path, tmp_path_factory: pytest.TempPathFactory
-) -> list[str]:
+def small_options(raw_dir: Path, noise_dir: Path, data_dir: Path, tiny_preset: Path) -> list[str]:
     """Options of a study on the small database with the preset `TINY`."""
-    data_dir = tmp_path_factory.mktemp("study-data")
     options = f"--database folder --raw-dir {raw_dir} --noise-dir {noise_dir} --data-dir {data_dir} --segment 720"
     return [*options.split(), "--preset", str(tiny_preset), "--workers", "0"]
 

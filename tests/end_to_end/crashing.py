@@ -1,7 +1,7 @@
-"""A program for the tests: a search that is killed again and again, with workers that train nothing.
+"""A search that is killed again and again, with workers that train nothing: a program for the tests.
 
-Each round forks a real process that goes on with the search, and kills it with SIGKILL at a random moment. Writing is
-made slow, so that most of these moments lie within a write. Prints how many rounds were killed.
+Each round forks a process that continues the search, and kills it with SIGKILL at a random moment. Writing is made
+slow, so that most of these moments lie within a write. The program prints how many rounds were killed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.search import SearchOptions, run_search
 from tests.tuning.test_search_order import PRESET, FakeWorkers, Watcher
 
-LONGEST = 0.4  # seconds until the kill
+LONGEST = 0.4  # seconds until the kill; more after rounds that finished nothing, as on a busy machine
 
 
 def slow_down() -> None:
-    """Widen the moments before and after a file gets its name."""
+    """Lengthen the moments before and after a file gets its name."""
     fsync, replace = os.fsync, Path.replace
 
     def slow_fsync(fd: Any) -> None:
@@ -44,25 +44,25 @@ def slow_down() -> None:
 
 
 def finished(directory: Path) -> list[Any]:
-    """The finished trials on disk, in their order."""
+    """Return the finished trials on disk, in their order."""
     path = directory / "search.json"
     return list(json.loads(path.read_text())["finished"]) if path.exists() else []
 
 
 def main(raw_dir: str, data_dir: str, directory: Path, seed: int) -> None:
-    """Kill until the search is done; after each kill, what was finished before must still be there."""
+    """Kill until the search is done; after each kill, check that every finished trial is still on disk."""
     database = open_database("folder", data_dir=Path(data_dir), raw_dir=Path(raw_dir))
     cache = open_cache(database, SegmentSettings(segment_samples=720, window_samples=144), data_dir=Path(data_dir))
     task = TrainingTask(DENOISER, cache, split_database(database, cache.records, seed=1), PRESET)
     order = random.Random(seed)
-    kills, seen = 0, finished(directory)
+    kills, seen, longest = 0, finished(directory), LONGEST
     while True:
         child = os.fork()
         if child == 0:
             slow_down()
             run_search(task, SearchOptions(3), directory, FakeWorkers(3, order), Watcher())
             os._exit(0)
-        time.sleep(order.uniform(0, LONGEST))
+        time.sleep(order.uniform(0, longest))
         order.random()  # the next round's workers end their trials in another order
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
@@ -70,6 +70,7 @@ def main(raw_dir: str, data_dir: str, directory: Path, seed: int) -> None:
         assert now[: len(seen)] == seen, "a finished trial was lost or done again"
         for parent in {trial["plan"]["parent"] for trial in now}:
             assert parent is None or parent in {trial["plan"]["id"] for trial in now}
+        longest = LONGEST if len(now) > len(seen) else 1.2 * longest
         seen = now
         if os.WIFEXITED(status):
             assert os.WEXITSTATUS(status) == 0

@@ -1,4 +1,4 @@
-"""Real processes, killed or interrupted: what is finished stays, what was running is run again."""
+"""Searches in processes that are killed or interrupted: finished trials stay, the others run again."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from tests.conftest import SmallData
 from tests.tiny import PROGRAM, ROOT, TINY
 from tests.tuning.test_search_order import TRIALS, _plans, reference, task  # noqa: F401  # fixtures
 
+pytestmark = pytest.mark.slow
+
 
 def _command(options: list[str], out: Path, workers: int) -> list[str]:
     chosen = ["--only", "denoiser", "--workers", str(workers), "--out", str(out)]
@@ -40,8 +42,16 @@ def _without_times(path: Path) -> list[Any]:
     return sorted(trials, key=lambda trial: str(trial["plan"]["id"]))
 
 
+@pytest.fixture(scope="module")
+def undisturbed(small_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of the same search, run without any kill."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    subprocess.run(_command(small_options, out, 0), cwd=ROOT, capture_output=True, check=True)
+    return out / "search" / "denoiser" / "search.json"
+
+
 def _of_group(group: int) -> list[int]:
-    """The living processes of a process group."""
+    """Return the running processes of a process group."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError):
@@ -51,7 +61,7 @@ def _of_group(group: int) -> list[int]:
 
 
 def _ends(group: int) -> bool:
-    """Whether all processes of a group end within half a minute."""
+    """Return whether all processes of a group end within half a minute."""
     deadline = time.monotonic() + 30
     while _of_group(group) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -60,7 +70,7 @@ def _ends(group: int) -> bool:
 
 @contextlib.contextmanager
 def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """A program in a process group of its own, ended with the block whatever happens."""
+    """Run a program in a process group of its own, and end the group with the block."""
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -77,7 +87,7 @@ def test_many_kills_lose_nothing_and_repeat_nothing(
     tmp_path: Path,
     reference: SearchResult,  # noqa: F811
 ) -> None:
-    """Dozens of kills at random moments of a search without training, most of them in the middle of a write."""
+    """Dozens of kills at random moments of a search without training, most of them during a write."""
     kills = 0
     for seed in range(3):
         directory = tmp_path / f"s{seed}"
@@ -96,10 +106,10 @@ def test_many_kills_lose_nothing_and_repeat_nothing(
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_killed_in_training_it_ends_as_if_never_killed(
-    workers: int, small_options: list[str], small_study: Path, small_data: SmallData, tmp_path: Path
+def test_a_search_killed_in_training_ends_as_if_never_killed(
+    workers: int, small_options: list[str], undisturbed: Path, small_data: SmallData, tmp_path: Path
 ) -> None:
-    """The whole program with real training. A search of seed 1 is known from a study that nobody killed."""
+    """The whole program, with training."""
     state = tmp_path / "search" / "denoiser" / "search.json"
     moments = random.Random(workers)
     for finished in (0, 1):
@@ -113,7 +123,7 @@ def test_killed_in_training_it_ends_as_if_never_killed(
     command = _command(small_options, tmp_path, workers)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert _without_times(state) == _without_times(small_study / "search" / "denoiser" / "search.json")
+    assert _without_times(state) == _without_times(undisturbed)
     result = load_search(state.parent)
     best = result.best()
     model = TrainingTask(DENOISER, small_data.cache, small_data.split, TINY).build(best.plan.hyperparameters)
@@ -127,7 +137,7 @@ def test_killed_in_training_it_ends_as_if_never_killed(
     assert asdict(best.plan)["id"] in (state.parent / "trials.csv").read_text()
 
 
-def test_a_worker_killed_in_mid_trial_is_replaced(small_options: list[str], small_study: Path, tmp_path: Path) -> None:
+def test_a_worker_killed_in_a_trial_is_replaced(small_options: list[str], undisturbed: Path, tmp_path: Path) -> None:
     state = tmp_path / "search" / "denoiser" / "search.json"
     with _started(_command(small_options, tmp_path, 2)) as process:
         while process.poll() is None and (not state.exists() or not _without_times(state)):
@@ -142,13 +152,13 @@ def test_a_worker_killed_in_mid_trial_is_replaced(small_options: list[str], smal
         assert process.returncode == 0, err
     assert re.search(r"trial \S+: worker \S+ was killed \(out of memory\?\); it is tried again \(2 of 3\)", out), out
     assert "Traceback" not in err
-    assert _without_times(state) == _without_times(small_study / "search" / "denoiser" / "search.json")
+    assert _without_times(state) == _without_times(undisturbed)
     assert {row.split(",")[-3] for row in (state.parent / "trials.csv").read_text().splitlines()[1:]} == {"1", "2"}
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_ctrl_c_ends_in_order(workers: int, small_options: list[str], tmp_path: Path) -> None:
-    """As a terminal sends it: to the main process and its workers alike."""
+def test_ctrl_c_ends_all_processes_and_keeps_the_search(workers: int, small_options: list[str], tmp_path: Path) -> None:
+    """A terminal sends the signal to the main process and its workers."""
     state = tmp_path / "search" / "denoiser" / "search.json"
     with _started(_command(small_options, tmp_path, workers)) as process:
         while process.poll() is None and (not state.exists() or not _without_times(state)):

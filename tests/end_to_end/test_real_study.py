@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 import study
 from ecg_study.search_spaces.presets import PRESETS, save_preset
@@ -14,6 +15,7 @@ from ecg_study.search_spaces.presets import PRESETS, save_preset
 RECORDS = "101,106,207,230,109,220,100,103"
 
 
+@pytest.mark.slow
 def test_a_small_study_on_mitdb(real_data: Path, tmp_path: Path) -> None:
     quick = PRESETS["quick"]
     small = replace(

@@ -15,6 +15,8 @@ from ecg_study.reports.schema import read_report
 from ecg_study.search_spaces.presets import PRESETS, save_preset
 from tests.tiny import TINY
 
+pytestmark = pytest.mark.slow
+
 ROBUST = PRESETS["robust"]
 
 

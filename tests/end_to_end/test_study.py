@@ -18,6 +18,7 @@ from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.results.values import GRU
 from ecg_study.inference.loading import load_denoiser, load_detector
 from ecg_study.reports.schema import read_report
+from tests.make_fixtures import TINY_STUDY_DIR, copy_kept
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +169,44 @@ def test_rendering_again_gives_the_same_and_computes_nothing(
         assert (tmp_path / name).read_bytes() == (small_study / name).read_bytes()
     for plot in (small_study / "plots").iterdir():
         assert (tmp_path / "plots" / plot.name).read_bytes() == plot.read_bytes()
+
+
+VARIES = {
+    *("seconds", "wall_seconds", "ended", "milliseconds", "pareto_latency", "attempts"),  # times
+    *("created", "machine", "versions", "settings", "command"),  # the place where it was made
+    "sha256",  # of the files of a model
+    "oracle",  # the state of Keras Tuner, with sets
+}
+"""Keys of stored files whose values differ between two runs."""
+
+
+def lasting(value: Any) -> Any:
+    """Return a stored value without what differs between two runs."""
+    if isinstance(value, dict):
+        return {key: lasting(item) for key, item in value.items() if key not in VARIES}
+    return [lasting(item) for item in value] if isinstance(value, list) else value
+
+
+def about(value: Any) -> Any:
+    """Return a value that equals all values with nearly the same numbers."""
+    if isinstance(value, dict):
+        return {key: about(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [about(item) for item in value]
+    return pytest.approx(value, rel=1e-3, abs=1e-5) if isinstance(value, float) else value
+
+
+def test_the_stored_tiny_study_can_be_made_again(small_study: Path, tmp_path: Path) -> None:
+    """If this fails because numbers or formats have changed on purpose: ``python -m tests.make_fixtures``."""
+    copy_kept(small_study, tmp_path)
+    stored = sorted(file.relative_to(TINY_STUDY_DIR) for file in TINY_STUDY_DIR.rglob("*") if file.is_file())
+    assert sorted(file.relative_to(tmp_path) for file in tmp_path.rglob("*") if file.is_file()) == stored
+    assert sum((TINY_STUDY_DIR / name).stat().st_size for name in stored) < 1_000_000
+    for name in stored:
+        if name.suffix == ".json":
+            new, old = (json.loads((folder / name).read_text()) for folder in (tmp_path, TINY_STUDY_DIR))
+            assert lasting(new) == about(lasting(old)), name
+    signal = np.random.default_rng(0).normal(0, 0.3, 2000)
+    folders = (tmp_path / "models" / "denoiser", TINY_STUDY_DIR / "models" / "denoiser")
+    made, kept = (load_denoiser(folder).clean(signal, 360.0) for folder in folders)
+    np.testing.assert_allclose(made, kept, atol=1e-3)

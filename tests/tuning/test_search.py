@@ -239,10 +239,10 @@ def test_an_error_of_the_disk_stops_the_search_and_keeps_it(
 
 
 def test_a_disk_that_is_really_full_ends_in_one_line_and_keeps_the_search(
-    small_options: list[str], tmp_path: Path, small_study: object
+    small_options: list[str], small_data: SmallData, tmp_path: Path
 ) -> None:
     """The limit on the size of a file stands in for the disk: the cache is there, weights do not fit."""
-    assert small_study
+    assert small_data
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
     command = [sys.executable, "-c", limit + PROGRAM, "search", *small_options, "--only", "denoiser"]
     done = subprocess.run([*command, "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False)
