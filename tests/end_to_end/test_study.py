@@ -208,5 +208,5 @@ def test_the_stored_tiny_study_can_be_made_again(small_study: Path, tmp_path: Pa
             assert lasting(new) == about(lasting(old)), name
     signal = np.random.default_rng(0).normal(0, 0.3, 2000)
     folders = (tmp_path / "models" / "denoiser", TINY_STUDY_DIR / "models" / "denoiser")
-    made, kept = (load_denoiser(folder).clean(signal, 360.0) for folder in folders)
+    made, kept = (load_denoiser(folder).denoise(signal, fs=360.0) for folder in folders)
     np.testing.assert_allclose(made, kept, atol=1e-3)
