@@ -1,4 +1,4 @@
-"""Figures in the words people use."""
+"""Text for hyperparameters, durations and sizes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def describe(hyperparameters: dict[str, Any]) -> str:
-    """Hyperparameters on one line."""
+    """Return hyperparameters on one line."""
     return ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in hyperparameters.items()
@@ -14,7 +14,7 @@ def describe(hyperparameters: dict[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """Return a duration with suitable units: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -24,7 +24,7 @@ def duration(seconds: float) -> str:
 
 
 def size(n_bytes: float) -> str:
-    """A size as people say it: ``340 kB``, ``1.2 GB``."""
+    """Return a size with a suitable unit: ``340 kB``, ``1.2 GB``."""
     for unit in ("kB", "MB"):
         n_bytes /= 1000
         if n_bytes < 1000:

@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from types import FrameType
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many steps are done, and how many there are."""
+"""Callback with a description of the work, the number of steps done and their total; 0 if the total is unknown."""
 
-_asked = threading.Event()
+_requested = threading.Event()
 
 
 @contextmanager
 def deferred_interrupts() -> Iterator[None]:
-    """Remember Ctrl-C while the block runs, for `raise_if_interrupted`.
+    """Defer Ctrl-C during the block until `raise_if_interrupted` is called; a second Ctrl-C interrupts at once.
 
-    Nothing is changed outside the main thread, or where the signal is ignored (a job started with ``nohup … &``).
+    This changes nothing outside the main thread, or if the signal is ignored (a job started with ``nohup … &``).
     """
     usable = threading.current_thread() is threading.main_thread()
     if not usable or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -26,9 +26,9 @@ def deferred_interrupts() -> Iterator[None]:
         return
 
     def remember(number: int, frame: FrameType | None) -> None:
-        if _asked.is_set():
+        if _requested.is_set():
             signal.default_int_handler(number, frame)
-        _asked.set()
+        _requested.set()
 
     signal.signal(signal.SIGINT, remember)
     try:
@@ -36,14 +36,10 @@ def deferred_interrupts() -> Iterator[None]:
         raise_if_interrupted()
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        _asked.clear()
+        _requested.clear()
 
 
 def raise_if_interrupted() -> None:
-    """Raise KeyboardInterrupt if Ctrl-C was pressed since `deferred_interrupts` began."""
-    if _asked.is_set():
+    """Raise KeyboardInterrupt if Ctrl-C was pressed since `deferred_interrupts` started."""
+    if _requested.is_set():
         raise KeyboardInterrupt
-
-
-Said = Callable[[int, int], None]
-"""Called with the samples done and their total; the total is 0 where only the end tells it."""

@@ -1,4 +1,4 @@
-"""Results that cost time, kept under the hash of everything they depend on."""
+"""Disk cache of computed arrays, keyed by the hash of everything they depend on."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ecg_study.files import write_bytes
 Arrays = dict[str, np.ndarray]
 
 
-class ResultStore:
-    """A folder of ``.npz`` files, one a result.
+class ResultCache:
+    """Folder of ``.npz`` files, one per result.
 
-    A file that is damaged counts as not there: what it held can be computed again.
+    A damaged file counts as missing, because its result can be computed again.
 
     Args:
-        directory: the folder; made when something is first put in.
+        directory: the folder; created with the first result.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -31,7 +31,7 @@ class ResultStore:
         self._used: set[str] = set()
 
     def get(self, key: str) -> Arrays | None:
-        """What was put under this key; ``None`` where nothing was."""
+        """Return the arrays stored under a key, or ``None``."""
         self._used.add(key)
         try:
             with np.load(io.BytesIO(self._path(key).read_bytes()), allow_pickle=False) as saved:
@@ -40,14 +40,14 @@ class ResultStore:
             return None
 
     def put(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep arrays under a key, whole or not at all."""
+        """Store arrays under a key, completely or not at all."""
         self._used.add(key)
         packed = io.BytesIO()
         np.savez(packed, allow_pickle=False, **arrays)
         write_bytes(self._path(key), packed.getvalue())
 
     def remove_unused(self) -> None:
-        """Remove what was neither asked for nor put in since this store was opened."""
+        """Remove all results that were neither read nor stored through this object."""
         for path in self.directory.glob("*/*.npz"):
             if path.stem not in self._used:
                 path.unlink(missing_ok=True)
@@ -56,9 +56,9 @@ class ResultStore:
         return self.directory / key[:2] / f"{key}.npz"
 
 
-def key_of(what: Mapping[str, Any], *arrays: np.ndarray) -> str:
-    """Hash of settings, as JSON, and of the content of arrays."""
-    digest = hashlib.sha256(json.dumps(what, sort_keys=True, allow_nan=False).encode())
+def content_key(settings: Mapping[str, Any], *arrays: np.ndarray) -> str:
+    """Return the hash of settings, as JSON, and of the content of arrays."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, allow_nan=False).encode())
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)

@@ -26,7 +26,7 @@ from ecg_study.evaluation.experiments.r_peaks import LEARNING, match
 from ecg_study.evaluation.leads import EvaluationLead
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.evaluation.results.values import TOLERANCES_MS
-from ecg_study.result_cache import ResultStore
+from ecg_study.result_cache import ResultCache
 
 KNOWN = {
     "wfdb xqrs": (99.77, 99.75, 99.66),
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--noise-dir", type=Path, help="the noise stress records")
     parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where results are kept (default: data)")
     options = parser.parse_args()
-    detectors = ClassicalDetectors(ResultStore(options.data_dir / "measured"), lambda *_: None)
+    detectors = ClassicalDetectors(ResultCache(options.data_dir / "measured"), lambda *_: None)
     started = time.monotonic()
     fine: list[bool] = []
     leads = [read(options.raw_dir / name) for name in DS2]

@@ -31,7 +31,7 @@ from ecg_study.evaluation.experiments.r_peaks import match
 from ecg_study.evaluation.results.values import TOLERANCES_MS
 from ecg_study.evaluation.thresholds import choose_thresholds, threshold_inputs
 from ecg_study.models.card import DENOISER, DETECTOR, MODEL_KINDS
-from ecg_study.result_cache import ResultStore
+from ecg_study.result_cache import ResultCache
 from ecg_study.search_spaces.presets import PRESETS
 from ecg_study.training.environment import import_tensorflow
 from ecg_study.training.loop import train_final
@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     model = task.build(hyperparameters)
     load_weights(model, trained.weights, plan.id)
     with tempfile.TemporaryDirectory() as kept:
-        applied = CachedModel.of(model, task, ResultStore(Path(kept)))
+        applied = CachedModel.of(model, task, ResultCache(Path(kept)))
         thresholds = {}
         if task.name == DETECTOR:
             shown = [

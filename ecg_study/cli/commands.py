@@ -170,13 +170,13 @@ def predict(options: argparse.Namespace, settings: Settings) -> int:
     with ProgressBars(console) as steps:
         for path in named_recordings(recordings, settings.raw_dir):
 
-            def said(done: int, total: int, path: Path = path) -> None:
-                steps(path.name, done, total or done)  # of a table only its end tells how long it is
+            def on_progress(_: str, done: int, total: int, path: Path = path) -> None:
+                steps(path.name, done, total or done)  # the length of a table is known at its end only
 
             try:
                 paths = output_paths(directory, path, model.card.model_kind, options.write)
                 check_free(paths.values(), path, written, options.overwrite)
-                done = predict_file(model, name, path, reading, paths, said)
+                done = predict_file(model, name, path, reading, paths, on_progress)
             except EcgStudyError as error:
                 failed += 1
                 report_error(str(error))

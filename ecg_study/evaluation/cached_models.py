@@ -17,7 +17,7 @@ from ecg_study.inference.detector import DetectorStream, RPeaks
 from ecg_study.models.card import REFRACTORY_PERIOD
 from ecg_study.models.folder import onnx_runtime
 from ecg_study.models.runtimes import Runtime
-from ecg_study.result_cache import ResultStore, key_of
+from ecg_study.result_cache import ResultCache, content_key
 from ecg_study.training.task import TrainingTask
 
 OUTPUT_FORMAT = 4
@@ -73,7 +73,7 @@ class CachedModel:
         segment: int,
         window: int,
         refractory: float,
-        store: ResultStore,
+        store: ResultCache,
         polarity: Literal["upright", "either"] = "upright",
         removes_baseline_wander: bool = False,
     ) -> None:
@@ -95,7 +95,7 @@ class CachedModel:
         return held
 
     @staticmethod
-    def of(model: Any, task: TrainingTask, store: ResultStore) -> CachedModel:
+    def of(model: Any, task: TrainingTask, store: ResultCache) -> CachedModel:
         """The model of a task, applied as its bundle will be."""
         cache, settings = task.cache, task.cache.settings
         return CachedModel(
@@ -122,7 +122,7 @@ class CachedModel:
         """
         if not keep:
             return self._clean(signal)
-        key = key_of({**self.identity, "output": "signal"}, signal)
+        key = content_key({**self.identity, "output": "signal"}, signal)
         kept = self.store.get(key)
         if kept is None:
             kept = {"signal": self._clean(signal)}
@@ -132,7 +132,7 @@ class CachedModel:
     def detect(self, signal: np.ndarray) -> Detected:
         """Where R peaks are, in a lead in mV of shape ``(samples,)``."""
         how = {"window": self.window, "refractory": self.refractory, "lowest": LOWEST_ACTIVATION}
-        key = key_of({**self.identity, "output": "R peaks", "polarity": self.polarity, **how}, signal)
+        key = content_key({**self.identity, "output": "R peaks", "polarity": self.polarity, **how}, signal)
         kept = self.store.get(key)
         if kept is None:
             kept = self._detect(signal)

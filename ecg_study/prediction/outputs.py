@@ -17,7 +17,7 @@ from ecg_study.prediction.csv_files import write_beats_csv, write_samples_csv
 from ecg_study.prediction.recordings import DenoisedRecording, DetectedRecording, cleaned, detect_recording
 from ecg_study.prediction.summary import summarize_denoising, summarize_detection, write_summary
 from ecg_study.prediction.wfdb_files import ANNOTATOR, wfdb_name, write_annotations, write_record
-from ecg_study.progress import Said
+from ecg_study.progress import Progress
 
 DETECTOR_OUTPUTS = {
     "csv": "beats.csv",
@@ -146,7 +146,7 @@ def predict_file(
     path: Path,
     reading: ReadOptions,
     paths: dict[str, Path],
-    said: Said | None = None,
+    on_progress: Progress | None = None,
 ) -> Written:
     """Apply a model to a file and write what it gives.
 
@@ -156,16 +156,16 @@ def predict_file(
         path: the recording.
         reading: what the file does not tell of itself.
         paths: of `output_paths`.
-        said: told of the samples done.
+        on_progress: called with the number of samples done; the total is 0 if it is unknown.
 
     Raises:
         RecordError: the recording cannot be read.
     """
     recording = open_recording(path, reading)
     if isinstance(model, Detector):
-        return _write_beats(detect_recording(model, recording, said), bundle, model.runtime.name, paths)
+        return _write_beats(detect_recording(model, recording, on_progress), bundle, model.runtime.name, paths)
     directory = next(iter(paths.values())).parent
-    with cleaned(model, recording, directory, said) as result:
+    with cleaned(model, recording, directory, on_progress) as result:
         return _write_cleaned(result, bundle, model.runtime.name, paths)
 
 

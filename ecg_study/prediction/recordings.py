@@ -14,7 +14,7 @@ from ecg_study.ecg_data.readers.recording import Recording
 from ecg_study.errors import RecordError
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector, RPeaks
-from ecg_study.progress import Said
+from ecg_study.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ class DenoisedRecording:
                 yield block.reshape(-1, leads)
 
 
-def detect_recording(detector: Detector, recording: Recording, said: Said | None = None) -> DetectedRecording:
+def detect_recording(
+    detector: Detector, recording: Recording, on_progress: Progress | None = None
+) -> DetectedRecording:
     """The R peaks of a recording; its leads are judged together.
 
     Raises:
@@ -68,7 +70,7 @@ def detect_recording(detector: Detector, recording: Recording, said: Said | None
         parts.append(stream.push(block))
         done += len(block)
         known = known or bool(np.isfinite(block).any())
-        _say(said, done, recording)
+        _report(on_progress, done, recording)
     _check_known(recording, done, known)
     parts.append(stream.finish())
     return DetectedRecording(recording, done, RPeaks.concatenate(parts))
@@ -76,7 +78,7 @@ def detect_recording(detector: Detector, recording: Recording, said: Said | None
 
 @contextmanager
 def cleaned(
-    denoiser: Denoiser, recording: Recording, directory: Path, said: Said | None = None
+    denoiser: Denoiser, recording: Recording, directory: Path, on_progress: Progress | None = None
 ) -> Iterator[DenoisedRecording]:
     """Clean each lead of a recording; the result lies in a temporary file in ``directory`` while the block runs.
 
@@ -94,7 +96,7 @@ def cleaned(
                 _append(target, stream.push(block), leads)
                 done += len(block)
                 known = known or bool(np.isfinite(block).any())
-                _say(said, done, recording)
+                _report(on_progress, done, recording)
             _check_known(recording, done, known)
             _append(target, stream.finish(), leads)
         yield DenoisedRecording(recording, done, path, stream.unusable)
@@ -107,9 +109,9 @@ def _append(target: IO[bytes], clean: np.ndarray, leads: int) -> None:
     target.write(np.where(np.isfinite(rows), rows, np.nan).astype(np.float32).tobytes())
 
 
-def _say(said: Said | None, done: int, recording: Recording) -> None:
-    if said is not None:
-        said(done, recording.samples or 0)
+def _report(on_progress: Progress | None, done: int, recording: Recording) -> None:
+    if on_progress is not None:
+        on_progress(recording.name, done, recording.samples or 0)
 
 
 def _check_known(recording: Recording, samples: int, known: bool) -> None:

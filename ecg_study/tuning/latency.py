@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ecg_study.progress import Progress
-from ecg_study.result_cache import ResultStore, key_of
+from ecg_study.result_cache import ResultCache, content_key
 from ecg_study.training.environment import PACKAGES, environment
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.state import SearchResult
@@ -24,7 +24,7 @@ MEASURED = 16
 
 
 def measure_latencies(
-    task: TrainingTask, search: SearchResult, store: ResultStore, progress: Progress
+    task: TrainingTask, search: SearchResult, store: ResultCache, progress: Progress
 ) -> Mapping[str, float]:
     """Milliseconds a segment, of the best configurations of a search, by trial.
 
@@ -52,7 +52,7 @@ def measure_latencies(
     return found
 
 
-def _milliseconds(task: TrainingTask, hyperparameters: dict[str, object], store: ResultStore) -> float:
+def _milliseconds(task: TrainingTask, hyperparameters: dict[str, object], store: ResultCache) -> float:
     import keras
 
     versions = environment()
@@ -64,7 +64,7 @@ def _milliseconds(task: TrainingTask, hyperparameters: dict[str, object], store:
         "machine": [platform.node(), platform.machine(), platform.processor()],
         "versions": {name: versions[name] for name in PACKAGES},
     }
-    key = key_of(what)
+    key = content_key(what)
     kept = store.get(key)
     if kept is None:
         keras.backend.clear_session()

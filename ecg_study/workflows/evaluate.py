@@ -39,7 +39,7 @@ from ecg_study.evaluation.morphology import FALSE_ST, moved_waves
 from ecg_study.evaluation.results.values import TOLERANCES_MS
 from ecg_study.inference.loading import find_model, list_models
 from ecg_study.models.folder import SavedModel, open_model
-from ecg_study.result_cache import ResultStore
+from ecg_study.result_cache import ResultCache
 
 SIGMA, SEED = 0.05, 1
 _STRESS = (12, 6, 0, -6)
@@ -155,7 +155,7 @@ def measure(name: str, bundle: SavedModel, records: Records) -> Iterator[Figure]
     if card.fs != records.leads[0].fs:
         raise EcgStudyError(f"{name}: of {card.fs:g} Hz, the records have {records.leads[0].fs:g}")
     with tempfile.TemporaryDirectory() as folder:
-        store, removed = ResultStore(Path(folder)), card.baseline_wander == "removed"
+        store, removed = ResultCache(Path(folder)), card.baseline_wander == "removed"
         model = CachedModel(
             bundle.model,
             card.fs,

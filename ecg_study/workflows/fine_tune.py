@@ -23,7 +23,7 @@ from ecg_study.models.folder import open_model, save_model
 from ecg_study.progress import Progress
 from ecg_study.reports.model_card import render_tuned_card
 from ecg_study.reports.schema import to_json
-from ecg_study.result_cache import ResultStore
+from ecg_study.result_cache import ResultCache
 from ecg_study.training.loop import fine_tune
 from ecg_study.training.specs import Tuned
 from ecg_study.training.task import TrainingTask
@@ -73,7 +73,7 @@ def fine_tune_model(
         seed,
         lambda done, total: progress("Further training, epochs", done, total),
     )
-    store = ResultStore(out / "measured")
+    store = ResultCache(out / "measured")
     models = {name: CachedModel.of(model, task, store) for name, model in (("old", old.model), ("new", tuned.model))}
     thresholds: dict[str, float] = {}
     if task.name != DENOISER:

@@ -31,7 +31,7 @@ from ecg_study.progress import Progress
 from ecg_study.reports.publish import publish, render_report
 from ecg_study.reports.report import REPORT_FORMAT, Report, Training
 from ecg_study.reports.schema import read_report, rounded, to_json, write_report
-from ecg_study.result_cache import ResultStore
+from ecg_study.result_cache import ResultCache
 from ecg_study.training.executors.base import Executor
 from ecg_study.training.final_training import TrainedModel, train_final_models
 from ecg_study.training.task import TrainingTask, augmentation_as_json
@@ -138,7 +138,7 @@ def make_report(
     """
     release_freed_memory()
     previous = None if set(sections) == set(SECTIONS) else _read_with_findings(out / "report.json")
-    classical = ClassicalDetectors(ResultStore(study.data_dir / MEASURED), progress)
+    classical = ClassicalDetectors(ResultCache(study.data_dir / MEASURED), progress)
     try:
         maker = ReportBuilder(study, out, open_executor, classical, progress)
         report = maker.make(sections, previous)
@@ -177,7 +177,7 @@ class ReportBuilder:
         self.started = time.monotonic()
         task = next(iter(study.tasks.values()))
         self.cache, self.split = task.cache, task.split
-        self.store = ResultStore(out / MEASURED)
+        self.store = ResultCache(out / MEASURED)
         finals = train_final_models(study.tasks, study.searches, study.seed, out / TRAININGS, open_executor, progress)
         self.finals = {name: [item for item in finals if item.task == name and item.number] for name in study.tasks}
         self.choosing = next((item for item in finals if item.number == 0), None)

@@ -20,7 +20,7 @@ from ecg_study.evaluation.baselines.filters import DRIFT_FILTERS, FILTERS, Filte
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
 from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.evaluation.metrics import counts, denoising
-from ecg_study.result_cache import ResultStore, key_of
+from ecg_study.result_cache import ResultCache, content_key
 
 
 @pytest.mark.parametrize("name", DETECTOR_NAMES)
@@ -95,7 +95,7 @@ def test_results_are_kept_by_the_content_of_the_signal(
     record = read_record(raw_dir / "s02")
     signal = record.signal[:, 0]
     told: list[tuple[str, int, int]] = []
-    detectors = ClassicalDetectors(ResultStore(tmp_path), lambda *step: told.append(step))
+    detectors = ClassicalDetectors(ResultCache(tmp_path), lambda *step: told.append(step))
     first = detectors.find("Leads", {"a": signal}, 360, ["sleepecg"])
     assert told == [("Leads", 1, 1)]
     assert len(first["a"]["sleepecg"].r_peaks) > 20
@@ -104,7 +104,7 @@ def test_results_are_kept_by_the_content_of_the_signal(
         pytest.fail("computed again")
 
     monkeypatch.setattr("ecg_study.evaluation.baselines.runner.find_r_peaks", asked)
-    again = ClassicalDetectors(ResultStore(tmp_path), lambda *_: None).find("", {"b": signal.copy()}, 360, ["sleepecg"])
+    again = ClassicalDetectors(ResultCache(tmp_path), lambda *_: None).find("", {"b": signal.copy()}, 360, ["sleepecg"])
     np.testing.assert_array_equal(again["b"]["sleepecg"].r_peaks, first["a"]["sleepecg"].r_peaks)
     changed = signal.copy()
     changed[100] += 0.001
@@ -116,11 +116,11 @@ def test_results_are_kept_by_the_content_of_the_signal(
 
 def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leads = {name: read_record(raw_dir / name).signal[:, 0] for name in ("s01", "s02", "s03", "s04", "s05", "s06")}
-    here = ClassicalDetectors(ResultStore(tmp_path / "a"), lambda *_: None).find("", leads, 360, ["sleepecg"])
+    here = ClassicalDetectors(ResultCache(tmp_path / "a"), lambda *_: None).find("", leads, 360, ["sleepecg"])
     monkeypatch.setattr("ecg_study.evaluation.baselines.runner._WORTH_PROCESSES", 0)
     monkeypatch.setattr("ecg_study.evaluation.baselines.runner._LEADS_PER_PROCESS", 1)
     monkeypatch.setattr("ecg_study.evaluation.baselines.runner.os.cpu_count", lambda: 2)
-    elsewhere = ClassicalDetectors(ResultStore(tmp_path / "b"), lambda *_: None)
+    elsewhere = ClassicalDetectors(ResultCache(tmp_path / "b"), lambda *_: None)
     there = elsewhere.find("", {"s01": leads["s01"]}, 360, ["sleepecg"])
     assert elsewhere._pool is not None
     before = set(elsewhere._pool._processes)
@@ -141,7 +141,7 @@ def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pyt
 
 def test_a_killed_process_is_one_line(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ecg_study.evaluation.baselines.runner._WORTH_PROCESSES", 0)
-    detectors = ClassicalDetectors(ResultStore(tmp_path), lambda *_: None)
+    detectors = ClassicalDetectors(ResultCache(tmp_path), lambda *_: None)
     lead = read_record(raw_dir / "s01").signal[:, 0]
     detectors.find("", {"a": lead}, 360, ["sleepecg"])
     assert detectors._pool is not None
@@ -154,8 +154,8 @@ def test_a_killed_process_is_one_line(tmp_path: Path, raw_dir: Path, monkeypatch
 
 
 def test_a_damaged_result_is_computed_again_and_an_unused_one_goes(tmp_path: Path) -> None:
-    store = ResultStore(tmp_path)
-    keys = [key_of({"a": number}, np.arange(3)) for number in range(3)]
+    store = ResultCache(tmp_path)
+    keys = [content_key({"a": number}, np.arange(3)) for number in range(3)]
     for number, key in enumerate(keys):
         store.put(key, {"value": np.array(number)})
     found = store.get(keys[1])
@@ -164,8 +164,8 @@ def test_a_damaged_result_is_computed_again_and_an_unused_one_goes(tmp_path: Pat
     path = next(tmp_path.glob(f"*/{keys[2]}.npz"))
     path.write_bytes(path.read_bytes()[:50])
     assert store.get(keys[2]) is None
-    later = ResultStore(tmp_path)
+    later = ResultCache(tmp_path)
     later.get(keys[0])
     later.remove_unused()
     assert [path.stem for path in tmp_path.glob("*/*.npz")] == [keys[0]]
-    assert key_of({"a": 1}, np.arange(3)) != key_of({"a": 1}, np.arange(3.0)), "the type of an array counts"
+    assert content_key({"a": 1}, np.arange(3)) != content_key({"a": 1}, np.arange(3.0)), "the type of an array counts"

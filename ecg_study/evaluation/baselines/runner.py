@@ -17,7 +17,7 @@ from ecg_study.errors import EcgStudyError
 from ecg_study.evaluation.baselines.detectors import DETECTORS, LEAKS_MEMORY, find_r_peaks
 from ecg_study.evaluation.baselines.process_memory import release_freed_memory
 from ecg_study.progress import Progress
-from ecg_study.result_cache import ResultStore, key_of
+from ecg_study.result_cache import ResultCache, content_key
 
 BASELINE_FORMAT = 1
 """Raised whenever a detector would find something else in the same signal with the same version of its library."""
@@ -52,7 +52,7 @@ class ClassicalDetectors:
         progress: told the leads done.
     """
 
-    def __init__(self, store: ResultStore, progress: Progress) -> None:
+    def __init__(self, store: ResultCache, progress: Progress) -> None:
         self.store = store
         self.progress = progress
         self._pool: ProcessPoolExecutor | None = None
@@ -148,4 +148,4 @@ def _find_all(signal: np.ndarray, fs: float, names: Sequence[str]) -> dict[str, 
 
 def _key(name: str, signal: np.ndarray, fs: float) -> str:
     package = next(item.package for item in DETECTORS if item.name == name)
-    return key_of({"format": BASELINE_FORMAT, "detector": name, "version": version(package), "fs": fs}, signal)
+    return content_key({"format": BASELINE_FORMAT, "detector": name, "version": version(package), "fs": fs}, signal)

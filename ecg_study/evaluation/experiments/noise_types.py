@@ -20,7 +20,7 @@ from ecg_study.evaluation.metrics import denoising_table
 from ecg_study.evaluation.results.denoising import NoiseCell
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER
 from ecg_study.progress import Progress
-from ecg_study.result_cache import ResultStore, key_of
+from ecg_study.result_cache import ResultCache, content_key
 
 LEVELS = (-6, 0, 6, 12)
 """dB of SNR at the input."""
@@ -44,7 +44,7 @@ def measure_noise_kinds(
     leads: Sequence[EvaluationLead],
     noise: NoiseRecords,
     seed: int,
-    store: ResultStore,
+    store: ResultCache,
     progress: Progress,
 ) -> list[NoiseCell]:
     """Every kind, level and method on every fourth segment of the test leads.
@@ -78,7 +78,7 @@ def _tables(
     kind: NoiseType,
     snr: int,
     seed: int,
-    store: ResultStore,
+    store: ResultCache,
 ) -> dict[str, np.ndarray]:
     """Method → figures, shape ``(leads, measures)``, each the mean over segments."""
     what = {
@@ -90,7 +90,7 @@ def _tables(
         "noise": noise.checksums,
         "leads": [lead.name for lead in leads],
     }
-    key = key_of(what, *(lead.clean for lead in leads))
+    key = content_key(what, *(lead.clean for lead in leads))
     kept = store.get(key)
     if kept is None:
         rows = [_measure(model, lead, noise, kind, snr, seed) for lead in leads]
