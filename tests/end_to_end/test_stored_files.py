@@ -1,0 +1,119 @@
+"""Files that version 0.1.0 wrote: each loads, with the same results.
+
+``tests/fixtures/v0.1.0`` is a study of that version on the records of the fixture ``raw_dir``, with the preset
+``robust`` made tiny. ``expected.npz`` holds what its models gave for record s02.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import study
+from ecg_study.ecg_data.databases.catalog import open_database, split_database
+from ecg_study.ecg_data.noise_records import open_noise_records
+from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings, open_cache
+from ecg_study.inference.loading import load_denoiser, load_detector
+from ecg_study.models.card import DENOISER, DETECTOR, MODEL_KINDS
+from ecg_study.reports.markdown import render
+from ecg_study.reports.schema import read_report
+from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.training.final_training import train_final_models
+from ecg_study.training.task import TrainingTask
+from ecg_study.tuning.search import load_same_search
+from ecg_study.tuning.state import load_search, search_directory
+from tests.tiny import ROOT, TINY
+
+STORED = ROOT / "tests" / "fixtures" / "v0.1.0"
+
+ROBUST = replace(
+    PRESETS["robust"],
+    max_epochs=2,
+    segments_per_epoch=32,
+    batch_size=16,
+    final_epochs=2,
+    seeds=1,
+    denoiser=TINY.denoiser,
+    detector=TINY.detector,
+)
+"""The preset of the stored study."""
+
+
+@pytest.fixture(scope="module")
+def cache_of_today(raw_dir: Path, noise_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> SegmentCache:
+    """The cache that the stored study had, built by this version."""
+    data_dir = tmp_path_factory.mktemp("data")
+    settings = SegmentSettings(segment_samples=720, window_samples=144, augmented=True)
+    database = open_database("folder", data_dir=data_dir, raw_dir=raw_dir)
+    return open_cache(database, settings, data_dir=data_dir, noise=open_noise_records(noise_dir))
+
+
+def test_settings_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--config", str(STORED / "settings.toml"), "--out", str(tmp_path)]
+    assert study.main(["bundles", *options]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_cache_keeps_its_key_and_its_manifest(cache_of_today: SegmentCache) -> None:
+    stored = json.loads((STORED / "manifest.json").read_text())
+    assert cache_of_today.key == stored["key"]
+    assert cache_of_today.directory.name == f"folder-{stored['key'][:16]}"
+    assert json.loads((cache_of_today.directory / "manifest.json").read_text()) == stored
+
+
+def test_models_give_the_same_results(raw_dir: Path) -> None:
+    expected = np.load(STORED / "expected.npz")
+    record = read_record(raw_dir / "s02")
+    peaks = load_detector(STORED / "models" / "detector").detect(record.signal[:, 0], fs=360.0)
+    np.testing.assert_array_equal(peaks.samples, expected["samples"])
+    np.testing.assert_allclose(peaks.confidences, expected["confidences"], atol=1e-4)
+    denoised = load_denoiser(STORED / "models" / "denoiser").denoise(record.signal[:, 0], fs=360.0)
+    np.testing.assert_allclose(denoised[:3600], expected["denoised"], atol=1e-4)
+
+
+def test_a_report_is_read_and_rendered() -> None:
+    report = read_report(STORED / "report.json")
+    assert [(item.task, item.role) for item in report.trainings] == [
+        (DENOISER, "final"),
+        (DETECTOR, "thresholds"),
+        (DETECTOR, "final"),
+    ]
+    assert "## Verdict" in render(report, [])
+
+
+def test_a_report_is_compared_with_one_of_today(tiny_study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert study.main(["compare", str(STORED), str(tiny_study)]) == 0
+    captured = capsys.readouterr()
+    assert "RMSE" in captured.out and captured.err == ""
+
+
+@pytest.mark.parametrize("name", MODEL_KINDS)
+def test_a_search_is_read(name: str) -> None:
+    search = load_search(search_directory(STORED, name))
+    stored = json.loads((STORED / "search" / name / "search.json").read_text())
+    assert search.done and len(search.trials) == len(stored["finished"])
+
+
+@pytest.mark.slow
+def test_a_study_goes_on_without_training_again(cache_of_today: SegmentCache, raw_dir: Path, tmp_path: Path) -> None:
+    """Search and final weights are accepted as those of the same data, space and seed."""
+    shutil.copytree(STORED / "search", tmp_path / "search")
+    shutil.copytree(STORED / "trainings", tmp_path / "trainings")
+    database = open_database("folder", raw_dir=raw_dir)
+    split = split_database(database, cache_of_today.records, seed=1)
+    tasks = {name: TrainingTask(name, cache_of_today, split, ROBUST) for name in MODEL_KINDS}
+    searches = {name: load_same_search(task, 1, search_directory(tmp_path, name)) for name, task in tasks.items()}
+
+    def train() -> AbstractContextManager[Any]:
+        raise AssertionError("trained again")
+
+    final = train_final_models(tasks, searches, 1, tmp_path / "trainings", train, lambda *_: None)
+    assert [item.task for item in final].count(DETECTOR) == 2
