@@ -30,7 +30,7 @@ from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import load_model
 from ecg_study.models.runtimes import RUNTIMES
-from ecg_study.prediction.recordings import cleaned, detect_recording
+from ecg_study.prediction.recordings import denoise_recording, detect_recording
 
 FS = 360.0
 _PIECE_SECONDS = 600.0
@@ -75,7 +75,7 @@ def _apply(model: Detector | Denoiser, recording: Recording, directory: Path) ->
     if isinstance(model, Detector):
         detect_recording(model, recording)
         return
-    with cleaned(model, recording, directory) as result:
+    with denoise_recording(model, recording, directory=directory) as result:
         assert result.samples == recording.samples
 
 

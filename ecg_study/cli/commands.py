@@ -13,7 +13,7 @@ from ecg_study.cli.console import open_console, report_error
 from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings
-from ecg_study.errors import EcgStudyError, SettingsError
+from ecg_study.errors import SettingsError
 from ecg_study.workflows.settings import Settings, as_mapping, as_options, save_settings
 
 if TYPE_CHECKING:
@@ -145,44 +145,37 @@ def export(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def predict(options: argparse.Namespace, settings: Settings) -> int:
-    """Apply a bundle to recordings (WFDB, EDF, CSV, NumPy); a bad one is named and the rest is done."""
+    """Apply a model to recordings (WFDB, EDF, CSV, NumPy) and write the results."""
     from ecg_study.cli.progress_bars import ProgressBars
     from ecg_study.ecg_data.readers.recording import ReadOptions
     from ecg_study.inference.loading import load_model
-    from ecg_study.prediction.outputs import (
-        bundle_and_recordings,
-        check_free,
-        named_recordings,
-        output_paths,
-        predict_file,
-    )
+    from ecg_study.prediction.outputs import find_named_recordings, predict_recordings
 
-    console = open_console()
-    directory, made = Path(settings.out) / "predictions", Path(settings.out) / "models"
-    name, recordings = bundle_and_recordings([options.first, *options.others], settings.raw_dir, made)
-    model = load_model(name, runtime=options.engine, models_dir=made)
-    console.print(f"Bundle: {name}")
-    reading = ReadOptions(
+    console, out = open_console(), Path(settings.out)
+    model = load_model(options.model, runtime=options.engine, models_dir=out / "models")
+    console.print(f"Model: {options.model}")
+    raw_dir = Path(settings.raw_dir) if settings.raw_dir else None
+    read_options = ReadOptions(
         settings.lead, options.fs, options.time_column, options.units, options.gain, adc_zero=options.baseline
     )
     failed = 0
-    written: dict[Path, Path] = {}
-    with ProgressBars(console) as steps:
-        for path in named_recordings(recordings, settings.raw_dir):
-
-            def on_progress(_: str, done: int, total: int, path: Path = path) -> None:
-                steps(path.name, done, total or done)  # the length of a table is known at its end only
-
-            try:
-                paths = output_paths(directory, path, model.card.model_kind, options.write)
-                check_free(paths.values(), path, written, options.overwrite)
-                done = predict_file(model, name, path, reading, paths, on_progress)
-            except EcgStudyError as error:
+    with ProgressBars(console) as progress_bars:
+        for result in predict_recordings(
+            model,
+            find_named_recordings(options.recordings, raw_dir),
+            model_name=options.model,
+            directory=out / "predictions",
+            formats=options.write,
+            read_options=read_options,
+            overwrite=options.overwrite,
+            on_progress=progress_bars,
+        ):
+            if result.error is not None:
                 failed += 1
-                report_error(str(error))
-                continue
-            written |= dict.fromkeys(done.paths, path)
-            console.print(f"{path.name}: {done.line}: {', '.join(str(made) for made in done.paths)}")
+                report_error(str(result.error))
+            else:
+                paths = ", ".join(str(path) for path in result.paths)
+                console.print(f"{result.recording.name}: {result.description}: {paths}")
     return 2 if failed else 0
 
 

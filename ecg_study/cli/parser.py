@@ -51,19 +51,17 @@ EXAMPLES = {
       the searches of another study, finished or not, into a file of that name""",
     "predict": """\
   python study.py predict path/to/100
-      R peaks by the detector that comes with the project
-  python study.py predict lstm-denoiser path/to/100
-      the recording without its noise, by the denoiser that comes with it; 'study.py bundles' lists all
-  python study.py predict outputs/models/detector path/to/100
       R peaks of a WFDB record: outputs/predictions/100.beats.csv, 100.qrs (WFDB annotations), 100.beats.json
-  python study.py predict outputs/models/denoiser holter.edf --lead all --write wfdb,plot
-      the recording without its noise as a WFDB record, and a picture
-  python study.py predict outputs/models/detector watch.csv --lead ecg_uV --time-column t
-  python study.py predict outputs/models/detector chest.npy --fs 250 --gain 200
-      samples in ADC units, 200 of them a mV
-  python study.py predict outputs/models/detector recordings/ more/*.edf --out holter
-      whole folders; one that cannot be read is named, the rest is done, the exit code is 2
-  python study.py predict outputs/models/detector 100 103 --raw-dir data/raw/mitdb""",
+  python study.py predict path/to/100 --model lstm-denoiser
+      the denoised record; 'study.py bundles' lists all models
+  python study.py predict holter.edf --model outputs/models/denoiser --lead all --write wfdb,plot
+      the denoised recording as a WFDB record, and a plot
+  python study.py predict watch.csv --lead ecg_uV --time-column t
+  python study.py predict chest.npy --fs 250 --gain 200
+      samples in ADC units, 200 per mV
+  python study.py predict recordings/ more/*.edf --out holter
+      whole folders; unreadable files are reported, the others are processed, and the exit code is 2
+  python study.py predict 100 103 --raw-dir data/raw/mitdb""",
     "bundles": """\
   python study.py bundles
       those that come with the project, and those of outputs/
@@ -167,12 +165,12 @@ def _add_report_options(verb: argparse.ArgumentParser) -> None:
 
 
 def _outputs(text: str) -> tuple[str, ...]:
-    from ecg_study.prediction.outputs import OUTPUTS
+    from ecg_study.prediction.outputs import FORMATS
 
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    unknown = [name for name in names if name not in OUTPUTS]
+    unknown = [name for name in names if name not in FORMATS]
     if unknown or not names:
-        problem = f"{(unknown or [text])[0]!r} is not written; choose from {', '.join(OUTPUTS)}"
+        problem = f"{(unknown or [text])[0]!r} is not written; choose from {', '.join(FORMATS)}"
         raise argparse.ArgumentTypeError(problem)
     return names
 
@@ -197,18 +195,17 @@ def _number(least: float, what: str) -> Callable[[str], float]:
 
 
 def _add_predict_options(verb: argparse.ArgumentParser) -> None:
-    # A recording may come first: then the bundle is the one that comes with the project.
+    from ecg_study.inference.loading import DEFAULT_MODEL
+
     verb.add_argument(
-        "first",
-        metavar="[BUNDLE]",
-        help="folder or name of a bundle (default: gru-detector, which comes with the project)",
+        "recordings",
+        metavar="RECORDING",
+        nargs="+",
+        help="WFDB records, .edf, .bdf, .csv, .npy, folders of them, or names of records in --raw-dir; an unreadable "
+        "file is reported and the others are processed",
     )
     verb.add_argument(
-        "others",
-        metavar="RECORDING",
-        nargs="*",
-        help="WFDB records, .edf, .bdf, .csv, .npy, folders of them, or names of records in --raw-dir; a bad one is "
-        "named and the rest is done",
+        "--model", default=DEFAULT_MODEL, metavar="NAME", help=f"model folder or name (default: {DEFAULT_MODEL})"
     )
     verb.add_argument(
         "--write",

@@ -1,127 +1,119 @@
-"""Writing a lead and what was found in it as CSV."""
+"""CSV files: one row per beat, or one row per sample."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ecg_study.files import replacing, write_text
-from ecg_study.prediction.recordings import _ROWS, DenoisedRecording, DetectedRecording
+from ecg_study.prediction.recordings import ROWS_PER_BLOCK, DenoisedRecording, DetectedRecording
 
 _DECIMALS = 4  # 0.1 µV: finer than any converter
 
 
-def write_signal_csv(
-    path: Path,
-    fs: float,
-    signal: np.ndarray,
-    denoised: np.ndarray | None = None,
-    r_peaks: np.ndarray | None = None,
-) -> None:
-    """Write ``time_s, signal_mv[, denoised_mv][, R_peak]``, one row a sample; whole or not at all.
+def write_beats_csv(path: Path, detected: DetectedRecording) -> None:
+    """Write ``R_peak, time_s, confidence, rr_s``, one row per beat, completely or not at all.
 
-    Args:
-        path: the file to write.
-        fs: sampling rate in Hz.
-        signal: one lead in mV, shape ``(samples,)``.
-        denoised: the same lead cleaned, in mV.
-        r_peaks: sample indices; ``R_peak`` is 1 there and 0 elsewhere.
+    ``R_peak`` is the sample index. ``rr_s`` is the time since the previous beat. It is empty for the first beat, and
+    after an unusable interval.
     """
-    import pandas as pd
-
-    columns = {"time_s": np.round(np.arange(len(signal)) / fs, 6), "signal_mv": _rounded(signal)}
-    if denoised is not None:
-        columns["denoised_mv"] = _rounded(denoised)
-    if r_peaks is not None:
-        columns["R_peak"] = np.zeros(len(signal), np.int8)
-        columns["R_peak"][r_peaks] = 1
-    with replacing(path) as temporary:
-        pd.DataFrame(columns).to_csv(temporary, index=False)
-
-
-def _rounded(signal: np.ndarray) -> np.ndarray:
-    return np.round(signal.astype(np.float64), _DECIMALS)
-
-
-def write_beats_csv(path: Path, beats: DetectedRecording) -> None:
-    """Write ``R_peak, time_s, confidence, rr_s``, one row a beat; whole or not at all.
-
-    ``R_peak`` is the sample index, ``rr_s`` the time since the beat before: empty for the first beat, and where a
-    stretch that could not be used lies between.
-    """
-    found = beats.r_peaks
-    times = found.samples / beats.recording.fs
-    rr = rr_intervals(beats)
+    peaks = detected.r_peaks
+    times = peaks.samples / detected.recording.fs
     rows = ["R_peak,time_s,confidence,rr_s"]
-    for sample, time, confidence, interval in zip(
-        found.samples.tolist(), times.tolist(), found.confidences.tolist(), rr.tolist(), strict=True
+    for sample, time, confidence, rr in zip(
+        peaks.samples.tolist(),
+        times.tolist(),
+        peaks.confidences.tolist(),
+        rr_intervals(detected).tolist(),
+        strict=True,
     ):
-        rows.append(f"{sample},{time:.6f},{confidence:.3f},{'' if np.isnan(interval) else f'{interval:.6f}'}")
+        rows.append(f"{sample},{time:.6f},{confidence:.3f},{'' if np.isnan(rr) else f'{rr:.6f}'}")
     write_text(path, "\n".join(rows) + "\n")
 
 
-def rr_intervals(beats: DetectedRecording) -> np.ndarray:
-    """Seconds since the beat before, shape ``(beats,)``; NaN where none is known."""
-    samples, unusable = beats.r_peaks.samples, beats.r_peaks.unusable
+def rr_intervals(detected: DetectedRecording) -> np.ndarray:
+    """Return the seconds since the previous beat, shape ``(beats,)``; NaN if unknown."""
+    samples, unusable = detected.r_peaks.samples, detected.r_peaks.unusable
     rr = np.full(len(samples), np.nan)
-    rr[1:] = np.diff(samples) / beats.recording.fs
+    rr[1:] = np.diff(samples) / detected.recording.fs
     if len(unusable) and len(samples):
-        # How many unusable stretches begin before each beat: where that changes, one lies between.
+        # Number of unusable intervals that start before each beat. If it changes, one lies between two beats.
         before = np.searchsorted(unusable[:, 0], samples)
         rr[1:][np.diff(before) > 0] = np.nan
     return rr
 
 
 def write_samples_csv(path: Path, result: DetectedRecording | DenoisedRecording) -> None:
-    """Write one row a sample: ``time_s``, each lead in mV, and ``R_peak`` (1 or 0) or each lead denoised.
+    """Write ``time_s``, each lead in mV, and ``R_peak`` (1 or 0) or each denoised lead, one row per sample.
 
-    With one lead the columns are ``signal_mv`` and ``denoised_mv``; with more, the names of the leads with ``_mv`` and
-    ``_denoised_mv``.
+    One lead gives the columns ``signal_mv`` and ``denoised_mv``. Several leads give ``LEAD_mv`` and
+    ``LEAD_denoised_mv``. The file is written completely or not at all.
     """
+    r_peaks = result.r_peaks.samples if isinstance(result, DetectedRecording) else None
+    recording = result.recording
+    _write_rows(path, _sample_blocks(result), leads=recording.leads, fs=recording.fs, r_peaks=r_peaks)
+
+
+def write_signal_csv(
+    path: Path,
+    signal: np.ndarray,
+    *,
+    fs: float,
+    denoised: np.ndarray | None = None,
+    r_peaks: np.ndarray | None = None,
+) -> None:
+    """Write ``time_s, signal_mv[, denoised_mv][, R_peak]``, one row per sample, completely or not at all.
+
+    Args:
+        path: File to write.
+        signal: One lead in mV, shape ``(samples,)``.
+        fs: Sampling rate in Hz.
+        denoised: The denoised lead in mV, shape ``(samples,)``.
+        r_peaks: Sample indices; ``R_peak`` is 1 there and 0 elsewhere.
+    """
+    after = None if denoised is None else denoised[:, np.newaxis]
+    block = signal.astype(np.float64)[:, np.newaxis]
+    _write_rows(path, [(block, after)], leads=("signal",), fs=fs, r_peaks=r_peaks)
+
+
+def _sample_blocks(
+    result: DetectedRecording | DenoisedRecording,
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Yield blocks of the recording in mV, each with the denoised block or ``None``, shape ``(samples, leads)``."""
+    first = 0
+    for block in result.recording.blocks():
+        for start in range(0, len(block), ROWS_PER_BLOCK):
+            part = block[start : start + ROWS_PER_BLOCK]
+            last = first + len(part)
+            yield part, result.read(first, last) if isinstance(result, DenoisedRecording) else None
+            first = last
+
+
+def _write_rows(
+    path: Path,
+    blocks: Iterable[tuple[np.ndarray, np.ndarray | None]],
+    *,
+    leads: Sequence[str],
+    fs: float,
+    r_peaks: np.ndarray | None,
+) -> None:
     import pandas as pd
 
-    recording = result.recording
-    names = ["signal"] if len(recording.leads) == 1 else list(recording.leads)
+    names = ["signal_mv"] if len(leads) == 1 else [f"{lead}_mv" for lead in leads]
+    denoised_names = ["denoised_mv"] if len(leads) == 1 else [f"{lead}_denoised_mv" for lead in leads]
+    first = 0
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as target:
-        first = 0
-        clean = _Blocks(result.blocks(_ROWS)) if isinstance(result, DenoisedRecording) else None
-        for block in _cut(recording.blocks(), _ROWS):
-            columns = {"time_s": np.round(np.arange(first, first + len(block)) / recording.fs, 6)}
-            columns |= {f"{name}_mv": np.round(block[:, i], _DECIMALS) for i, name in enumerate(names)}
-            if clean is not None:
-                cleaned = clean.take(len(block)).astype(np.float64)
-                denoised = ["denoised_mv"] if len(names) == 1 else [f"{name}_denoised_mv" for name in names]
-                columns |= {name: np.round(cleaned[:, i], _DECIMALS) for i, name in enumerate(denoised)}
-            elif isinstance(result, DetectedRecording):
+        for block, denoised in blocks:
+            last = first + len(block)
+            columns: dict[str, np.ndarray] = {"time_s": np.round(np.arange(first, last) / fs, 6)}
+            columns |= {name: np.round(block[:, i], _DECIMALS) for i, name in enumerate(names)}
+            if denoised is not None:
+                rounded = np.round(denoised.astype(np.float64), _DECIMALS)
+                columns |= {name: rounded[:, i] for i, name in enumerate(denoised_names)}
+            if r_peaks is not None:
                 columns["R_peak"] = np.zeros(len(block), np.int8)
-                samples = result.r_peaks.samples
-                here = samples[(samples >= first) & (samples < first + len(block))]
-                columns["R_peak"][here - first] = 1
+                columns["R_peak"][r_peaks[(r_peaks >= first) & (r_peaks < last)] - first] = 1
             pd.DataFrame(columns).to_csv(target, index=False, header=first == 0)
-            first += len(block)
-
-
-def _cut(blocks: Iterator[np.ndarray], rows: int) -> Iterator[np.ndarray]:
-    for block in blocks:
-        for first in range(0, len(block), rows):
-            yield block[first : first + rows]
-
-
-class _Blocks:
-    """Blocks of one size, given in others."""
-
-    def __init__(self, blocks: Iterator[np.ndarray]) -> None:
-        self._blocks = blocks
-        self._held: np.ndarray | None = None
-
-    def take(self, rows: int) -> np.ndarray:
-        """The next rows."""
-        parts, missing = [], rows
-        while missing:
-            held = next(self._blocks) if self._held is None else self._held
-            parts.append(held[:missing])
-            self._held = held[missing:] if len(held) > missing else None
-            missing -= len(parts[-1])
-        return np.concatenate(parts)
+            first = last

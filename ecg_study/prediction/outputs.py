@@ -1,4 +1,4 @@
-"""From a file to its results: which are written, where, and whether they may be."""
+"""Result files of a model: which are written, their names, and protection of existing files."""
 
 from __future__ import annotations
 
@@ -8,198 +8,214 @@ from pathlib import Path
 
 from ecg_study.ecg_data.readers.opening import ENDINGS, find_recordings, open_recording
 from ecg_study.ecg_data.readers.recording import ReadOptions
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import EcgStudyError, InputError, SettingsError
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
-from ecg_study.inference.loading import DEFAULT_MODEL, PRETRAINED_DIR, list_models
-from ecg_study.models.card import CARD_FILE
+from ecg_study.models.card import DETECTOR, ModelKind
 from ecg_study.prediction.csv_files import write_beats_csv, write_samples_csv
-from ecg_study.prediction.recordings import DenoisedRecording, DetectedRecording, cleaned, detect_recording
+from ecg_study.prediction.recordings import DenoisedRecording, DetectedRecording, denoise_recording, detect_recording
 from ecg_study.prediction.summary import summarize_denoising, summarize_detection, write_summary
 from ecg_study.prediction.wfdb_files import ANNOTATOR, wfdb_name, write_annotations, write_record
 from ecg_study.progress import Progress
 
-DETECTOR_OUTPUTS = {
+DETECTOR_FORMATS = {
     "csv": "beats.csv",
     "samples": "samples.csv",
     "wfdb": ANNOTATOR,
     "json": "beats.json",
     "plot": "beats.png",
 }
-"""Endings of what is written of R peaks."""
+"""Output format of a detector → file name ending."""
 
-DENOISER_OUTPUTS = {
+DENOISER_FORMATS = {
     "csv": "denoised.csv",
     "wfdb": "hea",
     "json": "denoised.json",
     "plot": "denoised.png",
 }
-"""Endings of what is written of a cleaned signal; the WFDB record bears its own name."""
+"""Output format of a denoiser → file name ending. The WFDB record has a name of its own."""
 
-OUTPUTS = tuple(DETECTOR_OUTPUTS)
-USUAL_OUTPUTS = ("csv", "wfdb", "json")
+FORMATS = tuple(DETECTOR_FORMATS)
+DEFAULT_FORMATS = ("csv", "wfdb", "json")
 
 
 @dataclass(frozen=True)
-class Written:
-    """What was written of one recording.
+class Prediction:
+    """Outcome of a model for one recording.
 
     Attributes:
-        line: what was found, for a person.
-        paths: the files.
+        recording: Path of the recording.
+        description: Result in one line; empty after an error.
+        paths: Files that were written.
+        error: Reason if the recording could not be processed.
     """
 
-    line: str
-    paths: tuple[Path, ...]
+    recording: Path
+    description: str = ""
+    paths: tuple[Path, ...] = ()
+    error: EcgStudyError | None = None
 
 
-def bundle_and_recordings(names: Sequence[str], raw_dir: str, made: Path) -> tuple[str, Sequence[str]]:
-    """Which bundle is named before the recordings; the default one where none is.
+def find_named_recordings(names: Iterable[str], raw_dir: Path | None = None) -> Iterator[Path]:
+    """Yield the recordings with these names: paths, the recordings of folders, or records of ``raw_dir``.
 
-    A first name that is neither is refused, so that a misspelt bundle is never replaced by another.
-
-    Args:
-        names: as they were given.
-        raw_dir: folder of records that may be named alone; empty for none.
-        made: where studies put their bundles.
-
-    Raises:
-        StudyError: the first name is neither, or no recording is named.
+    A name without a recording is yielded as it is, so that opening it gives the error.
     """
-    first = names[0]
-    if _is_model(first, made):
-        if len(names) == 1:
-            raise EcgStudyError(f"{first}: a bundle; name a recording behind it")
-        return first, names[1:]
-    if not _recording_is_there(_named(first, raw_dir)):
-        at_hand = ", ".join(found.name for found in list_models(made))
-        raise EcgStudyError(f"{first}: neither a recording nor a bundle; bundles at hand: {at_hand or 'none'}")
-    return DEFAULT_MODEL, names
-
-
-def _is_model(name: str, made: Path) -> bool:
-    return any((place / name / CARD_FILE).is_file() for place in (Path(), PRETRAINED_DIR, made))
-
-
-def _named(name: str, raw_dir: str) -> Path:
-    """The path that is meant: as given, or in ``raw_dir``."""
-    path = Path(name)
-    if raw_dir and not _recording_is_there(path) and path.name == name:
-        return Path(raw_dir) / name
-    return path
-
-
-def _recording_is_there(path: Path) -> bool:
-    return path.exists() or path.with_name(path.name + ".hea").exists()
-
-
-def named_recordings(names: Sequence[str], raw_dir: str) -> Iterator[Path]:
-    """Recordings as they were named: paths, folders, or names of records in ``raw_dir``, where one is given."""
     for name in names:
-        path = _named(name, raw_dir)
+        path = Path(name)
+        if raw_dir is not None and path.name == name and not _exists(path):
+            path = raw_dir / name
         try:
             yield from find_recordings(path)
         except EcgStudyError:
-            yield path  # opening it says what is wrong
+            yield path
 
 
-def check_free(paths: Iterable[Path], recording: Path, written: Mapping[Path, Path], overwrite: bool) -> None:
-    """Refuse to write over what is there, or over what was just written for another recording.
+def _exists(path: Path) -> bool:
+    return path.exists() or path.with_name(path.name + ".hea").exists()
+
+
+def predict_recordings(
+    model: Detector | Denoiser,
+    recordings: Iterable[Path],
+    *,
+    model_name: str,
+    directory: Path,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+    read_options: ReadOptions | None = None,
+    overwrite: bool = False,
+    on_progress: Progress | None = None,
+) -> Iterator[Prediction]:
+    """Apply a model to recordings and write the results. An error in one recording does not affect the others.
 
     Args:
-        paths: to be written.
-        recording: for which.
-        written: what was written in this run, and for which recording.
-        overwrite: whether what was there before may be replaced.
+        model: Detector or denoiser.
+        recordings: Paths of the recordings.
+        model_name: Name of the model for the summary.
+        directory: Folder of the results.
+        formats: Output formats; see ``DETECTOR_FORMATS`` and ``DENOISER_FORMATS``.
+        read_options: Lead to read, and metadata that the files lack; default: the usual lead.
+        overwrite: Whether to replace existing files.
+        on_progress: Callback, called with the name of a recording, the samples that are done, and their total.
+
+    Yields:
+        The outcome for each recording.
 
     Raises:
-        StudyError: a path is taken.
+        SettingsError: The model does not have one of the formats.
     """
-    for path in paths:
-        if path in written:
-            raise EcgStudyError(f"{recording}: {path} was just written for {written[path]}; use another --out")
-        if path.exists() and not overwrite:
-            raise EcgStudyError(f"{path}: exists; give --overwrite to replace it, or another --out")
+    check_formats(formats, model.card.model_kind)
+    written: dict[Path, Path] = {}
+    for recording in recordings:
+        try:
+            paths = output_paths(recording, formats, model_kind=model.card.model_kind, directory=directory)
+            check_free(paths.values(), recording, written=written, overwrite=overwrite)
+            description = _predict(model, recording, model_name, paths, read_options or ReadOptions(), on_progress)
+        except EcgStudyError as error:
+            yield Prediction(recording, error=error)
+            continue
+        written |= dict.fromkeys(paths.values(), recording)
+        yield Prediction(recording, description, tuple(paths.values()))
 
 
-def output_paths(directory: Path, recording: Path, task: str, outputs: Sequence[str]) -> dict[str, Path]:
-    """Where the results of a recording are written, for each of ``outputs``.
+def check_formats(formats: Sequence[str], model_kind: ModelKind) -> None:
+    """Check the output formats.
 
     Raises:
-        StudyError: one of them is not made by such a model.
+        SettingsError: A model of this kind does not have one of the formats.
     """
-    endings = DETECTOR_OUTPUTS if task == "detector" else DENOISER_OUTPUTS
-    unknown = [name for name in outputs if name not in endings]
+    available = _endings(model_kind)
+    unknown = [name for name in formats if name not in available]
     if unknown:
-        raise EcgStudyError(f"--write: a {task} makes no {unknown[0]!r}; choose from {', '.join(endings)}")
+        problem = f"a {model_kind} has no format {unknown[0]!r}; use {', '.join(available)}"
+        raise SettingsError("formats", problem, value=tuple(formats))
+
+
+def output_paths(recording: Path, formats: Sequence[str], *, model_kind: ModelKind, directory: Path) -> dict[str, Path]:
+    """Return the result file of a recording for each output format."""
+    endings = _endings(model_kind)
     name = recording.name if recording.suffix.lower() not in ENDINGS else recording.stem
-    paths = {output: directory / f"{name}.{endings[output]}" for output in outputs}
+    paths = {output: directory / f"{name}.{endings[output]}" for output in formats}
     if "wfdb" in paths:
         plain = wfdb_name(name)
-        paths["wfdb"] = directory / (f"{plain}.{ANNOTATOR}" if task == "detector" else f"{plain}_denoised.hea")
+        paths["wfdb"] = directory / (f"{plain}.{ANNOTATOR}" if model_kind == DETECTOR else f"{plain}_denoised.hea")
     return paths
 
 
-def predict_file(
-    model: Detector | Denoiser,
-    bundle: str,
-    path: Path,
-    reading: ReadOptions,
-    paths: dict[str, Path],
-    on_progress: Progress | None = None,
-) -> Written:
-    """Apply a model to a file and write what it gives.
+def _endings(model_kind: ModelKind) -> dict[str, str]:
+    return DETECTOR_FORMATS if model_kind == DETECTOR else DENOISER_FORMATS
+
+
+def check_free(paths: Iterable[Path], recording: Path, *, written: Mapping[Path, Path], overwrite: bool) -> None:
+    """Check that the results of a recording do not replace other files.
 
     Args:
-        model: the detector or denoiser.
-        bundle: its name, for the summary.
-        path: the recording.
-        reading: what the file does not tell of itself.
-        paths: of `output_paths`.
-        on_progress: called with the number of samples done; the total is 0 if it is unknown.
+        paths: Files to write.
+        recording: Recording of these results.
+        written: Files of this run, each with its recording.
+        overwrite: Whether files of earlier runs may be replaced.
 
     Raises:
-        RecordError: the recording cannot be read.
+        InputError: A file exists.
     """
-    recording = open_recording(path, reading)
+    for path in paths:
+        if path in written:
+            problem = f"{path} already has the results of {written[path]}; choose another output folder"
+            raise InputError(f"{recording}: {problem}")
+        if path.exists() and not overwrite:
+            problem = "exists; allow overwrite, or choose another output folder"
+            raise InputError(f"{path}: {problem}", parameters=("overwrite",))
+
+
+def _predict(
+    model: Detector | Denoiser,
+    path: Path,
+    model_name: str,
+    paths: dict[str, Path],
+    read_options: ReadOptions,
+    on_progress: Progress | None,
+) -> str:
+    """Apply a model to one recording, write the results, and describe them in one line."""
+    recording = open_recording(path, read_options)
     if isinstance(model, Detector):
-        return _write_beats(detect_recording(model, recording, on_progress), bundle, model.runtime.name, paths)
+        detected = detect_recording(model, recording, on_progress=on_progress)
+        return _write_detection(detected, model_name, model.runtime.name, paths)
     directory = next(iter(paths.values())).parent
-    with cleaned(model, recording, directory, on_progress) as result:
-        return _write_cleaned(result, bundle, model.runtime.name, paths)
+    with denoise_recording(model, recording, directory=directory, on_progress=on_progress) as denoised:
+        return _write_denoising(denoised, model_name, model.runtime.name, paths)
 
 
-def _write_beats(beats: DetectedRecording, bundle: str, engine: str, paths: dict[str, Path]) -> Written:
-    summary = summarize_detection(beats, bundle, engine)
+def _write_detection(detected: DetectedRecording, model_name: str, runtime: str, paths: dict[str, Path]) -> str:
+    summary = summarize_detection(detected, model_name=model_name, runtime=runtime)
     if "csv" in paths:
-        write_beats_csv(paths["csv"], beats)
+        write_beats_csv(paths["csv"], detected)
     if "samples" in paths:
-        write_samples_csv(paths["samples"], beats)
+        write_samples_csv(paths["samples"], detected)
     if "wfdb" in paths:
-        write_annotations(paths["wfdb"], beats)
+        write_annotations(paths["wfdb"], detected)
     if "plot" in paths:
         from ecg_study.prediction.plots import plot_detection
 
-        plot_detection(paths["plot"], beats)
+        plot_detection(paths["plot"], detected)
     if "json" in paths:
         write_summary(paths["json"], summary)
     rate = f", {summary.mean_rate_bpm:.0f} beats/min" if summary.mean_rate_bpm else ""
-    lost = f", {summary.unusable_share:.1%} of the signal unusable" if summary.unusable_share else ""
-    return Written(f"{summary.beats:,} R peaks{rate}{lost}", tuple(paths.values()))
+    unusable = f", {summary.unusable_share:.1%} of the signal unusable" if summary.unusable_share else ""
+    return f"{summary.beats:,} R peaks{rate}{unusable}"
 
 
-def _write_cleaned(result: DenoisedRecording, bundle: str, engine: str, paths: dict[str, Path]) -> Written:
-    summary = summarize_denoising(result, bundle, engine)
+def _write_denoising(denoised: DenoisedRecording, model_name: str, runtime: str, paths: dict[str, Path]) -> str:
+    summary = summarize_denoising(denoised, model_name=model_name, runtime=runtime)
     if "csv" in paths:
-        write_samples_csv(paths["csv"], result)
+        write_samples_csv(paths["csv"], denoised)
     if "wfdb" in paths:
-        write_record(paths["wfdb"], result)
+        write_record(paths["wfdb"], denoised)
     if "plot" in paths:
         from ecg_study.prediction.plots import plot_denoising
 
-        plot_denoising(paths["plot"], result)
+        plot_denoising(paths["plot"], denoised)
     if "json" in paths:
         write_summary(paths["json"], summary)
-    lost = f", {summary.unusable_share:.1%} unusable and left as it was" if summary.unusable_share else ""
+    unusable = f", {summary.unusable_share:.1%} unusable and unchanged" if summary.unusable_share else ""
     leads = "1 lead" if len(summary.leads) == 1 else f"{len(summary.leads)} leads"
-    return Written(f"{leads} of {summary.duration_s:,.0f} s cleaned{lost}", tuple(paths.values()))
+    return f"{leads} of {summary.duration_s:,.0f} s denoised{unusable}"

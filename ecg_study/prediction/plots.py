@@ -1,4 +1,4 @@
-"""A picture of a recording: how the rate went, and what the signal looks like where it matters."""
+"""Plots of one recording: heart rate, and excerpts of the signal with the result."""
 
 from __future__ import annotations
 
@@ -12,85 +12,88 @@ from ecg_study.files import replacing
 from ecg_study.prediction.csv_files import rr_intervals
 from ecg_study.prediction.recordings import DenoisedRecording, DetectedRecording
 
-_SECONDS = 10.0
+_EXCERPT_SECONDS = 10.0
 
-_INK, _OTHER, _MARK, _LOST = "#1a1a1a", "#0072b2", "#d55e00", "#cccccc"
-"""Of Okabe and Ito's palette, which the colour-blind can tell apart."""
+_BLACK, _BLUE, _ORANGE, _GRAY, _LIGHT_GRAY = "#1a1a1a", "#0072b2", "#d55e00", "#999999", "#cccccc"
+"""Blue and orange are from the palette of Okabe and Ito, which works for color-blind readers."""
 
 
-def plot_detection(path: Path, beats: DetectedRecording) -> None:
-    """Write a PNG: heart rate over time with what could not be used, and ten seconds from the start, the middle and
-    around the least sure beat, each with its R peaks."""
-    found, recording = beats.r_peaks, beats.recording
-    length = round(_SECONDS * recording.fs)
-    starts = {"the beginning": 0, "the middle": max(0, beats.samples // 2 - length // 2)}
-    if len(found):
-        least = int(found.samples[found.confidences.argmin()])
-        starts[f"the least sure beat, confidence {found.confidences.min():.2f}"] = max(0, least - length // 2)
-    pieces = _pieces(recording, list(starts.values()), length)
-    figure, axes = _figure(1 + len(starts), f"{recording.name}: {len(found):,} R peaks")
-    _draw_rate(axes[0], beats)
-    for axis, (what, start), piece in zip(axes[1:], starts.items(), pieces, strict=True):
-        times = (start + np.arange(len(piece))) / recording.fs
-        here = found.samples[(found.samples >= start) & (found.samples < start + len(piece))]
+def plot_detection(path: Path, detected: DetectedRecording) -> None:
+    """Write a PNG with the heart rate and three excerpts with their R peaks.
+
+    The heart rate is shown over time, with the unusable intervals. The excerpts of ten seconds are from the start, from
+    the middle, and around the R peak with the lowest confidence.
+    """
+    peaks, recording = detected.r_peaks, detected.recording
+    length = round(_EXCERPT_SECONDS * recording.fs)
+    starts = {"start": 0, "middle": max(0, detected.samples // 2 - length // 2)}
+    if len(peaks):
+        lowest = int(peaks.samples[peaks.confidences.argmin()])
+        starts[f"lowest confidence, {peaks.confidences.min():.2f}"] = max(0, lowest - length // 2)
+    excerpts = _excerpts(recording, list(starts.values()), length)
+    figure, axes = _new_figure(1 + len(starts), f"{recording.name}: {len(peaks):,} R peaks")
+    _draw_rate(axes[0], detected)
+    for axis, (title, start), excerpt in zip(axes[1:], starts.items(), excerpts, strict=True):
+        times = (start + np.arange(len(excerpt))) / recording.fs
+        here = peaks.samples[(peaks.samples >= start) & (peaks.samples < start + len(excerpt))]
         for number, lead in enumerate(recording.leads):
-            axis.plot(times, piece[:, number], color=(_INK, _OTHER)[number % 2], linewidth=0.8, label=lead)
-        axis.plot(here / recording.fs, piece[here - start, 0], "v", color=_MARK, markersize=5, label="R peak")
-        _label(axis, times, what)
+            axis.plot(times, excerpt[:, number], color=(_BLACK, _BLUE)[number % 2], linewidth=0.8, label=lead)
+        axis.plot(here / recording.fs, excerpt[here - start, 0], "v", color=_ORANGE, markersize=5, label="R peak")
+        _label(axis, times, title)
     _save(figure, path)
 
 
-def plot_denoising(path: Path, cleaned: DenoisedRecording) -> None:
-    """Write a PNG: ten seconds from the start, the middle and the end of the first lead, noisy and cleaned."""
-    recording = cleaned.recording
-    length = round(_SECONDS * recording.fs)
+def plot_denoising(path: Path, denoised: DenoisedRecording) -> None:
+    """Write a PNG with three excerpts of the first lead, before and after denoising: start, middle and end."""
+    recording = denoised.recording
+    length = round(_EXCERPT_SECONDS * recording.fs)
     starts = {
-        "the beginning": 0,
-        "the middle": max(0, cleaned.samples // 2 - length // 2),
-        "the end": max(0, cleaned.samples - length),
+        "start": 0,
+        "middle": max(0, denoised.samples // 2 - length // 2),
+        "end": max(0, denoised.samples - length),
     }
-    before = _pieces(recording, list(starts.values()), length)
-    figure, axes = _figure(len(starts), f"{recording.name}, {recording.leads[0]}: as it was, and cleaned")
-    leads = len(recording.leads)
-    result = np.memmap(cleaned.path, np.float32, "r", shape=(cleaned.samples, leads))
-    for axis, (what, start), piece in zip(axes, starts.items(), before, strict=True):
-        times = (start + np.arange(len(piece))) / recording.fs
-        axis.plot(times, piece[:, 0], color="#999999", linewidth=0.8, label="as it was")
-        axis.plot(times, result[start : start + len(piece), 0], color=_OTHER, linewidth=1.0, label="cleaned")
-        _label(axis, times, what)
+    before = _excerpts(recording, list(starts.values()), length)
+    figure, axes = _new_figure(len(starts), f"{recording.name}, {recording.leads[0]}: recorded and denoised")
+    for axis, (title, start), excerpt in zip(axes, starts.items(), before, strict=True):
+        times = (start + np.arange(len(excerpt))) / recording.fs
+        after = denoised.read(start, start + len(excerpt))
+        axis.plot(times, excerpt[:, 0], color=_GRAY, linewidth=0.8, label="recorded")
+        axis.plot(times, after[:, 0], color=_BLUE, linewidth=1.0, label="denoised")
+        _label(axis, times, title)
     _save(figure, path)
 
 
-def _draw_rate(axis: Any, beats: DetectedRecording) -> None:
-    fs = beats.recording.fs
-    scale, unit = (3600, "h") if beats.samples / fs > 7200 else (60, "min") if beats.samples / fs > 120 else (1, "s")
-    rate = 60 / rr_intervals(beats)
+def _draw_rate(axis: Any, detected: DetectedRecording) -> None:
+    fs = detected.recording.fs
+    seconds = detected.samples / fs
+    scale, unit = (3600, "h") if seconds > 7200 else (60, "min") if seconds > 120 else (1, "s")
+    rate = 60 / rr_intervals(detected)
     known = np.isfinite(rate)
-    axis.plot(beats.r_peaks.samples[known] / fs / scale, rate[known], ".", color=_INK, markersize=2)
-    for number, (start, end) in enumerate(beats.r_peaks.unusable):
+    axis.plot(detected.r_peaks.samples[known] / fs / scale, rate[known], ".", color=_BLACK, markersize=2)
+    for number, (start, end) in enumerate(detected.r_peaks.unusable):
         label = "unusable" if not number else None
-        axis.axvspan(start / fs / scale, end / fs / scale, color=_LOST, linewidth=0, label=label)
-    axis.set_xlim(0, beats.samples / fs / scale)
+        axis.axvspan(start / fs / scale, end / fs / scale, color=_LIGHT_GRAY, linewidth=0, label=label)
+    axis.set_xlim(0, detected.samples / fs / scale)
     axis.set_xlabel(f"time ({unit})")
     axis.set_ylabel("rate (beats/min)")
     axis.set_title("Heart rate, beat by beat", loc="left")
-    if len(beats.r_peaks.unusable):
-        _legend(axis)
+    if len(detected.r_peaks.unusable):
+        _add_legend(axis)
 
 
-def _pieces(recording: Recording, starts: list[int], length: int) -> list[np.ndarray]:
-    """Stretches of a recording in mV, read in one pass."""
-    pieces: list[list[np.ndarray]] = [[] for _ in starts]
+def _excerpts(recording: Recording, starts: list[int], length: int) -> list[np.ndarray]:
+    """Return excerpts of a recording in mV, read in one pass."""
+    excerpts: list[list[np.ndarray]] = [[] for _ in starts]
     first = 0
     for block in recording.blocks():
-        for piece, start in zip(pieces, starts, strict=True):
+        for excerpt, start in zip(excerpts, starts, strict=True):
             part = block[max(0, start - first) : max(0, start + length - first)]
-            piece.append(part)
+            excerpt.append(part)
         first += len(block)
-    return [np.concatenate(piece) for piece in pieces]
+    return [np.concatenate(excerpt) for excerpt in excerpts]
 
 
-def _figure(rows: int, title: str) -> tuple[Any, list[Any]]:
+def _new_figure(rows: int, title: str) -> tuple[Any, list[Any]]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 2.3 * rows + 0.4), layout="constrained", dpi=120)
@@ -98,17 +101,17 @@ def _figure(rows: int, title: str) -> tuple[Any, list[Any]]:
     return figure, list(np.atleast_1d(figure.subplots(rows)))
 
 
-def _label(axis: Any, times: np.ndarray, what: str) -> None:
-    axis.set_title(f"{_SECONDS:.0f} s: {what}", loc="left")
+def _label(axis: Any, times: np.ndarray, title: str) -> None:
+    axis.set_title(f"{_EXCERPT_SECONDS:.0f} s: {title}", loc="left")
     axis.set_xlabel("time (s)")
     axis.set_ylabel("mV")
     if len(times):
         axis.set_xlim(times[0], times[-1] if times[-1] > times[0] else times[0] + 1)
-    _legend(axis)
+    _add_legend(axis)
 
 
-def _legend(axis: Any) -> None:
-    """Above the axes on the right, where no trace is."""
+def _add_legend(axis: Any) -> None:
+    """Add a legend above the axes on the right, where it hides no signal."""
     axis.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, fontsize="small", frameon=False, borderaxespad=0.2)
 
 

@@ -1,4 +1,4 @@
-"""Applying a model to a recording on disk, block by block."""
+"""Block-by-block application of a model to a recording on disk."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector, RPeaks
 from ecg_study.progress import Progress
 
+ROWS_PER_BLOCK = 500_000
+"""Samples per lead that are in memory at once while results are written."""
+
 
 @dataclass(frozen=True)
 class DetectedRecording:
-    """The R peaks of a recording.
+    """A recording with its R peaks.
 
     Attributes:
-        recording: what was read.
-        samples: its length.
-        r_peaks: what was found.
+        recording: The recording.
+        samples: Samples per lead.
+        r_peaks: R peaks of all leads together.
     """
 
     recording: Recording
@@ -34,13 +37,14 @@ class DetectedRecording:
 
 @dataclass(frozen=True)
 class DenoisedRecording:
-    """A recording without its noise, as a file beside its results: it need not fit into memory.
+    """A recording with its denoised leads in a temporary file, because they may not fit into memory.
 
     Attributes:
-        recording: what was read.
-        samples: its length.
-        path: float32 samples in mV, row by row, a column a lead; NaN where the recording is missing.
-        unusable: samples of each lead that came back as they were.
+        recording: The recording.
+        samples: Samples per lead.
+        path: File with the denoised samples in mV, float32, row by row with one column per lead. Missing samples are
+            NaN.
+        unusable: Number of samples of each lead that were not denoised.
     """
 
     recording: Recording
@@ -48,21 +52,32 @@ class DenoisedRecording:
     path: Path
     unusable: tuple[int, ...]
 
-    def blocks(self, samples: int) -> Iterator[np.ndarray]:
-        """The cleaned leads, so many samples at a time, shape ``(samples, leads)``."""
+    def read(self, first: int, last: int) -> np.ndarray:
+        """Read the denoised samples ``first`` to ``last``, exclusive, shape ``(samples, leads)``."""
         leads = len(self.recording.leads)
-        with open(self.path, "rb") as source:
-            while len(block := np.fromfile(source, np.float32, samples * leads)):
-                yield block.reshape(-1, leads)
+        size = np.dtype(np.float32).itemsize
+        count = (min(last, self.samples) - first) * leads
+        return np.fromfile(self.path, np.float32, count, offset=first * leads * size).reshape(-1, leads)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Read the denoised samples in blocks of `ROWS_PER_BLOCK`, shape ``(samples, leads)``."""
+        for first in range(0, self.samples, ROWS_PER_BLOCK):
+            yield self.read(first, first + ROWS_PER_BLOCK)
 
 
 def detect_recording(
-    detector: Detector, recording: Recording, on_progress: Progress | None = None
+    detector: Detector, recording: Recording, *, on_progress: Progress | None = None
 ) -> DetectedRecording:
-    """The R peaks of a recording; its leads are judged together.
+    """Detect the R peaks of a recording from all its leads together.
+
+    Args:
+        detector: Detector to apply.
+        recording: Recording to read.
+        on_progress: Callback, called with the name of the recording, the samples that are done, and their total. If the
+            total is unknown, it is called with the samples that are done instead.
 
     Raises:
-        RecordError: a part of it cannot be read, or no sample of it is a number.
+        RecordError: A part of the recording cannot be read, or all samples are missing.
     """
     stream = detector.stream(fs=recording.fs, n_leads=len(recording.leads))
     parts, done, known = [], 0, False
@@ -70,23 +85,29 @@ def detect_recording(
         parts.append(stream.push(block))
         done += len(block)
         known = known or bool(np.isfinite(block).any())
-        _report(on_progress, done, recording)
+        _report(on_progress, recording, done)
     _check_known(recording, done, known)
     parts.append(stream.finish())
     return DetectedRecording(recording, done, RPeaks.concatenate(parts))
 
 
 @contextmanager
-def cleaned(
-    denoiser: Denoiser, recording: Recording, directory: Path, on_progress: Progress | None = None
+def denoise_recording(
+    denoiser: Denoiser, recording: Recording, *, directory: Path, on_progress: Progress | None = None
 ) -> Iterator[DenoisedRecording]:
-    """Clean each lead of a recording; the result lies in a temporary file in ``directory`` while the block runs.
+    """Denoise each lead of a recording. The result is a temporary file that exists while the ``with`` block runs.
+
+    Args:
+        denoiser: Denoiser to apply.
+        recording: Recording to read.
+        directory: Folder of the temporary file.
+        on_progress: Callback; see `detect_recording`.
 
     Raises:
-        RecordError: a part of it cannot be read, or no sample of it is a number.
+        RecordError: A part of the recording cannot be read, or all samples are missing.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f".{recording.name}.cleaned"
+    path = directory / f".{recording.name}.denoised"
     leads = len(recording.leads)
     stream = denoiser.stream(fs=recording.fs, n_leads=leads)
     done, known = 0, False
@@ -96,7 +117,7 @@ def cleaned(
                 _append(target, stream.push(block), leads)
                 done += len(block)
                 known = known or bool(np.isfinite(block).any())
-                _report(on_progress, done, recording)
+                _report(on_progress, recording, done)
             _check_known(recording, done, known)
             _append(target, stream.finish(), leads)
         yield DenoisedRecording(recording, done, path, stream.unusable)
@@ -104,21 +125,19 @@ def cleaned(
         path.unlink(missing_ok=True)
 
 
-def _append(target: IO[bytes], clean: np.ndarray, leads: int) -> None:
-    rows = clean.reshape(-1, leads)
+def _append(target: IO[bytes], denoised: np.ndarray, leads: int) -> None:
+    rows = denoised.reshape(-1, leads)
     target.write(np.where(np.isfinite(rows), rows, np.nan).astype(np.float32).tobytes())
 
 
-def _report(on_progress: Progress | None, done: int, recording: Recording) -> None:
+def _report(on_progress: Progress | None, recording: Recording, done: int) -> None:
     if on_progress is not None:
-        on_progress(recording.name, done, recording.samples or 0)
+        on_progress(recording.name, done, recording.samples or done)
 
 
 def _check_known(recording: Recording, samples: int, known: bool) -> None:
     if not samples:
-        raise RecordError(recording.path, "holds no samples")
+        raise RecordError(recording.path, "has no samples")
     if not known:
-        raise RecordError(recording.path, f"all {samples:,} samples of {', '.join(recording.leads)} are missing (NaN)")
-
-
-_ROWS = 500_000
+        leads = ", ".join(recording.leads)
+        raise RecordError(recording.path, f"all {samples:,} samples of {leads} are missing (NaN)")

@@ -1,4 +1,4 @@
-"""The summary of a recording: beats, rate, RR statistics, share that could not be used."""
+"""Summary of one recording: heart rate, RR statistics, and the share of unusable samples."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from ecg_study.prediction.recordings import DenoisedRecording, DetectedRecording
 
 @dataclass(frozen=True)
 class Summary:
-    """What is said of a recording.
+    """Summary of the result of a model on one recording.
 
     Attributes:
-        recording: the file that was read.
-        bundle: the model's name.
-        engine: what ran it.
-        fs: sampling rate in Hz.
-        samples: length.
-        duration_s: length in seconds.
-        leads: that were read.
-        unusable_share: share of the samples that could not be used: of all leads at once for R peaks, of lead and
-            sample for a cleaned signal.
-        unusable: detector: stretches ``(first sample, one after the last)``.
-        beats: detector: R peaks found.
-        mean_rate_bpm: detector: beats a minute, from the mean RR interval; ``None`` below two beats.
-        rr: detector: statistics of the RR intervals in seconds, those over unusable stretches left out: how many, mean,
-            median, shortest, longest, standard deviation (SDNN), root mean square of successive differences (RMSSD).
-            Every beat counts, whatever it began with: these are not NN intervals of a reviewed recording.
-        mean_confidence: detector: mean of the R peaks' confidences.
-        disclaimer: what this must not be used for.
+        recording: Path of the recording.
+        model: Name of the model.
+        runtime: Runtime of the model.
+        fs: Sampling rate in Hz.
+        samples: Samples per lead.
+        duration_s: Duration in seconds.
+        leads: Names of the leads.
+        unusable_share: Share of unusable samples, 0 to 1. For a detector, samples without any usable lead; for a
+            denoiser, samples of all leads.
+        unusable: Detector: unusable intervals as ``(first sample, sample after the last)``.
+        beats: Detector: number of R peaks.
+        mean_rate_bpm: Detector: beats per minute, from the mean RR interval; ``None`` for fewer than two beats.
+        rr: Detector: number and statistics of the RR intervals in seconds, without those across unusable intervals:
+            mean, median, shortest, longest, standard deviation (SDNN), and root mean square of successive differences
+            (RMSSD). All beats count, normal or not, so these are not the NN intervals of a reviewed recording.
+        mean_confidence: Detector: mean confidence of the R peaks.
+        disclaimer: Uses that are excluded.
     """
 
     recording: str
-    bundle: str
-    engine: str
+    model: str
+    runtime: str
     fs: float
     samples: int
     duration_s: float
@@ -55,15 +55,34 @@ class Summary:
     disclaimer: str = field(default=DISCLAIMER)
 
 
-def summarize_detection(beats: DetectedRecording, bundle: str, engine: str) -> Summary:
-    """The summary of R peaks."""
-    found = beats.r_peaks
-    rr = rr_intervals(beats)
+def summarize_detection(detected: DetectedRecording, *, model_name: str, runtime: str) -> Summary:
+    """Summarize the R peaks of a recording.
+
+    Args:
+        detected: Recording with its R peaks.
+        model_name: Name of the model.
+        runtime: Name of its runtime.
+    """
+    peaks = detected.r_peaks
+    rr = rr_intervals(detected)
     known = rr[np.isfinite(rr)]
-    # A difference is of two intervals that share a beat.
+    unusable = int((peaks.unusable[:, 1] - peaks.unusable[:, 0]).sum())
+    return Summary(
+        **_common(detected.recording, detected.samples, model_name, runtime),
+        unusable_share=round(unusable / detected.samples, 6),
+        unusable=tuple((int(start), int(end)) for start, end in peaks.unusable),
+        beats=len(peaks),
+        mean_rate_bpm=round(60 / float(known.mean()), 2) if len(known) else None,
+        rr=_rr_statistics(rr),
+        mean_confidence=round(float(peaks.confidences.mean()), 4) if len(peaks) else None,
+    )
+
+
+def _rr_statistics(rr: np.ndarray) -> dict[str, float]:
+    known = rr[np.isfinite(rr)]
+    # Successive differences of two intervals that share a beat.
     steps = np.diff(rr)
     steps = steps[np.isfinite(steps)]
-    lost = int((found.unusable[:, 1] - found.unusable[:, 0]).sum())
     statistics = {"intervals": float(len(known))}
     if len(known):
         statistics |= {
@@ -76,29 +95,27 @@ def summarize_detection(beats: DetectedRecording, bundle: str, engine: str) -> S
         statistics["sdnn"] = known.std(ddof=1)
     if len(steps):
         statistics["rmssd"] = np.sqrt(np.mean(steps**2))
-    return Summary(
-        **_common(beats.recording, beats.samples, bundle, engine),
-        unusable_share=round(lost / beats.samples, 6),
-        unusable=tuple((int(start), int(end)) for start, end in found.unusable),
-        beats=len(found),
-        mean_rate_bpm=round(60 / float(known.mean()), 2) if len(known) else None,
-        rr={name: round(float(value), 6) for name, value in statistics.items()},
-        mean_confidence=round(float(found.confidences.mean()), 4) if len(found) else None,
-    )
+    return {name: round(float(value), 6) for name, value in statistics.items()}
 
 
-def summarize_denoising(cleaned: DenoisedRecording, bundle: str, engine: str) -> Summary:
-    """The summary of a cleaned recording."""
-    share = sum(cleaned.unusable) / (cleaned.samples * len(cleaned.unusable))
-    common = _common(cleaned.recording, cleaned.samples, bundle, engine)
+def summarize_denoising(denoised: DenoisedRecording, *, model_name: str, runtime: str) -> Summary:
+    """Summarize a denoised recording.
+
+    Args:
+        denoised: Recording with its denoised leads.
+        model_name: Name of the model.
+        runtime: Name of its runtime.
+    """
+    share = sum(denoised.unusable) / (denoised.samples * len(denoised.unusable))
+    common = _common(denoised.recording, denoised.samples, model_name, runtime)
     return Summary(**common, unusable_share=round(share, 6))
 
 
-def _common(recording: Recording, samples: int, bundle: str, engine: str) -> dict[str, Any]:
+def _common(recording: Recording, samples: int, model_name: str, runtime: str) -> dict[str, Any]:
     return {
         "recording": str(recording.path),
-        "bundle": bundle,
-        "engine": engine,
+        "model": model_name,
+        "runtime": runtime,
         "fs": recording.fs,
         "samples": samples,
         "duration_s": round(samples / recording.fs, 3),
@@ -107,5 +124,5 @@ def _common(recording: Recording, samples: int, bundle: str, engine: str) -> dic
 
 
 def write_summary(path: Path, summary: Summary) -> None:
-    """Write a summary as JSON, without what does not apply."""
+    """Write a summary as JSON, without the fields that do not apply."""
     write_json(path, {name: value for name, value in asdict(summary).items() if value is not None})

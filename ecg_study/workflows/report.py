@@ -238,7 +238,7 @@ class ReportBuilder:
             name = f"{lead.record}-{re.sub(r'[^A-Za-z0-9+_-]', '_', lead.lead)}" if several else lead.record
             denoised = self.applied[DENOISER][0].denoise(lead.noisy) if DENOISER in self.applied else None
             found = self.detectors[0].r_peaks(lead.noisy).r_peaks if self.detectors else None
-            write_signal_csv(directory / f"{name}.csv", lead.fs, lead.noisy, denoised, found)
+            write_signal_csv(directory / f"{name}.csv", lead.noisy, fs=lead.fs, denoised=denoised, r_peaks=found)
         self.progress("CSV files", len(self.leads), len(self.leads))
 
     def _applied(self, final: TrainedModel) -> CachedModel:

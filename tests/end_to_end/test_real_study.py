@@ -52,5 +52,5 @@ def test_a_small_study_on_mitdb(real_data: Path, tmp_path: Path) -> None:
     marked = pd.read_csv(tmp_path / "csv" / "100.csv")
     assert len(marked) == 650_000
     bundle = str(tmp_path / "models" / "detector")
-    assert study.main(["predict", bundle, "103", "--raw-dir", raw, "--out", str(tmp_path)]) == 0
+    assert study.main(["predict", "103", "--model", bundle, "--raw-dir", raw, "--out", str(tmp_path)]) == 0
     assert 2000 < len(pd.read_csv(tmp_path / "predictions" / "103.beats.csv")) < 2170
