@@ -32,13 +32,26 @@ class SettingsError(EcgStudyError):
 
     Attributes:
         field: name of the setting.
+        problem: what is wrong, and what to do.
         value: the value that was given.
+        source: the file that the setting comes from, or ``None``. Its keys are named in the message as they are.
     """
 
-    def __init__(self, field: str, problem: str, *, value: Any = None, parameters: Sequence[str] = ()) -> None:
-        super().__init__(f"{field}: {problem}", parameters=(field, *parameters))
+    def __init__(
+        self,
+        field: str,
+        problem: str,
+        *,
+        value: Any = None,
+        source: Path | str | None = None,
+        parameters: Sequence[str] = (),
+    ) -> None:
+        place = "" if source is None else f"{source}: "
+        super().__init__(f"{place}{field}: {problem}", parameters=(field, *parameters) if source is None else ())
         self.field = field
+        self.problem = problem
         self.value = value
+        self.source = source
 
 
 class RecordError(EcgStudyError):

@@ -119,7 +119,9 @@ def tiny_preset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_options(raw_dir: Path, noise_dir: Path, data_dir: Path, tiny_preset: Path) -> list[str]:
     """Options of a study on the small database with the preset `TINY`."""
-    options = f"--database folder --raw-dir {raw_dir} --noise-dir {noise_dir} --data-dir {data_dir} --segment 720"
+    options = (
+        f"--database folder --raw-dir {raw_dir} --noise-dir {noise_dir} --data-dir {data_dir} --segment-samples 720"
+    )
     return [*options.split(), "--preset", str(tiny_preset), "--workers", "0"]
 
 

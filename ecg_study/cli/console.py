@@ -16,7 +16,7 @@ def open_console() -> Console:
     return Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
-def report_error(message: str) -> int:
+def print_error(prog: str, message: str) -> int:
     """Print an error as one line on standard error. Return the exit code for user errors, 2."""
-    print(f"study.py: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{prog}: error: {' '.join(message.split())}", file=sys.stderr)
     return 2

@@ -1,53 +1,80 @@
-"""Search the best LSTM for cleaning ECG and the best GRU for finding R peaks, report, and use them.
-
-The command line: it parses, calls and shows. Keras and TensorFlow are imported only inside the verbs that need them.
-"""
+"""Entry point of the command line: parse, call a verb, print errors as one line."""
 
 from __future__ import annotations
 
-import argparse
 import errno
+import shlex
 import sys
-from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from ecg_study.cli.commands import VERBS
-from ecg_study.cli.console import report_error
-from ecg_study.cli.parser import build_parser
-from ecg_study.errors import EcgStudyError
-from ecg_study.workflows.settings import Settings, settings_from
+from ecg_study.cli.console import print_error
+from ecg_study.cli.options import renamed, with_options
+from ecg_study.cli.parser import Verb, build_parser, suggest_option
+from ecg_study.errors import EcgStudyError, InputError
+from ecg_study.workflows.settings import Settings, load_settings
+
+_DESCRIPTION = "Pretrained models that denoise ECG and detect R peaks, and the search that produced them."
 
 _INTERRUPTED = 130
 
+_DISK_ERRORS = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name))
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one verb. Returns the exit code: 0, 2 for what the user can mend, 130 after Ctrl-C."""
-    options = build_parser(__doc__ or "", VERBS).parse_args(arguments)
+
+def main(arguments: list[str] | None = None, *, prog: str = "ecg-study") -> int:
+    """Run one verb of the command line.
+
+    Args:
+        arguments: words after the program name (default: those of this process).
+        prog: how the user calls the program.
+
+    Returns:
+        The exit code: 0, 2 for an error that the user can correct, 130 after Ctrl-C.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        settings = settings_from(options)
-        verb: Callable[[argparse.Namespace, Settings], int] = options.verb
-        return verb(options, settings)
+        return _run(words, prog)
     except EcgStudyError as error:
-        return report_error(str(error))
+        return print_error(prog, with_options(error))
     except OSError as error:
-        return report_error(_disk_error(error))
+        return print_error(prog, _disk_error(error))
     except KeyboardInterrupt:
-        print(f"\nstopped; what is finished is kept. To go on: {_again(arguments)}", file=sys.stderr)
+        print(f"\nstopped; finished work is kept. To resume: {prog} {shlex.join(words)}", file=sys.stderr)
         return _INTERRUPTED
 
 
+def _run(words: list[str], prog: str) -> int:
+    if message := renamed(words):
+        raise InputError(message)
+    given, unknown = build_parser(prog, _DESCRIPTION).parse_known_args(words)
+    values: dict[str, Any] = vars(given)
+    verb: Verb = values.pop("verb")
+    if unknown:
+        suggestion = suggest_option(verb, unknown[0])
+        help_text = "" if suggestion else f"; see {prog} {verb.name} --help"
+        raise InputError(f"{unknown[0]}: {verb.name} has no such option or argument{suggestion}{help_text}")
+    from ecg_study.cli.commands import COMMANDS, Call
+
+    settings = Settings(**_given_settings(values))
+    own = {name: value for name, value in values.items() if name in verb.options.model_fields}
+    options = verb.options(**verb.options.parse_text(own))
+    return COMMANDS[verb.name](options, Call(prog, settings))
+
+
+def _given_settings(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings from options and from the settings file; options override the file."""
+    from_file = load_settings(Path(values["config"])) if "config" in values else {}
+    text = {name: value for name, value in values.items() if name in Settings.model_fields}
+    return from_file | Settings.parse_text(text)
+
+
 def _disk_error(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    # Some writers give no number: what fails halfway through writing is as good as always a full disk.
-    if error.errno in (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    place = f"{error.filename}: " if error.filename else ""
+    # Some writers give no number: an error in the middle of writing is nearly always a full disk.
+    if error.errno is None or error.errno in _DISK_ERRORS:
         reason = error.strerror or error
-        return f"{where}cannot write, is the disk full? ({reason}); free some space and run the same command again"
-    return f"{where}{error.strerror or error}; mend that and run the same command again"
-
-
-def _again(arguments: list[str] | None) -> str:
-    import shlex
-
-    return shlex.join(["python", "study.py", *(sys.argv[1:] if arguments is None else arguments)])
+        return f"{place}cannot write, is the disk full? ({reason}); free some space and run the same command again"
+    return f"{place}{error.strerror or error}; correct this and run the same command again"
 
 
 if __name__ == "__main__":

@@ -1,229 +1,354 @@
-"""The command line's verbs and options, with examples; each verb's work is in `study.py`."""
+"""The argument parser: verbs, options and examples. It splits text; `CheckedModel` checks the values."""
 
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
-from ecg_study.workflows.settings import add_options
+from ecg_study.cli.options import OPTIONS
+from ecg_study.cli.verb_options import (
+    CompareOptions,
+    ExportOptions,
+    FineTuneOptions,
+    NoOptions,
+    PlanOptions,
+    PredictOptions,
+    ReportOptions,
+    RunOptions,
+    SearchOptions,
+)
+from ecg_study.errors import InputError
+from ecg_study.workflows.settings import Settings
+from ecg_study.workflows.validation import CheckedModel, did_you_mean
 
-EXAMPLES = {
-    "data": """\
-  python study.py data
-      make the synthetic records and cache their segments
-  python study.py data --database mitdb
-      download the MIT-BIH Arrhythmia Database (100 MB) and cache its segments
-  python study.py data --database folder --raw-dir my_records --annotator qrs
-      any folder of WFDB records with annotations""",
-    "plan": """\
-  python study.py plan --preset standard
-      brackets, rungs, trials, epochs, disk, and the time by a short measurement on this machine
-  python study.py plan --database mitdb --preset full --scheduler tcp://host:8786
-      the same for the workers of a Dask cluster""",
-    "search": """\
-  python study.py search --preset quick
-      search both models; the same command again goes on where it was stopped
-  python study.py search --database mitdb --preset standard --only detector --out mitdb-study
-  python study.py search --preset standard --max-hours 8
-      end after eight hours, with the best so far for the report
-  python study.py search --preset standard --out second --warm-start mitdb-study
-      try the best configurations of an earlier study first
-  python study.py search --preset full --scheduler tcp://host:8786
-      train on the workers of a Dask cluster; docs/workers.md shows how to start one""",
-    "report": """\
-  python study.py report
-      retrain the best models of the searches and measure them on the test records
-  python study.py report --noise-dir ../nstdb
-      with real noise: electrode motion, muscle, baseline wander, and the noise stress test
-  python study.py report --sections search,failures
-      make two sections again, from what was measured before
-  python study.py report --render
-      pages and plots anew from report.json, in seconds""",
-    "compare": """\
-  python study.py compare first-study second-study
-      figures of both, and whether they differ, record by record
-  python study.py compare first-study second-study --write comparison.md""",
-    "export": """\
-  python study.py export
-      write outputs/search/optuna.db, which optuna-dashboard opens; needs 'pip install optuna'
-  python study.py export --out mitdb-study --storage trials.db --overwrite
-      the searches of another study, finished or not, into a file of that name""",
-    "predict": """\
-  python study.py predict path/to/100
-      R peaks of a WFDB record: outputs/predictions/100.beats.csv, 100.qrs (WFDB annotations), 100.beats.json
-  python study.py predict path/to/100 --model lstm-denoiser
-      the denoised record; 'study.py bundles' lists all models
-  python study.py predict holter.edf --model outputs/models/denoiser --lead all --write wfdb,plot
-      the denoised recording as a WFDB record, and a plot
-  python study.py predict watch.csv --lead ecg_uV --time-column t
-  python study.py predict chest.npy --fs 250 --gain 200
+_ALL_SETTINGS = tuple(Settings.model_fields)
+_DATA_SETTINGS = (
+    "database",
+    "raw_dir",
+    "noise_dir",
+    "records",
+    "lead",
+    "annotator",
+    "noise_sigma_mv",
+    "seed",
+    "skip_invalid",
+    "data_dir",
+)
+_FILE_OPTIONS = ("fs", "time_column", "units", "gain", "adc_zero")
+
+_LIST = "A,B,…"
+
+_METAVARS = {
+    "adc_zero": "N",
+    "annotator": "EXT",
+    "data_dir": "DIR",
+    "database": "NAME",
+    "epochs": "N",
+    "formats": _LIST,
+    "fs": "HZ",
+    "gain": "N",
+    "lead": "NAME",
+    "learning_rate": "RATE",
+    "max_hours": "HOURS",
+    "max_trials": "N",
+    "model": "MODEL",
+    "model_kind": "KIND",
+    "noise_dir": "DIR",
+    "noise_sigma_mv": "MV",
+    "output": "FILE",
+    "output_dir": "DIR",
+    "preset": "NAME",
+    "raw_dir": "DIR",
+    "records": _LIST,
+    "scheduler": "ADDRESS",
+    "runtime": "NAME",
+    "sections": _LIST,
+    "seed": "N",
+    "segment_samples": "N",
+    "storage": "FILE",
+    "time_column": "NAME",
+    "units": "UNIT",
+    "warm_start": "DIR",
+    "window_samples": "N",
+    "workers": "N",
+}
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb of the command line.
+
+    Attributes:
+        name: the word that the user types.
+        summary: one line for the help.
+        options: options of this verb alone.
+        settings: names of the settings that the verb uses.
+        positionals: ``(field, metavar, nargs, help)`` of each positional argument.
+        examples: commands with ``{prog}`` for the program, each followed by an indented explanation.
+    """
+
+    name: str
+    summary: str
+    options: type[CheckedModel]
+    settings: tuple[str, ...]
+    examples: str
+    positionals: tuple[tuple[str, str, str | None, str], ...] = ()
+
+
+_PREDICT = Verb(
+    "predict",
+    "apply a model to recordings",
+    PredictOptions,
+    ("output_dir", "raw_dir", "lead"),
+    """\
+  {prog} predict path/to/100
+      find R peaks with gru-detector; writes outputs/predictions/100.beats.csv, 100.qrs (WFDB annotations)
+      and 100.beats.json
+  {prog} predict path/to/100 --model lstm-denoiser
+      denoise the recording
+  {prog} predict holter.edf --model outputs/models/denoiser --lead all --formats wfdb,plot
+      use a model of your own study; write the denoised leads as a WFDB record, and a plot
+  {prog} predict watch.csv --lead ecg_uV --time-column t
+  {prog} predict chest.npy --fs 250 --gain 200
       samples in ADC units, 200 per mV
-  python study.py predict recordings/ more/*.edf --out holter
+  {prog} predict recordings/ more/*.edf --output-dir holter
       whole folders; unreadable files are reported, the others are processed, and the exit code is 2
-  python study.py predict 100 103 --raw-dir data/raw/mitdb""",
-    "bundles": """\
-  python study.py bundles
-      those that come with the project, and those of outputs/
-  python study.py bundles --out mitdb-study""",
-    "finetune": """\
-  python study.py finetune outputs/models/detector --database folder --raw-dir my_records --out mine
-      your WFDB records with annotations, of any rate: some train, some decide when to stop, some measure
-      before and after; the new bundle is mine/models/detector
-  python study.py finetune outputs/models/denoiser --database folder --raw-dir my_records --out mine --epochs 20""",
-    "run": """\
-  python study.py run
-      data, search and report on the embedded synthetic database, in minutes
-  python study.py run --database mitdb --raw-dir ../mitdb --preset quick --out mitdb-study
-  python study.py run --config outputs/settings.toml
+  {prog} predict 100 103 --raw-dir data/raw/mitdb""",
+    (
+        (
+            "recordings",
+            "RECORDING",
+            "+",
+            "WFDB record, .edf, .bdf, .csv or .npy file, folder of such files, or name of a record in --raw-dir",
+        ),
+    ),
+)
+
+_MODELS = Verb(
+    "models",
+    "list the available models",
+    NoOptions,
+    ("output_dir",),
+    """\
+  {prog} models
+      pretrained models, and the models in outputs/
+  {prog} models --output-dir mitdb-study""",
+)
+
+_PREPARE = Verb(
+    "prepare",
+    "download or generate the records and cache their segments",
+    NoOptions,
+    (*_DATA_SETTINGS, "preset", "segment_samples", "window_samples"),
+    """\
+  {prog} prepare
+      generate the synthetic records
+  {prog} prepare --database mitdb
+      download the MIT-BIH Arrhythmia Database (100 MB)
+  {prog} prepare --database folder --raw-dir my_records --annotator qrs
+      use a folder of WFDB records with annotations""",
+)
+
+_PLAN = Verb(
+    "plan",
+    "show the size, duration and disk space of a search",
+    PlanOptions,
+    _ALL_SETTINGS,
+    """\
+  {prog} plan --preset standard
+      brackets, rungs, trials, epochs, disk space, and the duration from a short measurement
+  {prog} plan --database mitdb --preset full --scheduler tcp://host:8786
+      the same for the workers of a Dask cluster""",
+)
+
+_SEARCH = Verb(
+    "search",
+    "search the hyperparameters of one or both models",
+    SearchOptions,
+    _ALL_SETTINGS,
+    """\
+  {prog} search --preset quick
+      search both models; run the same command again to resume an interrupted search
+  {prog} search --database mitdb --preset standard --model-kind detector --output-dir mitdb-study
+  {prog} search --preset standard --max-hours 8
+      stop after eight hours; the report uses the best trials so far
+  {prog} search --preset standard --output-dir second --warm-start mitdb-study
+      try the best configurations of an earlier study first
+  {prog} search --preset full --scheduler tcp://host:8786
+      train on the workers of a Dask cluster; docs/workers.md explains how to start one""",
+)
+
+_REPORT = Verb(
+    "report",
+    "train the best models, evaluate them on the test records, and write the report",
+    ReportOptions,
+    _ALL_SETTINGS,
+    """\
+  {prog} report
+      train the best model of each search and evaluate it on the test records
+  {prog} report --noise-dir ../nstdb
+      add results under recorded noise, and the noise stress test
+  {prog} report --sections search,failures
+      compute two sections again
+  {prog} report --render
+      write pages and plots again from report.json, in seconds""",
+)
+
+_RUN = Verb(
+    "run",
+    "prepare, search and report in one command",
+    RunOptions,
+    _ALL_SETTINGS,
+    """\
+  {prog} run
+      a complete study on the synthetic database, in minutes
+  {prog} run --database mitdb --raw-dir ../mitdb --preset quick --output-dir mitdb-study
+  {prog} run --config outputs/settings.toml
       the same study again""",
+)
+
+_COMPARE = Verb(
+    "compare",
+    "compare the reports of two studies",
+    CompareOptions,
+    (),
+    """\
+  {prog} compare first-study second-study
+      metrics of both, with differences paired by record
+  {prog} compare first-study second-study --output comparison.md""",
+    (
+        ("first", "A", None, "output folder of a study, or its report.json"),
+        ("second", "B", None, "output folder of another study, or its report.json"),
+    ),
+)
+
+_FINETUNE = Verb(
+    "finetune",
+    "train a model further on your own records",
+    FineTuneOptions,
+    (*_DATA_SETTINGS, "output_dir"),
+    """\
+  {prog} finetune gru-detector --database folder --raw-dir my_records --output-dir mine
+      your annotated WFDB records of any sampling rate, split into training, validation and test records;
+      writes mine/models/detector and its metrics before and after
+  {prog} finetune outputs/models/denoiser --database folder --raw-dir my_records --output-dir mine --epochs 20""",
+    (("model", "MODEL", None, "name of a model ('models' lists them) or model folder"),),
+)
+
+_EXPORT = Verb(
+    "export",
+    "write the trials of a study as an Optuna storage",
+    ExportOptions,
+    ("output_dir",),
+    """\
+  {prog} export
+      write outputs/search/optuna.db for optuna-dashboard
+  {prog} export --output-dir mitdb-study --storage trials.db --overwrite
+      export another study, finished or not""",
+)
+
+_EXAMPLES = """\
+  {prog} predict path/to/100
+      find R peaks with a pretrained model
+  {prog} predict path/to/100 --model lstm-denoiser
+      denoise a recording
+  {prog} run
+      a complete study on the synthetic database, in minutes"""
+
+GROUPS: dict[str, tuple[Verb, ...]] = {
+    "use models (no study needed)": (_PREDICT, _MODELS),
+    "run a study": (_PREPARE, _PLAN, _SEARCH, _REPORT, _RUN),
+    "after a study": (_COMPARE, _FINETUNE, _EXPORT),
 }
+"""The verbs, in the order of the help."""
 
-_DATA = ("database", "raw_dir", "noise_dir", "records", "lead", "annotator", "noise", "seed", "skip_bad", "data_dir")
-
-USED: dict[str, tuple[str, ...]] = {
-    "data": (*_DATA, "preset", "segment", "window"),
-    "compare": (),
-    "export": ("out",),
-    "predict": ("out", "raw_dir", "lead"),
-    "bundles": ("out",),
-    "finetune": (*_DATA, "preset", "out"),
-}
-"""The settings that a verb has options for, where it does not use all."""
+VERBS = tuple(verb for verbs in GROUPS.values() for verb in verbs)
 
 
-def build_parser(description: str, verbs: Sequence[Callable[..., int]]) -> argparse.ArgumentParser:
-    """The parser of the whole command line.
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises one-line errors and accepts no abbreviated options."""
+
+    def __init__(self, **more: Any) -> None:
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(allow_abbrev=False, formatter_class=formatter, argument_default=argparse.SUPPRESS, **more)
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def build_parser(prog: str, description: str) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line. Its result has only options that were given, as text.
 
     Args:
-        description: of the program; its first line is shown.
-        verbs: a function each, whose name is the verb and whose docstring's first line is its summary; it is found as
-            ``verb`` in the result.
+        prog: how the user calls the program.
+        description: one line about it.
     """
-    parser = argparse.ArgumentParser(
-        prog="study.py",
-        description=description.split("\n", maxsplit=1)[0],
-        epilog="examples:\n" + EXAMPLES["run"] + "\n\n'study.py VERB --help' has more.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    listed = (
+        f"{group}:\n" + "\n".join(f"  {verb.name:10} {verb.summary}" for verb in verbs)
+        for group, verbs in GROUPS.items()
     )
-    subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for function in verbs:
-        name = function.__name__
-        summary = (function.__doc__ or "").split("\n", maxsplit=1)[0]
-        verb = subparsers.add_parser(
-            name,
-            help=summary,
-            description=summary,
-            epilog="examples:\n" + EXAMPLES[name],
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        verb.set_defaults(verb=function)
-        if name in ("search", "run"):
-            fresh = "set an earlier search of the same --out aside (renamed, not deleted) and begin anew"
-            verb.add_argument("--fresh", action="store_true", help=fresh)
-        if name == "report":
-            _add_report_options(verb)
-        if name in ("plan", "search"):
-            verb.add_argument("--only", choices=("denoiser", "detector"), help="this model alone")
-        if name == "compare":
-            verb.add_argument("first", metavar="A", help="output folder of a study, or its report.json")
-            verb.add_argument("second", metavar="B", help="likewise")
-            verb.add_argument("--write", metavar="FILE", help="write the comparison as markdown, too")
-        if name == "export":
-            verb.add_argument("--storage", metavar="FILE", help="file to write (default: OUT/search/optuna.db)")
-            verb.add_argument("--overwrite", action="store_true", help="replace a storage that exists")
-        if name == "finetune":
-            verb.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, or its name")
-            verb.add_argument("--epochs", type=_whole, default=8, metavar="N", help="the most epochs (default: 8)")
-            rate = "of Adam (default: a tenth of that of the first training)"
-            verb.add_argument("--learning-rate", type=_number(0, "rate above 0"), metavar="RATE", help=rate)
-        if name == "predict":
-            _add_predict_options(verb)
-        add_options(verb, USED.get(name))
+    parser = _Parser(
+        prog=prog,
+        description="\n\n".join([description, *listed]),
+        usage="%(prog)s VERB [option …]",
+        epilog=f"examples:\n{_EXAMPLES}\n\n'{{prog}} VERB --help' describes a verb.".replace("{prog}", prog),
+    )
+    subparsers = parser.add_subparsers(
+        prog=prog, metavar="VERB", required=True, parser_class=_Parser, help=argparse.SUPPRESS
+    )
+    for verb in VERBS:
+        _add_verb(subparsers, verb, prog)
     return parser
 
 
-def _sections(text: str) -> tuple[str, ...]:
-    from ecg_study.workflows.report import SECTIONS
+def suggest_option(verb: Verb, word: str) -> str:
+    """Return ``"; did you mean …?"`` if an unknown option is nearly one of the verb, else an empty string."""
+    known = [OPTIONS[name] for name in (*verb.settings, *verb.options.model_fields) if name in OPTIONS]
+    return did_you_mean(word.split("=", maxsplit=1)[0], known).replace("'", "")
 
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    unknown = [name for name in names if name not in SECTIONS]
-    if unknown or not names:
-        raise argparse.ArgumentTypeError(f"{(unknown or [text])[0]!r} is no section; choose from {', '.join(SECTIONS)}")
+
+def _add_verb(subparsers: argparse._SubParsersAction[_Parser], verb: Verb, prog: str) -> None:
+    parser = subparsers.add_parser(
+        verb.name,
+        description=verb.summary[0].upper() + verb.summary[1:] + ".",
+        epilog="examples:\n" + verb.examples.replace("{prog}", prog),
+    )
+    parser.set_defaults(verb=verb)
+    for field, metavar, nargs, text in verb.positionals:
+        more: dict[str, Any] = {} if nargs is None else {"nargs": nargs}
+        parser.add_argument(field, metavar=metavar, help=text, **more)
+    taken = {item[0] for item in verb.positionals}
+    own = [name for name in verb.options.model_fields if name not in taken]
+    _add_options(parser, verb.options, [name for name in own if name not in _FILE_OPTIONS])
+    if described := [name for name in own if name in _FILE_OPTIONS]:
+        _add_options(parser.add_argument_group("files without metadata"), verb.options, described)
+    if verb.settings:
+        group = parser.add_argument_group("settings")
+        group.add_argument("--config", metavar="FILE", help="TOML file with settings; options override it")
+        _add_options(group, Settings, verb.settings)
+
+
+def _add_options(
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup, model: type[CheckedModel], names: Sequence[str]
+) -> None:
+    for name in names:
+        field = model.model_fields[name]
+        flags = [OPTIONS[name], *(["--out"] if name == "output_dir" else [])]
+        text = (field.description or "").replace("%", "%%")
+        if isinstance(field.default, bool):
+            parser.add_argument(*flags, dest=name, action="store_true", help=text)
+            continue
+        default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+        if default not in ("", None):
+            text += f" (default: {default})"
+        convert: Callable[[str], Any] = _split_names if _METAVARS[name] == _LIST else str
+        parser.add_argument(*flags, dest=name, metavar=_METAVARS[name], help=text, type=convert)
+
+
+def _split_names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} has no name; leave the option out for the default")
     return names
-
-
-def _add_report_options(verb: argparse.ArgumentParser) -> None:
-    which = verb.add_mutually_exclusive_group()
-    which.add_argument(
-        "--sections",
-        type=_sections,
-        metavar="A,B,…",
-        help="make these again (search, denoiser, detector, stress, failures) and take the rest from the report there",
-    )
-    which.add_argument("--render", action="store_true", help="compute nothing: draw and write report.json anew")
-
-
-def _outputs(text: str) -> tuple[str, ...]:
-    from ecg_study.prediction.outputs import FORMATS
-
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    unknown = [name for name in names if name not in FORMATS]
-    if unknown or not names:
-        problem = f"{(unknown or [text])[0]!r} is not written; choose from {', '.join(FORMATS)}"
-        raise argparse.ArgumentTypeError(problem)
-    return names
-
-
-def _whole(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
-
-
-def _number(least: float, what: str) -> Callable[[str], float]:
-    def convert(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value) or value <= least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no {what}")
-        return value
-
-    return convert
-
-
-def _add_predict_options(verb: argparse.ArgumentParser) -> None:
-    from ecg_study.inference.loading import DEFAULT_MODEL
-
-    verb.add_argument(
-        "recordings",
-        metavar="RECORDING",
-        nargs="+",
-        help="WFDB records, .edf, .bdf, .csv, .npy, folders of them, or names of records in --raw-dir; an unreadable "
-        "file is reported and the others are processed",
-    )
-    verb.add_argument(
-        "--model", default=DEFAULT_MODEL, metavar="NAME", help=f"model folder or name (default: {DEFAULT_MODEL})"
-    )
-    verb.add_argument(
-        "--write",
-        type=_outputs,
-        default=("csv", "wfdb", "json"),
-        metavar="A,B,…",
-        help="csv: one row a beat, or a sample of the denoised signal; samples: one row a sample with R_peak; wfdb: "
-        "annotations, or the denoised record; json: a summary; plot: a picture (default: csv,wfdb,json)",
-    )
-    verb.add_argument("--overwrite", action="store_true", help="replace results that exist")
-    verb.add_argument(
-        "--engine", choices=("onnx", "keras"), help="what runs the model (default: ONNX Runtime where it is installed)"
-    )
-    group = verb.add_argument_group("what a file does not tell of itself")
-    group.add_argument("--fs", type=_number(0, "sampling rate in Hz"), metavar="HZ", help="sampling rate of .csv, .npy")
-    group.add_argument("--time-column", default="", metavar="NAME", help="column of a table that has the time")
-    group.add_argument("--units", default="", choices=("mV", "uV", "V"), help="unit of .csv, .npy (default: mV)")
-    group.add_argument("--gain", type=_number(0, "gain above 0"), metavar="N", help="ADC units in a mV, in .csv, .npy")
-    group.add_argument(
-        "--baseline", type=_number(-math.inf, "number"), metavar="N", help="ADC units at 0 mV (default: 0)"
-    )

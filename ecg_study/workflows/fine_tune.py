@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import Database
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import DataError, SettingsError, StateError
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.r_peaks import match
 from ecg_study.evaluation.leads import EvaluationLead, by_record, read_leads
@@ -18,15 +18,20 @@ from ecg_study.evaluation.results.fine_tuning import FineTuning
 from ecg_study.evaluation.results.values import TOLERANCES_MS, Comparison, peak_f1_metric
 from ecg_study.evaluation.thresholds import choose_thresholds, threshold_inputs
 from ecg_study.files import sha256_of, write_json
-from ecg_study.models.card import DENOISER, ModelCard
+from ecg_study.inference.loading import find_model
+from ecg_study.models.card import DENOISER, ModelCard, read_card
 from ecg_study.models.folder import open_model, save_model
-from ecg_study.progress import Progress
+from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.reports.model_card import render_tuned_card
 from ecg_study.reports.schema import to_json
 from ecg_study.result_cache import ResultCache
+from ecg_study.search_spaces.presets import load_preset
+from ecg_study.training.environment import import_tensorflow
 from ecg_study.training.loop import fine_tune
 from ecg_study.training.specs import Tuned
 from ecg_study.training.task import TrainingTask
+from ecg_study.workflows.settings import SETTINGS_FILE, Settings, save_settings
+from ecg_study.workflows.study import prepare_data, require_packages
 
 SUMMARY = "finetune.json"
 
@@ -34,6 +39,52 @@ FINE_TUNED, ORIGINAL = "fine-tuned model", "original model"
 
 
 def fine_tune_model(
+    name: str | Path,
+    settings: Settings,
+    *,
+    preset: str | None = None,
+    learning_rate: float | None = None,
+    epochs: int = 8,
+    on_progress: Progress,
+) -> FineTuning:
+    """Train a model further on new records, measure it before and after, and write the new model.
+
+    Args:
+        name: name or folder of the model to start from.
+        settings: records, seed and output folder; segment, window and sampling rate are those of the model.
+        preset: name or TOML file of the preset that the model was trained with (default: the name in its card).
+        learning_rate: learning rate of Adam (default: a tenth of the rate of the original training).
+        epochs: maximum number of epochs.
+        on_progress: called with the name of a step, the number of steps done, and their total.
+
+    Raises:
+        ModelError: the model cannot be opened.
+        SettingsError: the preset is unknown, or the model was trained with another one.
+        DataError: the model was trained on a validation or test record.
+        StateError: the new model exists.
+    """
+    require_packages()
+    bundle, out, seed, progress = find_model(name), Path(settings.output_dir), settings.seed, on_progress
+    card = read_card(bundle)
+    given = preset or card.preset
+    searched = load_preset(given)
+    if searched.name != card.preset:
+        raise SettingsError("preset", f"{given!r} is not the preset of {bundle} ({card.preset!r})", value=given)
+    target = out / "models" / card.model_kind
+    if target.exists():
+        raise StateError(f"{target}: exists; choose another output folder", parameters=("output_dir",))
+    import_tensorflow()
+    settings = settings.changed(segment_samples=card.segment_samples, window_samples=card.window_samples, preset=given)
+    data = prepare_data(settings, fs=card.fs, on_progress=progress)
+    database = data.database
+    task = TrainingTask(card.model_kind, data.cache, data.split, searched)
+    with deferred_interrupts():
+        result = _fine_tune(bundle, task, database, learning_rate, epochs, seed, out, progress)
+    save_settings(settings, out / SETTINGS_FILE)
+    return result
+
+
+def _fine_tune(
     bundle: Path,
     task: TrainingTask,
     database: Database,
@@ -43,24 +94,7 @@ def fine_tune_model(
     out: Path,
     progress: Progress,
 ) -> FineTuning:
-    """Train a bundle further, measure it on test records before and after, and write the new bundle.
-
-    Args:
-        bundle: folder of the bundle to begin with.
-        task: its model on the new records; same segment, window and rate.
-        database: the new records.
-        learning_rate: of Adam; a tenth of that of the first training unless given.
-        epochs: the most.
-        seed: of the study.
-        out: folder for ``models/TASK`` and ``finetune.json``.
-        progress: told of epochs and records.
-
-    Raises:
-        StudyError: a record that is tested or validated on was trained on before, or the new bundle exists.
-    """
     target = out / "models" / task.name
-    if target.exists():
-        raise EcgStudyError(f"{target}: exists; choose another --out")
     old = open_model(bundle)
     _refuse_known(old.card, task)
     rate = learning_rate if learning_rate is not None else float(old.card.hyperparameters["learning_rate"]) / 10
@@ -71,7 +105,7 @@ def fine_tune_model(
         rate,
         epochs,
         seed,
-        lambda done, total: progress("Further training, epochs", done, total),
+        lambda done, total: progress("Fine-tuning, epochs", done, total),
     )
     store = ResultCache(out / "measured")
     models = {name: CachedModel.of(model, task, store) for name, model in (("old", old.model), ("new", tuned.model))}
@@ -99,9 +133,8 @@ def _refuse_known(card: ModelCard, task: TrainingTask) -> None:
     asked = task.cache.signals([*task.split.validation, *task.split.test])
     known = sorted(record for record, digests in asked.items() if trained & set(digests))
     if known:
-        listed = ", ".join(known)
-        problem = f"{listed}: the bundle was trained on these records, so they cannot tell what further training gives"
-        raise EcgStudyError(problem + "; leave them out with --records")
+        problem = f"{', '.join(known)}: the model was trained on these records, so they cannot be used to measure it"
+        raise DataError(f"{problem}; leave them out of records", parameters=("records",))
 
 
 def _denoiser_changes(

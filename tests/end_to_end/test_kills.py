@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 
 def _command(options: list[str], out: Path, workers: int) -> list[str]:
-    chosen = ["--only", "denoiser", "--workers", str(workers), "--out", str(out)]
+    chosen = ["--model-kind", "denoiser", "--workers", str(workers), "--out", str(out)]
     return [sys.executable, "-c", PROGRAM, "search", *options, *chosen]
 
 
@@ -167,6 +167,6 @@ def test_ctrl_c_ends_all_processes_and_keeps_the_search(workers: int, small_opti
         _, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
         assert _ends(process.pid)
-    assert "To go on: python study.py search" in err
+    assert "To resume: ecg-study search" in err
     assert "Traceback" not in err
     assert _without_times(state)

@@ -19,7 +19,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_every_option_and_verb_exists(capsys: pytest.CaptureFixture[str]) -> None:
     helps = ""
-    for verb in ("run", "data", "plan", "search", "report", "export", "compare", "predict", "bundles", "finetune"):
+    for verb in ("run", "prepare", "plan", "search", "report", "export", "compare", "predict", "models", "finetune"):
         with pytest.raises(SystemExit):
             study.main([verb, "--help"])
         helps += capsys.readouterr().out
@@ -31,7 +31,7 @@ def test_every_option_and_verb_exists(capsys: pytest.CaptureFixture[str]) -> Non
 def test_defaults_are_those_of_the_program() -> None:
     for name in ("database", "preset"):
         assert re.search(rf"\| `--{name}` \|.*\| `{getattr(Settings(), name)}` \|", README)
-    assert f"| {Settings().segment}, {Settings().window}, {Settings().noise} |" in README
+    assert f"| {Settings().segment_samples}, {Settings().window_samples}, {Settings().noise_sigma_mv} |" in README
 
 
 def test_every_target_link_and_picture_exists() -> None:

@@ -36,7 +36,7 @@ def robust_study(raw_dir: Path, noise_dir: Path, tmp_path_factory: pytest.TempPa
         detector=TINY.detector,
     )
     data = ["--database", "folder", "--raw-dir", str(raw_dir), "--noise-dir", str(noise_dir)]
-    options = [*data, "--data-dir", str(directory / "data"), "--segment", "720"]
+    options = [*data, "--data-dir", str(directory / "data"), "--segment-samples", "720"]
     preset = directory / "tiny-robust.toml"
     save_preset(tiny, preset)
     options += ["--preset", str(preset)]
@@ -46,7 +46,7 @@ def robust_study(raw_dir: Path, noise_dir: Path, tmp_path_factory: pytest.TempPa
 
 def _without_segment(options: list[str]) -> list[str]:
     """Options for fine-tuning, which takes the segment from the model."""
-    place = options.index("--segment")
+    place = options.index("--segment-samples")
     return options[:place] + options[place + 2 :]
 
 
@@ -95,5 +95,5 @@ def test_training_it_further_has_the_same_noise(
     out, options = robust_study
     bundle = str(out / "models" / "detector")
     assert study.main(["finetune", bundle, *_without_segment(options), "--out", str(tmp_path), "--epochs", "1"]) == 2
-    assert "the bundle was trained on these records" in capsys.readouterr().err
+    assert "the model was trained on these records" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()

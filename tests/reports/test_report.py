@@ -195,7 +195,7 @@ def test_comparing_two_studies(tiny_study: Path, tmp_path: Path, capsys: pytest.
             row["metrics"]["rmse"] -= 0.001
     (tmp_path / "report.json").write_text(json.dumps(content))
     written = tmp_path / "comparison.md"
-    assert study.main(["compare", str(tiny_study), str(tmp_path), "--write", str(written)]) == 0
+    assert study.main(["compare", str(tiny_study), str(tmp_path), "--output", str(written)]) == 0
     said = capsys.readouterr().out
     assert written.read_text() == said
     (rmse,) = [line for line in said.splitlines() if "RMSE" in line]

@@ -75,7 +75,7 @@ def test_a_bundle_is_trained_further_on_another_device(
         found = load_detector(tmp_path / "mine" / "models" / name).detect(record.signal, fs=250.0)
         assert len(found) > 0
     assert study.main(["finetune", str(bundle), *options(device, tmp_path, tiny_preset)]) == 2
-    assert "exists; choose another --out" in capsys.readouterr().err
+    assert "exists; choose another output folder" in capsys.readouterr().err
 
 
 def test_records_that_were_trained_on_are_not_tested_on(
@@ -83,7 +83,7 @@ def test_records_that_were_trained_on_are_not_tested_on(
 ) -> None:
     bundle = str(tiny_study / "models" / "detector")
     assert study.main(["finetune", bundle, *options(raw_dir, tmp_path, tiny_preset), "--seed", "2"]) == 2
-    assert "the bundle was trained on these records" in capsys.readouterr().err
+    assert "the model was trained on these records" in capsys.readouterr().err
     assert not (tmp_path / "mine" / "models").exists()
 
 

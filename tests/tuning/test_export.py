@@ -128,7 +128,7 @@ def _error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """The one line that a refused command prints."""
     assert study.main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("study.py: error: ")
+    assert line.startswith("ecg-study: error: ")
     return str(line)
 
 

@@ -244,10 +244,10 @@ def test_a_disk_that_is_really_full_ends_in_one_line_and_keeps_the_search(
     """The limit on the size of a file stands in for the disk: the cache is there, weights do not fit."""
     assert small_data
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
-    command = [sys.executable, "-c", limit + PROGRAM, "search", *small_options, "--only", "denoiser"]
+    command = [sys.executable, "-c", limit + PROGRAM, "search", *small_options, "--model-kind", "denoiser"]
     done = subprocess.run([*command, "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
-    assert [line for line in done.stderr.splitlines() if "study.py: error" in line and "is the disk full?" in line]
+    assert [line for line in done.stderr.splitlines() if "ecg-study: error" in line and "is the disk full?" in line]
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("*.npz"))
 

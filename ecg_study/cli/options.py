@@ -1,0 +1,103 @@
+"""Names of options: of parameters in errors, of settings, and of version 0.1.0."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from ecg_study.errors import EcgStudyError
+from ecg_study.workflows.settings import RUNTIME_SETTINGS, Settings
+
+_OTHER_PARAMETERS = (
+    "adc_zero",
+    "config",
+    "epochs",
+    "formats",
+    "fs",
+    "gain",
+    "learning_rate",
+    "model",
+    "model_kind",
+    "output",
+    "overwrite",
+    "part",
+    "render",
+    "restart",
+    "runtime",
+    "sections",
+    "storage",
+    "time_column",
+    "units",
+)
+
+OPTIONS = {name: "--" + name.replace("_", "-") for name in (*Settings.model_fields, *_OTHER_PARAMETERS)}
+"""The option of each parameter that an error can name."""
+
+OLD_OPTIONS = {
+    "--baseline": "--adc-zero",
+    "--fresh": "--restart",
+    "--noise": "--noise-sigma-mv",
+    "--only": "--model-kind",
+    "--segment": "--segment-samples",
+    "--skip-bad": "--skip-invalid",
+    "--window": "--window-samples",
+}
+"""Options of version 0.1.0, and what they are called now."""
+
+OLD_OPTIONS_OF_VERBS = {
+    ("predict", "--write"): "--formats",
+    ("predict", "--engine"): "--runtime",
+    ("compare", "--write"): "--output",
+}
+"""Likewise, where the new name depends on the verb."""
+
+OLD_VERBS = {"data": "prepare", "bundles": "models"}
+"""Verbs of version 0.1.0, and what they are called now."""
+
+# A parameter whose name is an ordinary word is an option only where the sentence shows that the parameter is meant.
+_BEFORE = r"(?:\b(?:allow|pass|set|give|choose|change|omit|use|requires|excludes|without|with|and|or|of) )"
+
+
+def with_options(error: EcgStudyError) -> str:
+    """Return the message of an error with options in place of parameter names."""
+    message = str(error)
+    for name in sorted(set(error.parameters), key=len, reverse=True):
+        option = OPTIONS.get(name)
+        if option is None:
+            continue
+        if "_" in name or name == "fs":
+            message = re.sub(rf"(?<![\w-]){name}(?![\w-])", option, message)
+            continue
+        message = re.sub(rf"`{name}`", option, message)
+        message = re.sub(rf"(?<![\w-]){name}(?=( =|=|:))", option, message)
+        message = re.sub(rf"({_BEFORE}){name}(?![\w-])", rf"\1{option}", message)
+    return message
+
+
+def as_options(settings: Settings) -> str:
+    """Return the options that give these settings, as a user would type them.
+
+    Defaults are left out, and so are settings that do not change the result.
+    """
+    words = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if value == field.default or name in RUNTIME_SETTINGS:
+            continue
+        words.append(OPTIONS[name])
+        if not isinstance(value, bool):
+            words.append(",".join(value) if isinstance(value, tuple) else str(value))
+    return shlex.join(words)
+
+
+def renamed(arguments: list[str]) -> str:
+    """Return one line that names the new verb or option, if an old one was used; else an empty string."""
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    if verb in OLD_VERBS:
+        return f"{verb}: this verb is now called {OLD_VERBS[verb]}"
+    for word in arguments:
+        name = word.split("=", maxsplit=1)[0]
+        new = OLD_OPTIONS_OF_VERBS.get((verb, name)) or OLD_OPTIONS.get(name)
+        if new:
+            return f"{name}: this option is now called {new}"
+    return ""

@@ -1,0 +1,115 @@
+"""Options that belong to one verb, and are not settings of a study."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ecg_study.inference.loading import DEFAULT_MODEL
+from ecg_study.models.card import MODEL_KINDS
+from ecg_study.prediction.outputs import DEFAULT_FORMATS, FORMATS
+from ecg_study.workflows.report import SECTIONS
+from ecg_study.workflows.validation import (
+    CheckedModel,
+    Flag,
+    Names,
+    Number,
+    PositiveInt,
+    PositiveNumber,
+    Text,
+    each_of,
+    one_of,
+)
+
+_ModelKind = Annotated[Text, one_of(MODEL_KINDS)]
+
+
+class NoOptions(CheckedModel):
+    """The verb has no options of its own."""
+
+
+class PlanOptions(CheckedModel):
+    """Options of ``plan``."""
+
+    model_kind: _ModelKind | None = Field(
+        default=None, description="plan the search of this model only (default: both)"
+    )
+
+
+class SearchOptions(CheckedModel):
+    """Options of ``search``."""
+
+    model_kind: _ModelKind | None = Field(default=None, description="search this model only (default: both)")
+    restart: Flag = Field(default=False, description="start from scratch; a saved search is renamed, not deleted")
+
+
+class RunOptions(CheckedModel):
+    """Options of ``run``."""
+
+    restart: Flag = Field(default=False, description="start from scratch; a saved search is renamed, not deleted")
+
+
+class ReportOptions(CheckedModel):
+    """Options of ``report``."""
+
+    sections: Annotated[Names, each_of(SECTIONS)] | None = Field(
+        default=None,
+        description=f"comma-separated sections to compute again ({', '.join(SECTIONS)}); the others come from the "
+        "existing report (default: all)",
+    )
+    render: Flag = Field(default=False, description="compute nothing; write pages and plots again from report.json")
+
+
+class CompareOptions(CheckedModel):
+    """Options of ``compare``."""
+
+    first: Text = ""
+    second: Text = ""
+    output: Text = Field(default="", description="also write the comparison to this Markdown file")
+
+
+class ExportOptions(CheckedModel):
+    """Options of ``export``."""
+
+    storage: Text = Field(
+        default="", description="file to write (default: optuna.db in the folder search of the study)"
+    )
+    overwrite: Flag = Field(default=False, description="replace an existing file")
+
+
+class PredictOptions(CheckedModel):
+    """Options of ``predict``."""
+
+    recordings: Names = ()
+    model: Text = Field(default=DEFAULT_MODEL, description="name of a model ('models' lists them) or model folder")
+    formats: Annotated[Names, each_of(FORMATS)] = Field(
+        default=DEFAULT_FORMATS,
+        description="comma-separated result files: csv (one row per beat, or per sample of the denoised signal), "
+        "samples (one row per sample, with the column R_peak), wfdb (annotations, or the denoised record), "
+        "json (summary), plot (PNG)",
+    )
+    overwrite: Flag = Field(default=False, description="replace existing results")
+    runtime: Annotated[Text, one_of(("onnx", "keras"))] | None = Field(
+        default=None, description="run the model with onnx or keras (default: ONNX Runtime, if installed)"
+    )
+    fs: PositiveNumber | None = Field(default=None, description="sampling rate in Hz (CSV and NumPy files)")
+    time_column: Text = Field(default="", description="column with the time (CSV files)")
+    units: Annotated[Text, one_of(("mV", "uV", "V"))] | None = Field(
+        default=None, description="mV, uV or V (CSV and NumPy files; default: mV)"
+    )
+    gain: PositiveNumber | None = Field(default=None, description="ADC units per mV (CSV and NumPy files)")
+    adc_zero: Number | None = Field(default=None, description="ADC units at 0 mV; requires a gain (default: 0)")
+
+
+class FineTuneOptions(CheckedModel):
+    """Options of ``finetune``."""
+
+    model: Text = ""
+    preset: Text | None = Field(
+        default=None, description="name or TOML file of the preset that the model was trained with (default: its own)"
+    )
+    epochs: PositiveInt = Field(default=8, description="maximum number of epochs")
+    learning_rate: PositiveNumber | None = Field(
+        default=None, description="learning rate of Adam (default: a tenth of the rate of the original training)"
+    )

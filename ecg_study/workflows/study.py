@@ -1,0 +1,383 @@
+"""A study from records to report: prepare, plan, search, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
+from ecg_study.ecg_data.databases.splits import Split
+from ecg_study.ecg_data.noise_records import find_noise_directory, open_noise_records
+from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings, open_cache
+from ecg_study.errors import SettingsError, TrainingError
+from ecg_study.models.card import MODEL_KINDS
+from ecg_study.progress import Progress, deferred_interrupts
+from ecg_study.search_spaces.presets import load_preset
+from ecg_study.workflows.settings import SETTINGS_FILE, Settings, as_mapping, load_settings, save_settings
+
+if TYPE_CHECKING:
+    from ecg_study.reports.report import Report
+    from ecg_study.training.executors.base import Executor
+    from ecg_study.training.specs import TrainingSpec, Trial
+    from ecg_study.training.task import TrainingTask
+    from ecg_study.tuning.plan import Budget, SearchPlan
+    from ecg_study.tuning.search import SearchView
+    from ecg_study.tuning.state import SearchResult
+
+OpenView = Callable[[], "AbstractContextManager[SearchView]"]
+
+_PACKAGES = (
+    "tensorflow",
+    "keras",
+    "keras_tuner",
+    "dask",
+    "distributed",
+    "sklearn",
+    "pywt",
+    "neurokit2",
+    "sleepecg",
+    "loky",
+    "psutil",
+    "jinja2",
+    "markdown_it",
+)
+"""Modules of the extra ``study``."""
+
+_PLAN_ROUNDS = 3
+"""Configurations that `Study.plan` times on each worker, about 5 seconds each."""
+
+_MAX_TIMED = 8
+"""Maximum number of configurations that are timed before a search, one on each worker."""
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """Raw records, cached segments and split of a study.
+
+    Attributes:
+        database: the raw records.
+        cache: their segments.
+        split: training, validation and test records.
+        noise_dir: folder of the noise records, or ``None``.
+    """
+
+    database: Database
+    cache: SegmentCache
+    split: Split
+    noise_dir: Path | None
+
+
+class Study:
+    """A study in one output folder: two searches, the final models, and the report.
+
+    Each step can be repeated. A search that was interrupted resumes, and a report uses what was computed before.
+
+    Args:
+        output_dir: folder for all results.
+        on_progress: called with the name of a step, the number of steps done, and their total.
+        **settings: fields of `Settings`, such as ``database``, ``preset`` and ``seed``.
+
+    Raises:
+        SettingsError: a setting is unknown or its value is wrong.
+    """
+
+    def __init__(
+        self, output_dir: str | Path = "outputs", *, on_progress: Progress | None = None, **settings: Any
+    ) -> None:
+        self.settings = Settings(output_dir=str(output_dir), **settings)
+        self.on_progress: Progress = on_progress or _ignore
+        self._data: PreparedData | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, on_progress: Progress | None = None) -> Study:
+        """Return a study with these settings."""
+        values = {name: getattr(settings, name) for name in Settings.model_fields}
+        return cls(on_progress=on_progress, **values)
+
+    @classmethod
+    def open(cls, output_dir: str | Path, *, on_progress: Progress | None = None) -> Study:
+        """Return the study whose settings are saved in an output folder.
+
+        Raises:
+            SettingsError: the folder has no settings file, or the file cannot be read.
+        """
+        values = load_settings(Path(output_dir) / SETTINGS_FILE) | {"output_dir": str(output_dir)}
+        return cls(on_progress=on_progress, **values)
+
+    def __repr__(self) -> str:
+        fields = Settings.model_fields
+        given = {name: getattr(self.settings, name) for name in fields if name != "output_dir"}
+        listed = [f"{name}={value!r}" for name, value in given.items() if value != fields[name].default]
+        return f"Study({', '.join([repr(self.settings.output_dir), *listed])})"
+
+    @property
+    def output_dir(self) -> Path:
+        """Folder for all results."""
+        return Path(self.settings.output_dir)
+
+    def prepare(self) -> PreparedData:
+        """Download or generate the records, cache their segments, and split them.
+
+        Raises:
+            DataError: records are missing or cannot be downloaded.
+            RecordErrors: records cannot be used.
+        """
+        if self._data is None:
+            self._data = prepare_data(self.settings, on_progress=self.on_progress)
+        return self._data
+
+    def plan(self, *, model_kind: str | None = None) -> list[SearchPlan]:
+        """Return the size of each search and its duration, from a short measurement.
+
+        Args:
+            model_kind: ``"denoiser"`` or ``"detector"`` (default: both).
+        """
+        tasks = self._tasks(model_kind)
+        from ecg_study.training.executors.factory import open_executor
+        from ecg_study.tuning.plan import plan_search
+        from ecg_study.tuning.schedule import check_space
+        from ecg_study.tuning.warm_start import read_warm_start
+
+        settings = self.settings
+        plans: list[SearchPlan] = []
+        with deferred_interrupts(), open_executor(settings.workers, settings.scheduler) as executor:
+            for task in tasks.values():
+                check_space(task)
+                warm = read_warm_start(Path(settings.warm_start), task).configurations if settings.warm_start else ()
+                budget = _budget(settings, 0.0, len(tasks) - len(plans))
+                timed = _PLAN_ROUNDS * executor.count
+                plans.append(plan_search(task, settings.seed, executor, budget, warm, timed))
+        return plans
+
+    def search(
+        self,
+        *,
+        model_kind: str | None = None,
+        max_hours: float | None = None,
+        max_trials: int | None = None,
+        workers: int | None = None,
+        restart: bool = False,
+        open_view: OpenView | None = None,
+    ) -> dict[str, SearchResult]:
+        """Search the hyperparameters of one or both models. A saved search is resumed.
+
+        Args:
+            model_kind: ``"denoiser"`` or ``"detector"`` (default: both).
+            max_hours: time limit, shared among the models (default: that of the settings).
+            max_trials: limit for each model (default: that of the settings).
+            workers: trials in parallel (default: those of the settings).
+            restart: start from scratch; a saved search is renamed, not deleted.
+            open_view: returns a context manager with a view of one search (default: no output).
+
+        Returns:
+            The search of each model.
+
+        Raises:
+            StateError: a saved search has other settings or data, or is in use.
+            TrainingError: no trial succeeded.
+        """
+        limits = {"max_hours": max_hours, "max_trials": max_trials, "workers": workers}
+        self.settings = self.settings.changed(**{name: value for name, value in limits.items() if value is not None})
+        tasks = self._tasks(model_kind)
+        return self._search(tasks, restart, open_view or _no_view)
+
+    def report(self, *, sections: Sequence[str] | None = None, command: str = "") -> Report:
+        """Train the best models, evaluate them on the test records, and write the report.
+
+        Args:
+            sections: sections to compute; the others come from the existing report (default: all).
+            command: how to repeat the study, for the report (default: Python code).
+
+        Raises:
+            StateError: there is no search, or it has other settings or data.
+            TrainingError: a training diverged.
+        """
+        data, tasks = self.prepare(), self._tasks()
+        from ecg_study.training.executors.factory import open_executor
+        from ecg_study.workflows.report import SECTIONS, ReportInputs, make_report, usable_searches
+
+        settings = self.settings
+        searches, missing = usable_searches(tasks, self._saved_searches(tasks))
+        inputs = ReportInputs(
+            database=data.database,
+            tasks={name: tasks[name] for name in searches},
+            searches=searches,
+            missing=missing,
+            noise=data.noise_dir,
+            seed=settings.seed,
+            settings=dict(as_mapping(settings)),
+            command=command or f"{self!r}.run()",
+            data_dir=Path(settings.data_dir),
+        )
+
+        def executor() -> AbstractContextManager[Executor]:
+            return open_executor(settings.workers, settings.scheduler)
+
+        with deferred_interrupts():
+            report = make_report(inputs, self.output_dir, executor, self.on_progress, sections or SECTIONS)
+        self._save_settings()
+        return report
+
+    def render(self) -> Report:
+        """Write the pages and plots of the existing report again."""
+        from ecg_study.workflows.report import render_saved_report
+
+        return render_saved_report(self.output_dir)
+
+    def run(self, *, restart: bool = False, command: str = "") -> Report:
+        """Prepare, search and report.
+
+        Args:
+            restart: start the searches from scratch.
+            command: see `report`.
+        """
+        self.search(restart=restart)
+        return self.report(command=command)
+
+    def _tasks(self, model_kind: str | None = None) -> dict[str, TrainingTask]:
+        if model_kind not in (None, *MODEL_KINDS):
+            problem = f"{model_kind!r} is not one of {', '.join(MODEL_KINDS)}"
+            raise SettingsError("model_kind", problem, value=model_kind)
+        require_packages()
+        data = self.prepare()
+        from ecg_study.training.environment import import_tensorflow
+        from ecg_study.training.task import TrainingTask
+
+        import_tensorflow()
+        preset = load_preset(self.settings.preset)
+        names = MODEL_KINDS if model_kind is None else (model_kind,)
+        tasks = {name: TrainingTask(name, data.cache, data.split, preset) for name in names}
+        for task in tasks.values():
+            task.space()  # refuses a segment length that does not fit, before any training
+        return tasks
+
+    def _search(self, tasks: Mapping[str, TrainingTask], restart: bool, open_view: OpenView) -> dict[str, SearchResult]:
+        from ecg_study.training.executors.factory import open_executor
+        from ecg_study.tuning.search import SearchOptions, run_search
+        from ecg_study.tuning.state import search_directory
+
+        settings, out = self.settings, self.output_dir
+        if restart or not any(search_directory(out, name).exists() for name in tasks):
+            self._save_settings()  # a search that is killed leaves its settings
+        results: dict[str, SearchResult] = {}
+        with deferred_interrupts(), open_executor(settings.workers, settings.scheduler) as executor:
+            for name, task in tasks.items():
+                spent = sum(result.seconds for result in results.values())
+                options = SearchOptions(
+                    seed=settings.seed,
+                    fresh=restart,
+                    budget=_budget(settings, spent, len(tasks) - len(results)),
+                    warm_start=Path(settings.warm_start) if settings.warm_start else None,
+                    tensorboard=settings.tensorboard,
+                    measured=0 if settings.workers == 0 else min(_MAX_TIMED, max(2, executor.count)),
+                )
+                with open_view() as view:
+                    results[name] = run_search(task, options, search_directory(out, name), executor, view)
+        self._save_settings()
+        return results
+
+    def _saved_searches(self, tasks: Mapping[str, TrainingTask]) -> dict[str, SearchResult]:
+        """Return the searches in the output folder; at least one."""
+        from ecg_study.tuning.search import load_same_search
+        from ecg_study.tuning.state import search_directory
+
+        out = self.output_dir
+        found = [name for name in tasks if search_directory(out, name).is_dir()] or list(tasks)
+        return {name: load_same_search(tasks[name], self.settings.seed, search_directory(out, name)) for name in found}
+
+    def _save_settings(self) -> None:
+        save_settings(self.settings, self.output_dir / SETTINGS_FILE)
+
+
+def prepare_data(settings: Settings, *, fs: float | None = None, on_progress: Progress | None = None) -> PreparedData:
+    """Return records, segments and split of a study; download or generate what is missing.
+
+    Args:
+        settings: the settings of the study.
+        fs: sampling rate in Hz that the records are resampled to (default: their own).
+        on_progress: called with the name of a step, the number of steps done, and their total.
+    """
+    augmented = load_preset(settings.preset).augmented
+    segments = SegmentSettings(
+        segment_samples=settings.segment_samples,
+        window_samples=settings.window_samples,
+        noise_sigma_mv=settings.noise_sigma_mv,
+        seed=settings.seed,
+        lead=settings.lead,
+        skip_invalid=settings.skip_invalid,
+        fs=fs,
+        augmented=augmented,
+    )
+    database = open_database(
+        settings.database,
+        data_dir=settings.data_dir,
+        raw_dir=settings.raw_dir or None,
+        records=settings.records,
+        seed=settings.seed,
+        annotator=settings.annotator,
+        skip_invalid=settings.skip_invalid,
+        progress=on_progress,
+    )
+    noise_dir = find_noise_directory(
+        database,
+        raw_dir=settings.raw_dir or None,
+        noise_dir=settings.noise_dir or None,
+        data_dir=settings.data_dir,
+        progress=on_progress,
+        required=augmented,
+    )
+    noise = open_noise_records(noise_dir) if augmented and noise_dir else None
+    cache = open_cache(database, segments, data_dir=settings.data_dir, progress=on_progress, noise=noise)
+    return PreparedData(database, cache, split_database(database, cache.records, seed=settings.seed), noise_dir)
+
+
+def require_packages() -> None:
+    """Check that the packages for training and reports are installed.
+
+    Raises:
+        TrainingError: one is missing.
+    """
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
+        raise TrainingError(f'{missing[0]}: not installed; install the extra study: pip install "ecg-study[study]"')
+
+
+def _budget(settings: Settings, spent: float, searches: int) -> Budget:
+    """Return the budget of the next search: an equal share of what is left."""
+    from ecg_study.tuning.plan import Budget
+
+    hours = settings.max_hours
+    seconds = None if hours is None else max(0.0, hours * 3600 - spent) / searches
+    return Budget(seconds, settings.max_trials)
+
+
+def _ignore(what: str, done: int, total: int) -> None:
+    pass
+
+
+class _NoView:
+    """A view of a search that shows nothing."""
+
+    def search_began(self, plan: SearchPlan, finished: list[Trial], best: float | None) -> None:
+        pass
+
+    def trial_began(self, plan: TrainingSpec) -> None:
+        pass
+
+    def epoch_ended(self, trial: str, epoch: int, metrics: dict[str, float]) -> None:
+        pass
+
+    def trial_ended(self, trial: Trial, best: float | None) -> None:
+        pass
+
+    def said(self, text: str) -> None:
+        pass
+
+
+@contextmanager
+def _no_view() -> Iterator[SearchView]:
+    yield _NoView()
