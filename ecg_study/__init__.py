@@ -1,1 +1,72 @@
-"""Pretrained models that denoise ECG and detect R peaks, and the study that produced them."""
+"""Pretrained models that denoise ECG and detect R peaks, and the study that produced them.
+
+    import ecg_study as es
+
+    detector = es.load_model("gru-detector")
+    peaks = detector.detect(signal, fs=360)
+
+The public names are loaded on first use, so that ``import ecg_study`` is fast and needs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ecg_study._version import __version__
+
+if TYPE_CHECKING:
+    from ecg_study.ecg_data.databases.catalog import open_database
+    from ecg_study.ecg_data.readers.wfdb import read_record
+    from ecg_study.errors import (
+        DataError,
+        EcgStudyError,
+        InputError,
+        ModelError,
+        RecordError,
+        RecordErrors,
+        SettingsError,
+        StateError,
+        TrainingError,
+    )
+    from ecg_study.inference.loading import list_models, load_model
+    from ecg_study.workflows.study import Study
+
+__all__ = [
+    "DataError",
+    "EcgStudyError",
+    "InputError",
+    "ModelError",
+    "RecordError",
+    "RecordErrors",
+    "SettingsError",
+    "StateError",
+    "Study",
+    "TrainingError",
+    "__version__",
+    "list_models",
+    "load_model",
+    "open_database",
+    "read_record",
+]
+
+_MODULES = {
+    "Study": "ecg_study.workflows.study",
+    "list_models": "ecg_study.inference.loading",
+    "load_model": "ecg_study.inference.loading",
+    "open_database": "ecg_study.ecg_data.databases.catalog",
+    "read_record": "ecg_study.ecg_data.readers.wfdb",
+}
+"""The module of each public name; those that are missing here are errors."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULES.get(name, "ecg_study.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -20,7 +20,7 @@ TINY_STUDY_DIR = ROOT / "tests" / "fixtures" / "tiny_study"
 
 OPTIONS = (
     "--database folder --raw-dir raw --noise-dir noise --preset tiny.toml "
-    "--data-dir data --out outputs --segment 720 --workers 0"
+    "--data-dir data --out outputs --segment-samples 720 --workers 0"
 )
 
 KEPT = (

@@ -49,7 +49,7 @@ def _machine() -> str:
     parts = [f"{platform.system()} {platform.machine()}", _processor(), f"{os.cpu_count()} cores"]
     try:
         gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    except (ValueError, OSError):  # a system that does not tell
+    except (AttributeError, ValueError, OSError):  # Windows, or a system that does not report it
         gigabytes = 0.0
     parts.append(f"{gigabytes:.0f} GiB" if gigabytes else "")
     return ", ".join(part for part in parts if part)

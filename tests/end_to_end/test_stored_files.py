@@ -58,7 +58,7 @@ def cache_of_today(raw_dir: Path, noise_dir: Path, tmp_path_factory: pytest.Temp
 
 def test_settings_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--config", str(STORED / "settings.toml"), "--out", str(tmp_path)]
-    assert study.main(["bundles", *options]) == 0
+    assert study.main(["models", *options]) == 0
     assert capsys.readouterr().err == ""
 
 
