@@ -1,80 +1,37 @@
-"""The report as markdown, from a template. Nothing is computed here: every figure is taken from the report value."""
+"""Renderer of a page as Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-from ecg_study.evaluation.results.values import DENOISED, GRU, LSTM, NOISY, TOLERANCES_MS, Comparison
-from ecg_study.models.card import DISCLAIMER
-from ecg_study.reports import tables
-from ecg_study.reports.plots.denoiser import KIND_NAMES
-from ecg_study.reports.report import Report
-from ecg_study.reports.sentences import findings, training_noise
-
-TITLE = "LSTM denoiser and GRU detector for ECG"
-_TEMPLATES = Path(__file__).parent / "templates"
-
-_SEARCH_PLOTS = {
-    "curves": "validation score by epoch, by rung",
-    "progress": "score of each trial as it ended, and the best so far",
-    "importances": "importance of each hyperparameter",
-    "parallel": "every configuration and its score",
-    "pareto": "score against weights and against time, and what no other beats in both",
-}
-"""Last part of a plot's name → what it shows."""
-
-_FEW = 10
-"""Test records below which the report warns that intervals say little."""
+from ecg_study.reports.page import Block, Cell, Page, Plot, Table, plain
 
 
-def render(report: Report, plots: Sequence[str]) -> str:
-    """The whole report.
-
-    Args:
-        report: the value.
-        plots: names of the plots that lie in ``plots/``, without their ending.
-    """
-    return _fill("report.md.j2", report, plots=list(plots), findings=findings)
+def to_markdown(page: Page) -> str:
+    """Return the page as CommonMark with pipe tables."""
+    return "\n\n".join(_block(block) for block in page.blocks) + "\n"
 
 
-def _fill(name: str, report: Report | None, **more: Any) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # markdown; the page that is made of it escapes
-    )
-    environment.globals.update(
-        tables=tables,
-        training_noise=training_noise,
-        sentence=sentence,
-        title=TITLE,
-        disclaimer=DISCLAIMER,
-        kind_names=KIND_NAMES,
-        search_plots=_SEARCH_PLOTS,
-        widest=TOLERANCES_MS[0],
-        few=_FEW,
-        LSTM=LSTM,
-        GRU=GRU,
-        NOISY=NOISY,
-        DENOISED=DENOISED,
-    )
-    return environment.get_template(name).render(r=report, **more)
+def _block(block: Block) -> str:
+    if isinstance(block, Table):
+        return f"**{plain(block.caption)}**\n\n{table_to_markdown(block)}"
+    if isinstance(block, Plot):
+        return f"![{plain(block.caption)}]({block.path})"
+    return block
 
 
-def sentence(comparison: Comparison) -> str:
-    """What a comparison says, and no more."""
-    figure = comparison.metric.split(": ")[1].removesuffix(" in mV")
-    ours, theirs, gain = comparison.model, comparison.reference, comparison.difference.value
-    if comparison.significant is None:
-        verb = "does better than" if gain > 0 else "does worse than" if gain < 0 else "does as well as"
-        return f"By {figure}, the {ours} {verb} the {theirs}, on too few records to tell whether by chance."
-    if not comparison.significant:
-        return f"By {figure}, the {ours} cannot be told from the {theirs}."
-    return f"By {figure}, the {ours} {'beats' if gain > 0 else 'loses to'} the {theirs}."
+def table_to_markdown(table: Table) -> str:
+    """Return the rows as a pipe table, numbers aligned to the right."""
+    rules = ["---:" if table.numeric(place) else "---" for place in range(len(table.columns))]
+    lines = [[plain(str(column)) for column in table.columns], rules]
+    for row in table.rows:
+        first, *others = (_cell(cell) for cell in row.cells)
+        lines.append([f"**{first}**" if row.highlighted else first, *others])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(cell: Cell) -> str:
+    text = str(cell)
+    if cell.numeric:
+        return text  # digits and brackets alone
+    if cell.kind == "code":
+        return f"`{text.replace('`', '').replace('|', chr(92) + '|')}`"
+    return plain(text)

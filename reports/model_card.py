@@ -1,28 +1,62 @@
-"""Model cards as Markdown pages."""
+"""Model cards as Markdown pages (``CARD.md``)."""
 
 from __future__ import annotations
 
 from ecg_study.evaluation.results.fine_tuning import FineTuning
-from ecg_study.models.card import ModelCard
-from ecg_study.reports.markdown import _fill
+from ecg_study.evaluation.results.values import GRU, LSTM
+from ecg_study.formatting import describe
+from ecg_study.models.card import DENOISER, DISCLAIMER, ModelCard
+from ecg_study.reports import tables
+from ecg_study.reports.markdown import to_markdown
+from ecg_study.reports.page import fill_page
 from ecg_study.reports.report import Report, Training
+from ecg_study.reports.sentences import augmentation, compare_with_reference
 
 
 def render_card(report: Report, training: Training) -> str:
-    """The card of one bundle, for people.
+    """Return the model card of a model of a study.
 
     Args:
-        report: whose figures it gives.
-        training: of the model in the bundle.
+        report: results of the study.
+        training: training of the model.
     """
-    return _fill("card.md.j2", report, training=training)
+    name = _name(training.task)
+    section = report.denoiser if training.task == DENOISER else report.detector
+    page = fill_page(
+        "card.md.j2",
+        name,
+        r=report,
+        training=training,
+        comparisons=[item for item in report.comparisons if item.model == name],
+        seeds=section.seeds if section is not None else [],
+        morphology=next((m for m in report.denoiser.morphology if m.method == name), None) if report.denoiser else None,
+        tables=tables,
+        augmentation=augmentation,
+        compare_with_reference=compare_with_reference,
+        describe=describe,
+        disclaimer=DISCLAIMER,
+    )
+    return to_markdown(page)
 
 
-def render_tuned_card(card: ModelCard, tuned: FineTuning) -> str:
-    """The card of a bundle that was trained further, for people.
+def render_fine_tuned_card(card: ModelCard, tuned: FineTuning) -> str:
+    """Return the model card of a fine-tuned model.
 
     Args:
-        card: the bundle's.
-        tuned: what the training gave.
+        card: its card for programs.
+        tuned: the fine-tuning and its results.
     """
-    return _fill("tuned_card.md.j2", None, card=card, tuned=tuned)
+    page = fill_page(
+        "fine_tuned_card.md.j2",
+        f"{_name(card.model_kind)}, fine-tuned",
+        card=card,
+        tuned=tuned,
+        tables=tables,
+        describe=describe,
+        disclaimer=DISCLAIMER,
+    )
+    return to_markdown(page)
+
+
+def _name(task: str) -> str:
+    return LSTM if task == DENOISER else GRU

@@ -1,4 +1,4 @@
-"""Swap a complete report into the output folder."""
+"""Rendering of a report, and its publication in the output folder."""
 
 from __future__ import annotations
 
@@ -7,30 +7,100 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ecg_study.evaluation.results.values import GRU, LSTM, NOISY, TOLERANCES_MS
 from ecg_study.files import write_text
+from ecg_study.formatting import duration
+from ecg_study.models.card import DISCLAIMER
+from ecg_study.reports import tables
 from ecg_study.reports.html import to_html
-from ecg_study.reports.markdown import TITLE, render
+from ecg_study.reports.markdown import to_markdown
+from ecg_study.reports.page import Page, Plot, fill_page
 from ecg_study.reports.plots.drawing import draw_plots
 from ecg_study.reports.report import Report
+from ecg_study.reports.sentences import augmentation, compare_with_reference, findings
+
+TITLE = "LSTM denoiser and GRU detector for ECG"
 
 PUBLISHED = ("models", "csv", "plots", "report.json", "report.html", "report.md")
-"""What a report consists of, in the order in which it is put in place: the page that points at the rest comes last."""
+"""Contents of a report, in the order of publication: the page that refers to the others comes last."""
+
+RENDERED = ("plots", "report.html", "report.md")
+"""The part of a report that is rendered from ``report.json``."""
+
+_SEARCH_PLOTS = {
+    "curves": "validation score by epoch and rung",
+    "progress": "score of each trial by the time it ended, and the best score so far",
+    "importances": "importance of each hyperparameter",
+    "parallel": "all configurations and their scores",
+    "pareto": "score against network size and inference time, with the Pareto front",
+}
+"""Last part of a plot's name → its caption, in the order of the page."""
+
+_FEW_RECORDS = 10
+"""Number of test records below which the report warns about its intervals."""
 
 
-def publish(out: Path, write: Callable[[Path], None], names: Sequence[str] = PUBLISHED) -> None:
-    """Write into a folder beside, and put what was made in the place of what was there; all or none, but for a kill."""
+def report_page(report: Report, plots: Sequence[str]) -> Page:
+    """Return the page of a report.
+
+    Args:
+        report: results of a study.
+        plots: names of the plots in ``plots/``, without suffix.
+    """
+    return fill_page(
+        "report.md.j2",
+        TITLE,
+        r=report,
+        plots=list(plots),
+        plot=Plot,
+        tables=tables,
+        augmentation=augmentation,
+        compare_with_reference=compare_with_reference,
+        findings=findings,
+        duration=duration,
+        disclaimer=DISCLAIMER,
+        search_plots=_SEARCH_PLOTS,
+        widest=TOLERANCES_MS[0],
+        few=_FEW_RECORDS,
+        LSTM=LSTM,
+        GRU=GRU,
+        NOISY=NOISY,
+    )
+
+
+def render_report(directory: Path, report: Report) -> None:
+    """Write ``plots/``, ``report.md`` and ``report.html`` into a folder.
+
+    Args:
+        directory: the folder.
+        report: results of a study.
+    """
+    page = report_page(report, draw_plots(directory / "plots", report))
+    write_text(directory / "report.md", to_markdown(page))
+    write_text(directory / "report.html", to_html(page, directory))
+
+
+def publish(out: Path, write: Callable[[Path], None], *, names: Sequence[str] = PUBLISHED) -> None:
+    """Write files into a folder beside, then swap them into place: all of them, or none after an error.
+
+    Args:
+        out: folder of the study.
+        write: writes the files into the folder that it is given.
+        names: files and folders to swap, in this order.
+    """
     out.mkdir(parents=True, exist_ok=True)
     for leftover in out.glob(".report-*"):
-        shutil.rmtree(leftover, ignore_errors=True)  # of a report that was killed; two at once share no --out
+        # From a killed process: a lock keeps two reports from the same output folder.
+        shutil.rmtree(leftover, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix=".report-", dir=out))
     try:
         write(staging)
-        _put_in_place(staging, out, names)
+        _swap_into_place(staging, out, names)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _put_in_place(staging: Path, out: Path, names: Sequence[str]) -> None:
+def _swap_into_place(staging: Path, out: Path, names: Sequence[str]) -> None:
     moved: list[str] = []
     try:
         for name in names:
@@ -45,16 +115,3 @@ def _put_in_place(staging: Path, out: Path, names: Sequence[str]) -> None:
             if (staging / f"old-{name}").exists():
                 (staging / f"old-{name}").rename(out / name)
         raise
-
-
-def render_report(directory: Path, report: Report) -> None:
-    """Write ``plots/``, ``report.md`` and ``report.html`` into a folder.
-
-    Args:
-        directory: where to; the page refers to files beside it.
-        report: the value.
-    """
-    drawn = draw_plots(directory / "plots", report)
-    page = render(report, drawn)
-    write_text(directory / "report.md", page)
-    write_text(directory / "report.html", to_html(page, directory, TITLE))

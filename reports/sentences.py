@@ -1,8 +1,8 @@
-"""How segments were varied in training, in words."""
+"""Sentences of reports and model cards, made of stored values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 from ecg_study.evaluation.results.search import (
     EPOCHS,
@@ -14,62 +14,91 @@ from ecg_study.evaluation.results.search import (
     SearchSummary,
     TrialSummary,
 )
+from ecg_study.evaluation.results.values import Comparison
 from ecg_study.formatting import duration
 from ecg_study.models.card import DETECTOR
 from ecg_study.reports.report import Training
-from ecg_study.reports.tables import interval
+
+_OBJECTIVES = {
+    "val_loss": "mean squared error",
+    "val_log_error": "mean of ln(1 + MSE / (10 µV)²)",
+    "val_window_pr_auc": "area under the precision–recall curve",
+}
+
+_WEAK_FIT = 0.5
+"""Explained variance (R²) below which importances are called rough."""
 
 
-def training_noise(training: Training, sigma: float) -> str:
-    """What was added to the segments in training, a sentence or two."""
-    if not (how := training.augmentation):
-        return f"Gaussian noise of σ = {sigma:g} mV added in training."
-    low, high = how["snr"]
-    least, most = how["gaussian"] or (sigma, sigma)
-    sigmas = f"{least:g} to {most:g}" if least < most else f"{most:g}"
-    said = (
-        f"In training all leads of a record, each segment cut anew each time{_shares(training)}; Gaussian noise of "
-        f"σ = {sigmas} mV added"
-    )
-    if how["noisy"]:
-        said += (
-            f", noise of real electrodes (bw, em, ma of the MIT-BIH Noise Stress Test Database, or all three, from "
-            f"stretches that no test uses) to {_share(how['noisy'])} of them at {low:g} to {high:g} dB"
-        )
-        if how["varied"]:
-            said += ", turned, reversed, stretched and mixed of both channels at random"
-    return said + (f", and mains hum to {_share(how['hum'])}." if how["hum"] else ".")
+def compare_with_reference(comparison: Comparison) -> str:
+    """Return what a comparison with a reference method shows."""
+    model, reference = comparison.model, comparison.reference
+    if comparison.significant is False:
+        return f"**{comparison.metric}**: no significant difference between the {model} and {reference}."
+    difference = comparison.difference.value
+    better = "better than" if difference > 0 else "worse than" if difference < 0 else "as good as"
+    if comparison.significant:
+        return f"**{comparison.metric}**: the {model} is significantly {better} {reference}."
+    return f"**{comparison.metric}**: the {model} is {better} {reference}; too few records to test significance."
 
 
-def _shares(training: Training) -> str:
-    """Which shares of the segments were varied how; nothing where none was."""
+def augmentation(training: Training, sigma_mv: float) -> list[str]:
+    """Return how training segments were varied and which noise was added.
+
+    Args:
+        training: final training of a model.
+        sigma_mv: standard deviation of the study's Gaussian noise in mV.
+    """
+    # Keys as stored; reports of version 0.1.0 lack some of them.
     how = training.augmentation
-    said = [(how["flipped"], "upside down"), (how["mixed"], "a mix of two leads")]
-    said.append((how["stretched"], f"stretched in time by up to {_share(how['stretch'])}"))
-    # Reports of before pauses were made do not have them.
+    if not how:
+        return [f"Gaussian noise of σ = {sigma_mv:g} mV."]
+    return [*_variations(training), *_noise(how, sigma_mv)]
+
+
+def _variations(training: Training) -> list[str]:
+    how = training.augmentation
+    said = ["All leads of each record; each segment begins at a random sample."]
+    if how["flipped"]:
+        said.append(f"{_share(how['flipped'])} of the segments inverted.")
+    if how["mixed"]:
+        said.append(f"{_share(how['mixed'])} of the segments a mix of two leads.")
+    if how["stretched"]:
+        said.append(f"{_share(how['stretched'])} of the segments stretched in time by up to ±{_share(how['stretch'])}.")
     if training.task == DETECTOR and how.get("paused"):
         low, high = how["pause"]
         said.append(
-            (how["paused"], f"with a pause of {low:g} to {high:g} s, P waves in {_share(how['blocked'])} of these")
+            f"{_share(how['paused'])} of the segments with a pause of {low:g} to {high:g} s, with P waves in "
+            f"{_share(how['blocked'])} of the pauses."
         )
-    return "".join(f", {_share(share)} {what}" for share, what in said if share)
+    return said
+
+
+def _noise(how: dict[str, Any], sigma_mv: float) -> list[str]:
+    least, most = how["gaussian"] or (sigma_mv, sigma_mv)
+    said = [f"Gaussian noise of σ = {f'{least:g} to {most:g}' if least < most else f'{most:g}'} mV."]
+    if how["noisy"]:
+        low, high = how["snr"]
+        varied = "; inverted, reversed, stretched in time and mixed from both channels at random" if how["varied"] else ""
+        said.append(
+            f"Recorded noise at an SNR of {low:g} to {high:g} dB in {_share(how['noisy'])} of the segments: bw, em, ma or "
+            f"all three, from intervals of the MIT-BIH Noise Stress Test Database that no test uses{varied}."
+        )
+    if how["hum"]:
+        said.append(f"Mains hum in {_share(how['hum'])} of the segments.")
+    return said
 
 
 def _share(value: float) -> str:
     return f"{100 * value:g} %"
 
 
-_NAMES = {"val_loss": "mean squared error", "val_window_pr_auc": "area under the precision–recall curve"}
-_WEAK = 0.5  # share of variance explained, below which importances are called rough
-
-
 def findings(summary: SearchSummary) -> list[str]:
-    """Describe what a search found: important choices, narrow ranges, use of more time, cost of a small network.
+    """Return what a search found: important choices, narrow ranges, benefit of more time, cost of a small network.
 
-    A finding for which there are too few trials is left out. Empty if the summary holds no findings.
+    A finding for which there are too few trials is left out.
     """
     if not summary.trials:
-        return ["No trial was completed: the search taught nothing about the choices."]
+        return ["No trial was completed, so there are no findings."]
     if (found := summary.findings) is None:
         return []
     said = [
@@ -77,9 +106,9 @@ def findings(summary: SearchSummary) -> list[str]:
         *_choices(summary, found),
         *(_range_end(end, test, found) for end, test in zip(summary.bounds, found.range_ends, strict=True)),
         _second_half(summary, found),
-        _order(found),
+        _rank_changes(found),
         _smallest(summary, found),
-        _once(found),
+        _single_seed(found),
     ]
     return [sentence for sentence in said if sentence]
 
@@ -87,115 +116,111 @@ def findings(summary: SearchSummary) -> list[str]:
 def _extent(summary: SearchSummary) -> str:
     planned = sum(rung.planned for rung in summary.rungs)
     completed, failed = len(summary.trials), len(summary.failures)
-    done = f"{completed} of {planned} planned trials were completed"
-    if summary.stopped:
-        return f"The search ended early: {summary.stopped}. {done}; what follows is learned from these alone."
-    if completed + failed < planned:
-        return f"The search is not finished: {done}, and what follows is learned from these alone."
-    return f"{failed} of {planned} trials failed; what follows is learned from the others alone." if failed else ""
+    if summary.stopped or completed + failed < planned:
+        return f"The search is incomplete: {completed} of {planned} planned trials were completed."
+    return f"{failed} of {planned} trials failed and are not part of the findings." if failed else ""
 
 
 def _choices(summary: SearchSummary, found: SearchFindings) -> list[str]:
     if summary.explained is None:
         if found.configurations < MIN_CONFIGURATIONS:
-            why = f"{_number(found.configurations, 'configuration')} completed, and {MIN_CONFIGURATIONS} are needed"
+            count = found.configurations
+            why = f"{count} configuration{'' if count == 1 else 's'} completed, at least {MIN_CONFIGURATIONS} needed"
         else:
             why = "scores or choices do not vary"
-        return [f"Which choices matter cannot be told: {why}."]
+        return [f"The importance of the hyperparameters could not be estimated: {why}."]
     if summary.explained <= 0:
         return [
-            "Which choices matter cannot be told: a forest fitted to the scores does no better than their mean on "
-            "configurations that it has not seen."
+            "The importance of the hyperparameters could not be estimated: the random forest predicts the scores of "
+            "unseen configurations no better than their mean."
         ]
     above = [item for item in summary.importances if item.r2_drop.low > 0]
-    others = [item.hyperparameter for item in summary.importances if not item.r2_drop.low > 0]
-    said = [_explained(summary.explained)]
+    others = [f"`{item.hyperparameter}`" for item in summary.importances if not item.r2_drop.low > 0]
+    rough = ", so the importances are rough" if summary.explained < _WEAK_FIT else ""
+    said = [
+        f"A random forest explains {_whole_percent(summary.explained)} of the variance of the scores of unseen "
+        f"configurations, from their hyperparameters and epochs{rough}."
+    ]
     if above:
-        weights = _list([f"`{i.hyperparameter}` ({interval(i.r2_drop, 2)})" for i in above])
-        said.append(f"What matters, by R² lost when its values are shuffled: {weights}.")
-        at_an_end = {end.hyperparameter for end in summary.bounds}  # these get a sentence of their own
-        said += [_preferred(i.hyperparameter, found) for i in above if i.hyperparameter not in at_an_end]
+        values = [
+            f"`{item.hyperparameter}` {item.r2_drop.value:.2f} [{item.r2_drop.low:.2f}, {item.r2_drop.high:.2f}]"
+            for item in above
+        ]
+        said.append(f"Important hyperparameters (decrease of R² when shuffled, with 95 % CI): {'; '.join(values)}.")
+        at_an_end = {end.hyperparameter for end in summary.bounds}  # each has a sentence of its own
+        said += [_preference(i.hyperparameter, found) for i in above if i.hyperparameter not in at_an_end]
     if others:
-        begin = (
-            "Of the others, whose intervals are not above 0, nothing can be told" if above else "No choice stands out"
-        )
-        said.append(f"{begin}: {_list([f'`{name}`' for name in others])}.")
+        said.append(f"No significant importance: {', '.join(others)}.")
     return said
 
 
-def _explained(share: float) -> str:
-    rough = ", so that their weights are rough" if share < _WEAK else ""
-    return (
-        f"From the choices and the epochs trained, a forest explains {share:.0%} of the variance of the scores of "
-        f"configurations that it has not seen{rough}."
-    )
-
-
-def _preferred(name: str, found: SearchFindings) -> str:
+def _preference(name: str, found: SearchFindings) -> str:
     if name == EPOCHS:
         return (
-            "Trials that were trained longer had also been chosen as the best of their rung: part of the weight of "
-            f"`{EPOCHS}` is that choice."
+            f"Longer trials were selected as the best of their rung, which explains a part of the importance of "
+            f"`{EPOCHS}`."
         )
     (item,) = [preference for preference in found.preferences if preference.hyperparameter == name]
     if not item.best:
         best = found.best_configurations
         return f"None of the best {best} configurations has `{name}`." if best else ""
-    among = f"Among the best {found.best_configurations} configurations"
     if item.best_quartiles is not None and item.all_quartiles is not None:
-        middle, all_middle = _middle(item.best_quartiles), _middle(item.all_quartiles)
-        return f"{among}, the middle half of `{name}` is {middle}, among all {all_middle}."
+        (low, high), (all_low, all_high) = item.best_quartiles, item.all_quartiles
+        return (
+            f"`{name}`: quartiles {low:.2g} and {high:.2g} among the best {found.best_configurations} configurations, "
+            f"{all_low:.2g} and {all_high:.2g} among all."
+        )
     having = "" if item.best == found.best_configurations else " that have it"
-    of_all = f"{item.all_with_value} of {item.all}"
-    return f"{among}, `{name}` is {item.value} in {item.best_with_value} of {item.best}{having}, among all in {of_all}."
+    return (
+        f"`{name}` is {item.value} in {item.best_with_value} of the best {item.best} configurations{having}, and in "
+        f"{item.all_with_value} of all {item.all}{having}."
+    )
 
 
 def _range_end(end: RangeEnd, test: RangeEndTest, found: SearchFindings) -> str:
-    every = test.all == found.configurations
-    name, at_end = end.hyperparameter, test.best_at_end
-    have = f"{at_end} have `{name}`" if every else f"{test.best} have `{name}`, {at_end} of them"
-    said = f"Of the {found.best_configurations} best configurations, {have}"
+    having = "" if test.all == found.configurations else " that have it"
+    said = f"`{end.hyperparameter}`: {test.best_at_end} of the best {test.best} configurations{having} "
     if test.all_at_end is None:
-        said += f" in the {end.end} tenth of its range, which ends at {end.value:g}"
+        said += f"lie in the {end.end} tenth of its range, which ends at {end.value:g}"
     else:
-        said += f" at its {end.end} value, {end.value:g}, as have {test.all_at_end} of all {test.all}"
-        said += "" if every else " with it"
+        said += (
+            f"have the {end.end} value, {end.value:g}, compared with {test.all_at_end} of all {test.all}{having}"
+        )
     if not test.significant:
-        return f"{said}; so many may lie there by chance."
+        return f"{said}; chance can explain this."
     if not test.can_be_wider:
-        return f"{said}; the range cannot be made wider there."
-    return f"{said}; a wider range might do better, none was tried."
-
-
-def _middle(quartiles: tuple[float, float]) -> str:
-    low, high = quartiles
-    return f"{low:.2g} to {high:.2g}"
+        return f"{said}; no value beyond it exists."
+    return f"{said}; a wider range was not searched and may be better."
 
 
 def _second_half(summary: SearchSummary, found: SearchFindings) -> str:
     half = found.second_half
     if half is None:
         return ""
-    best = summary.trials[0]
-    span = f"the second half of the {duration(half.seconds)}"
+    best, span = summary.trials[0], duration(half.seconds)
     if half.score_before is None:
-        return f"In the first half of the {duration(half.seconds)} no trial was completed."
+        return f"No trial was completed in the first half of the search time of {span}."
     if half.reduction is None:
-        return f"The best trial, {best.id}, had ended after {duration(best.ended)}: {span} brought no better."
-    verb, what = ("lowered", "lower") if summary.direction == "min" else ("raised", "nearer to 1")
+        return (
+            f"The best trial, {best.id}, ended after {duration(best.ended)}; the second half of the search time of "
+            f"{span} found no better one."
+        )
+    verb, what = ("lowered", "lower") if summary.direction == "min" else ("raised", "closer to 1")
+    change = _whole_percent(half.reduction) if half.reduction >= 0.01 else "less than 1 %"
     return (
-        f"{span.capitalize()} {verb} the best {_name(summary)} from {_score(half.score_before, summary)} to "
-        f"{_score(best.score, summary)}, {_percent(half.reduction)} {what}."
+        f"The second half of the search time of {span} {verb} the best {_objective(summary)} from "
+        f"{_score(half.score_before, summary)} to {_score(best.score, summary)} ({change} {what})."
     )
 
 
-def _order(found: SearchFindings) -> str:
+def _rank_changes(found: SearchFindings) -> str:
     if found.rank_changes is None:
         return ""
     pairs, swapped = found.rank_changes.pairs, found.rank_changes.swapped
     return (
-        f"Of {pairs} pairs of configurations promoted from the same rung, {swapped} ({swapped / pairs:.0%}) changed "
-        "places with longer training, where chance alone would change half; those not promoted are not among them."
+        f"Longer training reversed the order of {swapped} of {pairs} pairs of configurations promoted from the same rung "
+        f"({_whole_percent(swapped / pairs)}; chance alone would reverse half). Configurations that were not promoted "
+        "are not part of this comparison."
     )
 
 
@@ -204,28 +229,28 @@ def _smallest(summary: SearchSummary, found: SearchFindings) -> str:
         return ""
     best = summary.trials[0]
     smallest = next(trial for trial in summary.trials if trial.id == found.smallest_near_best)
-    measure = _name(summary) if summary.direction == "min" else f"distance of the {_name(summary)} from 1"
-    within = f"within {100 * NEAR_BEST:g} % of the best by {measure}"
+    metric = _objective(summary) if summary.direction == "min" else f"distance of the {_objective(summary)} from 1"
+    within = f"within {100 * NEAR_BEST:g} % of the best {metric}"
     if smallest is best:
-        return f"The best network, {best.id}, has {best.parameters:,} weights; no smaller one is {within}."
+        return f"The best network, {best.id}, has {best.parameters:,} weights; no smaller network is {within}."
     return (
         f"The smallest network {within} is {smallest.id}: {_score(smallest.score, summary)} with "
-        f"{smallest.parameters:,} weights{_time(smallest)}; the best, {best.id}, has "
-        f"{_score(best.score, summary)} with {best.parameters:,}{_time(best)}."
+        f"{smallest.parameters:,} weights{_time(smallest)}. The best network, {best.id}, has "
+        f"{_score(best.score, summary)} with {best.parameters:,} weights{_time(best)}."
     )
 
 
-def _once(found: SearchFindings) -> str:
+def _single_seed(found: SearchFindings) -> str:
     if found.configurations < 2:
-        return "With one configuration completed there is nothing to compare it with."
+        return "Only one configuration was completed, so there is no comparison."
     return (
-        "Each configuration was trained from one seed, and scored on the validation records that chose it: how much "
-        "of a small difference is chance was not measured."
+        "Each configuration was trained from one seed and scored on the validation records that also selected it. The "
+        "random part of small differences was not measured."
     )
 
 
-def _name(summary: SearchSummary) -> str:
-    return _NAMES.get(summary.objective, f"`{summary.objective}`")
+def _objective(summary: SearchSummary) -> str:
+    return _OBJECTIVES.get(summary.objective, f"`{summary.objective}`")
 
 
 def _score(score: float, summary: SearchSummary) -> str:
@@ -233,16 +258,8 @@ def _score(score: float, summary: SearchSummary) -> str:
 
 
 def _time(trial: TrialSummary) -> str:
-    return "" if trial.milliseconds is None else f" and {trial.milliseconds:.3g} ms a segment"
+    return "" if trial.milliseconds is None else f" and {trial.milliseconds:.3g} ms per segment"
 
 
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.01 else "less than 1 %"
-
-
-def _number(count: int, what: str) -> str:
-    return f"only {count} {what}" + ("" if count == 1 else "s")
-
-
-def _list(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
+def _whole_percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

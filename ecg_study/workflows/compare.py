@@ -1,4 +1,4 @@
-"""Two studies side by side, by their reports."""
+"""Comparison of two studies by their reports."""
 
 from __future__ import annotations
 
@@ -8,29 +8,62 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import StateError
 from ecg_study.evaluation.metrics import bootstrap, paired_difference, pooled_f1
-from ecg_study.evaluation.results.values import GRU, LSTM, NOISY, TOLERANCES_MS, Comparison
-from ecg_study.reports.report import Report
+from ecg_study.evaluation.results.values import (
+    DENOISING_METRICS,
+    GRU,
+    LSTM,
+    NOISY,
+    TOLERANCES_MS,
+    Comparison,
+    Estimate,
+    peak_f1_metric,
+)
+from ecg_study.formatting import describe, duration
+from ecg_study.models.card import DENOISER, DETECTOR
+from ecg_study.reports.markdown import to_markdown
+from ecg_study.reports.page import Cell, Page, Table, make_table, number, plain, signed
+from ecg_study.reports.report import Report, Training
 from ecg_study.reports.schema import read_report
-from ecg_study.reports.tables import hyperparameters, interval, plain, table
+from ecg_study.reports.tables import significance
+
+_SEED = 1
+"""Seed of the bootstrap."""
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedMetric:
     """One metric of two studies.
 
     Attributes:
-        metric: its name.
-        first: metric of the first study, as text.
-        second: metric of the second study, as text.
+        metric: name of the metric.
+        first: result of the first study.
+        second: result of the second study.
         comparison: the second study against the first; ``None`` if the two were not measured on the same data.
     """
 
     metric: str
-    first: str
-    second: str
+    first: Estimate
+    second: Estimate
     comparison: Comparison | None = None
+
+
+@dataclass(frozen=True)
+class ComparedModel:
+    """One model of two studies, and its searches.
+
+    Attributes:
+        task: denoiser or detector.
+        trainings: final training of each study, from its first seed.
+        trials: completed trials of each search.
+        search_seconds: wall-clock time of each search.
+    """
+
+    task: str
+    trainings: tuple[Training, Training]
+    trials: tuple[int, int]
+    search_seconds: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -38,14 +71,16 @@ class StudyComparison:
     """Two studies side by side.
 
     Attributes:
-        names: as they were given.
-        differences: why figures cannot be held against each other; empty where they can.
-        rows: figures.
+        names: folders or files of the studies.
+        differences: differences of data and noise that make the results not comparable; empty if they are.
+        metrics: results on the test records.
+        models: the models that both studies have.
     """
 
     names: tuple[str, str]
     differences: list[str]
-    rows: list[Row]
+    metrics: list[ComparedMetric]
+    models: list[ComparedModel]
 
 
 def compare_studies(first: Path, second: Path) -> StudyComparison:
@@ -56,155 +91,158 @@ def compare_studies(first: Path, second: Path) -> StudyComparison:
         second: likewise.
 
     Raises:
-        StudyError: a report is not there or cannot be read, or the two have no figure in common.
+        StateError: a report is missing or cannot be read, or the two have no metric in common.
     """
     paths = [path / "report.json" if path.is_dir() else path for path in (first, second)]
-    before, after = (read_report(path) for path in paths)
-    differences = _differences(before, after)
-    paired = not differences
-    rows = [*_denoising(before, after, paired), *_peaks(before, after, paired), *_windows(before, after)]
-    if not rows:
-        raise EcgStudyError(
-            f"{second}: has no figure in common with {first}; one lacks the denoiser, the other the detector"
-        )
-    return StudyComparison((str(first), str(second)), differences, [*rows, *_searches(before, after)])
+    reports = read_report(paths[0]), read_report(paths[1])
+    differences = _differences(*reports)
+    metrics = [*_denoising(reports), *_peaks(reports), *_windows(reports)]
+    if differences:
+        metrics = [ComparedMetric(item.metric, item.first, item.second) for item in metrics]
+    if not metrics:
+        raise StateError(f"{second}: no metric in common with {first}; one lacks the denoiser, the other the detector")
+    return StudyComparison((str(first), str(second)), differences, metrics, _models(reports))
 
 
 def render_comparison(comparison: StudyComparison) -> str:
-    """The comparison as markdown."""
-    said = {None: "–", True: "yes", False: "no"}
-    rows = [
-        (
-            row.metric,
-            row.first,
-            row.second,
-            "–" if row.comparison is None else interval(row.comparison.difference),
-            said[None if row.comparison is None else row.comparison.significant],
-        )
-        for row in comparison.rows
-    ]
-    first, second = (plain(name) for name in comparison.names)
-    lines = [table(("figure", first, second, "gain of the second", "difference real"), rows)]
+    """Return the comparison as Markdown."""
     if comparison.differences:
-        differences = "\n".join(f"- {difference}" for difference in comparison.differences)
-        lines.insert(0, f"**The figures of these studies cannot be held against each other:**\n\n{differences}")
+        differences = "\n".join(f"- {plain(difference)}" for difference in comparison.differences)
+        notes = f"**The results of these studies are not comparable**, because they differ in:\n\n{differences}"
     else:
-        lines.append(
-            "Same test records, same noise. In brackets: 95 % interval of a bootstrap over records, of the gain paired "
-            "by record; positive where the second is better, real where it leaves out 0."
+        notes = (
+            "Both studies were tested on the same records with the same noise. Brackets give the 95 % confidence "
+            "interval (bootstrap over records). Differences are paired by record and positive if the second study is "
+            "better. A difference is significant if its interval excludes 0."
         )
-    return "\n\n".join(lines) + "\n"
+    models = [_models_table(comparison)] if comparison.models else []
+    return to_markdown(Page("Comparison of two studies", (notes, _metrics_table(comparison), *models)))
+
+
+def _metrics_table(comparison: StudyComparison) -> Table:
+    rows = []
+    for item in comparison.metrics:
+        found = item.comparison
+        difference = signed(None if found is None else found.difference, 4)
+        significant = Cell(None) if found is None else significance(found.significant)
+        rows.append((item.metric, number(item.first, 4), number(item.second, 4), difference, significant))
+    head = ("metric", *comparison.names, "difference", "significant")
+    return make_table("Results on the test records", head, rows=rows)
+
+
+def _models_table(comparison: StudyComparison) -> Table:
+    rows = []
+    for item in comparison.models:
+        weights = (number(training.parameters) for training in item.trainings)
+        configurations = (Cell(describe(training.hyperparameters), kind="prose") for training in item.trainings)
+        searches = (
+            f"{trials} trials in {duration(seconds)}"
+            for trials, seconds in zip(item.trials, item.search_seconds, strict=True)
+        )
+        rows += [
+            (f"{item.task}: weights", *weights),
+            (f"{item.task}: configuration", *configurations),
+            (f"{item.task}: search", *searches),
+        ]
+    return make_table("Models", ("property", *comparison.names), rows=rows)
 
 
 def _differences(first: Report, second: Report) -> list[str]:
-    """In what the test of two studies differs."""
+    """Return the differences between the tests of two studies."""
     pairs = {
         "test records": (first.data.parts["test"].records, second.data.parts["test"].records),
         "raw files (SHA-256)": (first.data.sha256[:16], second.data.sha256[:16]),
         "lead": (first.data.lead, second.data.lead),
         "sampling rate in Hz": (first.data.fs, second.data.fs),
-        "noise in mV": (first.data.noise_sigma_mv, second.data.noise_sigma_mv),
+        "σ of the noise in mV": (first.data.noise_sigma_mv, second.data.noise_sigma_mv),
         "seed of the noise": (first.provenance.seed, second.provenance.seed),
     }
-    return [f"{name}: {_said(before)} and {_said(after)}" for name, (before, after) in pairs.items() if before != after]
+    return [f"{name}: {_text(one)} and {_text(other)}" for name, (one, other) in pairs.items() if one != other]
 
 
-def _said(value: object) -> str:
-    return plain(", ".join(value) if isinstance(value, list) else f"{value}")
+def _text(value: object) -> str:
+    return ", ".join(value) if isinstance(value, list) else f"{value}"
 
 
-def _row(
-    metric: str, tables: Sequence[np.ndarray], statistic: Callable[[np.ndarray], float], *, lower: bool, paired: bool
-) -> Row:
-    if not paired:
-        first, second = (interval(bootstrap(rows, statistic, 1)) for rows in tables)
-        return Row(metric, first, second)
+def _metric(
+    name: str,
+    tables: Sequence[np.ndarray],
+    statistic: Callable[[np.ndarray], float],
+    *,
+    lower_is_better: bool,
+) -> ComparedMetric:
+    first, second = tables
+    if first.shape != second.shape:  # of other records: not comparable
+        return ComparedMetric(name, *(bootstrap(rows, statistic, _SEED) for rows in tables))
     found = paired_difference(
-        metric,
-        model=("second", tables[1]),
-        reference=("first", tables[0]),
+        name,
+        model=("second study", second),
+        reference=("first study", first),
         statistic=statistic,
-        lower_is_better=lower,
-        seed=1,
+        lower_is_better=lower_is_better,
+        seed=_SEED,
     )
-    return Row(metric, interval(found.reference_value), interval(found.model_value), found)
+    return ComparedMetric(name, found.reference_value, found.model_value, found)
 
 
-def _denoising(first: Report, second: Report, paired: bool) -> list[Row]:
-    sections = [report.denoiser for report in (first, second)]
-    rows = []
-    for figure, name in (("MAE in mV", "mae"), ("RMSE in mV", "rmse")):
-        tables = [
-            _by_record(
-                [(row.record, [getattr(row.metrics, name)]) for row in section.by_record if row.method == LSTM], True
-            )
-            for section in sections
-            if section is not None
-        ]
-        if len(tables) == 2:
-            rows.append(
-                _row(f"{LSTM}: {figure}", tables, lambda values: float(values.mean()), lower=True, paired=paired)
-            )
-    return rows
+def _denoising(reports: tuple[Report, Report]) -> list[ComparedMetric]:
+    sections = [report.denoiser for report in reports if report.denoiser is not None]
+    if len(sections) < 2:
+        return []
+    found = []
+    for field, name in DENOISING_METRICS.items():
+        tables = []
+        for section in sections:
+            values = [(row.record, [getattr(row.metrics, field)]) for row in section.by_record if row.method == LSTM]
+            tables.append(_by_record(values, np.mean))
+        found.append(_metric(f"{LSTM}: {name}", tables, lambda rows: float(rows.mean()), lower_is_better=True))
+    return found
 
 
-def _peaks(first: Report, second: Report, paired: bool) -> list[Row]:
-    sections = [report.detector for report in (first, second)]
-    rows = []
+def _peaks(reports: tuple[Report, Report]) -> list[ComparedMetric]:
+    sections = [report.detector for report in reports if report.detector is not None]
+    if len(sections) < 2:
+        return []
+    found = []
     for tolerance in TOLERANCES_MS:
-        tables = [
-            _by_record(
-                [
-                    (row.record, list(row.counts[tolerance]))
-                    for row in section.peaks_by_record
-                    if (row.detector, row.input) == (GRU, NOISY)
-                ],
-                False,
-            )
-            for section in sections
-            if section is not None
-        ]
-        if len(tables) == 2:
-            rows.append(_row(f"{GRU}: F1 within {tolerance} ms", tables, pooled_f1, lower=False, paired=paired))
-    return rows
+        tables = []
+        for section in sections:
+            rows = [row for row in section.peaks_by_record if (row.detector, row.input) == (GRU, NOISY)]
+            tables.append(_by_record([(row.record, list(row.counts[tolerance])) for row in rows], np.sum))
+        found.append(_metric(f"{GRU}: {peak_f1_metric(tolerance)}", tables, pooled_f1, lower_is_better=False))
+    return found
 
 
-def _by_record(rows: list[tuple[str, list[float]]], mean: bool) -> np.ndarray:
-    """One row a record, the mean or the sum of its leads."""
-    join = np.mean if mean else np.sum
+def _by_record(rows: list[tuple[str, list[float]]], join: Callable[..., np.ndarray]) -> np.ndarray:
+    """Return one row per record, its leads joined by mean or sum."""
     names = dict.fromkeys(name for name, _ in rows)
     return np.array([join([values for name, values in rows if name == record], axis=0) for record in names])
 
 
-def _windows(first: Report, second: Report) -> list[Row]:
-    sections = [report.detector for report in (first, second)]
+def _windows(reports: tuple[Report, Report]) -> list[ComparedMetric]:
     found = [
-        interval(next(item.f1 for item in section.windows if item.input == NOISY))
-        for section in sections
-        if section is not None
+        next(item.f1 for item in report.detector.windows if item.input == NOISY)
+        for report in reports
+        if report.detector is not None
     ]
-    return [Row(f"{GRU}: F1 of windows", found[0], found[1])] if len(found) == 2 else []
+    return [ComparedMetric(f"{GRU}: windows: F1", found[0], found[1])] if len(found) == 2 else []
 
 
-def _searches(first: Report, second: Report) -> list[Row]:
-    rows = []
-    for task in ("denoiser", "detector"):
-        trained = [
-            next((t for t in r.trainings if (t.task, t.seed_index, t.role) == (task, 1, "final")), None)
-            for r in (first, second)
+def _models(reports: tuple[Report, Report]) -> list[ComparedModel]:
+    models = []
+    for task in (DENOISER, DETECTOR):
+        trainings = [
+            item for report in reports for item in report.trainings
+            if (item.task, item.seed_index, item.role) == (task, 1, "final")
         ]
-        searched = [next((s for s in r.searches if s.task == task), None) for r in (first, second)]
-        before, after = trained
-        if before is None or after is None or None in searched:
-            continue
-        rows.append(Row(f"{task}: weights", f"{before.parameters:,}", f"{after.parameters:,}"))
-        rows.append(
-            Row(
-                f"{task}: configuration",
-                hyperparameters(before.hyperparameters),
-                hyperparameters(after.hyperparameters),
+        searches = [item for report in reports for item in report.searches if item.task == task]
+        if len(trainings) == len(searches) == 2:
+            models.append(
+                ComparedModel(
+                    task,
+                    (trainings[0], trainings[1]),
+                    (len(searches[0].trials), len(searches[1].trials)),
+                    (searches[0].wall_seconds, searches[1].wall_seconds),
+                )
             )
-        )
-        trials = [f"{len(search.trials)} in {search.wall_seconds / 60:.0f} min" for search in searched if search]
-        rows.append(Row(f"{task}: trials", trials[0], trials[1]))
-    return rows
+    return models

@@ -1,4 +1,4 @@
-"""The plots of the report. They show what is in the report value; nothing is computed here."""
+"""The plots of a report as PNG files."""
 
 from __future__ import annotations
 
@@ -6,22 +6,29 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecg_study.reports.plots.denoiser import denoiser_figures
-from ecg_study.reports.plots.detector import detector_figures, failure_figures, stress_figure
-from ecg_study.reports.plots.search import search_figures
+from ecg_study.reports.plots.denoiser import plot_denoiser
+from ecg_study.reports.plots.detector import plot_detector, plot_failures, plot_stress
+from ecg_study.reports.plots.search import plot_search
 from ecg_study.reports.plots.style import DPI
-from ecg_study.reports.plots.training import loss_figure
+from ecg_study.reports.plots.training import plot_losses
 from ecg_study.reports.report import Report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_plots"]
-_COLOURS = 64
+_COLORS = 64
 
 
 def draw_plots(directory: Path, report: Report) -> list[str]:
-    """Write every plot of the report as PNG into ``directory``. Returns their names, without the ending."""
+    """Write every plot of a report as PNG.
+
+    Args:
+        directory: folder for the plots; created if missing.
+        report: results of a study.
+
+    Returns:
+        Names of the plots, without suffix.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     figures = all_figures(report)
     for name, figure in figures.items():
@@ -30,27 +37,27 @@ def draw_plots(directory: Path, report: Report) -> list[str]:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Write a figure with a palette of 64 colours: a third of the size, so that the whole page can be mailed."""
+    """Write a figure with a palette of 64 colors, which is a third of the size, so that the page can be mailed."""
     from PIL import Image
 
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=DPI, format="png")
     with Image.open(drawn) as image:
-        image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        image.convert("RGB").quantize(_COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def all_figures(report: Report) -> dict[str, Figure]:
-    """Name → figure of all that the report has."""
+    """Return the figures of a report by name."""
     figures: dict[str, Figure] = {}
     for search in report.searches:
-        figures |= search_figures(search)
-    figures["loss_curves"] = loss_figure(report.trainings)
+        figures |= plot_search(search)
+    figures["loss_curves"] = plot_losses(report.trainings)
     fs = report.data.fs
     if report.denoiser is not None:
-        figures |= denoiser_figures(report.denoiser, fs)
+        figures |= plot_denoiser(report.denoiser, fs)
     if report.detector is not None:
-        figures |= detector_figures(report.detector, fs)
+        figures |= plot_detector(report.detector, fs)
     if report.stress is not None and report.stress.rows:
-        figures["stress"] = stress_figure(report.stress)
-    figures |= failure_figures(report.failures, fs)
+        figures["stress"] = plot_stress(report.stress)
+    figures |= plot_failures(report.failures, fs)
     return figures

@@ -1,41 +1,60 @@
-"""Plots of the final training."""
+"""Plot of the final training."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ecg_study.reports.plots.style import BLUE, GREY, ORANGE, SMALL, figure_of
+from ecg_study.reports.plots.style import BLUE, GRAY, ORANGE, SMALL, TITLE, make_axes, scale_logarithmically
 from ecg_study.reports.report import Training
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LOSSES = {"denoiser": "mean squared error in mV²", "detector": "binary cross-entropy"}
+_LOSSES = {"denoiser": "mean squared error (mV²)", "detector": "binary cross-entropy"}
+_RELATIVE_LOSS = "mean of ln(1 + MSE / (10 µV)²)"
+_CURVES = (("loss", BLUE, "training loss"), ("val_loss", ORANGE, "validation loss"))
 
 
-def loss_figure(trainings: Sequence[Training]) -> Figure:
-    """Losses by epoch, a panel a model, a line a seed; the model handed over is drawn strong."""
+def plot_losses(trainings: Sequence[Training]) -> Figure:
+    """Plot losses by epoch, one panel per model and one line per seed."""
     from matplotlib.ticker import MaxNLocator
 
     tasks = list(dict.fromkeys(training.task for training in trainings))
-    figure, axes = figure_of(1, len(tasks), 3.6)
+    figure, axes = make_axes(1, len(tasks), height=3.6)
     for axis, task in zip(axes, tasks, strict=True):
-        for training in [item for item in trainings if item.task == task]:
-            strong = (training.seed_index, training.role) == (1, "final")
-            style: dict[str, Any] = {"linewidth": 1.6 if strong else 0.8, "alpha": 1.0 if strong else 0.5}
-            for key, colour, name in (("loss", BLUE, "training"), ("val_loss", ORANGE, "validation")):
-                rows = [row for row in training.history if key in row]
-                label = name if strong or (key == "val_loss" and training.role == "thresholds") else None
-                epochs = [row["epoch"] for row in rows]
-                if rows:
-                    axis.plot(epochs, [row[key] for row in rows], color=colour, label=label, **style)
-            if strong and training.best_epoch < len(training.history):
-                axis.axvline(training.best_epoch, color=GREY, linestyle="--", label="weights kept")
-        drops_drift = any(item.task == task and item.augmentation.get("removes_drift") for item in trainings)
-        label = "mean of ln(1 + MSE / (10 µV)²)" if drops_drift else _LOSSES[task]
-        axis.set(xlabel="epoch", ylabel=label, yscale="log")
+        chosen = [item for item in trainings if item.task == task]
+        values = [value for item in chosen for value in _plot_seed(axis, item)]
+        relative = any(item.augmentation.get("removes_drift") for item in chosen)
+        axis.set(xlabel="epoch", ylabel=_RELATIVE_LOSS if relative else _LOSSES[task])
+        room = (max(values) / min(values)) ** 0.05
+        scale_logarithmically(axis, "y", limits=(min(values) / room, max(values) * room))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axis.set_title(f"final training of the {task}", fontsize=10)
+        axis.set_title(f"Final training of the {task}", fontsize=TITLE)
         axis.legend(frameon=False, fontsize=SMALL)
     return figure
+
+
+def _plot_seed(axis: Axes, training: Training) -> list[float]:
+    """Draw the losses of one training, and return them."""
+    exported = (training.seed_index, training.role) == (1, "final")
+    style: dict[str, Any] = {"linewidth": 1.8 if exported else 0.8, "alpha": 1.0 if exported else 0.5}
+    drawn = []
+    for key, color, name in _CURVES:
+        rows = [row for row in training.history if key in row]
+        if rows:
+            losses = [row[key] for row in rows]
+            axis.plot([row["epoch"] for row in rows], losses, color=color, label=_label(training, name), **style)
+            drawn += losses
+    if exported and training.best_epoch < len(training.history):
+        axis.axvline(training.best_epoch, color=GRAY, linestyle="--", label="weights kept")
+    return drawn
+
+
+def _label(training: Training, name: str) -> str:
+    if training.role == "thresholds":
+        return f"{name}, model for threshold selection"
+    if training.seed_index == 1:
+        return f"{name}, exported model"
+    return f"{name}, other seeds" if training.seed_index == 2 else "_"
