@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from ecg_study.evaluation.results.values import Estimate
+from ecg_study.evaluation.results.values import GRU, LSTM, Estimate
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+CI = "with 95 % confidence interval"
+"""End of the caption of a table of estimates."""
+
+_T = TypeVar("_T")
 
 CellKind = Literal["text", "prose", "code", "number", "signed", "percent"]
 """``prose`` is text that may wrap; ``signed`` a number with its sign; ``percent`` a share from 0 to 1."""
@@ -122,16 +127,26 @@ class Table:
         return bool(self.rows) and all(row.cells[place].numeric for row in self.rows)
 
 
-def make_table(caption: str, columns: Sequence[str | Column], *, rows: Sequence[Row | Sequence[Cell | str]]) -> Table:
-    """Return a table from headings and cells; plain strings become text."""
+def make_row(*cells: Cell | str, highlighted: bool = False) -> Row:
+    """Return a row; plain strings become text."""
+    return Row(tuple(Cell(cell) if isinstance(cell, str) else cell for cell in cells), highlighted)
 
-    def as_row(row: Row | Sequence[Cell | str]) -> Row:
-        return row if isinstance(row, Row) else Row(tuple(Cell(c) if isinstance(c, str) else c for c in row))
 
+def make_table(caption: str, columns: Sequence[str | Column], *, rows: Sequence[Row]) -> Table:
+    """Return a table; plain strings become headings without unit."""
     heads = tuple(Column(column) if isinstance(column, str) else column for column in columns)
-    made = Table(caption, heads, tuple(as_row(row) for row in rows))
-    assert all(len(row.cells) == len(heads) for row in made.rows)
-    return made
+    assert all(len(row.cells) == len(heads) for row in rows)
+    return Table(caption, heads, tuple(rows))
+
+
+def method_row(method: str, cells: Sequence[Cell]) -> Row:
+    """Return the row of a method, highlighted if it is our model."""
+    return make_row(method, *cells, highlighted=method in (LSTM, GRU))
+
+
+def unique(items: Iterable[_T]) -> list[_T]:
+    """Return each item once, in the order of first occurrence."""
+    return list(dict.fromkeys(items))
 
 
 @dataclass(frozen=True)

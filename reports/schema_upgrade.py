@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ecg_study.evaluation.results.values import GRU, NOISY, peak_f1_metric
+from ecg_study.evaluation.results.values import GRU, NOISY, TOLERANCES_MS, peak_f1_metric
 
 READABLE_FORMATS = (2, 3, 4)
 """Formats of ``report.json`` that can be read; version 0.1.0 wrote format 3."""
@@ -47,7 +47,12 @@ A place is a path of old keys; ``[]`` after a key stands for each item of a list
 itself is ``""``.
 """
 
-_NEW_VALUES: dict[str, dict[str, dict[Any, Any]]] = {}
+_METRICS = {f"R peaks: F1 within {tolerance} ms": peak_f1_metric(tolerance) for tolerance in TOLERANCES_MS}
+
+_NEW_VALUES: dict[str, dict[str, dict[Any, Any]]] = {
+    "comparisons[]": {"figure": _METRICS},
+    "detector.seeds[]": {"figure": _METRICS},
+}
 """Place in a report of format 3 → old key → old value → new value, for names that are stored as values."""
 
 

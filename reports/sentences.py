@@ -32,13 +32,14 @@ _WEAK_FIT = 0.5
 def compare_with_reference(comparison: Comparison) -> str:
     """Return what a comparison with a reference method shows."""
     model, reference = comparison.model, comparison.reference
+    metric = comparison.metric[0].upper() + comparison.metric[1:]
     if comparison.significant is False:
-        return f"**{comparison.metric}**: no significant difference between the {model} and {reference}."
+        return f"**{metric}**: no significant difference between the {model} and {reference}."
     difference = comparison.difference.value
     better = "better than" if difference > 0 else "worse than" if difference < 0 else "as good as"
     if comparison.significant:
-        return f"**{comparison.metric}**: the {model} is significantly {better} {reference}."
-    return f"**{comparison.metric}**: the {model} is {better} {reference}; too few records to test significance."
+        return f"**{metric}**: the {model} is significantly {better} {reference}."
+    return f"**{metric}**: the {model} is {better} {reference}; too few records to test significance."
 
 
 def augmentation(training: Training, sigma_mv: float) -> list[str]:
@@ -78,10 +79,12 @@ def _noise(how: dict[str, Any], sigma_mv: float) -> list[str]:
     said = [f"Gaussian noise of σ = {f'{least:g} to {most:g}' if least < most else f'{most:g}'} mV."]
     if how["noisy"]:
         low, high = how["snr"]
-        varied = "; inverted, reversed, stretched in time and mixed from both channels at random" if how["varied"] else ""
+        varied = (
+            "; inverted, reversed, stretched in time and mixed from both channels at random" if how["varied"] else ""
+        )
         said.append(
-            f"Recorded noise at an SNR of {low:g} to {high:g} dB in {_share(how['noisy'])} of the segments: bw, em, ma or "
-            f"all three, from intervals of the MIT-BIH Noise Stress Test Database that no test uses{varied}."
+            f"Recorded noise at an SNR of {low:g} to {high:g} dB in {_share(how['noisy'])} of the segments: bw, em, ma "
+            f"or all three, from intervals of the MIT-BIH Noise Stress Test Database that no test uses{varied}."
         )
     if how["hum"]:
         said.append(f"Mains hum in {_share(how['hum'])} of the segments.")
@@ -118,7 +121,7 @@ def _extent(summary: SearchSummary) -> str:
     completed, failed = len(summary.trials), len(summary.failures)
     if summary.stopped or completed + failed < planned:
         return f"The search is incomplete: {completed} of {planned} planned trials were completed."
-    return f"{failed} of {planned} trials failed and are not part of the findings." if failed else ""
+    return f"Failed trials, which are not part of the findings: {failed} of {planned}." if failed else ""
 
 
 def _choices(summary: SearchSummary, found: SearchFindings) -> list[str]:
@@ -167,25 +170,23 @@ def _preference(name: str, found: SearchFindings) -> str:
     if item.best_quartiles is not None and item.all_quartiles is not None:
         (low, high), (all_low, all_high) = item.best_quartiles, item.all_quartiles
         return (
-            f"`{name}`: quartiles {low:.2g} and {high:.2g} among the best {found.best_configurations} configurations, "
-            f"{all_low:.2g} and {all_high:.2g} among all."
+            f"Preferred `{name}`: quartiles {low:.2g} and {high:.2g} among the best {found.best_configurations} "
+            f"configurations, {all_low:.2g} and {all_high:.2g} among all."
         )
     having = "" if item.best == found.best_configurations else " that have it"
     return (
-        f"`{name}` is {item.value} in {item.best_with_value} of the best {item.best} configurations{having}, and in "
-        f"{item.all_with_value} of all {item.all}{having}."
+        f"Preferred `{name}`: {item.value}, in {item.best_with_value} of the best {item.best} configurations{having} "
+        f"and in {item.all_with_value} of all {item.all}{having}."
     )
 
 
 def _range_end(end: RangeEnd, test: RangeEndTest, found: SearchFindings) -> str:
     having = "" if test.all == found.configurations else " that have it"
-    said = f"`{end.hyperparameter}`: {test.best_at_end} of the best {test.best} configurations{having} "
+    said = f"Range of `{end.hyperparameter}`: {test.best_at_end} of the best {test.best} configurations{having} "
     if test.all_at_end is None:
         said += f"lie in the {end.end} tenth of its range, which ends at {end.value:g}"
     else:
-        said += (
-            f"have the {end.end} value, {end.value:g}, compared with {test.all_at_end} of all {test.all}{having}"
-        )
+        said += f"have the {end.end} value, {end.value:g}, compared with {test.all_at_end} of all {test.all}{having}"
     if not test.significant:
         return f"{said}; chance can explain this."
     if not test.can_be_wider:
@@ -218,9 +219,9 @@ def _rank_changes(found: SearchFindings) -> str:
         return ""
     pairs, swapped = found.rank_changes.pairs, found.rank_changes.swapped
     return (
-        f"Longer training reversed the order of {swapped} of {pairs} pairs of configurations promoted from the same rung "
-        f"({_whole_percent(swapped / pairs)}; chance alone would reverse half). Configurations that were not promoted "
-        "are not part of this comparison."
+        f"Longer training reversed the order of {swapped} of {pairs} pairs of configurations promoted from the same "
+        f"rung ({_whole_percent(swapped / pairs)}; chance alone would reverse half). Configurations that were not "
+        "promoted are not part of this comparison."
     )
 
 

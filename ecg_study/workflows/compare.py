@@ -11,7 +11,6 @@ import numpy as np
 from ecg_study.errors import StateError
 from ecg_study.evaluation.metrics import bootstrap, paired_difference, pooled_f1
 from ecg_study.evaluation.results.values import (
-    DENOISING_METRICS,
     GRU,
     LSTM,
     NOISY,
@@ -23,13 +22,15 @@ from ecg_study.evaluation.results.values import (
 from ecg_study.formatting import describe, duration
 from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.reports.markdown import to_markdown
-from ecg_study.reports.page import Cell, Page, Table, make_table, number, plain, signed
+from ecg_study.reports.page import Cell, Page, Table, make_row, make_table, number, plain, signed
 from ecg_study.reports.report import Report, Training
 from ecg_study.reports.schema import read_report
 from ecg_study.reports.tables import significance
 
 _SEED = 1
 """Seed of the bootstrap."""
+
+_DENOISING_METRICS = {"mae": "MAE in mV", "rmse": "RMSE in mV"}
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _metrics_table(comparison: StudyComparison) -> Table:
         found = item.comparison
         difference = signed(None if found is None else found.difference, 4)
         significant = Cell(None) if found is None else significance(found.significant)
-        rows.append((item.metric, number(item.first, 4), number(item.second, 4), difference, significant))
+        rows.append(make_row(item.metric, number(item.first, 4), number(item.second, 4), difference, significant))
     head = ("metric", *comparison.names, "difference", "significant")
     return make_table("Results on the test records", head, rows=rows)
 
@@ -140,9 +141,9 @@ def _models_table(comparison: StudyComparison) -> Table:
             for trials, seconds in zip(item.trials, item.search_seconds, strict=True)
         )
         rows += [
-            (f"{item.task}: weights", *weights),
-            (f"{item.task}: configuration", *configurations),
-            (f"{item.task}: search", *searches),
+            make_row(f"{item.task}: weights", *weights),
+            make_row(f"{item.task}: configuration", *configurations),
+            make_row(f"{item.task}: search", *searches),
         ]
     return make_table("Models", ("property", *comparison.names), rows=rows)
 
@@ -173,7 +174,7 @@ def _metric(
 ) -> ComparedMetric:
     first, second = tables
     if first.shape != second.shape:  # of other records: not comparable
-        return ComparedMetric(name, *(bootstrap(rows, statistic, _SEED) for rows in tables))
+        return ComparedMetric(name, bootstrap(first, statistic, _SEED), bootstrap(second, statistic, _SEED))
     found = paired_difference(
         name,
         model=("second study", second),
@@ -190,7 +191,7 @@ def _denoising(reports: tuple[Report, Report]) -> list[ComparedMetric]:
     if len(sections) < 2:
         return []
     found = []
-    for field, name in DENOISING_METRICS.items():
+    for field, name in _DENOISING_METRICS.items():
         tables = []
         for section in sections:
             values = [(row.record, [getattr(row.metrics, field)]) for row in section.by_record if row.method == LSTM]
@@ -232,7 +233,9 @@ def _models(reports: tuple[Report, Report]) -> list[ComparedModel]:
     models = []
     for task in (DENOISER, DETECTOR):
         trainings = [
-            item for report in reports for item in report.trainings
+            item
+            for report in reports
+            for item in report.trainings
             if (item.task, item.seed_index, item.role) == (task, 1, "final")
         ]
         searches = [item for report in reports for item in report.searches if item.task == task]

@@ -22,7 +22,7 @@ from ecg_study.inference.loading import find_model
 from ecg_study.models.card import DENOISER, ModelCard, read_card
 from ecg_study.models.folder import open_model, save_model
 from ecg_study.progress import Progress, deferred_interrupts
-from ecg_study.reports.model_card import render_tuned_card
+from ecg_study.reports.model_card import render_fine_tuned_card
 from ecg_study.reports.schema import to_json
 from ecg_study.result_cache import ResultCache
 from ecg_study.search_spaces.presets import load_preset
@@ -236,7 +236,7 @@ def _write(target: Path, out: Path, old: ModelCard, task: TrainingTask, result: 
     )
     # The bundle last: a run that is stopped before it can be made again.
     write_json(out / SUMMARY, asdict(result))
-    save_model(target, tuned.model, card=card, page=render_tuned_card(card, result))
+    save_model(target, tuned.model, card=card, page=render_fine_tuned_card(card, result))
 
 
 def _without_signals(data: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from ecg_study.evaluation.thresholds import choose_thresholds, threshold_inputs
 from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.prediction.csv_files import write_signal_csv
 from ecg_study.progress import Progress
-from ecg_study.reports.publish import publish, render_report
+from ecg_study.reports.publish import RENDERED, publish, render_report
 from ecg_study.reports.report import REPORT_FORMAT, Report, Training
 from ecg_study.reports.schema import read_report, rounded, to_json, write_report
 from ecg_study.result_cache import ResultCache
@@ -151,7 +151,7 @@ def make_report(
 def render_saved_report(out: Path) -> Report:
     """Render the report in ``out`` again from its ``report.json``, without training or measuring."""
     report = _read_with_findings(out / "report.json")
-    publish(out, lambda staging: render_report(staging, report), ("plots", "report.html", "report.md"))
+    publish(out, lambda staging: render_report(staging, report), names=RENDERED)
     return report
 
 

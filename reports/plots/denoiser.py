@@ -93,9 +93,7 @@ def _plot_noise_types(section: DenoiserSection) -> Figure:
         axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
     axes[0].set_ylabel("SNR improvement (dB)")
     lines = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(
-        list(lines.values()), list(lines), loc="outside lower center", ncols=3, frameon=False, fontsize=SMALL
-    )
+    figure.legend(list(lines.values()), list(lines), loc="outside lower center", ncols=3, frameon=False, fontsize=SMALL)
     return figure
 
 

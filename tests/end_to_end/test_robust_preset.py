@@ -61,19 +61,22 @@ def test_the_report_says_what_was_done(robust_study: tuple[Path, list[str]]) -> 
     thresholds = [item.thresholds for item in report.trainings if item.task == "detector"]
     assert thresholds[0] == thresholds[1], "chosen by the model that was not trained on the validation records"
     page = (out / "report.md").read_text()
-    assert "and, now that all choices have been made, on the validation records too" in page
-    assert "noise of real electrodes" in page and "recordings without their drift" in page
+    assert "because all choices had been made by then, also on the validation records" in page
+    assert "Recorded noise at an SNR of" in page and "also removes baseline wander" in page
     methods = {item.method for item in report.denoiser.summaries}
     assert {"zero-phase high-pass, 0.67 Hz", "high-pass and stationary wavelet"} < methods
     card = (out / "models" / "denoiser" / "CARD.md").read_text()
-    assert "on training and validation records together" in card and "wander of the baseline is removed" in card
+    assert "on training and validation records together" in card and "Baseline wander is removed as well" in card
     learnt = len(report.data.parts["train"].records) + len(report.data.parts["validation"].records)
-    assert f"trained on {learnt} records;" in card
-    assert "50 % upside down" in card and "pause" not in card
-    assert "dB of SNR gained on recordings without their drift" in card and "electrode motion (em)" in card
-    assert "The noise of training and that of the tests are of one database" in card
+    assert f"trained on {learnt} records." in card
+    assert "50 % of the segments inverted" in card and "pause" not in card
+    assert "Measured on recordings without their baseline wander" in card and "electrode motion artifact (em)" in card
+    assert "The noise of training and of the tests is from the same database" in card
     card = (out / "models" / "detector" / "CARD.md").read_text()
-    assert "10 % with a pause of 0.8 to 6 s, P waves in 50 % of these" in card and " 0 %" not in card
+    assert (
+        "10 % of the segments with a pause of 0.8 to 6 s, with P waves in 50 % of the pauses" in card
+        and " 0 %" not in card
+    )
 
 
 def test_its_bundles_know_what_they_are(robust_study: tuple[Path, list[str]], raw_dir: Path) -> None:

@@ -32,7 +32,7 @@ def test_everything_is_there_and_nothing_is_left_over(small_study: Path) -> None
     made = {"report.md", "report.html", "report.json", "plots", "csv", "models", "search", "settings.toml"}
     assert names == made | {"trainings", "measured"}
     plots = {path.stem for path in (small_study / "plots").iterdir()}
-    assert {"loss_curves", "denoising", "spectra", "noise_kinds", "confusion", "curves", "r_peaks", "jitter"} <= plots
+    assert {"loss_curves", "denoising", "spectra", "noise_types", "confusion", "curves", "r_peaks", "jitter"} <= plots
     assert {name for name in plots if name.startswith("search_")} >= {
         "search_denoiser_curves",
         "search_detector_pareto",
@@ -51,7 +51,7 @@ def test_a_study_of_one_model_is_reported_as_such(
     (tmp_path / "search" / "detector" / "search.json").write_text(json.dumps(state))
     assert study.main(["report", *small_options, "--out", str(tmp_path)]) == 0
     page = (tmp_path / "report.md").read_text()
-    assert "**This report is not whole.**" in page
+    assert "**This report is incomplete.**" in page
     assert "- The denoiser was not searched." in page
     assert "- The search of the detector has not ended: 5 of 6 trials are done, and the best of these is taken." in page
     assert "The denoiser was not searched." in capsys.readouterr().out
@@ -152,7 +152,7 @@ def test_every_plot_and_file_of_the_page_exists(small_study: Path) -> None:
     assert {Path(plot).name for plot in plots} == {path.name for path in (small_study / "plots").iterdir()}
     for plot in plots:
         assert (small_study / plot).stat().st_size > 2000
-    assert page.index("## Verdict") < page.index("## Data") < page.index("## Search")
+    assert page.index("## Summary") < page.index("## Data") < page.index("## Search")
     assert "not a medical device" in page.lower()
     assert "nan" not in page.lower().split()
     assert "None" not in page

@@ -13,7 +13,7 @@ import pytest
 from ecg_study.evaluation.results.values import Estimate
 from ecg_study.reports.html import to_html
 from ecg_study.reports.markdown import to_markdown
-from ecg_study.reports.page import Cell, Column, Page, Plot, Row, Table, make_table, number, percent, signed
+from ecg_study.reports.page import Cell, Column, Page, Plot, Table, make_row, make_table, number, percent, signed
 from ecg_study.reports.publish import report_page
 from ecg_study.reports.schema import read_report
 from tests.tiny import ROOT
@@ -100,7 +100,9 @@ def test_nothing_is_fetched_and_nothing_runs(parsed: Parsed, text: str) -> None:
                 assert value is not None and value.startswith("data:"), (tag, name, value)
     (style,) = parsed.all("style")
     assert "url(" not in style[1] and "@import" not in style[1]
-    policies = [item["content"] for item, _ in parsed.all("meta") if item.get("http-equiv") == "Content-Security-Policy"]
+    policies = [
+        item["content"] for item, _ in parsed.all("meta") if item.get("http-equiv") == "Content-Security-Policy"
+    ]
     assert len(policies) == 1 and policies[0] is not None
     assert policies[0].startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'")
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">\n')
@@ -155,8 +157,10 @@ def test_both_renderers_show_every_cell(parsed: Parsed, page: Page) -> None:
 
 def test_cells_keep_their_kind() -> None:
     rows = [
-        ("100", number(2273), Cell("units 16, " * 8, kind="prose"), Cell("frame", kind="code"), percent(0.5, 1)),
-        Row((Cell("101"), number(None), Cell("a"), Cell("b"), signed(Estimate(1, -0.001, 3), 2)), highlighted=True),
+        make_row(
+            "100", number(2273), Cell("units 16, " * 8, kind="prose"), Cell("frame", kind="code"), percent(0.5, 1)
+        ),
+        make_row("101", number(None), "a", "b", signed(Estimate(1, -0.001, 3), 2), highlighted=True),
     ]
     found = parse(make_table("Beats", ("record", "beats", "note", "name", Column("share", "mV")), rows=rows))
     cells = found.all("th", "td")
@@ -175,7 +179,7 @@ def test_names_from_files_are_shown_as_text() -> None:
     bad = "<script>alert(1)</script>"
     worse = '<img src=x onerror="alert(1)">'
     link = "[click](javascript:alert(1))"
-    table = make_table(bad, ("name", bad), rows=[(worse, link)])
+    table = make_table(bad, ("name", bad), rows=[make_row(worse, link)])
     found = parse(f'# {bad}\n\n## "><b onclick=x>\n\n{worse}\n\n{bad}', table, title="</title><script>")
     assert found.all("script", "img", "b") == []
     assert [item for item, _ in found.all("a")] == [{"href": "#b-onclick-x"}]

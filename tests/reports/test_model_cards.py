@@ -1,4 +1,4 @@
-"""What the card of a bundle says of noise."""
+"""Model cards: the noise that was measured."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ecg_study.evaluation.results.denoising import DenoiserSection, NoiseCell
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER, Estimate
 from ecg_study.reports.model_card import render_card
 from ecg_study.reports.schema import read_report
-from ecg_study.reports.tables import gains
+from ecg_study.reports.tables import best_snr_improvement
 
 
 def section(*cells: tuple[str, int, str, float | None]) -> DenoiserSection:
-    """A section with nothing but the SNR improvement of these cases."""
+    """Return a section with only the SNR improvement of these cases."""
     noise = [
         NoiseCell(kind, snr, method, {} if value is None else {"snr_improvement": Estimate(value, value, value)}, {})
         for kind, snr, method, value in cells
@@ -23,8 +23,8 @@ def section(*cells: tuple[str, int, str, float | None]) -> DenoiserSection:
     return cast(DenoiserSection, SimpleNamespace(noise=noise))
 
 
-def test_gains_stand_under_their_level_beside_the_best_filter() -> None:
-    told = section(
+def test_the_best_filter_of_each_case_stands_below_our_denoiser() -> None:
+    measured = section(
         ("em", -6, NO_FILTER, 0.0),
         ("em", -6, LSTM, 10.66),
         ("em", -6, "high-pass", 4.74),
@@ -34,14 +34,23 @@ def test_gains_stand_under_their_level_beside_the_best_filter() -> None:
         ("ma", -6, LSTM, 13.3),
         ("ma", 0, LSTM, 11.2),
     )
-    assert gains(told, {"em": "motion"}) == "at -6 / 0 dB: motion 10.7 / – (4.9 / 0.0); ma 13.3 / 11.2 (– / –)"
+    table = best_snr_improvement(measured)
+    assert table is not None
+    assert [str(column) for column in table.columns] == ["noise", "method", "at -6 dB", "at 0 dB"]
+    assert [[str(cell) for cell in row.cells] for row in table.rows] == [
+        ["electrode motion artifact (em)", LSTM, "10.7", "–"],
+        ["electrode motion artifact (em)", "best filter of each case", "4.9", "0.0"],
+        ["muscle artifact (ma)", LSTM, "13.3", "11.2"],
+        ["muscle artifact (ma)", "best filter of each case", "–", "–"],
+    ]
 
 
-def test_nothing_is_said_where_nothing_was_measured() -> None:
-    assert gains(section(), {}) == gains(section(("em", 0, LSTM, None)), {}) == ""
+def test_no_table_without_a_measured_improvement() -> None:
+    assert best_snr_improvement(section()) is None
+    assert best_snr_improvement(section(("em", 0, LSTM, None))) is None
 
 
-def test_a_card_says_which_noise_was_measured(tiny_study: Path) -> None:
+def test_a_card_states_which_noise_was_measured(tiny_study: Path) -> None:
     report = read_report(tiny_study / "report.json")
     assert report.denoiser is not None
     cell = NoiseCell("em", 0, LSTM, {"snr_improvement": Estimate(3.0, 2.0, 4.0)}, {})
@@ -51,8 +60,8 @@ def test_a_card_says_which_noise_was_measured(tiny_study: Path) -> None:
     def said(of: Any, task: str) -> str:
         return render_card(of, next(item for item in of.trainings if item.task == task))
 
-    assert "electrode motion (em) 3.0 (–)" in said(loud, "denoiser")
-    assert "the figures above say what it does to the noise of electrodes and muscle" in said(loud, "denoiser")
+    assert f"| electrode motion artifact (em) | {LSTM} | 3.0 |" in said(loud, "denoiser")
+    assert "The table above gives its effect on recorded noise." in said(loud, "denoiser")
     for task in ("denoiser", "detector"):
-        assert "alone; real noise was not measured" in said(quiet, task)
-        assert "dB of SNR gained" not in said(quiet, task)
+        assert "results with recorded noise were not measured" in said(quiet, task)
+        assert "SNR improvement" not in said(quiet, task)

@@ -6,7 +6,7 @@ import pytest
 
 from ecg_study.evaluation.results.values import Estimate
 from ecg_study.reports.markdown import table_to_markdown, to_markdown
-from ecg_study.reports.page import Cell, Column, Page, Plot, Row, make_table, number, percent, plain, signed
+from ecg_study.reports.page import Cell, Column, Page, Plot, make_row, make_table, number, percent, plain, signed
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,10 @@ def test_cells_as_text(cell: Cell, text: str) -> None:
 
 
 def test_columns_of_numbers_are_aligned_to_the_right() -> None:
-    rows = [("x|y", number(Estimate(0.5, 0.4, 0.6), 1), number(None), "1"), ("z", number(12), number(3), "2")]
+    rows = [
+        make_row("x|y", number(Estimate(0.5, 0.4, 0.6), 1), number(None), "1"),
+        make_row("z", number(12), number(3), "2"),
+    ]
     text = table_to_markdown(make_table("t", ("a", Column("b", "mV"), "c", "d"), rows=rows))
     assert text.splitlines()[0] == "| a | b (mV) | c | d |"
     assert text.splitlines()[1] == "| --- | ---: | ---: | --- |"
@@ -40,12 +43,12 @@ def test_columns_of_numbers_are_aligned_to_the_right() -> None:
 
 
 def test_the_row_of_our_model_is_highlighted() -> None:
-    table = make_table("t", ("method", "F1"), rows=[Row((Cell("GRU"), number(1.0, 1)), highlighted=True)])
+    table = make_table("t", ("method", "F1"), rows=[make_row("GRU", number(1.0, 1), highlighted=True)])
     assert table_to_markdown(table).splitlines()[2] == "| **GRU** | 1.0 |"
 
 
 def test_blocks_are_separated_by_blank_lines() -> None:
-    table = make_table("A table", ("a",), rows=[("b",)])
+    table = make_table("A table", ("a",), rows=[make_row("b")])
     text = to_markdown(Page("t", ("Prose.", table, Plot("name", "A plot"))))
     assert text == "Prose.\n\n**A table**\n\n| a |\n| --- |\n| b |\n\n![A plot](plots/name.png)\n"
 

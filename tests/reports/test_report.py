@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,13 @@ import study
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES
 from ecg_study.evaluation.results.values import GRU, INPUTS, LSTM, NOISY, TOLERANCES_MS, Comparison, Estimate
 from ecg_study.reports.html import to_html
-from ecg_study.reports.markdown import render, sentence
+from ecg_study.reports.markdown import to_markdown
 from ecg_study.reports.model_card import render_card
-from ecg_study.reports.publish import PUBLISHED, publish
+from ecg_study.reports.page import Plot, number
+from ecg_study.reports.publish import PUBLISHED, publish, report_page
 from ecg_study.reports.report import REPORT_FORMAT, Report
 from ecg_study.reports.schema import dump_report, read_report, report_schema
-from ecg_study.reports.tables import interval, plain, table
+from ecg_study.reports.sentences import compare_with_reference
 from ecg_study.tuning.analysis import summarize_search
 from ecg_study.tuning.state import load_search, search_directory
 from tests.reports.test_html import PIXEL
@@ -44,41 +44,48 @@ def value(tiny_study: Path) -> Report:
     return read_report(tiny_study / "report.json")
 
 
+def render(report: Report) -> str:
+    """Return the report as Markdown, without the plots of searches and errors."""
+    return to_markdown(report_page(report, []))
+
+
 @pytest.fixture(scope="module")
 def page(value: Report) -> str:
-    """The report as Markdown, without plots."""
-    return render(value, [])
+    """The report as Markdown."""
+    return render(value)
 
 
 def test_a_search_that_a_budget_ended_says_so(tiny_study: Path) -> None:
     whole = read_report(tiny_study / "report.json")
     search = load_search(search_directory(tiny_study, "denoiser"))
     cut = replace(search, trials=search.trials[:4], done=False, stopped="its budget of 2 h 0 min is spent")
-    said = render(replace(whole, searches=[summarize_search("denoiser", cut, preset=TINY)]), [])
-    assert "**It ended early**: its budget of 2 h 0 min is spent." in said
-    assert "| 0 / 0 | 3 | 2 | 0 | 0 |" in said, "planned and completed side by side"
-    assert "ended early" not in render(whole, [])
+    said = render(replace(whole, searches=[summarize_search("denoiser", cut, preset=TINY)]))
+    assert "**The search ended early**: its budget of 2 h 0 min is spent." in said
+    assert "| 0 | 0 | 3 | 2 | 0 | 0 |" in said, "planned and completed side by side"
+    assert "ended early" not in render(whole)
     warm = replace(search, identity=search.identity | {"warm start": "first-study"})
     assert "The best configurations of `first-study` were tried first." in render(
-        replace(whole, searches=[summarize_search("denoiser", warm, preset=TINY)]), []
+        replace(whole, searches=[summarize_search("denoiser", warm, preset=TINY)])
     )
 
 
-def test_page_and_json_say_the_same(page: str, report: Any, tmp_path: Path) -> None:
+def test_page_and_json_have_the_same_values(value: Report, page: str, report: Any, tmp_path: Path) -> None:
+    blocks = report_page(value, [])
     (tmp_path / "plots").mkdir()
-    for plot in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page):
-        (tmp_path / plot).write_bytes(PIXEL)
-    html = to_html(page, tmp_path, "ECG study")
+    for block in blocks.blocks:
+        if isinstance(block, Plot):
+            (tmp_path / block.path).write_bytes(PIXEL)
+    html = to_html(blocks, tmp_path)
     ours = next(item for item in report["denoiser"]["summaries"] if item["method"] == LSTM)["metrics"]["rmse"]
-    assert interval(Estimate(**ours)) in page
+    assert str(number(Estimate(**ours), 4)) in page
     for item in report["detector"]["peaks"]:
         for text in (page, html):
             assert f"{item['counts']['f1']:.4f}" in text
     for comparison in report["comparisons"]:
-        assert comparison["significant"] is None  # three records cannot tell
-    assert "on too few records to tell" in page
-    assert " beats the " not in page
-    assert "each is taken as one person, which is not known here" in page
+        assert comparison["significant"] is None, "three records are too few"
+    assert "too few records to test significance" in page
+    assert "significantly" not in page
+    assert "each record counts as one subject" in page
 
 
 def test_pooled_counts_are_the_sum_of_the_records(report: Any) -> None:
@@ -116,7 +123,7 @@ def test_each_seed_has_its_training_and_figures(report: Any) -> None:
     assert rmse["values"][0] == ours["metrics"]["rmse"]["value"], "the first is the one handed over"
     assert rmse["mean"] == pytest.approx(np.mean(rmse["values"]))
     assert rmse["deviation"] == pytest.approx(np.std(rmse["values"], ddof=1), rel=1e-3)
-    f1 = next(item for item in report["detector"]["seeds"] if item["metric"] == "R peaks: F1 within 150 ms")
+    f1 = next(item for item in report["detector"]["seeds"] if item["metric"] == "R peaks: F1 at 150 ms")
     peaks = report["detector"]["peaks"]
     place = (GRU, NOISY, 150)
     main = next(item for item in peaks if (item["detector"], item["input"], item["tolerance_ms"]) == place)
@@ -128,12 +135,12 @@ def test_what_was_not_measured_is_said(page: str, report: Any) -> None:
     assert "No test record is longer than five minutes." in report["stress"]["note"]
     assert report["missing"] == []
     assert len({(cell["noise_type"], cell["snr"]) for cell in report["denoiser"]["noise"]}) == 20
-    assert "This report is not whole" not in page
+    assert "This report is incomplete" not in page
 
 
 def test_the_value_survives_being_written_and_read(tiny_study: Path, value: Report, page: str) -> None:
     assert dump_report(value) == (tiny_study / "report.json").read_text()
-    assert page.count("## Verdict") == 1
+    assert page.count("## Summary") == 1
 
 
 def test_the_published_schema_is_that_of_the_program() -> None:
@@ -178,14 +185,14 @@ def test_a_damaged_report_is_refused(
 def test_cards_say_use_data_figures_and_limits(value: Report, report: Any) -> None:
     for task in ("denoiser", "detector"):
         card = render_card(value, next(item for item in value.trainings if item.task == task))
-        for part in ("## Use", "## Data", "## Figures on the test records", "## Limits", "Not a medical device"):
+        for part in ("## Use", "## Data", "## Results on the test records", "## Limitations", "Not a medical device"):
             assert part in card
         assert ", ".join(report["data"]["parts"]["test"]["records"]) in card
-        assert f"trained on {len(report['data']['parts']['train']['records'])} records;" in card
+        assert f"trained on {len(report['data']['parts']['train']['records'])} records." in card
         ours = {"denoiser": LSTM, "detector": GRU}[task]
         for comparison in report["comparisons"]:
-            shown = interval(Estimate(**comparison["model_value"]))
-            assert (f"{comparison['metric']}: {shown}" in card) == (comparison["model"] == ours)
+            shown = number(Estimate(**comparison["model_value"]), 4)
+            assert (f"| {comparison['metric']} | {shown} |" in card) == (comparison["model"] == ours)
 
 
 def test_comparing_two_studies(tiny_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,13 +206,13 @@ def test_comparing_two_studies(tiny_study: Path, tmp_path: Path, capsys: pytest.
     said = capsys.readouterr().out
     assert written.read_text() == said
     (rmse,) = [line for line in said.splitlines() if "RMSE" in line]
-    assert rmse.endswith("| 0.0010 [0.0010, 0.0010] | – |"), "three records cannot tell"
+    assert rmse.endswith("| +0.0010 [+0.0010, +0.0010] | too few records |")
     content["data"]["noise_sigma_mv"] = 0.1
     (tmp_path / "report.json").write_text(json.dumps(content))
     assert study.main(["compare", str(tiny_study), str(tmp_path / "report.json")]) == 0
     said = capsys.readouterr().out
-    assert "cannot be held against each other" in said
-    assert "- noise in mV: 0.05 and 0.1" in said
+    assert "The results of these studies are not comparable" in said
+    assert "- σ of the noise in mV: 0.05 and 0.1" in said
     assert "0.0010 [" not in said
     assert study.main(["compare", str(tiny_study), str(tmp_path / "none")]) == 2
     assert "no report here" in capsys.readouterr().err
@@ -240,28 +247,18 @@ def test_what_cannot_be_put_in_place_whole_leaves_the_old(tmp_path: Path) -> Non
     assert {path.name for path in out.iterdir()} == set(PUBLISHED)
 
 
-def test_names_from_records_mean_nothing_to_markdown() -> None:
-    assert plain("a*b_c|[d](e)") == "a\\*b\\_c|\\[d\\](e)"
-    assert plain("118e_6 MLII") == "118e\\_6 MLII"
-
-
-def test_figures_stand_to_the_right_and_texts_to_the_left() -> None:
-    text = table(("a", "b", "c"), [("x|y", "0.5 [0.4, 0.6]", "–"), ("z", "12", "3 of 4")])
-    assert text.splitlines()[1] == "| --- | ---: | ---: |"
-    assert r"x\|y" in text
-
-
 @pytest.mark.parametrize(
-    ("gain", "real", "says"),
+    ("difference", "significant", "text"),
     [
-        (0.1, True, "By RMSE, the ours beats the theirs."),
-        (-0.1, True, "By RMSE, the ours loses to the theirs."),
-        (0.1, False, "By RMSE, the ours cannot be told from the theirs."),
-        (0.0, None, "By RMSE, the ours does as well as the theirs, on too few records to tell whether by chance."),
-        (-0.1, None, "By RMSE, the ours does worse than the theirs, on too few records to tell whether by chance."),
+        (0.1, True, "**RMSE**: the new model is significantly better than the old one."),
+        (-0.1, True, "**RMSE**: the new model is significantly worse than the old one."),
+        (0.1, False, "**RMSE**: no significant difference between the new model and the old one."),
+        (0.0, None, "**RMSE**: the new model is as good as the old one; too few records to test significance."),
+        (-0.1, None, "**RMSE**: the new model is worse than the old one; too few records to test significance."),
     ],
 )
-def test_the_verdict_says_no_more_than_was_measured(gain: float, real: bool | None, says: str) -> None:
+def test_a_comparison_states_no_more_than_was_measured(difference: float, significant: bool | None, text: str) -> None:
     zero = Estimate(0, 0, 0)
-    comparison = Comparison("denoising: RMSE in mV", "ours", zero, "theirs", zero, Estimate(gain, gain, gain), real)
-    assert sentence(comparison) == says
+    found = Estimate(difference, difference, difference)
+    comparison = Comparison("RMSE", "new model", zero, "the old one", zero, found, significant)
+    assert compare_with_reference(comparison) == text

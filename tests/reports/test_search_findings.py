@@ -11,7 +11,7 @@ import pytest
 
 from ecg_study.evaluation.results.search import SearchSummary
 from ecg_study.models.card import DENOISER, DETECTOR
-from ecg_study.reports.plots.search import search_figures
+from ecg_study.reports.plots.search import plot_search
 from ecg_study.reports.schema import to_json
 from ecg_study.reports.sentences import findings
 from ecg_study.training.specs import FAILED, TrainingResult
@@ -46,7 +46,10 @@ def test_too_few_configurations_for_importances() -> None:
     search = made_up_search(DENOISER, SMALL, score=realistic)
     summary = summarize_search(DENOISER, search, preset=SMALL)
     said = findings(summary)
-    assert "Which choices matter cannot be told: only 8 configurations completed, and 12 are needed." in said
+    assert (
+        "The importance of the hyperparameters could not be estimated: 8 configurations completed, at least 12 needed."
+        in said
+    )
 
 
 def test_one_completed_trial() -> None:
@@ -55,8 +58,8 @@ def test_one_completed_trial() -> None:
     trials = (*(replace(trial, outcome=lost) for trial in search.trials[:-1]), search.trials[-1])
     summary = summarize_search(DENOISER, replace(search, trials=trials), preset=SMALL)
     said = findings(summary)
-    assert said[0] == "9 of 10 trials failed; what follows is learned from the others alone."
-    assert said[-1] == "With one configuration completed there is nothing to compare it with."
+    assert said[0] == "Failed trials, which are not part of the findings: 9 of 10."
+    assert said[-1] == "Only one configuration was completed, so there is no comparison."
     assert set(_save(summary)) == {"search_denoiser_curves", "search_denoiser_progress"}
 
 
@@ -66,30 +69,27 @@ def test_no_completed_trial() -> None:
     summary = summarize_search(
         DENOISER, replace(search, trials=tuple(replace(trial, outcome=lost) for trial in search.trials)), preset=SMALL
     )
-    assert findings(summary) == ["No trial was completed: the search taught nothing about the choices."]
-    assert search_figures(summary) == {}
+    assert findings(summary) == ["No trial was completed, so there are no findings."]
+    assert plot_search(summary) == {}
 
 
 def test_a_stopped_or_unfinished_search() -> None:
     search = made_up_search(DENOISER, LARGE, score=realistic)
     cut = replace(search, trials=search.trials[:8], done=False, stopped="its budget of 2 h 0 min is spent")
     summary = summarize_search(DENOISER, cut, preset=LARGE)
-    assert findings(summary)[0] == (
-        "The search ended early: its budget of 2 h 0 min is spent. 8 of 70 planned trials were completed; what "
-        "follows is learned from these alone."
-    )
+    assert findings(summary)[0] == "The search is incomplete: 8 of 70 planned trials were completed."
     running = summarize_search(DENOISER, replace(cut, stopped=""), preset=LARGE)
-    assert findings(running)[0].startswith("The search is not finished: 8 of 70 planned trials were completed")
+    assert findings(running)[0] == findings(summary)[0]
     _save(summary)
 
 
 def test_one_deciding_hyperparameter() -> None:
     said = " ".join(findings(summary_by_units()))
-    assert "What matters, by R² lost when its values are shuffled: `units_1` (" in said
-    (about,) = [sentence for sentence in findings(summary_by_units()) if "`units_1` at its highest value" in sentence]
-    assert about.startswith("Of the 13 best configurations, ")
-    assert about.endswith("96, as have 13 of all 49; a wider range might do better, none was tried.")
-    nothing = said.split("nothing can be told: ")[1]
+    assert "Important hyperparameters (decrease of R² when shuffled, with 95 % CI): `units_1` " in said
+    (about,) = [sentence for sentence in findings(summary_by_units()) if "Range of `units_1`: " in sentence]
+    assert "of the best 13 configurations have the highest value, 96, compared with 13 of all 49;" in about
+    assert about.endswith("; a wider range was not searched and may be better.")
+    nothing = said.split("No significant importance: ")[1]
     assert "`frame`" in nothing and "`residual`" in nothing and "`units_1`" not in nothing.split(".")[0]
 
 
@@ -101,9 +101,9 @@ def test_a_hyperparameter_that_only_some_configurations_have() -> None:
     summary = summarize_search(DENOISER, made_up_search(DENOISER, LARGE, score=second), preset=LARGE)
     best = best_quarter(summary.trials)
     having = [t.hyperparameters["units_2"] for t in best if "units_2" in t.hyperparameters]
-    (said,) = [sentence for sentence in findings(summary) if "`units_2`, " in sentence]
+    (said,) = [sentence for sentence in findings(summary) if "Range of `units_2`" in sentence]
     assert said.startswith(
-        f"Of the 13 best configurations, {len(having)} have `units_2`, {having.count(96)} of them at"
+        f"Range of `units_2`: {having.count(96)} of the best {len(having)} configurations that have it have the highest"
     )
     _save(summary)
 
@@ -114,8 +114,9 @@ def test_a_range_that_cannot_be_wider() -> None:
         return 0.01 + float(configuration["dropout"])
 
     said = findings(summarize_search(DENOISER, made_up_search(DENOISER, LARGE, score=no_dropout), preset=LARGE))
-    (about,) = [sentence for sentence in said if "at its lowest value, 0" in sentence and "`dropout`" in sentence]
-    assert about.endswith("the range cannot be made wider there.")
+    (about,) = [sentence for sentence in said if "Range of `dropout`: " in sentence]
+    assert "have the lowest value, 0, " in about
+    assert about.endswith("; no value beyond it exists.")
 
 
 @pytest.mark.usefixtures("without_importances")
@@ -127,8 +128,8 @@ def test_a_range_end_as_frequent_as_drawn_may_be_chance() -> None:
     )
     said = findings(summarize_search(DENOISER, replace(search, trials=same), preset=LARGE))
     assert (
-        "Of the 13 best configurations, 13 have `frame` at its highest value, 16, as have 49 of all 49; so many may "
-        "lie there by chance." in said
+        "Range of `frame`: 13 of the best 13 configurations have the highest value, 16, compared with 49 of all 49; "
+        "chance can explain this." in said
     )
 
 
@@ -137,13 +138,15 @@ def test_a_range_end_as_frequent_as_drawn_may_be_chance() -> None:
     [
         (
             (10, 90),
-            "The second half of the 1 min 40 s lowered the best mean squared error from 0.02 to 0.01, 50% lower.",
+            "The second half of the search time of 1 min 40 s lowered the best mean squared error from 0.02 to 0.01 "
+            "(50 % lower).",
         ),
         (
             (10, 40),
-            "The best trial, 000-r1, had ended after 40 s: the second half of the 1 min 40 s brought no better.",
+            "The best trial, 000-r1, ended after 40 s; the second half of the search time of 1 min 40 s found no "
+            "better one.",
         ),
-        ((60, 90), "In the first half of the 1 min 40 s no trial was completed."),
+        ((60, 90), "No trial was completed in the first half of the search time of 1 min 40 s."),
     ],
 )
 def test_improvement_in_the_second_half_of_the_time(ended: tuple[float, float], says: str) -> None:
@@ -153,13 +156,15 @@ def test_improvement_in_the_second_half_of_the_time(ended: tuple[float, float], 
 def test_a_maximized_score_approaches_one() -> None:
     said = findings(summary_of_two(DETECTOR, scores=(0.98, 0.99), ended=(10, 90)))
     assert (
-        "The second half of the 1 min 40 s raised the best area under the precision–recall curve from 0.98000 to "
-        "0.99000, 50% nearer to 1." in said
+        "The second half of the search time of 1 min 40 s raised the best area under the precision–recall curve from "
+        "0.98000 to 0.99000 (50 % closer to 1)." in said
     )
 
 
 def test_longer_training_that_keeps_the_order() -> None:
-    assert any("0 (0%) changed places with longer training" in sentence for sentence in findings(summary_by_units()))
+    assert any(
+        sentence.startswith("Longer training reversed the order of 0 of ") for sentence in findings(summary_by_units())
+    )
 
 
 @pytest.mark.usefixtures("without_importances")
@@ -173,9 +178,11 @@ def test_longer_training_that_reverses_the_order() -> None:
         for sentence in findings(
             summarize_search(DENOISER, made_up_search(DENOISER, LARGE, score=turning), preset=LARGE)
         )
-        if "changed places" in sentence
+        if sentence.startswith("Longer training")
     ]
-    assert said.startswith("Of 47 pairs of configurations promoted from the same rung, 9 (19%) changed places")
+    assert said.startswith(
+        "Longer training reversed the order of 9 of 47 pairs of configurations promoted from the same rung (19 %;"
+    )
 
 
 def test_the_smallest_network_near_the_best() -> None:
@@ -184,12 +191,12 @@ def test_the_smallest_network_near_the_best() -> None:
     small = replace(small, hyperparameters=small.hyperparameters | {"units_1": 16}, milliseconds=0.25)
     said = findings(with_findings(replace(summary, trials=[large, small])))
     assert (
-        "The smallest network within 5 % of the best by mean squared error is 000-r0: 0.0104 with 1,000 weights and "
-        "0.25 ms a segment; the best, 000-r1, has 0.01 with 50,000." in said
+        "The smallest network within 5 % of the best mean squared error is 000-r0: 0.0104 with 1,000 weights and "
+        "0.25 ms per segment. The best network, 000-r1, has 0.01 with 50,000 weights." in said
     )
     said = findings(with_findings(replace(summary, trials=[large, replace(small, score=0.0106)])))
     assert (
-        "The best network, 000-r1, has 50,000 weights; no smaller one is within 5 % of the best by mean squared "
+        "The best network, 000-r1, has 50,000 weights; no smaller network is within 5 % of the best mean squared "
         "error." in said
     )
 
@@ -223,13 +230,15 @@ def test_a_gap_in_a_curve_can_be_drawn() -> None:
 
 def test_equal_scores_show_no_importances() -> None:
     summary = summarize_search(DENOISER, made_up_search(DENOISER, LARGE, score=lambda *_: 0.01), preset=LARGE)
-    assert "Which choices matter cannot be told: scores or choices do not vary." in findings(summary)
+    assert "The importance of the hyperparameters could not be estimated: scores or choices do not vary." in findings(
+        summary
+    )
 
 
 def _save(summary: SearchSummary) -> dict[str, bytes]:
     """Save every plot as PNG; a warning fails the test."""
     pictures = {}
-    for name, figure in search_figures(summary).items():
+    for name, figure in plot_search(summary).items():
         file = io.BytesIO()
         figure.savefig(file, dpi=110)
         pictures[name] = file.getvalue()

@@ -292,7 +292,7 @@ def _seeds(detectors: Sequence[CalibratedDetector], leads: Sequence[EvaluationLe
         ]
         for tolerance in (TOLERANCES_MS[0], TOLERANCES_MS[-1]):
             table = np.array([row.counts[tolerance] for row in rows])
-            figures.setdefault(f"R peaks: F1 within {tolerance} ms", []).append(pooled_f1(table))
+            figures.setdefault(peak_f1_metric(tolerance), []).append(pooled_f1(table))
         threshold, window = detector.thresholds["window"], detector.model.window
         counted = [row.confusion.counts for row in windows_by_record(leads, {NOISY: said}, threshold, window)]
         table = np.array([(c.true_positives, c.false_negatives, c.false_positives) for c in counted])

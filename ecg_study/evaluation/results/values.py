@@ -18,7 +18,7 @@ sits on the R peak or beside it."""
 
 def peak_f1_metric(tolerance_ms: int) -> str:
     """Return the name of F1 of R peaks within a tolerance in ms, as `Comparison.metric` holds it."""
-    return f"R peaks: F1 within {tolerance_ms} ms"
+    return f"R peaks: F1 at {tolerance_ms} ms"
 
 
 @dataclass(frozen=True)
