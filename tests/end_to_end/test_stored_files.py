@@ -23,7 +23,8 @@ from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings, open_cache
 from ecg_study.inference.loading import load_denoiser, load_detector
 from ecg_study.models.card import DENOISER, DETECTOR, MODEL_KINDS
-from ecg_study.reports.markdown import render
+from ecg_study.reports.markdown import to_markdown
+from ecg_study.reports.publish import report_page
 from ecg_study.reports.schema import read_report
 from ecg_study.search_spaces.presets import PRESETS
 from ecg_study.training.final_training import train_final_models
@@ -86,7 +87,7 @@ def test_a_report_is_read_and_rendered() -> None:
         (DETECTOR, "thresholds"),
         (DETECTOR, "final"),
     ]
-    assert "## Verdict" in render(report, [])
+    assert "## Summary" in to_markdown(report_page(report, []))
 
 
 def test_a_report_is_compared_with_one_of_today(tiny_study: Path, capsys: pytest.CaptureFixture[str]) -> None:
