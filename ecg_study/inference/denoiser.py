@@ -85,7 +85,9 @@ class Denoiser:
 
 
 class DenoiserStream:
-    """Denoiser for a signal that arrives in chunks. The concatenated output equals that of `Denoiser.denoise`.
+    """Denoiser for a signal that arrives in chunks.
+
+    The concatenated output equals that of `Denoiser.denoise`.
 
     Args:
         runtime: Runtime with the model.
@@ -135,7 +137,7 @@ class DenoiserStream:
         return self._joined([lead.push(leads[:, column]) for column, lead in enumerate(self._leads)])
 
     def finish(self) -> np.ndarray:
-        """End the signal and return the remaining denoised samples, with the shape that `push` returns.
+        """End the signal and return the remaining denoised samples; see `push`.
 
         Raises:
             InputError: The stream has been finished.
@@ -193,7 +195,7 @@ class _DenoisedLead:
 
 
 def _like_input(denoised: np.ndarray, signal: Any) -> Any:
-    """Return an array of shape ``(samples, leads)`` with the shape and pandas type of the input."""
+    """Return the denoised leads with the shape and the pandas type of the input."""
     if not hasattr(signal, "index") or isinstance(signal, (list, tuple)):
         return denoised[:, 0] if np.ndim(signal) == 1 else denoised
     import pandas as pd

@@ -134,7 +134,9 @@ class Detector:
 
 
 class DetectorStream:
-    """Detector for a signal that arrives in chunks. The concatenated results equal that of `Detector.detect`.
+    """Detector for a signal that arrives in chunks.
+
+    The concatenated results equal that of `Detector.detect`.
 
     Args:
         runtime: Runtime with the model.
@@ -282,7 +284,7 @@ class DetectorStream:
         return np.asarray(np.minimum(self._rates.to_lead(samples), max(0, self._pushed - 1)))
 
     def _beat_indices(self, maxima: np.ndarray, heights: np.ndarray) -> np.ndarray:
-        """Return one sample index of the signal per maximum: the extremum of the first lead that shows the beat."""
+        """Return the sample index of each beat: the extremum of the first lead that shows it."""
         if len(self._leads) > 1:
             maxima, lead_of = choose_beat_index(
                 maxima, heights, by_lead=self._lead_probabilities, max_shift=self._max_shift
@@ -301,7 +303,7 @@ class DetectorStream:
         return positions
 
     def _unusable(self, until: int, last: bool) -> np.ndarray:
-        """Return the intervals without a usable lead that have ended before ``until``, in samples of the signal."""
+        """Return the intervals without a usable lead that have ended before ``until``."""
         first, self._checked = self._checked, max(self._checked, until)
         usable = np.zeros(self._checked - first, bool)
         for lead in self._leads:

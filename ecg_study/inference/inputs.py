@@ -58,9 +58,9 @@ def check_chunk(chunk: Any, *, n_leads: int, finished: bool) -> np.ndarray:
 
 
 def as_leads(signal: Any) -> np.ndarray:
-    """Return a signal in mV as an array of shape ``(samples, leads)``, without a copy if it already is an array.
+    """Return a signal in mV as an array of shape ``(samples, leads)``.
 
-    Masked samples, and missing values of pandas, become NaN.
+    An array is not copied. Masked samples, and missing values of pandas, become NaN.
 
     Args:
         signal: Real numbers as an array, list, pandas Series or DataFrame, of shape ``(samples,)`` or
@@ -92,7 +92,7 @@ def as_leads(signal: Any) -> np.ndarray:
 
 
 def _kinds(signal: Any, values: np.ndarray) -> list[Any]:
-    """Return the dtypes of a signal as passed. Each column of pandas has its own, also if values are missing."""
+    """Return the dtypes of a signal as passed. Each column of pandas has its own."""
     given: Any = getattr(signal, "dtypes", None)
     if given is None or hasattr(type(given), "kind"):
         return [values.dtype] if given is None else [given]

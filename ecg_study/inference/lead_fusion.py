@@ -1,4 +1,4 @@
-"""Fusion of several leads: one peak probability for all leads, and one sample index per beat."""
+"""Fusion of leads: one peak probability for all leads, and one index per beat."""
 
 from __future__ import annotations
 
@@ -146,10 +146,11 @@ class LeadFusion:
         return np.asarray(fused, np.float32), np.asarray(by_lead, np.float32)
 
     def _weights(self, first: int, until: int) -> np.ndarray:
-        """Return the weights of the members, shape ``(members, samples)``, interpolated between block centers."""
+        """Return the weights of the members, shape ``(members, samples)``."""
         begin = max(0, first // _BLOCK - 1)
         end = min(-(-until // _BLOCK) + 1, self._members[0].blocks)
         at, centers = np.arange(first, until), (np.arange(begin, end) + 0.5) * _BLOCK
+        # Interpolated between block centers, so that the fused probability has no steps.
         weights = np.array([np.interp(at, centers, member.certainties(begin, end)) for member in self._members])
         weights *= np.stack([member.usable.view(first, until) for member in self._members])
         return np.asarray(weights / np.maximum(weights.sum(axis=0), 1e-30), np.float32)
@@ -176,7 +177,7 @@ class _Member:
         self._sum(self.probability.end)
 
     def certainties(self, begin: int, end: int) -> np.ndarray:
-        """Return the certainty of blocks ``begin`` to ``end``, exclusive, from their neighbors and the memory."""
+        """Return the certainty of blocks ``begin`` to ``end``, exclusive."""
         around_sums, around_squares = self._windows(begin, end, -1, 2)
         sums, squares = self._windows(begin, end, -_MEMORY_BLOCKS, 0)
         memory = squares / (sums + _MEMORY_BLOCKS * _PROBABILITY_FLOOR)
@@ -200,7 +201,7 @@ class _Member:
         self._squares.append(np.add.reduceat(values**2, starts))
 
     def _windows(self, begin: int, end: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return sums over blocks ``first`` to ``last``, exclusive, relative to each block. Missing blocks are 0."""
+        """Return sums over blocks ``first`` to ``last``, exclusive, relative to each block."""
         low, high = begin + first, end - 1 + last
         totals = []
         for blocks in (self._sums, self._squares):

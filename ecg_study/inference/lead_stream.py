@@ -69,7 +69,7 @@ class SegmentStitcher:
         return np.concatenate([body, self._tail], axis=1)[:, :left]
 
     def _join(self, segments: np.ndarray) -> np.ndarray:
-        """Return the cross-faded outputs of segments, except the part that the next segment overlaps."""
+        """Return the cross-faded outputs of segments up to the overlap with the next one."""
         starts = self._next + self._hop * np.arange(len(segments))
         outputs = np.asarray(self._run(segments, starts), np.float32)
         self._next = int(starts[-1]) + self._hop
@@ -213,7 +213,7 @@ class LeadStream:
         return output, usable
 
     def _mark_unusable(self, artifacts: np.ndarray) -> None:
-        """Mark the samples of the lead around artifacts, given in samples of the model, as unusable."""
+        """Mark the samples of the lead around artifacts (samples of the model) as unusable."""
         up, down = self._rates.up, self._rates.down
         for begin, end in zip(
             (artifacts * down // up).tolist(), (-(-(artifacts + 1) * down // up)).tolist(), strict=True

@@ -1,4 +1,4 @@
-"""R peaks from peak probabilities: local maxima, a refractory period, and snapping to the extremum of the lead."""
+"""R peaks from peak probabilities: local maxima, refractory period and snapping."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ class MaximaFinder:
         self._decided = 0
 
     def push(self, peak_probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Take the next samples and return indices (int64) and heights of the maxima that are final now."""
+        """Take the next samples and return the maxima that are final now.
+
+        Returns:
+            Sample indices, int64, and heights.
+        """
         self._probability.append(peak_probability)
         return self._find(max(self._decided, self._probability.end - self._reach))
 
@@ -159,7 +163,7 @@ class RefractoryFilter:
 
 
 def pick_r_peaks(peak_probability: np.ndarray, *, threshold: float, refractory: int) -> np.ndarray:
-    """Return the sample indices of the R peaks in a peak probability, int64, strictly increasing.
+    """Return the sample indices of the R peaks in a peak probability.
 
     A peak is a local maximum of at least ``threshold``. Of two within the refractory period, the higher stays. No peak
     is snapped.
@@ -168,6 +172,9 @@ def pick_r_peaks(peak_probability: np.ndarray, *, threshold: float, refractory: 
         peak_probability: Probability per sample, 0 to 1, shape ``(samples,)``.
         threshold: Lowest probability of a peak.
         refractory: Shortest distance between two R peaks in samples.
+
+    Returns:
+        Sample indices, int64, strictly increasing.
     """
     finder = MaximaFinder(threshold=threshold, refractory=refractory)
     first, last = finder.push(peak_probability), finder.finish()

@@ -1,4 +1,4 @@
-"""Rhythm rule of the detector: an unsure peak between two sure beats of a regular rhythm is not a beat."""
+"""Rhythm rule: unsure peaks between two sure beats of a regular rhythm are dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signal quality: gaps, flat intervals and artifacts of a lead, and the scaling of segments for the detector.
+"""Signal quality: gaps, flat intervals and artifacts, and the scaling of segments.
 
 A sample is unusable if it is missing (NaN, infinite, or not a physiological voltage), or if the lead is constant for a
 second or longer, as it is when an electrode is off. The model reads a ramp from the last usable sample to the next, so
@@ -24,9 +24,10 @@ _MAX_MV = 1e6
 
 
 class GapFiller:
-    """Detection and filling of the gaps of one lead, in chunks. The result does not depend on the chunks.
+    """Detection and filling of the gaps of one lead, in chunks.
 
-    The first finite sample is subtracted from all samples in double precision, so that an offset does not reduce the
+    The result does not depend on the chunks. The first finite sample is subtracted from all samples in double
+    precision, so that an offset does not reduce the
     resolution.
 
     Args:
@@ -188,7 +189,7 @@ def _long_runs(limited: np.ndarray, longest: int) -> np.ndarray:
 
 
 def _scaled(segments: np.ndarray, counted: np.ndarray | None) -> np.ndarray:
-    """Return the standardized segments. Mean and deviation are over the counted samples (``None``: all)."""
+    """Return standardized segments, with statistics of the counted samples (``None``: all)."""
     length = segments.shape[1]
     if counted is None:
         centered = segments - segments.mean(axis=1, keepdims=True, dtype=np.float32)

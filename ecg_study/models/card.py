@@ -1,4 +1,4 @@
-"""Model card: the metadata that is needed to use a saved model, validated and with a published JSON Schema."""
+"""Model card: validated metadata of a saved model, with a JSON Schema."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def read_card(directory: Path) -> ModelCard:
 
 
 def _to_current_names(content: dict[str, Any], version: int) -> dict[str, Any]:
-    """Return the fields of a card of any format under their current names. Values do not change."""
+    """Return the fields of a card of any format under their current names."""
     if version >= 4:
         return content
     content["data"] = _to_current_data(content["data"])

@@ -142,7 +142,7 @@ def _refuse_foreign_classes(path: Path) -> None:
 
 
 def _class_names(value: Any) -> set[str]:
-    """Return all class names in the configuration of a model, with the package if it is not Keras."""
+    """Return all class names in the configuration of a model; others with their package."""
     if isinstance(value, list):
         return set().union(*(_class_names(item) for item in value))
     if not isinstance(value, dict):

@@ -262,7 +262,7 @@ def _cell(graph: _Graph, kind: str, config: dict[str, Any], directions: list[lis
 
 
 def _gates(weights: list[np.ndarray], order: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return input weights, recurrent weights and both biases of one direction, with gates in the order of ONNX."""
+    """Return the weights and biases of one direction, with gates in the order of ONNX."""
     kernel, recurrent, bias = weights
 
     def ordered(matrix: np.ndarray) -> np.ndarray:

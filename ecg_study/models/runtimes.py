@@ -1,4 +1,4 @@
-"""Keras and ONNX Runtime as interchangeable runtimes of a model. Their outputs agree within 1e-4."""
+"""Keras and ONNX Runtime as runtimes of a model. Their outputs agree within 1e-4."""
 
 from __future__ import annotations
 

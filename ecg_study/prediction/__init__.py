@@ -1,1 +1,1 @@
-"""Prediction on recordings: a model applied to files, with CSV, WFDB, JSON and plot files as results."""
+"""Prediction on recordings: models applied to files, with result files."""

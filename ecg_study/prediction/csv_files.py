@@ -46,9 +46,10 @@ def rr_intervals(detected: DetectedRecording) -> np.ndarray:
 
 
 def write_samples_csv(path: Path, result: DetectedRecording | DenoisedRecording) -> None:
-    """Write ``time_s``, each lead in mV, and ``R_peak`` (1 or 0) or each denoised lead, one row per sample.
+    """Write one row per sample: time, signal, and R peaks or denoised signal.
 
-    One lead gives the columns ``signal_mv`` and ``denoised_mv``. Several leads give ``LEAD_mv`` and
+    The columns are ``time_s``, each lead in mV, and ``R_peak`` (1 or 0) or each denoised lead in mV. One lead gives
+    the columns ``signal_mv`` and ``denoised_mv``. Several leads give ``LEAD_mv`` and
     ``LEAD_denoised_mv``. The file is written completely or not at all.
     """
     r_peaks = result.r_peaks.samples if isinstance(result, DetectedRecording) else None
@@ -64,7 +65,9 @@ def write_signal_csv(
     denoised: np.ndarray | None = None,
     r_peaks: np.ndarray | None = None,
 ) -> None:
-    """Write ``time_s, signal_mv[, denoised_mv][, R_peak]``, one row per sample, completely or not at all.
+    """Write ``time_s, signal_mv[, denoised_mv][, R_peak]``, one row per sample.
+
+    The file is written completely or not at all.
 
     Args:
         path: File to write.
@@ -81,7 +84,7 @@ def write_signal_csv(
 def _sample_blocks(
     result: DetectedRecording | DenoisedRecording,
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """Yield blocks of the recording in mV, each with the denoised block or ``None``, shape ``(samples, leads)``."""
+    """Yield blocks of the recording in mV, each with the denoised block or ``None``."""
     first = 0
     for block in result.recording.blocks():
         for start in range(0, len(block), ROWS_PER_BLOCK):

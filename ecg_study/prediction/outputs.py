@@ -1,4 +1,4 @@
-"""Result files of a model: which are written, their names, and protection of existing files."""
+"""Result files of a model: formats, file names, and protection of existing files."""
 
 from __future__ import annotations
 
@@ -57,9 +57,10 @@ class Prediction:
 
 
 def find_named_recordings(names: Iterable[str], raw_dir: Path | None = None) -> Iterator[Path]:
-    """Yield the recordings with these names: paths, the recordings of folders, or records of ``raw_dir``.
+    """Yield the paths of the recordings with these names.
 
-    A name without a recording is yielded as it is, so that opening it gives the error.
+    A name is a path, a folder of recordings, or a record of ``raw_dir``. A name without a recording is yielded as
+    it is, so that opening it gives the error.
     """
     for name in names:
         path = Path(name)
@@ -86,7 +87,9 @@ def predict_recordings(
     overwrite: bool = False,
     on_progress: Progress | None = None,
 ) -> Iterator[Prediction]:
-    """Apply a model to recordings and write the results. An error in one recording does not affect the others.
+    """Apply a model to recordings and write the results.
+
+    An error in one recording does not affect the others.
 
     Args:
         model: Detector or denoiser.

@@ -44,7 +44,7 @@ def plot_detection(path: Path, detected: DetectedRecording) -> None:
 
 
 def plot_denoising(path: Path, denoised: DenoisedRecording) -> None:
-    """Write a PNG with three excerpts of the first lead, before and after denoising: start, middle and end."""
+    """Write a PNG with three excerpts of the first lead, before and after denoising."""
     recording = denoised.recording
     length = round(_EXCERPT_SECONDS * recording.fs)
     starts = {

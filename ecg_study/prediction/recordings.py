@@ -37,7 +37,9 @@ class DetectedRecording:
 
 @dataclass(frozen=True)
 class DenoisedRecording:
-    """A recording with its denoised leads in a temporary file, because they may not fit into memory.
+    """A recording with its denoised leads.
+
+    The denoised leads are in a temporary file, because they may not fit into memory.
 
     Attributes:
         recording: The recording.
@@ -95,7 +97,9 @@ def detect_recording(
 def denoise_recording(
     denoiser: Denoiser, recording: Recording, *, directory: Path, on_progress: Progress | None = None
 ) -> Iterator[DenoisedRecording]:
-    """Denoise each lead of a recording. The result is a temporary file that exists while the ``with`` block runs.
+    """Denoise each lead of a recording.
+
+    The result is a temporary file that exists while the ``with`` block runs.
 
     Args:
         denoiser: Denoiser to apply.

@@ -18,7 +18,9 @@ _END_OF_ANNOTATIONS = b"\x00\x00"  # a file without annotations; the wfdb packag
 
 
 def write_annotations(path: Path, detected: DetectedRecording) -> None:
-    """Write the R peaks as a WFDB annotation file, each as a normal beat (``N``), completely or not at all.
+    """Write the R peaks as a WFDB annotation file, each as a normal beat (``N``).
+
+    The file is written completely or not at all.
 
     Args:
         path: File to write, with the name ``RECORD.qrs``.

@@ -1,4 +1,4 @@
-"""The denoiser's face: the same signal out, whatever its rate, offset, gaps or chunks. The model is a stand-in."""
+"""Tests of the denoiser for all rates, offsets, gaps and chunks, with a moving mean as the model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DENOISER = replace(CARD, model_kind="denoiser", segment_samples=720, thresholds=
 
 
 class Smooth:
-    """A moving mean over 25 ms: it knows no more at the border of a segment than a network does."""
+    """A moving mean over 25 ms, which lacks context at the ends of a segment, like a network."""
 
     name = "smooth"
 
@@ -34,28 +34,28 @@ def denoiser() -> Denoiser:
 
 
 @pytest.mark.parametrize("fs", [100, 250.0, 360, 500, 1000.0, 2000])
-def test_the_signal_is_the_same_but_clean(denoiser: Denoiser, fs: float) -> None:
+def test_noise_is_removed_at_any_rate(denoiser: Denoiser, fs: float) -> None:
     rng = np.random.default_rng(0)
     clean = np.sin(2 * np.pi * 3 * np.arange(round(20 * fs)) / fs)
     noisy = clean + rng.normal(0, 0.1, len(clean))
-    made = denoiser.denoise(noisy, fs=fs)
-    assert made.shape == noisy.shape and made.dtype == np.float64
+    denoised = denoiser.denoise(noisy, fs=fs)
+    assert denoised.shape == noisy.shape and denoised.dtype == np.float64
     inner = slice(round(fs), -round(fs))
-    error, before = np.std(made[inner] - clean[inner]), np.std(noisy - clean)
+    error, before = np.std(denoised[inner] - clean[inner]), np.std(noisy - clean)
     assert error < (0.5 if fs >= 250 else 0.9) * before
 
 
 @given(st.floats(-1e6, 1e6), st.sampled_from([200.0, 360.0, 700.0]))
 @settings(deadline=None, max_examples=20)
-def test_an_offset_comes_out_as_it_went_in(offset: float, fs: float) -> None:
+def test_an_offset_is_kept(offset: float, fs: float) -> None:
     denoiser, signal = Denoiser(DENOISER, Smooth()), ecg(fs)
     np.testing.assert_allclose(
         denoiser.denoise(signal + offset, fs=fs) - offset, denoiser.denoise(signal, fs=fs), atol=1e-4
     )
 
 
-class Centred(Smooth):
-    """The same without the mean of a segment, as a model that removes drift."""
+class Centered(Smooth):
+    """The same without the mean of a segment, like a model that removes baseline wander."""
 
     def run(self, segments: np.ndarray) -> np.ndarray:
         smooth = super().run(segments)
@@ -64,49 +64,49 @@ class Centred(Smooth):
 
 @given(st.floats(-1e6, 1e6), st.sampled_from([200.0, 360.0]))
 @settings(deadline=None, max_examples=20)
-def test_what_removes_drift_lies_around_0_whatever_the_offset(offset: float, fs: float) -> None:
-    denoiser, signal = Denoiser(replace(DENOISER, baseline_wander="removed"), Centred()), ecg(fs)
+def test_without_baseline_wander_the_output_lies_around_0(offset: float, fs: float) -> None:
+    denoiser, signal = Denoiser(replace(DENOISER, baseline_wander="removed"), Centered()), ecg(fs)
     signal[round(4 * fs) : round(7 * fs)] = np.nan
     signal[round(9 * fs) : round(11 * fs)] = signal[round(9 * fs)]  # flat
-    made = denoiser.denoise(signal + offset, fs=fs)
-    np.testing.assert_allclose(made, denoiser.denoise(signal, fs=fs), atol=2e-3)
-    assert np.nanmax(np.abs(made)) < 3
-    assert np.isnan(made[round(4.5 * fs) : round(6.5 * fs)]).all(), "nothing is invented"
+    denoised = denoiser.denoise(signal + offset, fs=fs)
+    np.testing.assert_allclose(denoised, denoiser.denoise(signal, fs=fs), atol=2e-3)
+    assert np.nanmax(np.abs(denoised)) < 3
+    assert np.isnan(denoised[round(4.5 * fs) : round(6.5 * fs)]).all(), "missing samples stay missing"
 
 
 @given(st.lists(st.integers(0, 9000), max_size=15), st.sampled_from([128.0, 360.0, 500.0]), st.integers(1, 3))
 @settings(deadline=None, max_examples=25)
-def test_a_stream_gives_what_the_whole_gives_in_time(cuts: list[int], fs: float, leads: int) -> None:
+def test_a_stream_gives_the_same_samples_in_time(cuts: list[int], fs: float, n_leads: int) -> None:
     denoiser = Denoiser(DENOISER, Smooth())
-    signal = ecg(fs, leads).reshape(-1, leads)
+    signal = ecg(fs, n_leads).reshape(-1, n_leads)
     signal[1000:1300, 0] = np.nan
-    whole = denoiser.denoise(signal, fs=fs)
-    stream = denoiser.stream(fs=fs, n_leads=leads)
+    at_once = denoiser.denoise(signal, fs=fs)
+    stream = denoiser.stream(fs=fs, n_leads=n_leads)
     parts, pushed, given_before = [], 0, 0
     for chunk in np.split(signal, sorted(min(cut, len(signal)) for cut in cuts)):
-        parts.append(stream.push(chunk).reshape(-1, leads))
+        parts.append(stream.push(chunk).reshape(-1, n_leads))
         pushed += len(chunk)
         given_before += len(parts[-1])
         assert given_before >= pushed - stream.delay
-    parts.append(stream.finish().reshape(-1, leads))
-    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
-    assert stream.unusable == (300, *[0] * (leads - 1))
+    parts.append(stream.finish().reshape(-1, n_leads))
+    np.testing.assert_allclose(np.concatenate(parts), at_once, atol=1e-5)
+    assert stream.unusable == (300, *[0] * (n_leads - 1))
 
 
-def test_what_cannot_be_used_comes_back_as_it_was(denoiser: Denoiser) -> None:
+def test_unusable_samples_are_returned_unchanged(denoiser: Denoiser) -> None:
     signal = ecg(360.0)
     signal[1000:1700] = np.nan
     signal[3000:3500] = 2.5
     signal[5000] = np.inf
-    made = denoiser.denoise(signal, fs=360.0)
-    np.testing.assert_array_equal(np.isnan(made), np.isnan(signal))
-    assert (made[3000:3500] == 2.5).all()
-    assert made[5000] == np.inf
+    denoised = denoiser.denoise(signal, fs=360.0)
+    np.testing.assert_array_equal(np.isnan(denoised), np.isnan(signal))
+    assert (denoised[3000:3500] == 2.5).all()
+    assert denoised[5000] == np.inf
     rest = np.isfinite(signal)
-    assert np.abs(made[rest] - signal[rest]).max() < 0.6
+    assert np.abs(denoised[rest] - signal[rest]).max() < 0.6
 
 
-def test_what_goes_in_is_not_changed_and_comes_out_in_kind(denoiser: Denoiser) -> None:
+def test_the_input_is_not_changed_and_the_output_has_its_type(denoiser: Denoiser) -> None:
     signal = ecg(360.0, 2)
     before = signal.copy()
     wanted = denoiser.denoise(signal, fs=360.0)
@@ -127,7 +127,7 @@ def test_a_recording_may_be_shorter_than_a_segment(denoiser: Denoiser, samples: 
     assert denoiser.denoise(np.full(samples, np.nan), fs=250.0).shape == (samples,)
 
 
-def test_what_is_no_signal_is_refused(denoiser: Denoiser) -> None:
+def test_invalid_signals_are_refused(denoiser: Denoiser) -> None:
     with pytest.raises(InputError, match="holds integers"):
         denoiser.denoise(np.zeros(10, np.int32), fs=360.0)
     with pytest.raises(InputError, match="fs: -1 Hz is not between"):

@@ -1,9 +1,11 @@
-"""The detector's face: any signal in, R peaks out, whatever its rate, gain, offset, polarity, gaps or chunks.
+"""Tests of the detector for all rates, amplitudes, offsets, polarities, gaps and chunks.
 
-The model is a stand-in that needs no training: the energy of the slope, which is high around a QRS complex.
+The model needs no training: it returns the energy of the slope, which is high around a QRS complex.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -35,11 +37,11 @@ CARD = ModelCard(
     seed=1,
 )
 TOLERANCE = 0.012
-"""Seconds that a peak may move by resampling: four samples of the model's."""
+"""Seconds that a peak may move by resampling: four samples of the model."""
 
 
-class SlopeEngine:
-    """Activation from the energy of the slope over 70 ms."""
+class SlopeRuntime:
+    """Peak probability from the energy of the slope over 70 ms."""
 
     name = "slope"
 
@@ -77,7 +79,7 @@ def ecg(fs: float, leads: int = 1) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
-    return Detector(CARD, SlopeEngine())
+    return Detector(CARD, SlopeRuntime())
 
 
 def check_valid(found: RPeaks, samples: int, fs: float) -> None:
@@ -86,9 +88,9 @@ def check_valid(found: RPeaks, samples: int, fs: float) -> None:
     assert ((found.samples >= 0) & (found.samples < samples)).all()
     assert (np.diff(found.samples) >= CARD.refractory_period * fs).all()
     assert ((found.confidences >= CARD.thresholds["r_peak"]) & (found.confidences <= 1)).all()
-    stretches = found.unusable
-    assert (stretches[:, 0] < stretches[:, 1]).all() and (stretches[1:, 0] > stretches[:-1, 1]).all()
-    assert not len(stretches) or (stretches[0, 0] >= 0 and stretches[-1, 1] <= samples)
+    intervals = found.unusable
+    assert (intervals[:, 0] < intervals[:, 1]).all() and (intervals[1:, 0] > intervals[:-1, 1]).all()
+    assert not len(intervals) or (intervals[0, 0] >= 0 and intervals[-1, 1] <= samples)
 
 
 @pytest.mark.parametrize("fs", [100, 125.0, 128, 180, 250, 256.0, 257.13, 300, 360, 400, 500, 977, 1000, 2000])
@@ -97,7 +99,7 @@ def test_peaks_are_found_at_any_rate(detector: Detector, fs: float) -> None:
     found = detector.detect(signal, fs=fs)
     check_valid(found, len(signal), fs)
     assert len(found) == len(SECONDS)
-    # On the extremum of the signal that was given, not near it.
+    # On the extremum of the signal as passed, not near it.
     assert np.abs(found.samples / fs - SECONDS).max() <= 1 / fs + 0.001
     assert len(found.unusable) == 0
 
@@ -106,16 +108,16 @@ def test_peaks_are_found_at_any_rate(detector: Detector, fs: float) -> None:
     st.floats(0.05, 1000), st.floats(-1e6, 1e6), st.booleans(), st.integers(0, 2000), st.sampled_from([200.0, 360.0])
 )
 @settings(deadline=None, max_examples=25)
-def test_gain_offset_polarity_and_shift_do_not_matter(
-    gain: float, offset: float, inverted: bool, shift: int, fs: float
+def test_amplitude_offset_polarity_and_shift_do_not_matter(
+    scale: float, offset: float, inverted: bool, shift: int, fs: float
 ) -> None:
-    detector, signal = Detector(CARD, SlopeEngine()), ecg(fs)
-    changed = (-gain if inverted else gain) * signal + offset
+    detector, signal = Detector(CARD, SlopeRuntime()), ecg(fs)
+    changed = (-scale if inverted else scale) * signal + offset
     changed = changed[shift:]
     found = detector.detect(changed, fs=fs)
     check_valid(found, len(changed), fs)
     wanted = np.round(SECONDS * fs) - shift
-    # A beat that is cut in two by the beginning may be found or not.
+    # A beat at the very start may be found or not.
     wanted = wanted[wanted > 0.05 * fs]
     late = found.samples[found.samples > 0.05 * fs]
     assert len(late) == len(wanted)
@@ -124,27 +126,39 @@ def test_gain_offset_polarity_and_shift_do_not_matter(
 
 @given(st.lists(st.integers(0, 9000), max_size=15), st.sampled_from([128.0, 360.0, 500.0]), st.integers(1, 3))
 @settings(deadline=None, max_examples=25)
-def test_a_stream_gives_what_the_whole_gives_in_time(cuts: list[int], fs: float, leads: int) -> None:
-    detector, signal = Detector(CARD, SlopeEngine()), ecg(fs, leads)
+def test_a_stream_gives_the_same_peaks_in_time(cuts: list[int], fs: float, leads: int) -> None:
+    detector, signal = Detector(CARD, SlopeRuntime()), ecg(fs, leads)
     signal = signal.reshape(len(signal), -1)
     rng = np.random.default_rng(len(cuts))
     start = int(rng.integers(0, len(signal)))
     signal[start : start + 300] = np.nan
-    whole = detector.detect(signal, fs=fs)
+    at_once = detector.detect(signal, fs=fs)
     stream = detector.stream(fs=fs, n_leads=leads)
     parts, pushed, given_before = [], 0, 0
     for chunk in np.split(signal, sorted(min(cut, len(signal)) for cut in cuts)):
         parts.append(stream.push(chunk))
         pushed += len(chunk)
         given_before += len(parts[-1])
-        assert (whole.samples + stream.delay <= pushed).sum() <= given_before
+        assert (at_once.samples + stream.delay <= pushed).sum() <= given_before
     parts.append(stream.finish())
     joined = RPeaks.concatenate(parts)
-    np.testing.assert_array_equal(joined.samples, whole.samples)
-    np.testing.assert_allclose(joined.confidences, whole.confidences, atol=1e-5)
-    np.testing.assert_array_equal(joined.unusable, whole.unusable)
+    np.testing.assert_array_equal(joined.samples, at_once.samples)
+    np.testing.assert_allclose(joined.confidences, at_once.confidences, atol=1e-5)
+    np.testing.assert_array_equal(joined.unusable, at_once.unusable)
     with pytest.raises(InputError, match="already finished"):
         stream.push(signal)
+
+
+@pytest.mark.parametrize("n_leads", [1, 2])
+def test_peaks_above_a_threshold_are_those_of_a_detector_with_it(n_leads: int) -> None:
+    signal = ecg(360.0, n_leads)
+    signal = signal + np.random.default_rng(0).normal(0, 0.05, signal.shape)
+    low = Detector(replace(CARD, thresholds={"r_peak": 0.02, "window": 0.02}), SlopeRuntime()).detect(signal, fs=360.0)
+    wanted = Detector(CARD, SlopeRuntime()).detect(signal, fs=360.0)
+    above = low.above(0.3)
+    assert 0 < len(above) < len(low)
+    for name in ("samples", "confidences", "unusable"):
+        np.testing.assert_array_equal(getattr(above, name), getattr(wanted, name))
 
 
 def test_the_delay_is_bounded(detector: Detector) -> None:
@@ -162,11 +176,11 @@ def test_the_delay_is_bounded(detector: Detector) -> None:
     st.sampled_from([100.0, 360.0, 1999.0]),
 )
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-def test_nothing_raises_on_any_numbers(signal: np.ndarray, fs: float) -> None:
-    check_valid(Detector(CARD, SlopeEngine()).detect(signal, fs=fs), len(signal), fs)
+def test_any_numbers_are_accepted(signal: np.ndarray, fs: float) -> None:
+    check_valid(Detector(CARD, SlopeRuntime()).detect(signal, fs=fs), len(signal), fs)
 
 
-def test_gaps_are_named_and_nothing_is_invented_in_them(detector: Detector) -> None:
+def test_gaps_are_listed_and_have_no_peaks(detector: Detector) -> None:
     signal = ecg(360.0)
     gap = slice(3000, 5400)
     signal[gap] = np.nan
@@ -191,8 +205,8 @@ def test_a_lead_that_is_off_has_no_beats(detector: Detector) -> None:
 
 
 @pytest.mark.parametrize("fs", [250.0, 360.0, 1000.0])
-def test_slow_beats_are_not_taken_for_bursts(fs: float) -> None:
-    """45 beats a minute with a flat T wave, in segments of the length of a study, whatever its rate."""
+def test_slow_beats_are_not_bursts(fs: float) -> None:
+    """45 beats per minute with a flat T wave, in segments of the default length, at any rate."""
     times = np.arange(round(60 * fs)) / fs
     signal = np.exp(-0.5 * ((times[:, np.newaxis] - np.arange(0.4, 60, 4 / 3)) / 0.01) ** 2).sum(axis=1)
     signal += 0.1 * np.exp(-0.5 * ((times[:, np.newaxis] - np.arange(0.65, 60, 4 / 3)) / 0.045) ** 2).sum(axis=1)
@@ -204,7 +218,7 @@ def test_slow_beats_are_not_taken_for_bursts(fs: float) -> None:
     np.testing.assert_allclose(scaled[tall], plain[tall], rtol=1e-3, atol=1e-3)
 
 
-def test_a_burst_does_not_hide_the_beats_beside_it(detector: Detector) -> None:
+def test_a_burst_does_not_hide_the_beats_next_to_it(detector: Detector) -> None:
     signal = ecg(360.0)
     signal[4000:4100] += 80 * np.hanning(100)
     found = detector.detect(signal, fs=360.0)
@@ -218,7 +232,7 @@ def test_a_burst_does_not_hide_the_beats_beside_it(detector: Detector) -> None:
 
 
 @pytest.mark.parametrize("fs", [250.0, 360.0])
-def test_beats_of_several_leads_lie_where_the_first_that_shows_them_has_them(detector: Detector, fs: float) -> None:
+def test_beats_of_several_leads_have_the_index_of_the_first_lead_that_shows_them(detector: Detector, fs: float) -> None:
     times = np.arange(round(LENGTH * fs)) / fs
     first, late = beats_at(SECONDS, times), beats_at(SECONDS + 0.04, times)  # R of the other lead 40 ms later
     hidden = (times > 9.8) & (times < 15.2)
@@ -232,19 +246,19 @@ def test_beats_of_several_leads_lie_where_the_first_that_shows_them_has_them(det
         np.testing.assert_allclose(found[within], SECONDS[within] + other, atol=1.5 / fs)
 
 
-def test_a_beat_is_placed_by_hand() -> None:
-    alone = [SampleBuffer(np.float32, 100) for _ in range(3)]
+def test_beat_indices_by_hand() -> None:
+    by_lead = [SampleBuffer(np.float32, 100) for _ in range(3)]
     shown = np.zeros((3, 200), np.float32)
-    shown[0, [45, 52, 58]] = 0.5, 0.9, 1.0  # the highest within reach of 146, which is not the nearest
+    shown[0, [45, 52, 58]] = 0.5, 0.9, 1.0  # the highest within the range of 146, which is not the nearest
     shown[0, 100], shown[1, 95] = 0.2, 0.5  # 200 is too low in the first lead
     shown[2, [46, 100, 150]] = 0.9, 0.8, 0.4
     shown[1, 149:152] = 0.5  # a plateau counts by its end
-    shown[0, 161:200] = np.linspace(0.1, 1.0, 39)  # no maximum within reach of 270
-    for buffer, activation in zip(alone, shown, strict=True):
-        buffer.append(activation)
+    shown[0, 161:200] = np.linspace(0.1, 1.0, 39)  # no maximum within the range of 270
+    for buffer, probability in zip(by_lead, shown, strict=True):
+        buffer.append(probability)
     heights = np.array([0.9, 0.8, 0.5, 0.3], np.float32)
-    places, leads = choose_beat_index(np.array([146, 200, 250, 270]), heights, by_lead=alone, max_shift=10)
-    assert places.tolist() == [152, 195, 251, 270] and leads.tolist() == [0, 1, 1, 0]
+    indices, leads = choose_beat_index(np.array([146, 200, 250, 270]), heights, by_lead=by_lead, max_shift=10)
+    assert indices.tolist() == [152, 195, 251, 270] and leads.tolist() == [0, 1, 1, 0]
 
 
 def test_clipped_beats_are_found(detector: Detector) -> None:
@@ -255,7 +269,7 @@ def test_clipped_beats_are_found(detector: Detector) -> None:
 @pytest.mark.parametrize(
     "signal", [np.zeros(0), np.zeros(5000), np.full(5000, np.nan), np.full(7, 1.0), np.zeros((0, 3))]
 )
-def test_no_beats_are_an_empty_result(detector: Detector, signal: np.ndarray) -> None:
+def test_a_signal_without_beats_gives_an_empty_result(detector: Detector, signal: np.ndarray) -> None:
     found = detector.detect(signal, fs=360.0)
     assert len(found) == 0
     assert found.unusable.tolist() == ([[0, len(signal)]] if len(signal) > 360 else [])
@@ -279,7 +293,7 @@ def test_the_first_and_the_last_beat_are_found(detector: Detector) -> None:
     assert len(found) == len(SECONDS)
 
 
-def test_leads_are_judged_together(detector: Detector) -> None:
+def test_all_leads_are_combined(detector: Detector) -> None:
     signal = ecg(360.0, 3)
     np.testing.assert_allclose(detector.detect(signal, fs=360.0).samples / 360, SECONDS, atol=0.004)
     signal[2000:4000, 0] = np.nan
@@ -292,7 +306,7 @@ def test_leads_are_judged_together(detector: Detector) -> None:
     np.testing.assert_allclose(found.samples, wanted, atol=2)
 
 
-def test_lists_and_pandas_are_signals_too(detector: Detector) -> None:
+def test_lists_and_pandas_are_accepted(detector: Detector) -> None:
     signal = ecg(360.0, 2)
     wanted = detector.detect(signal, fs=360).samples
     frame = pd.DataFrame(signal, columns=["I", "II"], index=pd.RangeIndex(100, 100 + len(signal)))
@@ -314,7 +328,7 @@ def test_lists_and_pandas_are_signals_too(detector: Detector) -> None:
 
 
 @pytest.mark.parametrize(
-    ("signal", "fs", "says"),
+    ("signal", "fs", "message"),
     [
         (np.zeros(10), 0, "fs: 0 Hz is not between 100 and 10,000 Hz"),
         (np.zeros(10), 1e9, "fs: 1e\\+09 Hz is not between"),
@@ -334,8 +348,8 @@ def test_lists_and_pandas_are_signals_too(detector: Detector) -> None:
         (1.0, 360, "shape \\(\\)"),
     ],
 )
-def test_what_is_no_signal_is_refused(detector: Detector, signal: object, fs: float, says: str) -> None:
-    with pytest.raises(InputError, match=says) as caught:
+def test_invalid_signals_are_refused(detector: Detector, signal: object, fs: float, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
         detector.detect(signal, fs=fs)
     assert isinstance(caught.value, EcgStudyError) and isinstance(caught.value, ValueError)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The pieces that recordings pass through in chunks: whatever the chunks, the result is the same."""
+"""Tests of the stages of a stream: the result does not depend on the chunks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fill(signal: np.ndarray, cuts: list[int], fs: float) -> tuple[np.ndarray, np
 
 
 def with_gaps(seed: int, length: int) -> np.ndarray:
-    """Noise with gaps, flat stretches, infinities and absurd values."""
+    """Return noise with gaps, flat intervals, infinities and impossible values."""
     rng = np.random.default_rng(seed)
     signal = rng.normal(3, 1, length)
     for value in (np.nan, np.nan, 1.5, 7.0, np.inf, -np.inf, 1e300):
@@ -58,9 +58,9 @@ def test_filling_does_not_depend_on_chunks(seed: int, length: int, cuts: list[in
 def test_filling_by_hand() -> None:
     rng = np.random.default_rng(0)
     signal = rng.normal(0, 0.1, 1000)
-    signal[300:310] = np.nan  # short: led over from end to end
-    signal[500:700] = np.nan  # long: held, and led over in the last half second
-    signal[800:899] = 4.0  # 0.99 s of a flat lead are no gap
+    signal[300:310] = np.nan  # short: one ramp
+    signal[500:700] = np.nan  # long: constant, then a ramp in the last half second
+    signal[800:899] = 4.0  # 0.99 s of a flat lead is not a gap
     signal[900] = 2.0
     signal[901:1000] = 2.0  # with the sample before, a second
     filled, usable = fill(signal, [], 100.0)
@@ -74,14 +74,14 @@ def test_filling_by_hand() -> None:
     np.testing.assert_allclose(filled[usable], level[usable], atol=1e-6)
 
 
-def test_an_offset_costs_no_resolution() -> None:
+def test_an_offset_does_not_reduce_the_resolution() -> None:
     signal = 1e8 + np.random.default_rng(0).normal(0, 1e-3, 500)
     filled, usable = fill(signal, [100], 360.0)
     assert usable.all()
     np.testing.assert_allclose(filled, signal - signal[0], atol=1e-7)
 
 
-def test_nothing_known_is_nothing_usable() -> None:
+def test_a_lead_without_finite_samples_is_unusable() -> None:
     filled, usable = fill(np.full(400, np.nan), [7], 100.0)
     assert not usable.any() and not filled.any()
     assert [len(part) for part in fill(np.empty(0), [], 100.0)] == [0, 0]
@@ -96,14 +96,14 @@ def resample(signal: np.ndarray, cuts: list[int], fs: float) -> np.ndarray:
 @settings(deadline=None)
 def test_resampling_does_not_depend_on_chunks(length: int, cuts: list[int], fs: float) -> None:
     signal = np.random.default_rng(length).normal(size=length).astype(np.float32)
-    whole = resample(signal, [], fs)
-    np.testing.assert_allclose(resample(signal, cuts, fs), whole, atol=1e-5)
+    at_once = resample(signal, [], fs)
+    np.testing.assert_allclose(resample(signal, cuts, fs), at_once, atol=1e-5)
     up, down = rate_ratio(fs, 360.0)
-    assert len(whole) == ((length - 1) * up // down + 1 if length else 0)
+    assert len(at_once) == ((length - 1) * up // down + 1 if length else 0)
 
 
 @pytest.mark.parametrize("fs", [100.0, 128.0, 250.0, 359.9, 500.0, 1000.0, 2000.0])
-def test_resampling_keeps_every_tone_in_place(fs: float) -> None:
+def test_resampling_does_not_shift_tones(fs: float) -> None:
     seconds, tones = 10, (1.0, 9.0, 25.0)
     times = np.arange(round(seconds * fs)) / fs
     signal = sum(np.sin(2 * np.pi * tone * times) for tone in tones)
@@ -115,7 +115,7 @@ def test_resampling_keeps_every_tone_in_place(fs: float) -> None:
     assert np.abs(made - wanted)[inner].max() < 0.02  # the filter's ripple; a shift of one sample gives 0.4
 
 
-def test_ratios_are_exact_where_they_can_be() -> None:
+def test_ratios_are_exact_if_possible() -> None:
     assert rate_ratio(250, 360) == (36, 25)
     assert rate_ratio(1000.0, 360.0) == (9, 25)
     assert rate_ratio(360, 360) == (1, 1)
@@ -129,7 +129,7 @@ def echo(segments: np.ndarray, _: np.ndarray) -> np.ndarray:
 
 
 def position(segments: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """A model that sees where in the segment a sample lies, so that seams show."""
+    """Return outputs that depend on the position in the segment, so that seams show."""
     ramp = np.linspace(0, 1, segments.shape[1], dtype=np.float32)
     return np.stack([segments + ramp, 2 * segments + starts[:, np.newaxis]])
 
@@ -148,7 +148,7 @@ def test_stitching_does_not_depend_on_chunks(length: int, cuts: list[int], segme
     np.testing.assert_array_equal(stitched(position, cuts), stitched(position, []))
 
 
-def test_an_error_at_a_border_is_faded_out() -> None:
+def test_an_error_at_the_end_of_a_segment_is_faded_out() -> None:
     def wrong_at_borders(segments: np.ndarray, _: np.ndarray) -> np.ndarray:
         outputs = segments[np.newaxis].copy()
         outputs[:, :, [0, -1]] += 1.0
@@ -157,10 +157,10 @@ def test_an_error_at_a_border_is_faded_out() -> None:
     stitcher = SegmentStitcher(wrong_at_borders, 400)
     stitched = np.concatenate([stitcher.push(np.zeros(3000)), stitcher.finish()], axis=1)[0]
     assert np.abs(stitched[1:]).max() < 0.02
-    assert stitched[0] == 1  # no other segment knows the beginning; beyond the end the signal goes on mirrored
+    assert stitched[0] == 1  # only one segment has the start; at the end the signal is mirrored
 
 
-def test_many_segments_are_passed_on_in_batches() -> None:
+def test_many_segments_are_run_in_batches() -> None:
     sizes: list[int] = []
 
     def noted(segments: np.ndarray, _: np.ndarray) -> np.ndarray:
@@ -173,39 +173,39 @@ def test_many_segments_are_passed_on_in_batches() -> None:
 
 @given(st.integers(0, 2000), CUTS, st.integers(1, 3), st.integers(1, 2))
 @settings(deadline=None)
-def test_fusing_does_not_depend_on_chunks(length: int, cuts: list[int], leads: int, each: int) -> None:
+def test_fusion_does_not_depend_on_chunks(length: int, cuts: list[int], leads: int, each: int) -> None:
     rng, members = np.random.default_rng(length), leads * each
-    activations = (rng.random((members, length)) ** 6).astype(np.float32)
+    probabilities = (rng.random((members, length)) ** 6).astype(np.float32)
     usable = rng.random((members, length)) < 0.9
 
     def fused(cuts: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        fuser = LeadFusion(leads, each)
+        fusion = LeadFusion(leads, each)
         splits = sorted(min(cut, length) for cut in cuts)
-        chunks = zip(np.split(activations, splits, axis=1), np.split(usable, splits, axis=1), strict=True)
-        parts = [*(fuser.push(*chunk) for chunk in chunks), fuser.finish()]
+        chunks = zip(np.split(probabilities, splits, axis=1), np.split(usable, splits, axis=1), strict=True)
+        parts = [*(fusion.push(*chunk) for chunk in chunks), fusion.finish()]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts], axis=1)
 
-    whole, alone = fused([])
-    again, alone_again = fused(cuts)
-    np.testing.assert_array_equal(again, whole)
-    np.testing.assert_array_equal(alone_again, alone)
-    assert alone.shape == (leads, length)
+    at_once, by_lead = fused([])
+    again, by_lead_again = fused(cuts)
+    np.testing.assert_array_equal(again, at_once)
+    np.testing.assert_array_equal(by_lead_again, by_lead)
+    assert by_lead.shape == (leads, length)
     if each == 1:
-        np.testing.assert_allclose(alone, np.where(usable, activations, 0), atol=1e-6)
-    assert (whole <= alone.max(axis=0) + 1e-6).all(), "all together are a mean of each"
-    assert len(whole) == length
-    known = np.where(usable, activations, 0)
-    assert (whole <= known.max(axis=0) + 1e-6).all()
-    assert not whole[~usable.any(axis=0)].any()
+        np.testing.assert_allclose(by_lead, np.where(usable, probabilities, 0), atol=1e-6)
+    assert (at_once <= by_lead.max(axis=0) + 1e-6).all(), "the fused probability is a mean of the leads"
+    assert len(at_once) == length
+    known = np.where(usable, probabilities, 0)
+    assert (at_once <= known.max(axis=0) + 1e-6).all()
+    assert not at_once[~usable.any(axis=0)].any()
 
 
 def test_the_certain_lead_decides() -> None:
     certain, wavering = np.zeros(3600, np.float32), np.full(3600, 0.4, np.float32)
     certain[::300] = 0.98
-    fuser = LeadFusion(2)
-    parts = [fuser.push(np.stack([wavering, certain]), np.ones((2, 3600), bool)), fuser.finish()]
+    fusion = LeadFusion(2)
+    parts = [fusion.push(np.stack([wavering, certain]), np.ones((2, 3600), bool)), fusion.finish()]
     fused = np.concatenate([part[0] for part in parts])
-    assert fused[0] > 0.8  # nothing is remembered yet
+    assert fused[0] > 0.8  # the memory is still empty
     assert fused[300::300].min() > 0.95
     assert np.delete(fused, np.arange(0, 3600, 300)).max() < 0.1
 
@@ -214,49 +214,49 @@ def test_the_certain_lead_decides() -> None:
 @settings(deadline=None)
 def test_peaks_do_not_depend_on_chunks(seed: int, length: int, cuts: list[int], refractory: int, reach: int) -> None:
     rng = np.random.default_rng(seed)
-    activation = np.round(np.clip(rng.normal(0.3, 0.4, length), 0, 1), 1).astype(np.float32)  # with plateaus
+    probability = np.round(np.clip(rng.normal(0.3, 0.4, length), 0, 1), 1).astype(np.float32)  # with plateaus
     moved = rng.integers(-reach, reach + 1, length)
 
     def picked(cuts: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        finder, judge = (
+        finder, kept_filter = (
             MaximaFinder(threshold=0.4, refractory=refractory),
             RefractoryFilter(refractory=refractory, max_shift=reach),
         )
         parts = []
-        for chunk in chunks_of(activation, cuts):
+        for chunk in chunks_of(probability, cuts):
             found, heights = finder.push(chunk)
-            parts.append(judge.push(found, heights, positions=found + moved[found], decided=finder.decided))
+            parts.append(kept_filter.push(found, heights, positions=found + moved[found], decided=finder.decided))
         found, heights = finder.finish()
-        parts.append(judge.push(found, heights, positions=found + moved[found], decided=length))
-        parts.append(judge.finish())
+        parts.append(kept_filter.push(found, heights, positions=found + moved[found], decided=length))
+        parts.append(kept_filter.finish())
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
-    whole, heights = picked([])
+    at_once, heights = picked([])
     again, heights_again = picked(cuts)
-    np.testing.assert_array_equal(again, whole)
+    np.testing.assert_array_equal(again, at_once)
     np.testing.assert_array_equal(heights_again, heights)
-    assert (np.diff(whole) >= refractory).all()
-    # From the highest down, in one go.
-    found = np.flatnonzero(np.isin(np.arange(length), whole_maxima(activation, refractory)))
+    assert (np.diff(at_once) >= refractory).all()
+    # The same rule applied to all maxima at once.
+    found = np.flatnonzero(np.isin(np.arange(length), all_maxima(probability, refractory)))
     kept: list[int] = []
-    for at in sorted(found, key=lambda at: (-activation[at], at)):
+    for at in sorted(found, key=lambda at: (-probability[at], at)):
         if all(abs(at + moved[at] - other) >= refractory for other in kept):
             kept.append(int(at + moved[at]))
-    assert sorted(kept) == whole.tolist()
+    assert sorted(kept) == at_once.tolist()
 
 
-def whole_maxima(activation: np.ndarray, refractory: int) -> np.ndarray:
+def all_maxima(probability: np.ndarray, refractory: int) -> np.ndarray:
     finder = MaximaFinder(threshold=0.4, refractory=refractory)
-    return np.concatenate([finder.push(activation)[0], finder.finish()[0]])
+    return np.concatenate([finder.push(probability)[0], finder.finish()[0]])
 
 
 @given(st.integers(0, 10_000), st.integers(1, 30))
 def test_peaks_are_those_of_scipy(seed: int, refractory: int) -> None:
     from scipy.signal import find_peaks
 
-    activation = np.random.default_rng(seed).random(400).astype(np.float32)
-    wanted, _ = find_peaks(np.concatenate([[0], activation, [0]]), height=0.6, distance=refractory)
-    np.testing.assert_array_equal(pick_r_peaks(activation, threshold=0.6, refractory=refractory), wanted - 1)
+    probability = np.random.default_rng(seed).random(400).astype(np.float32)
+    wanted, _ = find_peaks(np.concatenate([[0], probability, [0]]), height=0.6, distance=refractory)
+    np.testing.assert_array_equal(pick_r_peaks(probability, threshold=0.6, refractory=refractory), wanted - 1)
 
 
 def bump(at: int, height: float, width: float = 4.0, length: int = 400) -> np.ndarray:
@@ -264,27 +264,27 @@ def bump(at: int, height: float, width: float = 4.0, length: int = 400) -> np.nd
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_peak_is_moved_onto_the_extremum(sign: int) -> None:
+def test_a_peak_is_moved_to_the_extremum(sign: int) -> None:
     signal = sign * (bump(200, 1.0) - bump(212, 0.4)) + 5.0
     usable = np.ones(400, bool)
     for start in range(197, 204):
         assert snap_to_extremum(signal, np.array([start]), usable=usable, fs=360.0).tolist() == [200]
 
 
-def test_a_clipped_peak_is_met_in_its_middle() -> None:
+def test_a_clipped_peak_gives_its_middle() -> None:
     signal = np.minimum(bump(200, 1.0), 0.9)
     for start in (199, 200, 201):
         assert snap_to_extremum(signal, np.array([start]), usable=np.ones(400, bool), fs=360.0).tolist() == [200]
 
 
-def test_a_peak_is_moved_by_three_samples_of_the_model_at_most() -> None:
-    """So far off are the maxima of an activation; further away lies another wave."""
+def test_a_peak_moves_by_at_most_three_samples_of_the_model() -> None:
+    """The maxima of the model are at most that far off; further away is another wave."""
     rising = np.arange(400.0)
     for fs, reach in ((100.0, 1), (360.0, 3), (1000.0, 8)):
         assert snap_to_extremum(rising, np.array([200]), usable=np.ones(400, bool), fs=fs).tolist() == [200 + reach]
 
 
-def test_a_peak_stays_where_nothing_is_known() -> None:
+def test_a_peak_without_usable_samples_nearby_stays() -> None:
     signal = bump(200, 1.0)
     assert snap_to_extremum(signal, np.array([197]), usable=np.zeros(400, bool), fs=360.0).tolist() == [197]
     assert snap_to_extremum(np.zeros(400), np.array([197]), usable=np.ones(400, bool), fs=360.0).tolist() == [197]
@@ -292,13 +292,13 @@ def test_a_peak_stays_where_nothing_is_known() -> None:
     assert snap_to_extremum(signal, np.empty(0, np.int64), usable=np.ones(400, bool), fs=360.0).tolist() == []
 
 
-def test_a_buffer_holds_what_is_needed() -> None:
+def test_a_buffer_keeps_the_samples_from_an_index() -> None:
     buffer = SampleBuffer(np.float32, -2)
     buffer.append(np.arange(-2, 8))
     buffer.drop_before(3)
     assert (buffer.start, buffer.end) == (3, 8)
     assert buffer.view(4, 6).tolist() == [4, 5]
-    with pytest.raises(IndexError, match="samples 2 to 4 of a buffer that holds 3 to 8"):
+    with pytest.raises(IndexError, match="samples 2 to 4 are not in the buffer, which holds 3 to 8"):
         buffer.view(2, 4)
     buffer.drop_before(8)
     buffer.append(np.array([8.0]))

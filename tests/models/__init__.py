@@ -1,0 +1,1 @@
+"""Tests of model folders and of the pretrained models."""

@@ -1,9 +1,10 @@
-"""Bundles: what is saved is what is opened, and what would mislead or run code is refused."""
+"""Tests of model folders: saving, opening, and refusing damaged or unsafe files."""
 
 from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +45,16 @@ def model() -> keras.Model:
 
 
 @pytest.fixture
-def bundle(model: keras.Model, tmp_path: Path) -> Path:
-    save_model(tmp_path / "bundle", model, card=CARD)
-    return tmp_path / "bundle"
+def saved(model: keras.Model, tmp_path: Path) -> Path:
+    save_model(tmp_path / "saved", model, card=CARD)
+    return tmp_path / "saved"
 
 
-def test_a_bundle_is_written_with_its_page_or_not_at_all(
+def test_a_model_is_saved_with_its_page_or_not_at_all(
     model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_model(tmp_path / "whole", model, card=CARD, page="# A page\n")
-    assert (tmp_path / "whole" / "CARD.md").read_text() == "# A page\n"
+    save_model(tmp_path / "saved", model, card=CARD, page="# A page\n")
+    assert (tmp_path / "saved" / "CARD.md").read_text() == "# A page\n"
 
     def full(path: Path, _: str) -> None:
         raise OSError(28, "No space left on device", str(path))
@@ -61,24 +62,24 @@ def test_a_bundle_is_written_with_its_page_or_not_at_all(
     monkeypatch.setattr("ecg_study.models.folder.write_text", full)
     with pytest.raises(OSError, match="No space left"):
         save_model(tmp_path / "half", model, card=CARD, page="# A page\n")
-    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
 
 
-def _edit_card(bundle: Path, **changes: object) -> None:
-    content = json.loads((bundle / "card.json").read_text())
-    (bundle / "card.json").write_text(json.dumps(content | changes))
+def _edit_card(saved: Path, **changes: object) -> None:
+    content = json.loads((saved / "card.json").read_text())
+    (saved / "card.json").write_text(json.dumps(content | changes))
 
 
-def test_what_is_saved_is_what_is_opened(bundle: Path, model: keras.Model) -> None:
-    opened = open_model(bundle)
+def test_a_saved_model_opens_unchanged(saved: Path, model: keras.Model) -> None:
+    opened = open_model(saved)
     assert opened.card == CARD
     segments = np.random.default_rng(0).normal(size=(2, 288, 1)).astype(np.float32)
     np.testing.assert_array_equal(opened.model.predict_on_batch(segments), model.predict_on_batch(segments))
-    assert sorted(path.name for path in bundle.iterdir()) == ["card.json", "model.keras", "model.onnx"]
+    assert sorted(path.name for path in saved.iterdir()) == ["card.json", "model.keras", "model.onnx"]
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"model_kind": "foo"}, r"model_kind: Input should be 'denoiser' or 'detector', not 'foo'"),
         ({"model_kind": "detector"}, "thresholds: a detector needs r_peak and window"),
@@ -98,70 +99,70 @@ def test_what_is_saved_is_what_is_opened(bundle: Path, model: keras.Model) -> No
         ({"segment_samples": 144}, "reads 288 samples, but its card has segment_samples = 144"),
     ],
 )
-def test_a_card_with_wrong_values_is_refused(bundle: Path, changes: dict[str, object], says: str) -> None:
-    _edit_card(bundle, **changes)
-    with pytest.raises(EcgStudyError, match=says):
-        open_model(bundle)
+def test_a_card_with_invalid_values_is_refused(saved: Path, changes: dict[str, object], message: str) -> None:
+    _edit_card(saved, **changes)
+    with pytest.raises(EcgStudyError, match=message):
+        open_model(saved)
 
 
-def test_a_changed_model_is_refused(bundle: Path) -> None:
-    with open(bundle / "model.keras", "ab") as file:
+def test_a_changed_model_is_refused(saved: Path) -> None:
+    with open(saved / "model.keras", "ab") as file:
         file.write(b"x")
     with pytest.raises(EcgStudyError, match=r"model\.keras: differs from the hash in card"):
-        open_model(bundle)
+        open_model(saved)
 
 
-def test_missing_and_damaged_files_are_named(bundle: Path, tmp_path: Path) -> None:
+def test_missing_and_damaged_files_are_reported(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(EcgStudyError, match=r"nowhere/card\.json: not found"):
         read_card(tmp_path / "nowhere")
-    _edit_card(bundle, format=99)
+    _edit_card(saved, format=99)
     with pytest.raises(EcgStudyError, match=r"format 99 is not supported \(latest: 4\)"):
-        read_card(bundle)
-    (bundle / "card.json").write_text("[]")
+        read_card(saved)
+    (saved / "card.json").write_text("[]")
     with pytest.raises(EcgStudyError, match="not a valid model card"):
-        read_card(bundle)
-    (bundle / "model.keras").unlink()
+        read_card(saved)
+    (saved / "model.keras").unlink()
     with pytest.raises(EcgStudyError, match=r"model\.keras: not found"):
-        read_card(bundle)
+        read_card(saved)
 
 
-def _seal(bundle: Path) -> None:
-    """Make the card one for the files that are there."""
-    _edit_card(bundle, sha256={path.name: sha256_of(path) for path in bundle.glob("model.*")})
+def _seal(saved: Path) -> None:
+    """Store the hashes of the present files in the card."""
+    _edit_card(saved, sha256={path.name: sha256_of(path) for path in saved.glob("model.*")})
 
 
-def _replace_model(bundle: Path, model: keras.Model) -> None:
-    model.save(bundle / "model.keras")
-    _seal(bundle)
+def _replace_model(saved: Path, model: keras.Model) -> None:
+    model.save(saved / "model.keras")
+    _seal(saved)
 
 
-def test_a_model_that_would_run_code_is_refused(bundle: Path) -> None:
+def test_a_model_that_would_run_code_is_refused(saved: Path) -> None:
     signal = keras.Input((288, 1))
-    _replace_model(bundle, keras.Model(signal, keras.layers.Lambda(lambda x: x + 1)(signal)))
+    _replace_model(saved, keras.Model(signal, keras.layers.Lambda(lambda x: x + 1)(signal)))
     with pytest.raises(EcgStudyError, match=r"has Lambda.*not opened"):
-        open_model(bundle)
+        open_model(saved)
 
 
-def test_a_layer_of_another_package_is_refused(bundle: Path) -> None:
-    content = json.loads(zipfile.ZipFile(bundle / "model.keras").read("config.json"))
+def test_a_layer_of_another_package_is_refused(saved: Path) -> None:
+    content = json.loads(zipfile.ZipFile(saved / "model.keras").read("config.json"))
     content["config"]["layers"][0]["module"] = "os"
-    with zipfile.ZipFile(bundle / "model.keras", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+    with zipfile.ZipFile(saved / "model.keras", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("config.json", json.dumps(content))
-    _seal(bundle)
+    _seal(saved)
     with pytest.raises(EcgStudyError, match=r"has os\.InputLayer"):
-        open_model(bundle)
+        open_model(saved)
 
 
-def test_what_is_no_keras_model_is_refused(bundle: Path) -> None:
-    (bundle / "model.keras").write_bytes(b"\x80\x04pickle")
-    _seal(bundle)
+def test_a_file_that_is_not_a_keras_model_is_refused(saved: Path) -> None:
+    (saved / "model.keras").write_bytes(b"\x80\x04pickle")
+    _seal(saved)
     with pytest.raises(EcgStudyError, match="not a Keras model"):
-        open_model(bundle)
+        open_model(saved)
 
 
 @pytest.mark.parametrize("direction", ["forward", "both"])
 @pytest.mark.parametrize(("layers", "filters"), [(1, 0), (2, 0), (2, 3)])
-def test_the_onnx_form_is_the_same_model(direction: str, layers: int, filters: int, tmp_path: Path) -> None:
+def test_keras_and_onnx_give_the_same_output(direction: str, layers: int, filters: int, tmp_path: Path) -> None:
     stack = StackConfig((5,) * layers, 0.1, 8, direction, 1e-3, filters)
     rng = np.random.default_rng(layers)
     signal = rng.normal(0.2, 0.5, (7, 288)).astype(np.float32)
@@ -169,7 +170,7 @@ def test_the_onnx_form_is_the_same_model(direction: str, layers: int, filters: i
     models = [build_denoiser(DenoiserConfig(stack, residual), 288) for residual in (True, False)]
     models += [build_detector(DetectorConfig(stack, units), 288, 72, 20) for units in (0, 6)]
     for number, model in enumerate(models):
-        # Weights as a trained model has them: biases are 0 at the start, and would hide a wrong order of gates.
+        # Random weights, because initial biases are 0 and would hide a wrong order of gates.
         model.set_weights([weight + 0.3 * rng.normal(size=weight.shape) for weight in model.get_weights()])
         directory = tmp_path / str(number)
         save_model(directory, model, card=CARD)
@@ -179,58 +180,72 @@ def test_the_onnx_form_is_the_same_model(direction: str, layers: int, filters: i
 
 
 @pytest.mark.parametrize("odd", [{"padding": "causal"}, {"dilation_rate": 2}, {"strides": 2}])
-def test_a_convolution_of_another_kind_has_no_onnx_form(odd: dict[str, Any]) -> None:
+def test_other_convolutions_cannot_be_converted_to_onnx(odd: dict[str, Any]) -> None:
     signal = keras.Input((288, 1))
     model = keras.Model(signal, keras.layers.Conv1D(1, 5, **{"padding": "same", **odd})(signal))
     with pytest.raises(ValueError, match="convolution"):
         convert_to_onnx(model)
 
 
-def test_an_onnx_form_that_holds_more_is_refused(bundle: Path) -> None:
+def test_an_onnx_file_with_anything_else_is_refused(saved: Path) -> None:
     import onnx
 
-    form = onnx.load(bundle / "model.onnx")
+    form = onnx.load(saved / "model.onnx")
     form.graph.node[-1].op_type = "Loop"
-    onnx.save(form, bundle / "model.onnx")
-    _seal(bundle)
+    onnx.save(form, saved / "model.onnx")
+    _seal(saved)
     with pytest.raises(EcgStudyError, match=r"model\.onnx: has Loop, .* not opened"):
-        open_runtime(bundle)
+        open_runtime(saved)
     form.graph.node[-1].op_type = "Identity"
     form.graph.node[-1].domain = "elsewhere"
-    onnx.save(form, bundle / "model.onnx")
-    _seal(bundle)
+    onnx.save(form, saved / "model.onnx")
+    _seal(saved)
     with pytest.raises(EcgStudyError, match="operators of elsewhere"):
-        open_runtime(bundle)
+        open_runtime(saved)
     form.graph.node[-1].domain = ""
     onnx.external_data_helper.set_external_data(form.graph.initializer[0], "../../passwd")
-    (bundle / "model.onnx").write_bytes(form.SerializeToString())
-    _seal(bundle)
+    (saved / "model.onnx").write_bytes(form.SerializeToString())
+    _seal(saved)
     with pytest.raises(EcgStudyError, match="data in other files"):
-        open_runtime(bundle)
-    (bundle / "model.onnx").write_bytes(b"no such thing")
-    _seal(bundle)
+        open_runtime(saved)
+    (saved / "model.onnx").write_bytes(b"no such thing")
+    _seal(saved)
     with pytest.raises(EcgStudyError, match=r"model\.onnx: not an ONNX model"):
-        open_runtime(bundle)
+        open_runtime(saved)
 
 
-def test_a_bundle_without_an_onnx_form_is_run_by_keras(bundle: Path) -> None:
-    (bundle / "model.onnx").unlink()
+def test_keras_runs_a_model_without_an_onnx_file(saved: Path) -> None:
+    (saved / "model.onnx").unlink()
     with pytest.raises(EcgStudyError, match=r"model\.onnx: not found; get a new copy"):
-        open_runtime(bundle)
-    _seal(bundle)
-    assert open_runtime(bundle)[1].name == "keras"
+        open_runtime(saved)
+    _seal(saved)
+    assert open_runtime(saved)[1].name == "keras"
     with pytest.raises(EcgStudyError, match=r"model\.onnx: not found; use the runtime 'keras'"):
-        open_runtime(bundle, "onnx")
+        open_runtime(saved, "onnx")
     with pytest.raises(EcgStudyError, match="runtime: 'jax' is unknown; use onnx or keras"):
-        open_runtime(bundle, "jax")
+        open_runtime(saved, "jax")
 
 
-def test_the_published_schema_is_that_of_the_card(bundle: Path) -> None:
+def test_the_lineage_of_a_fine_tuned_model_of_version_0_1_0_is_read(model: keras.Model, tmp_path: Path) -> None:
+    parent = {"sha256": "0", "data": {"licence": "ODC-By", "sigma_mv": 0.05, "database": "mitdb"}}
+    card = replace(CARD, data={"sigma_mv": 0.1, "trained further from": parent})
+    save_model(tmp_path / "tuned", model, card=card)
+    names = {"model_kind": "task", "segment_samples": "segment", "window_samples": "window"}
+    names |= {"normalization": "normalisation", "refractory_period": "refractory", "baseline_wander": "drift"}
+    stored = json.loads((tmp_path / "tuned" / "card.json").read_text())
+    old = {names.get(name, name): value for name, value in stored.items()} | {"format": 3}
+    (tmp_path / "tuned" / "card.json").write_text(json.dumps(old))
+    data = {"license": "ODC-By", "noise_sigma_mv": 0.05, "database": "mitdb"}
+    wanted = {"noise_sigma_mv": 0.1, "fine_tuned_from": {"sha256": "0", "data": data}}
+    assert read_card(tmp_path / "tuned") == replace(CARD, data=wanted)
+
+
+def test_the_published_schema_matches_the_card(saved: Path) -> None:
     import jsonschema
 
     published = json.loads((Path(__file__).parents[2] / "docs" / "card.schema.json").read_text())
     assert published == json.loads(json.dumps(card_schema()))
-    content = json.loads((bundle / "card.json").read_text())
+    content = json.loads((saved / "card.json").read_text())
     jsonschema.validate(content, published)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(content | {"fs": "360"}, published)

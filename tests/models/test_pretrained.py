@@ -1,4 +1,4 @@
-"""The bundles that come with the project: whole, small, safe, and as good as is said of them."""
+"""Tests of the pretrained models: complete, small, safe, and as accurate as documented."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import pytest
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.loading import DEFAULT_MODEL, PRETRAINED_DIR, load_detector, load_model
 from ecg_study.models.card import read_card
-from ecg_study.workflows import evaluate as figures
+from ecg_study.workflows import evaluate
 from tests.inference.test_detector import SECONDS, ecg
 from tests.tiny import ROOT
 
 NAMES = sorted(path.name for path in PRETRAINED_DIR.iterdir() if path.is_dir())
-LARGEST = 2_000_000
-MOST_WEIGHTS = 150_000
+MAX_BYTES = 2_000_000
+MAX_WEIGHTS = 150_000
 
 
-def test_the_documented_bundles_are_there() -> None:
+def test_the_documented_models_exist() -> None:
     documented = set(re.findall(r"^## `([a-z-]+)`$", (ROOT / "docs" / "bundles.md").read_text(), re.MULTILINE))
     assert documented == set(NAMES)
     assert DEFAULT_MODEL in NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_bundle_is_small_and_whole(name: str) -> None:
+def test_a_model_is_small_and_complete(name: str) -> None:
     files = {path.name: path.stat().st_size for path in (PRETRAINED_DIR / name).iterdir()}
     assert set(files) == {"CARD.md", "card.json", "model.keras", "model.onnx"}
-    assert sum(files.values()) < LARGEST
+    assert sum(files.values()) < MAX_BYTES
     card = read_card(PRETRAINED_DIR / name)
-    assert card.parameters <= MOST_WEIGHTS
+    assert card.parameters <= MAX_WEIGHTS
     assert "not a medical device" in (PRETRAINED_DIR / name / "CARD.md").read_text().lower()
     records = card.data["records"]
     assert not set(records["test"]) & {*records["train"], *records["validation"]}
@@ -59,45 +59,45 @@ def test_a_card_of_version_0_1_0_is_read_under_the_new_names(version: int, tmp_p
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_both_forms_of_a_bundle_give_the_same(name: str) -> None:
+def test_both_runtimes_give_the_same_output(name: str) -> None:
     signal = ecg(360.0)
-    given = []
-    for engine in ("onnx", "keras"):
-        model = load_model(name, runtime=engine)
-        given.append(
+    outputs = []
+    for runtime in ("onnx", "keras"):
+        model = load_model(name, runtime=runtime)
+        outputs.append(
             model.denoise(signal, fs=360.0) if isinstance(model, Denoiser) else model.detect(signal, fs=360.0).samples
         )
-    np.testing.assert_allclose(given[0], given[1], atol=1e-4)
+    np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-4)
 
 
 @pytest.mark.parametrize("fs", [100.0, 250.0, 360.0, 1000.0])
-@pytest.mark.parametrize("turned", [1, -1])
-def test_the_detector_finds_beats_that_it_has_never_seen(fs: float, turned: int) -> None:
-    """Beats of a formula, at any rate, either way up: within 25 ms."""
-    found = load_detector(DEFAULT_MODEL).detect(turned * ecg(fs), fs=fs)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_detector_finds_synthetic_beats(fs: float, sign: int) -> None:
+    """Beats from a formula, at any sampling rate and polarity, within 25 ms."""
+    found = load_detector(DEFAULT_MODEL).detect(sign * ecg(fs), fs=fs)
     np.testing.assert_allclose(found.samples / fs, SECONDS, atol=0.025)
 
 
-def test_the_headline_figures_are_repeated_on_two_records(real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What `make figures` measures on all test records, here on two of them, of which one is noisy."""
+def test_the_published_metrics_are_reproduced_on_two_records(
+    real_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The evaluation of all test records, here on two of them, of which one is noisy."""
     folders = ["--raw-dir", str(real_data / "mitdb"), "--noise-dir", str(real_data / "nstdb")]
-    assert figures.main([*folders, "--records", "100,105"]) == 0
-    said = capsys.readouterr().out
-    detector = dict(re.findall(rf"^{DEFAULT_MODEL} +(.+?)  +([\d.]+) %$", said, re.MULTILINE))
+    assert evaluate.main([*folders, "--records", "100,105"]) == 0
+    printed = capsys.readouterr().out
+    detector = dict(re.findall(rf"^{DEFAULT_MODEL} +(.+?)  +([\d.]+) %$", printed, re.MULTILINE))
     assert float(detector["R peaks, as recorded: F1 within 150 ms"]) > 99
     assert float(detector["R peaks, as recorded: F1 within 50 ms"]) > 99
     assert float(detector["R peaks, Gaussian 0.05 mV: F1 within 150 ms"]) > 99
     assert float(detector["windows, as recorded: F1"]) > 98.5
-    mixed = re.search(r"^lstm-denoiser +mix: SNR gained at -6 / 0 / 6 / 12 dB +(.+)$", said, re.MULTILINE)
+    mixed = re.search(r"^lstm-denoiser +mix: SNR gained at -6 / 0 / 6 / 12 dB +(.+)$", printed, re.MULTILINE)
     assert mixed is not None
     gained = [float(decibel) for decibel in mixed[1].split(" / ")]
     assert all(ours > wavelet for ours, wavelet in zip(gained, (6.3, 5.8, 4.7, 2.3), strict=True)), gained
-    assert "noise stress" not in said, "which is of all its records or none"
+    assert "noise stress" not in printed, "it needs all its records"
 
 
-def test_figures_of_records_that_were_trained_on_are_refused(
-    real_data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_metrics_on_training_records_are_refused(real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = ["--raw-dir", str(real_data / "mitdb"), "--noise-dir", str(real_data / "nstdb")]
-    assert figures.main([*folders, "--records", "101"]) == 2
+    assert evaluate.main([*folders, "--records", "101"]) == 2
     assert "101: not among the test records" in capsys.readouterr().err

@@ -24,7 +24,7 @@ from ecg_study.inference.loading import DEFAULT_MODEL, load_denoiser, load_detec
 from ecg_study.prediction.csv_files import write_beats_csv
 from ecg_study.prediction.recordings import detect_recording
 from ecg_study.prediction.summary import summarize_detection
-from tests.inference.test_detector import CARD, SECONDS, SlopeEngine, ecg
+from tests.inference.test_detector import CARD, SECONDS, SlopeRuntime, ecg
 
 ROOT = Path(__file__).parents[2]
 
@@ -176,7 +176,7 @@ def test_files_without_beats_are_valid(tmp_path: Path) -> None:
     recording = open_recording(tmp_path / "quiet.npy", ReadOptions(fs=360.0))
     from ecg_study.prediction.wfdb_files import write_annotations
 
-    beats = detect_recording(Detector(CARD, SlopeEngine()), recording)
+    beats = detect_recording(Detector(CARD, SlopeRuntime()), recording)
     assert len(beats.r_peaks) == 0
     write_annotations(tmp_path / "quiet.qrs", beats)
     assert len(wfdb.rdann(str(tmp_path / "quiet"), "qrs").sample) == 0
@@ -192,7 +192,7 @@ def test_rr_statistics_by_hand(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", signal)
     recording = open_recording(tmp_path / "a.npy", ReadOptions(fs=360.0))
     summary = summarize_detection(
-        detect_recording(Detector(CARD, SlopeEngine()), recording), model_name="stand-in", runtime="slope"
+        detect_recording(Detector(CARD, SlopeRuntime()), recording), model_name="stand-in", runtime="slope"
     )
     times = np.round(SECONDS * 360) / 360
     before, after = times[times < 3000 / 360], times[times > 5400 / 360]
