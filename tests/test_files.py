@@ -58,6 +58,7 @@ def test_a_lock_is_held_by_one_and_free_afterwards(tmp_path: Path) -> None:
         assert again
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prelude", ["", textwrap.dedent(_WITHOUT_FCNTL)], ids=["fcntl", "without-fcntl"])
 def test_a_killed_process_leaves_no_lock_and_no_folder(tmp_path: Path, prelude: str) -> None:
     lock, directory = tmp_path / ".lock", tmp_path / "made"

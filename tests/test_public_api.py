@@ -40,6 +40,7 @@ def test_every_public_name_exists() -> None:
         es.load_modle  # noqa: B018
 
 
+@pytest.mark.slow
 def test_importing_and_detecting_load_no_heavy_package() -> None:
     code = f"""
 import sys
@@ -53,6 +54,7 @@ print(sorted(set({HEAVY!r}) & set(sys.modules)))
     assert _run(code).strip() == "[]"
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported_without_posix_modules() -> None:
     """Nothing at import needs what Windows lacks. Third-party packages are loaded before."""
     code = f"""

@@ -32,6 +32,7 @@ def _error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["", *VERBS])
 def test_help_answers_at_once_without_heavy_packages(verb: str) -> None:
     code = f"import sys, study\ntry: study.main(sys.argv[1:])\nfinally: print({HEAVY} & set(sys.modules))"
@@ -43,6 +44,7 @@ def test_help_answers_at_once_without_heavy_packages(verb: str) -> None:
     assert done.stdout.splitlines()[-1] == "set()"
 
 
+@pytest.mark.slow
 def test_the_program_is_named_as_it_was_called() -> None:
     done = subprocess.run([sys.executable, "study.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("usage: python study.py VERB")
@@ -87,11 +89,11 @@ def test_an_error_in_a_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.slow
-def test_settings_are_saved_and_can_be_used_again(small_study: Path, raw_dir: Path) -> None:
-    saved = tomllib.loads((small_study / "settings.toml").read_text())
+def test_settings_are_saved_and_can_be_used_again(tiny_study: Path) -> None:
+    saved = tomllib.loads((tiny_study / "settings.toml").read_text())
     given = {name for name, value in as_mapping(Settings()).items() if value is not None} | {"workers"}
     assert set(saved) == given
-    assert (saved["database"], saved["raw-dir"], saved["segment-samples"]) == ("folder", str(raw_dir), 720)
+    assert (saved["database"], saved["raw-dir"], saved["segment-samples"]) == ("folder", "raw", 720)
 
 
 def test_settings_are_shown_as_options() -> None:
@@ -238,6 +240,7 @@ def test_a_report_on_other_data_than_the_search_is_refused(
     assert str(tiny_study) in message
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line(raw_dir: Path, tmp_path: Path) -> None:
     code = (
         "import resource, sys, study\n"

@@ -185,6 +185,7 @@ def _build(raw: Path, data: Path, limit: int = 0) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_a_killed_build_leaves_nothing_that_counts(raw_dir: Path, tmp_path: Path) -> None:
     for lines in (1, 5, 12):
         process = _build(raw_dir, tmp_path / "data")
@@ -204,6 +205,7 @@ def test_a_killed_build_leaves_nothing_that_counts(raw_dir: Path, tmp_path: Path
     assert list((tmp_path / "data" / "processed").iterdir()) == [cache.directory]
 
 
+@pytest.mark.slow
 def test_two_processes_build_the_same_at_once(raw_dir: Path, tmp_path: Path) -> None:
     processes = [_build(raw_dir, tmp_path / "data") for _ in range(3)]
     for process in processes:
@@ -212,6 +214,7 @@ def test_two_processes_build_the_same_at_once(raw_dir: Path, tmp_path: Path) -> 
     assert len(list((tmp_path / "data" / "processed").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing(raw_dir: Path, tmp_path: Path) -> None:
     _, err = _build(raw_dir, tmp_path / "data", limit=100_000).communicate()
     assert "OSError" in err
@@ -244,6 +247,7 @@ def test_epochs_are_drawn_anew_and_the_seed_repeats_them(small_data: SmallData) 
     assert not np.array_equal(two_epochs(2)[0], first)
 
 
+@pytest.mark.slow
 def test_48_records_in_both_leads_take_little_memory(real_data: Path, tmp_path: Path) -> None:
     code = """
         import resource, sys
@@ -263,6 +267,7 @@ def test_48_records_in_both_leads_take_little_memory(real_data: Path, tmp_path: 
     shutil.rmtree(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_lock_tells_living_builds_from_dead_ones(raw_dir: Path, tmp_path: Path) -> None:
     living = _build(raw_dir, tmp_path / "data")
     assert living.stdout is not None

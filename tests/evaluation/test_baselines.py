@@ -114,6 +114,7 @@ def test_results_are_kept_by_the_content_of_the_signal(
         detectors.find("", {"a": signal}, 250, ["sleepecg"])
 
 
+@pytest.mark.slow
 def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leads = {name: read_record(raw_dir / name).signal[:, 0] for name in ("s01", "s02", "s03", "s04", "s05", "s06")}
     here = ClassicalDetectors(ResultCache(tmp_path / "a"), lambda *_: None).find("", leads, 360, ["sleepecg"])
@@ -139,6 +140,7 @@ def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pyt
         np.testing.assert_array_equal(here[name]["sleepecg"].r_peaks, there[name]["sleepecg"].r_peaks)
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_one_line(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ecg_study.evaluation.baselines.runner._WORTH_PROCESSES", 0)
     detectors = ClassicalDetectors(ResultCache(tmp_path), lambda *_: None)

@@ -282,6 +282,7 @@ def test_a_pretrained_model_is_the_default(
     assert f"{DEFAULT_MODEL} is a model, not a recording; use --model {DEFAULT_MODEL}" in said
 
 
+@pytest.mark.slow
 def test_predict_needs_neither_tensorflow_nor_keras(models: dict[str, str], raw_dir: Path, tmp_path: Path) -> None:
     code = (
         "import sys, study\n"
@@ -296,6 +297,7 @@ def test_predict_needs_neither_tensorflow_nor_keras(models: dict[str, str], raw_
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_both_runtimes_detect_the_same_r_peaks(models: dict[str, str], raw_dir: Path) -> None:
     record = read_record(raw_dir / "s02", annotator=None)
     detectors = [load_detector(models["detector"], runtime=runtime) for runtime in ("onnx", "keras")]

@@ -143,6 +143,7 @@ def test_the_flank_of_a_peak_across_the_border_is_no_peak() -> None:
     assert float(metric.result()) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_optimizer_state_travels_with_the_weights() -> None:
     model = build_denoiser(DenoiserConfig(STACK, True), 288)
     model.fit(_segments(), _segments(), epochs=3, batch_size=1, verbose=0)

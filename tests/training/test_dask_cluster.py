@@ -32,6 +32,8 @@ from tests.tiny import ROOT, TINY
 from tests.training.test_final_training import train
 from tests.tuning.test_search import Watcher, _search, _without_times
 
+pytestmark = pytest.mark.slow
+
 TWO_TRIALS = replace(TINY, max_epochs=2)
 """One bracket of one rung of two trials: processes are what is tested here."""
 

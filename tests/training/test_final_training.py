@@ -22,6 +22,8 @@ from ecg_study.tuning.state import SearchResult
 from tests.conftest import SmallData
 from tests.tiny import TINY
 
+pytestmark = pytest.mark.slow
+
 CONFIGURATION = {
     "layers": 1,
     "units_1": 4,

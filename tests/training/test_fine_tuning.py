@@ -50,6 +50,7 @@ def options(device: Path, tmp_path: Path, preset: Path) -> list[str]:
     return [*text.split(), "--preset", str(preset)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["detector", "denoiser"])
 def test_a_bundle_is_trained_further_on_another_device(
     name: str, tiny_study: Path, device: Path, tiny_preset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -78,6 +79,7 @@ def test_a_bundle_is_trained_further_on_another_device(
     assert "exists; choose another output folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_records_that_were_trained_on_are_not_tested_on(
     tiny_study: Path, raw_dir: Path, tiny_preset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +89,7 @@ def test_records_that_were_trained_on_are_not_tested_on(
     assert not (tmp_path / "mine" / "models").exists()
 
 
+@pytest.mark.slow
 def test_what_does_not_help_is_not_kept(tiny_study: Path, small_data: SmallData) -> None:
     bundle = open_model(tiny_study / "models" / "detector")
     from tests.tiny import TINY
@@ -104,6 +107,7 @@ def test_what_does_not_help_is_not_kept(tiny_study: Path, small_data: SmallData)
     assert told[-1] == (1, 1)
 
 
+@pytest.mark.slow
 def test_weights_of_another_model_are_refused(tiny_study: Path, small_data: SmallData) -> None:
     from tests.tiny import TINY
 

@@ -345,6 +345,7 @@ def test_without_optuna_there_is_one_line(
     assert not list(tmp_path.rglob("*.db"))
 
 
+@pytest.mark.slow
 def test_it_needs_neither_tensorflow_nor_data_and_warns_of_nothing(tmp_path: Path) -> None:
     _search(tmp_path)
     code = "import sys, study; study.main(sys.argv[1:]); print({'tensorflow', 'keras'} & set(sys.modules))"

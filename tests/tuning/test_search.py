@@ -28,6 +28,8 @@ from ecg_study.tuning.state import SearchResult, load_search
 from tests.conftest import SmallData
 from tests.tiny import PROGRAM, TINY
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
