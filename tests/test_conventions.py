@@ -138,7 +138,6 @@ def test_only_the_command_line_names_its_options() -> None:
     assert named == []
 
 
-@pytest.mark.xfail(strict=False, reason="not true of every module yet")
 def test_no_module_needs_a_unix() -> None:
     assert [place(file, line) for file, line, module in imports() if module.split(".")[0] == "fcntl"] == []
 

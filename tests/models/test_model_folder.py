@@ -160,6 +160,7 @@ def test_a_file_that_is_not_a_keras_model_is_refused(saved: Path) -> None:
         open_model(saved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["forward", "both"])
 @pytest.mark.parametrize(("layers", "filters"), [(1, 0), (2, 0), (2, 3)])
 def test_keras_and_onnx_give_the_same_output(direction: str, layers: int, filters: int, tmp_path: Path) -> None:
