@@ -1,0 +1,1 @@
+"""Reports: a `Report` value as JSON, Markdown, HTML and plots."""

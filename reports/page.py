@@ -41,7 +41,7 @@ class Cell:
 
     @property
     def numeric(self) -> bool:
-        """Whether the cell belongs into a column of numbers."""
+        """True for a cell of a column of numbers."""
         return self.kind in _NUMERIC
 
     @property
@@ -62,7 +62,7 @@ class Cell:
 
     @property
     def shown_unit(self) -> str:
-        """The unit behind the value; empty without a value."""
+        """The unit after the value; empty without a value."""
         return "" if self.value is None else "%" if self.kind == "percent" else self.unit
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class Cell:
         return f"{round(value, self.digits) + 0.0:{sign}.{self.digits}f}"
 
 
-def number(value: float | Estimate | None, digits: int | None = None, unit: str = "") -> Cell:
+def number(value: float | Estimate | None, digits: int | None = None, *, unit: str = "") -> Cell:
     """Return a cell with a number or an estimate."""
     return Cell(value, unit, digits, "number")
 
@@ -123,7 +123,7 @@ class Table:
     rows: tuple[Row, ...]
 
     def numeric(self, place: int) -> bool:
-        """Whether the column at this place holds numbers only."""
+        """Return whether a column holds only numbers; ``place`` counts from 0."""
         return bool(self.rows) and all(row.cells[place].numeric for row in self.rows)
 
 

@@ -90,7 +90,7 @@ def publish(out: Path, write: Callable[[Path], None], *, names: Sequence[str] = 
     """
     out.mkdir(parents=True, exist_ok=True)
     for leftover in out.glob(".report-*"):
-        # From a killed process: a lock keeps two reports from the same output folder.
+        # Left by a killed process; two reports at once need different output folders.
         shutil.rmtree(leftover, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix=".report-", dir=out))
     try:

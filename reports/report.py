@@ -1,4 +1,4 @@
-"""The report as one value: everything it says, computed once, before anything is rendered."""
+"""The report of a study as one value: all results, computed before anything is rendered."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ REPORT_FORMAT = 4
 
 @dataclass(frozen=True)
 class Report:
-    """The whole report.
+    """Results of a study.
 
     Attributes:
-        format: version of this value.
-        provenance: command, settings, versions, machine.
+        format: version of the stored fields.
+        provenance: command, settings, versions and machine.
         data: records and their parts.
-        missing: what the report lacks and why, one sentence each; empty for a whole one.
-        comparisons: the verdict.
-        searches: one a model.
-        trainings: one a model and seed.
-        denoiser: ``None`` without a denoiser.
-        detector: ``None`` without a detector.
-        stress: ``None`` where it was not measured.
-        failures: the worst stretches of the detector, the worst first.
+        missing: missing parts of the report with the reason, one sentence each.
+        comparisons: our models against the best classical method.
+        searches: one per model.
+        trainings: one per model and seed.
+        denoiser: results of the denoiser; ``None`` without one.
+        detector: results of the detector; ``None`` without one.
+        stress: results of the noise stress test; ``None`` if it was not run.
+        failures: excerpts with the most errors of the detector, the worst first.
     """
 
     format: int
@@ -47,16 +47,16 @@ class Report:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the report comes from: command, settings, seed, versions, machine, time.
+    """Command, settings and environment of a report.
 
     Attributes:
-        command: makes the report again.
-        settings: by option name.
-        seed: of the study.
+        command: command that creates the report again.
+        settings: values by setting.
+        seed: seed of the study.
         versions: package → version.
-        machine: system, processor, cores, memory.
-        created: date and time, UTC.
-        seconds: that the report took, without what was there from before.
+        machine: system, processor, cores and memory.
+        created: date and time in UTC.
+        seconds: time for the report in s, without the time of reused results.
     """
 
     command: str
@@ -73,10 +73,10 @@ class PartSummary:
     """One part of the split.
 
     Attributes:
-        records: its records.
-        segments: how many segments of them.
-        windows: how many windows.
-        windows_with_peak: share of the windows that hold an R peak.
+        records: names of the records.
+        segments: number of segments.
+        windows: number of windows.
+        windows_with_peak: share of the windows that contain an R peak, from 0 to 1.
     """
 
     records: list[str]
@@ -87,22 +87,22 @@ class PartSummary:
 
 @dataclass(frozen=True)
 class DataSummary:
-    """The data of the study.
+    """The data of a study.
 
     Attributes:
-        database: its name.
-        version: of the database; empty where it has none.
-        license: of the database; empty where it is not known.
-        attribution: source and how to cite it.
-        sha256: of the list of all raw files with their SHA-256, as ``sha256sum`` prints it, sorted by name.
-        files: how many raw files these are.
+        database: name of the database.
+        version: version of the database; empty if it has none.
+        license: license of the database; empty if it is unknown.
+        attribution: source and citation.
+        sha256: SHA-256 of the list of raw files and their SHA-256, as printed by ``sha256sum`` and sorted by name.
+        files: number of raw files.
         key: hash of files and settings.
         fs: sampling rate in Hz.
         segment_samples: samples per segment.
         window_samples: samples per window.
         noise_sigma_mv: standard deviation of the added Gaussian noise in mV.
-        lead: which lead was asked for.
-        parts: train, validation and test.
+        lead: requested lead.
+        parts: train, validation and test part.
         excluded_records: records, and leads of records, that are in no part, with the reason.
         excluded_segments: number of segments excluded for ventricular flutter.
     """
@@ -130,18 +130,18 @@ class Training:
 
     Attributes:
         task: denoiser or detector.
-        seed_index: number of the seed, from 1; the model of the first seed is the one that is exported.
+        seed_index: number of the seed, from 1; the model of the first seed is exported.
         role: ``"final"``, or ``"thresholds"`` for a model that serves only to choose thresholds, because the final
             models were trained on the validation records too.
-        trial: the trial whose hyperparameters were taken.
-        hyperparameters: these.
-        parameters: trainable weights.
-        history: metrics of each epoch.
-        best_epoch: the epoch whose weights were kept: the best on the validation records, or the last where the
-            learning rate falls to 0 by then.
-        seconds: wall-clock time.
-        thresholds: of the detector, chosen on the validation records.
-        augmentation: how segments were varied in training; empty where they were not.
+        trial: trial with the hyperparameters.
+        hyperparameters: configuration of the model.
+        parameters: number of trainable weights.
+        history: metrics after each epoch.
+        best_epoch: epoch of the weights that were kept: the best epoch on the validation records, or the last epoch if
+            the learning rate falls to 0 by then.
+        seconds: wall-clock time in s.
+        thresholds: thresholds of a detector, chosen on the validation records.
+        augmentation: settings of augmentation by their stored keys; empty without augmentation.
     """
 
     task: str

@@ -1,4 +1,4 @@
-"""The report as JSON: written, read again and checked against its types, with a schema for others."""
+"""The report as JSON: writing, reading with a check of all types, and a published schema."""
 
 from __future__ import annotations
 
@@ -7,51 +7,51 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import StateError
 from ecg_study.files import write_text
 from ecg_study.reports.report import REPORT_FORMAT, Report
 from ecg_study.reports.schema_upgrade import READABLE_FORMATS, upgrade_report
 
 _DIGITS = 7
-"""Significant digits of a figure: more than any that is shown, and half the size of all that a float holds."""
+"""Significant digits of a stored number: more than a report shows, in half the size of all digits of a float."""
 
 
 def report_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of ``report.json``."""
+    """Return the JSON Schema (draft 2020-12) of ``report.json``."""
     schema = _adapter().json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Report of an ECG study", **schema}
 
 
 def rounded(report: Report) -> Report:
-    """The report as it will be read again: figures of seven significant digits."""
+    """Return the report with the precision of a stored one, seven significant digits."""
     return parse_report(dump_report(report))
 
 
 def dump_report(report: Report) -> str:
-    """The report as JSON text.
+    """Return the report as JSON text.
 
     Raises:
-        ValueError: a figure is not finite, which is no JSON: a fault of the program.
+        ValueError: a number is not finite, which JSON cannot represent.
     """
     content = _rounded(_adapter().dump_python(report, mode="json"))
     return json.dumps(content, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write ``report.json``, whole or not at all."""
+    """Write ``report.json`` atomically."""
     write_text(path, dump_report(report))
 
 
 def parse_report(text: str) -> Report:
-    """The report from its JSON text.
+    """Return the report in a JSON text, upgraded from an earlier format if necessary.
 
     Raises:
-        ValueError: the text is no report of this format; what is wrong and where.
+        ValueError: the text is not a report of a readable format; the message gives place and reason.
     """
     content = json.loads(text)
     found = content.get("format") if isinstance(content, dict) else None
     if found not in READABLE_FORMATS:
-        raise ValueError(f"format {found}, this program reads {REPORT_FORMAT}")
+        raise ValueError(f"format {found!r}, this version reads up to {REPORT_FORMAT}")
     report: Report = _adapter().validate_python(upgrade_report(content))
     return report
 
@@ -60,22 +60,19 @@ def read_report(path: Path) -> Report:
     """Read ``report.json``.
 
     Raises:
-        StudyError: it is not there, damaged, or of another format.
+        StateError: the file is missing, damaged or of an unreadable format.
     """
     if not path.is_file():
-        raise EcgStudyError(f"{path}: no report here; run 'study.py report' with the same --out first")
+        raise StateError(f"{path}: report not found; create the report of this study first")
     try:
         return parse_report(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        reason = str(error).splitlines()
-        said = " ".join(" ".join(reason[:3]).split())
-        raise EcgStudyError(
-            f"{path}: not a report that can be read ({said}); make it again with 'study.py report'"
-        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(" ".join(str(error).splitlines()[:3]).split())
+        raise StateError(f"{path}: not a readable report ({reason}); create the report again") from error
 
 
 def to_json(value: Any) -> Any:
-    """Any value of a report as plain JSON values."""
+    """Return a value of a report as plain JSON values."""
     import pydantic_core
 
     return _rounded(pydantic_core.to_jsonable_python(value))

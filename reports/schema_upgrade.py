@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -48,6 +49,9 @@ itself is ``""``.
 """
 
 _METRICS = {f"R peaks: F1 within {tolerance} ms": peak_f1_metric(tolerance) for tolerance in TOLERANCES_MS}
+
+_NOT_MEASURED = re.compile(r"(118e, 119e) is left out:([^.]+)\.")
+"""Part of the note on the noise stress test."""
 
 _NEW_VALUES: dict[str, dict[str, dict[Any, Any]]] = {
     "comparisons[]": {"figure": _METRICS},
@@ -149,9 +153,28 @@ def _join_intervals(content: dict[str, Any]) -> None:
             item["r2_drop"] = {"value": item.pop("value"), "low": item.pop("low"), "high": item.pop("high")}
 
 
+def _keep_reasons(content: dict[str, Any]) -> None:
+    """Reduce the notes on noise to the reasons why something was not measured; the rest is text of the page."""
+    denoiser, stress = content["denoiser"], content["stress"]
+    if denoiser is not None and denoiser["noise"]:
+        denoiser["noise_note"] = ""
+    if stress is not None:
+        reasons = [f"{test} were not measured:{why}." for test, why in _NOT_MEASURED.findall(stress["note"])]
+        short = "No test record is longer than five minutes."
+        stress["note"] = " ".join([*reasons, *([short] if short in stress["note"] else [])])
+
+
+def _name_references(content: dict[str, Any]) -> None:
+    """Replace the wording for detectors that were applied after our denoiser."""
+    for item in content["comparisons"]:
+        item["reference"] = item["reference"].replace(" behind our denoiser", " after our denoiser")
+
+
 _RESTRUCTURED: tuple[Callable[[dict[str, Any]], None], ...] = (
     _name_roles,
     _complete_paired_comparisons,
     _join_intervals,
+    _keep_reasons,
+    _name_references,
 )
 """Changes of structure, made in this order after keys and values have been renamed."""

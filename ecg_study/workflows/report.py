@@ -20,7 +20,7 @@ from ecg_study.evaluation.experiments.denoising import denoiser_section
 from ecg_study.evaluation.experiments.failures import worst_stretches
 from ecg_study.evaluation.experiments.model_comparison import compare
 from ecg_study.evaluation.experiments.noise_stress import stress_section
-from ecg_study.evaluation.experiments.noise_types import NOTE, measure_noise_kinds
+from ecg_study.evaluation.experiments.noise_types import measure_noise_kinds
 from ecg_study.evaluation.experiments.r_peaks import CalibratedDetector, detector_section, inputs_of
 from ecg_study.evaluation.leads import read_leads
 from ecg_study.evaluation.results.denoising import NoiseCell
@@ -200,7 +200,7 @@ class ReportBuilder:
         detector = part("detector", self._detector, lambda report: report.detector)
         stress = part("stress", lambda: self._stress(noise), lambda report: report.stress)
         failures = part("failures", self._failures, lambda report: report.failures)
-        missing = [*self.study.missing, *([f"Noise of real electrodes: {why_not}"] if why_not else [])]
+        missing = [*self.study.missing, *([f"Recorded noise: {why_not}"] if why_not else [])]
         study = self.study
         report = Report(
             format=REPORT_FORMAT,
@@ -286,12 +286,12 @@ class ReportBuilder:
     def _noise(self) -> tuple[NoiseRecords | None, str]:
         """The noise records, or why they are not used."""
         if self.study.noise is None:
-            return None, "not measured, since --noise-dir names no folder of the Noise Stress Test Database."
+            return None, "not measured, because the study has no noise_dir with the MIT-BIH Noise Stress Test Database."
         noise = open_noise_records(self.study.noise)
         if noise.fs != self.cache.fs:
             return (
                 None,
-                f"not measured, since it is recorded at {noise.fs:g} Hz and this study is at {self.cache.fs:g}.",
+                f"not measured, because it is sampled at {noise.fs:g} Hz and the study at {self.cache.fs:g} Hz.",
             )
         return noise, ""
 
@@ -302,7 +302,7 @@ class ReportBuilder:
         cells: list[NoiseCell] = []
         if noise is not None:
             cells = measure_noise_kinds(models[0], self.leads, noise, self.study.seed, self.store, self.progress)
-        return denoiser_section(models, self.leads, cells, NOTE if cells else why_not, self.study.seed, self.progress)
+        return denoiser_section(models, self.leads, cells, "" if cells else why_not, self.study.seed, self.progress)
 
     def _detector(self) -> Any:
         if not self.detectors:

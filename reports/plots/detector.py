@@ -85,7 +85,7 @@ def _plot_curves(section: DetectorSection) -> Figure:
     precision_recall.set(xlabel="sensitivity", ylabel="precision", xlim=(0.9, 1.002), ylim=(0.9, 1.002))
     precision_recall.set_title("Precision–recall curve (upper right corner)", fontsize=TITLE)
     calibration.plot([0, 1], [0, 1], color=GRAY, linewidth=0.8, zorder=0)
-    calibration.set(xlabel="predicted probability", ylabel="share with an R peak", xlim=(0, 1), ylim=(0, 1.02))
+    calibration.set(xlabel="score of the window", ylabel="share with an R peak", xlim=(0, 1), ylim=(0, 1.02))
     calibration.set_title("Calibration", fontsize=TITLE)
     # A calibration curve may be anywhere, so its legend goes where it covers least.
     places: dict[Axes, Any] = {roc: "lower right", precision_recall: "lower left", calibration: "best"}

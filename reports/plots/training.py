@@ -40,6 +40,8 @@ def _plot_seed(axis: Axes, training: Training) -> list[float]:
     """Draw the losses of one training, and return them."""
     exported = (training.seed_index, training.role) == (1, "final")
     style: dict[str, Any] = {"linewidth": 1.8 if exported else 0.8, "alpha": 1.0 if exported else 0.5}
+    if training.role == "thresholds":
+        style |= {"linestyle": "--", "alpha": 0.8}
     drawn = []
     for key, color, name in _CURVES:
         rows = [row for row in training.history if key in row]

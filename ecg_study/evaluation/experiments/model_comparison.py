@@ -68,7 +68,7 @@ def _compare_peaks(leads: Sequence[EvaluationLead], section: DetectorSection, to
     tables = {place: peak_table(leads, rows, place, tolerance) for place in others}
     best = max(others, key=lambda place: pooled_f1(tables[place]))
     ours = peak_table(leads, rows, (GRU, NOISY), tolerance)
-    name = best[0] if best[1] == NOISY else f"{best[0]} behind our denoiser"
+    name = best[0] if best[1] == NOISY else f"{best[0]} after our denoiser"
     return paired_difference(
         peak_f1_metric(tolerance),
         model=(GRU, ours),

@@ -31,21 +31,6 @@ _LEVELS = (12, 6, 0, -6)
 _OMITTED = (GQRS,)
 """Left out of the second test for the time it takes: longer than all others together."""
 
-NOTE = (
-    "Noise of electrode motion (`em`) in every other two minutes after the first five, which are not scored. SNR "
-    "compares a sine as high as the QRS complex with the noise. R peaks within 150 ms, all beats counted together; the "
-    "stretches without noise are scored too, as is usual. The noise of training and that of these tests "
-    "have no sample in common."
-)
-
-_PUBLISHED_NOTE = (
-    f" **{PUBLISHED_TEST}**: the records of the MIT-BIH Noise Stress Test Database, made of 118 and 119, which were "
-    "held out of training and validation; two people only, so no interval."
-)
-_OWN_NOTE = (
-    f" **{TEST_RECORDS}**: the same recipe (`nst`; Moody, Muldrow and Mark 1984) on the test records as they are, with "
-    "the noise at the same times."
-)
 Signals = dict[str, np.ndarray]
 
 
@@ -74,31 +59,30 @@ def stress_section(
     """
     rows: list[StressRow] = []
     chain = _Chain(detector, denoiser, classical, seed, progress)
-    note = NOTE
     why_not = _why_not_published(noise, learned_from)
-    note += f" {PUBLISHED_TEST} is left out: {why_not}." if why_not else _PUBLISHED_NOTE
+    missing = [f"{PUBLISHED_TEST} were not measured: {why_not}."] if why_not else []
     for snr in () if why_not else STRESS_LEVELS:
         leads = published_leads(noise, snr)
         rows += chain.measure(PUBLISHED_TEST, snr, leads, {lead.name: lead.noisy for lead in leads}, DETECTOR_NAMES)
     names = tuple(name for name in DETECTOR_NAMES if name not in _OMITTED)
     long = [lead for lead in test_leads if len(lead.clean) > LEARNING * lead.fs]
     em = noise.signals["em"][:, STRESS_CHANNEL]
-    note += _OWN_NOTE if long else " No test record is longer than five minutes."
+    missing += [] if long else ["No test record is longer than five minutes."]
     for snr in _LEVELS if long else ():
         signals = {
             lead.name: add_stress_noise(lead.clean, lead.r_peaks, noise=em, fs=lead.fs, snr_db=snr) for lead in long
         }
         rows += chain.measure(TEST_RECORDS, snr, long, signals, names)
-    return StressSection(rows, note)
+    return StressSection(rows, " ".join(missing))
 
 
 def _why_not_published(noise: NoiseRecords, learned_from: Sequence[str]) -> str:
     """Why the published test cannot be made; empty where it can."""
     if set(NOISE_STRESS) & set(learned_from):
-        return "what it is made of was trained or validated on"
+        return "the records they are made of are in the training or validation data"
     names = [stress_record(name, snr) for name in NOISE_STRESS for snr in STRESS_LEVELS]
     if not any((noise.directory / f"{name}.hea").exists() for name in names):
-        return "its records do not lie beside the noise records"
+        return "they are not in the folder of the noise records"
     return ""
 
 

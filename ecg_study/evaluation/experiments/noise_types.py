@@ -31,13 +31,6 @@ _EVERY = 4
 NOISE_FORMAT = 1
 """Raised whenever a figure of the same model and leads would change."""
 
-NOTE = (
-    "Each segment is a stretch of its own. The recording without its drift (zero-phase high-pass at 0.5 Hz) is taken "
-    "as clean; the noise has mean 0 and is scaled to the input SNR of the segment. `bw` (baseline wander), `em` "
-    "(electrode motion) and `ma` (muscle) are from stretches of the MIT-BIH Noise Stress Test Database that are kept "
-    "for tests; `mix` is all three in equal power."
-)
-
 
 def measure_noise_kinds(
     model: CachedModel,

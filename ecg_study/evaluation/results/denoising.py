@@ -118,7 +118,7 @@ class DenoiserSection:
         summaries: each method under the study's Gaussian noise.
         by_record: the same by record.
         noise: each method by kind of noise and input SNR; empty where it was not measured.
-        noise_note: how it was measured, or why not.
+        noise_note: reason why the noise types were not measured; empty if they were.
         frequencies: of the spectra, in Hz.
         spectra: of the clean signal, of the noise, of what each method removed.
         morphology: of each method.

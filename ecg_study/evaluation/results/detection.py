@@ -207,7 +207,7 @@ class StressSection:
 
     Attributes:
         rows: every test, level and detector, alone and behind our denoiser.
-        note: what the tests are.
+        note: reasons why tests were not run; empty if all were.
     """
 
     rows: list[StressRow]
