@@ -1,4 +1,4 @@
-"""The best models as bundles, each with its card for programs and for people."""
+"""Export of a trained model as a model folder."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ecg_study.training.task import TrainingTask, augmentation_as_json
 
 
 def export_model(
-    directory: Path, model: Any, report: Report, task: TrainingTask, signals: dict[str, list[str]]
+    directory: Path, model: Any, *, report: Report, task: TrainingTask, signals: dict[str, list[str]]
 ) -> None:
-    """Write the model of one task with ``card.json`` and ``CARD.md``: use, data, figures, limits.
+    """Write a model folder with ``card.json`` and ``CARD.md``.
 
     Args:
-        directory: to be made.
-        model: the Keras model of the first seed.
-        report: its figures.
-        task: denoiser or detector, as it was trained.
-        signals: SHA-256 of the signal files of each record that was trained or validated on, by which they are known
-            again under any name.
+        directory: folder to create.
+        model: Keras model of the first seed.
+        report: results of the study.
+        task: training task of the model.
+        signals: SHA-256 of the signal files of each training and validation record; these identify a record even if it
+            is renamed.
     """
     training = next(
         item for item in report.trainings if (item.task, item.seed_index, item.role) == (task.name, 1, "final")

@@ -223,7 +223,8 @@ class ReportBuilder:
         """Write bundles, tables of samples, and the rendered report."""
         signals = self.cache.signals([*self.split.train, *self.split.validation])
         for name, finals in self.finals.items():
-            export_model(staging / "models" / name, finals[0].model, report, self.study.tasks[name], signals)
+            task = self.study.tasks[name]
+            export_model(staging / "models" / name, finals[0].model, report=report, task=task, signals=signals)
         self._write_csv(staging / "csv")
         write_report(staging / "report.json", report)
         render_report(staging, report)
