@@ -29,14 +29,24 @@ if TYPE_CHECKING:
         StateError,
         TrainingError,
     )
-    from ecg_study.inference.loading import list_models, load_model
+    from ecg_study.inference.denoiser import Denoiser
+    from ecg_study.inference.detector import Detector, RPeaks
+    from ecg_study.inference.loading import DEFAULT_MODEL, ModelEntry, list_models, load_model
+    from ecg_study.models.card import ModelCard
+    from ecg_study.models.folder import open_model, save_model
     from ecg_study.workflows.study import Study
 
 __all__ = [
+    "DEFAULT_MODEL",
     "DataError",
+    "Denoiser",
+    "Detector",
     "EcgStudyError",
     "InputError",
+    "ModelCard",
+    "ModelEntry",
     "ModelError",
+    "RPeaks",
     "RecordError",
     "RecordErrors",
     "SettingsError",
@@ -47,15 +57,25 @@ __all__ = [
     "list_models",
     "load_model",
     "open_database",
+    "open_model",
     "read_record",
+    "save_model",
 ]
 
 _MODULES = {
+    "DEFAULT_MODEL": "ecg_study.inference.loading",
+    "Denoiser": "ecg_study.inference.denoiser",
+    "Detector": "ecg_study.inference.detector",
+    "ModelCard": "ecg_study.models.card",
+    "ModelEntry": "ecg_study.inference.loading",
+    "RPeaks": "ecg_study.inference.detector",
     "Study": "ecg_study.workflows.study",
     "list_models": "ecg_study.inference.loading",
     "load_model": "ecg_study.inference.loading",
     "open_database": "ecg_study.ecg_data.databases.catalog",
+    "open_model": "ecg_study.models.folder",
     "read_record": "ecg_study.ecg_data.readers.wfdb",
+    "save_model": "ecg_study.models.folder",
 }
 """The module of each public name; those that are missing here are errors."""
 
