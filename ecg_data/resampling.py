@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from ecg_study.ecg_data.buffers import SampleBuffer
-from ecg_study.ecg_data.readers.wfdb import Record
+from ecg_study.ecg_data.readers.recording import Record
 
 _MOST = 1000
 """Largest numerator and denominator of the ratio of rates. A rate that fits none is taken for the nearest that does;

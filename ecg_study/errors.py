@@ -1,4 +1,4 @@
-"""Errors that a user can correct.
+"""Errors that a user can correct, and one-line messages.
 
 The library names parameters (``fs``) and never command-line options. The command line prints an error as one line,
 with options in place of parameters (``--fs``), and exits with code 2.
@@ -99,3 +99,8 @@ class TrainingError(EcgStudyError):
 
 class StateError(EcgStudyError):
     """A saved search or report is missing, locked, or belongs to other settings or data."""
+
+
+def one_line(error: Exception, *, limit: int | None = None) -> str:
+    """Return the message of an error on one line, cut after ``limit`` characters; its type if it has no message."""
+    return " ".join(str(error).split())[:limit] or type(error).__name__

@@ -49,7 +49,7 @@ WITHIN = 0.05
 
 def read(path: Path) -> EvaluationLead:
     """The first lead of a record."""
-    record = read_record(path, "auto")
+    record = read_record(path, lead="auto")
     signal = np.ascontiguousarray(record.signal[:, 0])
     return EvaluationLead(
         path.name, record.leads[0], record.fs, signal, signal, record.r_peaks, record.excluded_intervals

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION
-from ecg_study.ecg_data.readers.wfdb import Record, read_record
+from ecg_study.ecg_data.readers.recording import Record
+from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.ecg_data.resampling import resample_record
 from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.evaluation.metrics import pooled_f1
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--raw-dir", required=True, type=Path, help="folder of the MIT-BIH Arrhythmia Database")
     options = parser.parse_args()
     detector = load_detector(options.detector)
-    records = [read_record(options.raw_dir / name, "all") for name in MITDB_VALIDATION]
+    records = [read_record(options.raw_dir / name, lead="all") for name in MITDB_VALIDATION]
     for name, change in changes().items():
         print(
             f"{name:32} {'  '.join(f'{100 * value:.2f}' for value in measure(detector, records, change))}", flush=True

@@ -9,7 +9,8 @@ from pathlib import Path
 from ecg_study.ecg_data.databases.physionet import CHECKSUMS, MITDB, download
 from ecg_study.ecg_data.databases.splits import Split, split_by_record, split_mitdb
 from ecg_study.ecg_data.databases.synthetic import VERSION, write_synthetic
-from ecg_study.ecg_data.readers.wfdb import as_record_errors, record_files
+from ecg_study.ecg_data.readers.recording import as_record_errors
+from ecg_study.ecg_data.readers.wfdb import record_files
 from ecg_study.errors import DataError, RecordError, RecordErrors, SettingsError
 from ecg_study.files import read_checksums, sha256_of
 from ecg_study.progress import Progress

@@ -15,32 +15,33 @@ from ecg_study.ecg_data.readers.recording import (
     Recording,
     to_millivolts,
 )
-from ecg_study.errors import RecordError
+from ecg_study.errors import RecordError, one_line
 
 
 def open_array(path: Path, options: ReadOptions) -> Recording:
-    """Open a ``.npy`` file of shape ``(samples,)`` or ``(samples, leads)``; it is mapped, not loaded.
+    """Open a ``.npy`` file of shape ``(samples,)`` or ``(samples, leads)`` as a memory map.
 
     Raises:
-        RecordError: it is no array of real numbers, no rate was given, or its unit cannot be told.
+        RecordError: the file is not an array of real numbers; ``fs`` is missing; or the unit of integers is unknown.
     """
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, TypeError) as error:
-        raise RecordError(path, f"not a NumPy array of numbers ({' '.join(str(error).split())[:120]})") from error
+        raise RecordError(path, f"not a NumPy array of numbers ({one_line(error, limit=120)})") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
         kind = getattr(values, "dtype", type(values).__name__)
-        raise RecordError(path, f"holds {kind}, not real numbers")
+        raise RecordError(path, f"contains {kind} instead of real numbers")
     if values.ndim not in (1, 2) or not values.size:
-        raise RecordError(path, f"has the shape {values.shape}; it must be (samples,) or (samples, leads)")
+        raise RecordError(path, f"has shape {values.shape} instead of (samples,) or (samples, leads)")
     if values.ndim == 1:
         values = values[:, np.newaxis]
     if values.shape[1] > max(64, len(values)):
-        raise RecordError(path, f"has the shape {values.shape}: {values.shape[1]:,} leads? Save it turned round (.T)")
+        problem = f"has shape {values.shape}, which means {values.shape[1]:,} leads; save it transposed (.T)"
+        raise RecordError(path, problem)
     if options.fs is None:
-        raise RecordError(path, "a .npy file has no sampling rate; give --fs in Hz")
+        raise RecordError(path, "a .npy file has no sampling rate; give fs in Hz", parameter="fs")
     columns = _columns(path, values.shape[1], options.lead)
-    gain, adc_zero = to_millivolts(path, options, whole=values.dtype.kind in "iu")
+    gain, adc_zero = to_millivolts(path, options, integers=values.dtype.kind in "iu")
     block = round(BLOCK_SECONDS * options.fs)
 
     def blocks() -> Iterator[np.ndarray]:
@@ -56,5 +57,5 @@ def _columns(path: Path, count: int, lead: str) -> list[int]:
         return list(range(count))
     if lead.isdigit() and 1 <= int(lead) <= count:
         return [int(lead) - 1]
-    asked = "" if lead == AUTO_LEAD else f", none of which is {lead!r}"
-    raise RecordError(path, f"has {count} columns{asked}; choose one with --lead (1 to {count}), or 'all'")
+    given = "" if lead == AUTO_LEAD else f", but no lead {lead!r}"
+    raise RecordError(path, f"has {count} columns{given}; choose a lead from 1 to {count}, or 'all'", parameter="lead")

@@ -1,4 +1,4 @@
-"""Which reader a file needs, and which files of a folder are recordings."""
+"""Recordings by path: the reader for a file, and the recordings in a folder."""
 
 from __future__ import annotations
 
@@ -6,32 +6,34 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE, ReadOptions, Recording
-from ecg_study.ecg_data.readers.wfdb import as_record_errors
+from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE, ReadOptions, Recording, as_record_errors
 from ecg_study.errors import RecordError
 
 ENDINGS = (".hea", ".edf", ".bdf", ".csv", ".tsv", ".txt", ".npy")
-"""Of files that are read; a name without one is that of a WFDB record."""
+"""Extensions of readable files; a name without an extension is that of a WFDB record."""
 
 _DOCUMENTS = frozenset(
     f"{name}.txt" for name in ("readme", "sha256sums", "license", "licence", "copying", "notes", "changes", "records")
 )
-"""Names in small letters of text files that are not read as tables where they lie in a folder of recordings."""
+"""Names, in lower case, of text files in a folder that are not recordings."""
+
+_IN_HEADER = ("time_column", "units", "gain", "adc_zero")
+"""Options whose values WFDB and EDF files contain."""
 
 
-def open_recording(path: Path, options: ReadOptions) -> Recording:
-    """Open a file, by what its ending says.
+def open_recording(path: Path, options: ReadOptions = ReadOptions()) -> Recording:  # noqa: B008  # it is immutable
+    """Open a file with the reader for its extension.
 
     Raises:
-        RecordError: it is not there, of no known kind, not what its name says, does not tell enough of itself, or
-            tells of itself what ``options`` would tell it.
+        RecordError: the file is missing, damaged or of an unknown format; it lacks metadata; or ``options`` repeats
+            metadata that it has.
     """
     with as_record_errors(path):
-        reader, ignored = _reader(path)
-        useless = [name for name in options.given_fields() if name in ignored]
-        if useless:
-            problem = f"{', '.join(useless)} does not apply to this file format; omit it, or read this file separately"
-            raise RecordError(path, problem, parameter=useless[0])
+        reader, unused = _reader(path)
+        given = [name for name in options.given_fields() if name in unused]
+        if given:
+            problem = f"{', '.join(given)} does not apply to this file format; omit it, or read this file separately"
+            raise RecordError(path, problem, parameter=given[0])
         recording = reader(path, options)
     if options.fs is not None and not math.isclose(recording.fs, options.fs, rel_tol=1e-4):
         raise RecordError(path, f"has {recording.fs:g} Hz, but fs is {options.fs:g} Hz; omit fs", parameter="fs")
@@ -41,15 +43,11 @@ def open_recording(path: Path, options: ReadOptions) -> Recording:
     return recording
 
 
-_IN_HEADER = ("time_column", "units", "gain", "adc_zero")
-"""Options that WFDB and EDF files answer themselves."""
-
-
 def _reader(path: Path) -> tuple[Callable[[Path, ReadOptions], Recording], tuple[str, ...]]:
-    """What reads a file, and the options that it makes no use of."""
+    """Return the reader for a file, and the options that do not apply to its format."""
     ending = path.suffix.lower()
     if ending not in (".hea", "") and not path.exists() and path.with_name(path.name + ".hea").exists():
-        ending = ".hea"  # a record's name may have a point in it
+        ending = ".hea"  # the name of a record may contain a dot
     if ending in ("", ".hea"):
         from ecg_study.ecg_data.readers.wfdb import open_wfdb
 
@@ -68,21 +66,21 @@ def _reader(path: Path) -> tuple[Callable[[Path, ReadOptions], Recording], tuple
         from ecg_study.ecg_data.readers.npy import open_array
 
         return open_array, ("time_column",)
-    raise RecordError(path, f"a file {ending} is of no kind that is read ({', '.join(ENDINGS)})")
+    raise RecordError(path, f"{ending} is not a readable format ({', '.join(ENDINGS)})")
 
 
 def find_recordings(path: Path) -> list[Path]:
-    """The recordings that a path means: itself, or those in a folder, by name.
+    """Return the recordings in a folder, sorted by name; a path that is not a folder is returned as it is.
 
-    What comes with databases, such as ``README.txt`` and ``SHA256SUMS.txt``, is no recording.
+    Documents of databases, such as ``README.txt`` and ``SHA256SUMS.txt``, are skipped.
 
     Raises:
-        RecordError: a folder without any.
+        RecordError: the folder has no recording.
     """
     if not path.is_dir():
         return [path]
     found = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS and not file.name.startswith("."))
     found = [file for file in found if file.name.lower() not in _DOCUMENTS]
     if not found:
-        raise RecordError(path, f"holds no recording ({', '.join(ENDINGS)})")
+        raise RecordError(path, f"no recording in this folder ({', '.join(ENDINGS)})")
     return found

@@ -1,4 +1,4 @@
-"""Recordings in text tables: CSV, with commas, semicolons, tabs or blanks."""
+"""Recordings in text tables: CSV files with commas, semicolons, tabs or spaces."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ecg_study.ecg_data.readers.recording import (
     ALL_LEADS,
     ReadOptions,
     Recording,
-    choose_columns,
+    choose_leads,
     to_millivolts,
     unit_in,
     without_unit,
 )
-from ecg_study.errors import RecordError
+from ecg_study.errors import RecordError, one_line
 
 _ROWS = 500_000
-"""Rows that are in memory at once."""
+"""Rows in memory at a time."""
 
 _HEAD = 5000
-"""Rows from which columns, rate and kind of number are told."""
+"""Rows from which columns, sampling rate and number type are determined."""
 
 _DELIMITERS = ",;\t "
 _TIME_NAMES = frozenset(
@@ -34,27 +34,27 @@ _TIME_NAMES = frozenset(
 _TIME_UNITS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 
 _UNEVEN = 0.5
-"""Share of a sample by which a time may lie off its place: clocks are rounded, samples are not left out."""
+"""Largest deviation of a time, in samples, for evenly spaced samples with a rounded clock."""
 
 _STRIDE = 1000
-"""Rows over which the time is compared with their number, further down: enough that a clock which stands or runs off by
-a thousandth shows, few enough that one which differs from its nominal rate by less does not."""
+"""Rows after which time and row number are compared. Over this interval, a clock that stands or drifts by a thousandth
+is detected, and a smaller deviation from the nominal rate is tolerated."""
 
 _PLAY = 0.75
-"""Samples by which the two may differ beyond what the rounding of the clock explains: less than one left out."""
+"""Largest difference of the two, in samples, beyond the rounding of the clock; one missing sample exceeds it."""
 
 _COARSEST = 4.0
-"""Samples to which a clock may be rounded further down: one of six digits has 10 ms from 1,000 s on."""
+"""Coarsest rounding of a clock, in samples: six digits resolve 10 ms from 1,000 s on."""
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a table is laid out.
+    """Layout of a table.
 
     Attributes:
-        delimiter: between its columns.
-        names: of its columns; their numbers where it has no header.
-        skipped: lines before the first row of numbers.
+        delimiter: character between columns.
+        names: names of the columns; numbers from 1 if there is no header.
+        skipped: number of lines before the first row of numbers.
     """
 
     delimiter: str
@@ -63,56 +63,57 @@ class _Layout:
 
 
 def open_table(path: Path, options: ReadOptions) -> Recording:
-    """Open a text table with a lead in each column.
+    """Open a text table with one lead per column.
 
-    The sampling rate is that of ``options`` or that of a column with the time, in seconds unless its name says
-    otherwise, or as dates. An empty field is a missing sample.
+    The sampling rate comes from ``options`` or from a column with the time. Times are numbers in seconds, or in the
+    unit in the column's name, or dates. An empty field is a missing sample.
 
     Raises:
-        RecordError: it is no table, has text among its numbers, no such column, or a time that is uneven, or nothing
-            tells its rate or unit.
+        RecordError: the file is not a table of numbers; a column is missing; times are not evenly spaced; or the
+            sampling rate or the unit is unknown.
     """
     layout = _layout(path)
     time = _time_column(path, layout, options)
     others = [column for column, name in enumerate(layout.names) if column != time]
     if not others:
-        raise RecordError(path, "has no column beside the time")
-    columns = [others[i] for i in choose_columns(path, [layout.names[o] for o in others], options.lead, "columns")]
+        raise RecordError(path, "no column except the time")
+    names = [layout.names[column] for column in others]
+    columns = [others[i] for i in choose_leads(path, names, lead=options.lead, noun="columns")]
     if options.lead == ALL_LEADS:
         columns = [column for column in columns if layout.names[column] != "R_peak"]
     clock = _clock(path, layout, time) if options.fs is None else None
     scales = []
     for column in columns:
-        name, whole = layout.names[column], _is_whole(_numbers(path, layout, column, _HEAD))
-        scales.append(to_millivolts(path, options, whole, unit_in(name), name))
+        name, integers = layout.names[column], _are_integers(_numbers(path, layout, column, _HEAD))
+        scales.append(to_millivolts(path, options, integers=integers, unit=unit_in(name), column=name))
     gains, adc_zeros = (np.array(values) for values in zip(*scales, strict=True))
 
     def blocks() -> Iterator[np.ndarray]:
         for values in _read(path, layout, columns, clock):
             yield (values - adc_zeros) / gains
 
-    names = tuple(without_unit(layout.names[column]) for column in columns)
+    leads = tuple(without_unit(layout.names[column]) for column in columns)
     rate = clock.rate if clock is not None else float(options.fs or 0)
-    return Recording(path, path.stem, rate, names, None, blocks)
+    return Recording(path, path.stem, rate, leads, None, blocks)
 
 
-def _is_whole(values: np.ndarray) -> bool:
-    """Whether numbers look like ADC units."""
+def _are_integers(values: np.ndarray) -> bool:
+    """Return whether numbers look like ADC units."""
     known = values[np.isfinite(values)]
     return bool((known != 0).any()) and bool((known == np.round(known)).all())
 
 
 @dataclass(frozen=True)
 class _Clock:
-    """The column with the time, which must go on as it began.
+    """Column with the time, which must continue as in the first rows.
 
     Attributes:
-        path: of the table.
-        layout: its columns.
-        column: that with the time.
-        rate: sampling rate in Hz, by the first rows, a whole one if their rounding allows that.
-        step: seconds from row to row, by the same.
-        off: samples by which one of these lies off its place at most.
+        path: path of the table.
+        layout: layout of the table.
+        column: index of the column with the time.
+        rate: sampling rate in Hz in the first rows, rounded to an integer if the clock's resolution allows it.
+        step: seconds per row in the first rows.
+        rounding: largest deviation in the first rows, in samples.
     """
 
     path: Path
@@ -120,33 +121,35 @@ class _Clock:
     column: int
     rate: float
     step: float
-    off: float
+    rounding: float
 
     def check(self, times: np.ndarray, row: int) -> None:
-        """Refuse times that stand still, go back, or leave samples out; ``row`` is that of the first.
+        """Refuse times that stand still, go back or skip samples.
 
-        Those of one call are to begin with the last `_STRIDE` of the call before.
+        Args:
+            times: consecutive times in seconds, starting with the last `_STRIDE` times of the previous call.
+            row: row of the first time.
         """
         if len(times) < 2:
             return
-        play = self._play(np.abs(np.diff(times) / self.step - 1))
-        for stride, problem in ((1, "the time jumps at"), (_STRIDE, "time and number of rows part before")):
+        tolerance = self._tolerance(np.abs(np.diff(times) / self.step - 1))
+        for stride, problem in ((1, "the time jumps at"), (_STRIDE, "time and row number differ before")):
             ahead = (times[stride:] - times[:-stride]) / self.step - stride
-            odd = ~(np.abs(ahead) <= play[stride - 1 :])
+            odd = ~(np.abs(ahead) <= tolerance[stride - 1 :])
             if odd.any():
                 line = _line_of(self.path, self.layout, row + int(odd.argmax()) + stride)
-                found = f"column {self.layout.names[self.column]}: {problem} line {line:,}"
-                raise RecordError(self.path, found + "; fill gaps with empty rows, or give --fs if rows are even")
+                found = f"column {self.layout.names[self.column]}: {problem} line {line:,}; fill gaps with empty rows"
+                raise RecordError(self.path, found + ", or give fs if rows are evenly spaced", parameter="fs")
 
-    def _play(self, deviations: np.ndarray) -> np.ndarray:
-        """Samples by which each row may be off, by how unevenly nearly all around it follow each other.
+    def _tolerance(self, deviations: np.ndarray) -> np.ndarray:
+        """Return the largest deviation of each row, in samples, from how uneven the rows around it are.
 
-        One that is left out is an exception among even rows; a clock that has become coarse is uneven throughout.
+        A missing sample is an exception among even rows; a clock that has become coarse is uneven everywhere.
         """
         padded = np.pad(np.nan_to_num(deviations, nan=_COARSEST), (-len(deviations) % _STRIDE, 0), "reflect")
         usual = np.quantile(padded.reshape(-1, _STRIDE), 0.95, axis=1)
         usual = np.maximum(usual, np.concatenate([usual[:1], usual[:-1]]))
-        grain = np.repeat(np.clip(usual, self.off, _COARSEST), _STRIDE)[-len(deviations) :]
+        grain = np.repeat(np.clip(usual, self.rounding, _COARSEST), _STRIDE)[-len(deviations) :]
         return np.asarray(2 * grain + _PLAY)
 
 
@@ -155,21 +158,21 @@ def _layout(path: Path) -> _Layout:
         with open(path, encoding="utf-8-sig", newline="") as lines:
             first = [line for _, line in zip(range(_HEAD), lines, strict=False)]
     except UnicodeDecodeError as error:
-        raise RecordError(path, "not a text table, or not in UTF-8; save it as CSV in UTF-8") from error
+        raise RecordError(path, "not a text table in UTF-8; save it as CSV in UTF-8") from error
     skipped = 0
     while skipped < len(first) and (not first[skipped].strip() or first[skipped].lstrip().startswith("#")):
         skipped += 1
     rows = first[skipped:]
     if not rows or any("\0" in line for line in rows):
-        raise RecordError(path, "not a text table" if rows else "is empty")
+        raise RecordError(path, "not a text table" if rows else "empty")
     filled = [line.strip("\r\n ") for line in rows if line.strip() and not line.lstrip().startswith("#")]
-    # Neither the header nor the last row, which may have been cut off.
+    # A row from the middle: the last one may be truncated.
     delimiter = _delimiter(filled[0], filled[len(filled) // 2])
     fields = [field.strip() for field in _fields(path, filled[0], delimiter)]
     if all(_is_number(field) or not field for field in fields):
         layout = _Layout(delimiter, tuple(str(number + 1) for number in range(len(fields))), skipped)
     elif len(filled) < 2:
-        raise RecordError(path, "has a header and no rows")
+        raise RecordError(path, "no rows after the header")
     else:
         layout = _Layout(delimiter, tuple(fields), skipped + 1)
     _check_widths(path, layout, rows, skipped + 1)
@@ -177,16 +180,16 @@ def _layout(path: Path) -> _Layout:
 
 
 def _check_widths(path: Path, layout: _Layout, rows: list[str], line: int) -> None:
-    """Refuse rows of more columns than the first: nobody could tell which is which. ``line`` is that of the first."""
+    """Refuse rows with more columns than the first, which is on ``line``: their assignment is unknown."""
     for number, row in enumerate(rows, line):
-        # What follows in a comment is no column, in the header aside.
+        # A comment at the end of a row is not a column; in the header, it may be a name.
         content = row if number == line else row.split("#")[0]
         fields = _fields(path, content.strip("\r\n"), layout.delimiter)
         while fields and not fields[-1].strip():
             fields.pop()
         if len(fields) > len(layout.names):
-            problem = f"line {number:,} has {len(fields)} columns where line {line:,} has {len(layout.names)}"
-            raise RecordError(path, problem + "; name each column, and write decimals with a point")
+            problem = f"line {number:,} has {len(fields)} columns, but line {line:,} has {len(layout.names)}"
+            raise RecordError(path, problem + "; name each column, and use decimal points")
 
 
 def _fields(path: Path, row: str, delimiter: str) -> list[str]:
@@ -199,7 +202,7 @@ def _fields(path: Path, row: str, delimiter: str) -> list[str]:
 
 
 def _line_of(path: Path, layout: _Layout, row: int) -> int:
-    """The line in which a row of numbers stands, from 1; blank lines and comments are no rows."""
+    """Return the line number, from 1, of a row of numbers; blank lines and comments are not rows."""
     number = layout.skipped
     with open(path, encoding="utf-8-sig", errors="replace", newline="") as lines:
         for number, line in enumerate(lines, 1):
@@ -210,10 +213,10 @@ def _line_of(path: Path, layout: _Layout, row: int) -> int:
     return number
 
 
-def _delimiter(first: str, last: str) -> str:
-    """What stands between the columns: as often in the last row as in the first, and most often of those."""
-    counts = {mark: last.count(mark) for mark in _DELIMITERS if last.count(mark)}
-    # Blanks after commas, and commas within numbers, are in the rows only.
+def _delimiter(first: str, other: str) -> str:
+    """Return the most frequent delimiter that occurs equally often in two rows."""
+    counts = {mark: other.count(mark) for mark in _DELIMITERS if other.count(mark)}
+    # Spaces after commas, and commas within numbers, occur in rows of numbers only.
     same = {mark: count for mark, count in counts.items() if first.count(mark) == count} or counts
     return max(same, key=lambda mark: (same[mark], -_DELIMITERS.index(mark)), default=",")
 
@@ -230,7 +233,8 @@ def _time_column(path: Path, layout: _Layout, options: ReadOptions) -> int | Non
     if options.time_column:
         if options.time_column not in layout.names:
             listed = ", ".join(layout.names)
-            raise RecordError(path, f"has no column {options.time_column!r} ({listed}); choose with --time-column")
+            problem = f"no column {options.time_column!r} among {listed}; use another time_column"
+            raise RecordError(path, problem, parameter="time_column")
         return layout.names.index(options.time_column)
     named = [column for column, name in enumerate(layout.names) if _time_name(name) in _TIME_NAMES]
     return named[0] if named else None
@@ -241,40 +245,44 @@ def _time_name(name: str) -> str:
 
 
 def _time_unit(name: str) -> float:
-    """Seconds in one of a time column's unit; 1 where its name says none."""
+    """Return the seconds per unit of a time column; 1 if its name has no unit."""
     words = name.lower().replace("(", "_").replace("[", "_").replace(")", "").replace("]", "").split("_")
     return _TIME_UNITS.get(words[-1].strip(), 1.0)
 
 
 def _clock(path: Path, layout: _Layout, time: int | None) -> _Clock:
-    """What the first rows tell of the time."""
+    """Return the clock in the first rows."""
     if time is None:
-        raise RecordError(path, "has no column with the time; give --fs in Hz, or name one with --time-column")
+        problem = "no column with the time; give fs in Hz, or time_column"
+        raise RecordError(path, problem, parameter="fs")
     name = layout.names[time]
     times = _times(path, layout, time)
     if len(times) < 2 or not np.isfinite(times).all():
-        raise RecordError(path, f"column {name}: too few times to tell the rate from; give --fs in Hz")
+        problem = "too few times to determine the sampling rate; give fs in Hz"
+        raise RecordError(path, f"column {name}: {problem}", parameter="fs")
     steps = np.diff(times)
     step = float((times[-1] - times[0]) / (len(times) - 1))
     if step <= 0 or (steps <= 0).any():
         line = _line_of(path, layout, int((steps <= 0).argmax()) + 1)
-        raise RecordError(path, f"column {name}: the time does not rise at line {line:,}; give --fs if rows are even")
-    off = np.abs(times - times[0] - step * np.arange(len(times))) / step
-    if off.max() > _UNEVEN:
+        problem = f"the time does not increase at line {line:,}; give fs if rows are evenly spaced"
+        raise RecordError(path, f"column {name}: {problem}", parameter="fs")
+    deviations = np.abs(times - times[0] - step * np.arange(len(times))) / step
+    if deviations.max() > _UNEVEN:
         line = _line_of(path, layout, int(np.abs(steps - np.median(steps)).argmax()) + 1)
         problem = f"column {name}: samples are not evenly spaced, see line {line:,}"
-        raise RecordError(path, problem + "; fill the gap with empty rows, or give --fs if rows are even")
-    return _Clock(path, layout, time, _rounded(1 / step, (times[-1] - times[0])), step, float(off.max()))
+        problem += "; fill gaps with empty rows, or give fs if rows are evenly spaced"
+        raise RecordError(path, problem, parameter="fs")
+    return _Clock(path, layout, time, _rounded(1 / step, (times[-1] - times[0])), step, float(deviations.max()))
 
 
 def _rounded(rate: float, seconds: float) -> float:
-    """A whole rate where the times, rounded as clocks are, tell no other."""
+    """Return the nearest integer rate if it differs by less than one sample over ``seconds``, else the rate."""
     nearest = round(rate)
     return float(nearest) if nearest and abs(rate - nearest) * seconds < 1.0 else rate
 
 
 def _times(path: Path, layout: _Layout, time: int) -> np.ndarray:
-    """The first times in seconds."""
+    """Return the first times in seconds."""
     try:
         return _numbers(path, layout, time, _HEAD) * _time_unit(layout.names[time])
     except RecordError:
@@ -282,7 +290,7 @@ def _times(path: Path, layout: _Layout, time: int) -> np.ndarray:
 
 
 def _seconds(path: Path, layout: _Layout, time: int, texts: Any) -> np.ndarray:
-    """Times as they stand in a column, numbers or dates, in seconds."""
+    """Convert times, as numbers or dates, to seconds."""
     import pandas as pd
 
     numbers = pd.to_numeric(texts, errors="coerce")
@@ -291,8 +299,8 @@ def _seconds(path: Path, layout: _Layout, time: int, texts: Any) -> np.ndarray:
     try:
         dates = pd.to_datetime(texts, format="ISO8601", utc=True)
     except (ValueError, TypeError) as error:
-        problem = f"column {layout.names[time]}: {texts.iloc[0]!r} is no time (a number, or ISO 8601); give --fs in Hz"
-        raise RecordError(path, problem) from error
+        problem = f"column {layout.names[time]}: {texts.iloc[0]!r} is not a time (a number, or ISO 8601)"
+        raise RecordError(path, problem + "; give fs in Hz", parameter="fs") from error
     return np.asarray((dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), np.float64)
 
 
@@ -313,7 +321,7 @@ def _frame(path: Path, layout: _Layout, columns: list[int], **more: Any) -> Any:
 
 
 def _numbers(path: Path, layout: _Layout, column: int, rows: int) -> np.ndarray:
-    """The first rows of a column."""
+    """Return the first rows of a column."""
     try:
         frame = _frame(path, layout, [column], nrows=rows, dtype=np.float64)
     except (ValueError, OverflowError) as error:
@@ -339,7 +347,7 @@ def _read(path: Path, layout: _Layout, columns: list[int], clock: _Clock | None)
 
 
 def _not_numbers(path: Path, layout: _Layout, columns: list[int], error: Exception) -> RecordError:
-    """Names the first field that is no number; reads the table once more for it."""
+    """Return the error for the first field that is not a number; this reads the table again."""
     row = 0
     with open(path, encoding="utf-8-sig", errors="replace", newline="") as lines:
         for number, line in enumerate(lines):
@@ -348,11 +356,11 @@ def _not_numbers(path: Path, layout: _Layout, columns: list[int], error: Excepti
             row = number + 1
             fields = _fields(path, line.strip("\r\n"), layout.delimiter)
             if len(fields) <= max(columns):
-                return RecordError(path, f"line {row:,} has {len(fields)} columns where {max(columns) + 1} are needed")
+                return RecordError(path, f"line {row:,} has {len(fields)} columns instead of {max(columns) + 1}")
             for column in columns:
                 field = fields[column].strip()
                 if field and not _is_number(field) and field.lower() not in ("na", "n/a", "null", "none"):
-                    advice = "; write decimals with a point" if "," in field else "; leave missing samples empty"
-                    problem = f"line {row:,}: {field[:40]!r} in column {layout.names[column]} is no number"
+                    advice = "; use decimal points" if "," in field else "; leave missing samples empty"
+                    problem = f"line {row:,}: {field[:40]!r} in column {layout.names[column]} is not a number"
                     return RecordError(path, problem + advice)
-    return RecordError(path, f"not a table of numbers ({' '.join(str(error).split())[:120]})")
+    return RecordError(path, f"not a table of numbers ({one_line(error, limit=120)})")

@@ -16,8 +16,8 @@ from ecg_study.ecg_data.databases.splits import TRAIN, VALIDATION, Part
 from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.ecg_data.noise import NoiseSource, gaussian_noise
 from ecg_study.ecg_data.noise_records import NoiseRecords, read_noise_sources, write_noise_sources
-from ecg_study.ecg_data.readers.recording import ALL_LEADS, HIGHEST_RATE, LOWEST_RATE
-from ecg_study.ecg_data.readers.wfdb import Record, read_header, read_record
+from ecg_study.ecg_data.readers.recording import ALL_LEADS, HIGHEST_RATE, LOWEST_RATE, Record
+from ecg_study.ecg_data.readers.wfdb import read_header, read_record
 from ecg_study.ecg_data.resampling import resample_record
 from ecg_study.ecg_data.segments.cutting import cut_segments, mark_r_peaks, segment_starts
 from ecg_study.errors import EcgStudyError, RecordError, SettingsError
@@ -344,7 +344,7 @@ def read_for(path: Path, annotator: str, settings: SegmentSettings) -> Record:
     Raises:
         RecordError: see `read_record`.
     """
-    record = read_record(path, settings.lead, annotator)
+    record = read_record(path, lead=settings.lead, annotator=annotator)
     return record if settings.fs in (None, record.fs) else resample_record(record, settings.fs)
 
 

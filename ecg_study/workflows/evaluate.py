@@ -139,13 +139,13 @@ def open_records(
         )
     leads, both = [], []
     for name in chosen or known:
-        record = read_record(raw_dir / name, "auto")
+        record = read_record(raw_dir / name, lead="auto")
         clean = np.ascontiguousarray(record.signal[:, 0])
         noisy = clean + gaussian_noise(len(clean), sigma_mv=SIGMA, seed=SEED, record=name, lead=record.leads[0])
         leads.append(
             EvaluationLead(name, record.leads[0], record.fs, clean, noisy, record.r_peaks, record.excluded_intervals)
         )
-        both.append(read_record(raw_dir / name, ALL_LEADS, annotator=None).signal)
+        both.append(read_record(raw_dir / name, lead=ALL_LEADS, annotator=None).signal)
     return Records(part, leads, both, open_noise_records(noise_dir), part == TEST and not chosen)
 
 

@@ -46,7 +46,7 @@ def test_flutter_is_not_scored(write_record: WriteRecord) -> None:
 )
 def test_lead(write_record: WriteRecord, leads: tuple[str, ...], asked: str, expected: tuple[str, ...]) -> None:
     signal = np.random.default_rng(0).normal(0, 0.2, (900, 2))
-    record = read_record(write_record(signal=signal, leads=leads), asked)
+    record = read_record(write_record(signal=signal, leads=leads), lead=asked)
     assert record.leads == expected
     columns = [leads.index(name) for name in expected]
     np.testing.assert_allclose(record.signal, signal[:, columns], atol=0.0006)
@@ -88,14 +88,14 @@ def _pressure(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "names", "says"),
     [
-        (_cut, "r.dat", "truncated: 5,900 bytes where the header asks for 6,000"),
+        (_cut, "r.dat", "truncated: 5,900 bytes instead of 6,000"),
         (_flip, "r", "checksum"),
         (lambda path: path.with_suffix(".dat").unlink(), "r.dat", "missing"),
         (lambda path: path.with_suffix(".atr").unlink(), "r.atr", "no annotations"),
         (lambda path: path.with_suffix(".hea").unlink(), "r.hea", "no such file"),
         (_point_outside, "r.hea", "outside its own folder"),
         (_spoil_header, "r.hea", "not a WFDB header"),
-        (_pressure, "r", "no voltage"),
+        (_pressure, "r", "unit mmHg is not a voltage"),
     ],
 )
 def test_damage_is_named(write_record: WriteRecord, damage: object, names: str, says: str) -> None:
@@ -111,9 +111,9 @@ def test_damage_is_named(write_record: WriteRecord, damage: object, names: str, 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("/mV", "/µV", "letters that are not ASCII; write units as mV or uV"),
-        ("r 1 360", "r 1 nan", "the sampling rate 'nan' is no number"),
-        ("r 1 360", "r 1 1e400", "the sampling rate '1e400' is no number"),
+        ("/mV", "/µV", "characters that are not ASCII; write units as mV or uV"),
+        ("r 1 360", "r 1 nan", "the sampling rate 'nan' is not a number"),
+        ("r 1 360", "r 1 1e400", "the sampling rate '1e400' is not a number"),
         ("r 1 360", "r 1 0", "sampling rate"),
         ("r.dat", ".", "outside its own folder"),
     ],
@@ -130,7 +130,7 @@ def test_what_wfdb_would_misread_is_refused(write_record: WriteRecord, old: str,
 def test_annotations_of_another_rate_are_refused(write_record: WriteRecord) -> None:
     path = write_record()
     wfdb.wrann("r", "atr", np.array([50]), ["N"], fs=250, write_dir=str(path.parent))
-    with pytest.raises(RecordError, match="its times are at 250 Hz, the signal is at 360 Hz"):
+    with pytest.raises(RecordError, match="its times are at 250 Hz, but the signal has 360 Hz"):
         read_record(path)
 
 
@@ -139,7 +139,7 @@ def test_two_leads_of_one_name_are_refused(write_record: WriteRecord) -> None:
     path = write_record(signal=signal, leads=("II", "V1"))
     header = path.with_suffix(".hea")
     header.write_text(header.read_text().replace("V1", "II"))
-    with pytest.raises(RecordError, match="two leads of one name"):
+    with pytest.raises(RecordError, match="two leads have the same name"):
         read_record(path)
 
 
@@ -148,13 +148,13 @@ def test_values_that_are_no_ecg_are_named(write_record: WriteRecord) -> None:
     signal[300:310] = np.nan
     with pytest.raises(RecordError, match=r"lead II: 10 samples are missing \(NaN\), the first at sample 300"):
         read_record(write_record(signal=signal))
-    with pytest.raises(RecordError, match="lead II is flat"):
+    with pytest.raises(RecordError, match="lead II: flat"):
         read_record(write_record(signal=np.full(900, 0.1)))
-    with pytest.raises(RecordError, match="no lead 'V9', only II; choose with --lead"):
-        read_record(write_record(), "V9")
+    with pytest.raises(RecordError, match=r"'V9' is not among its leads \(II\); use another lead"):
+        read_record(write_record(), lead="V9")
     with pytest.raises(RecordError, match="no beat annotation"):
         read_record(write_record(beats=(100,), symbols="~"))
-    with pytest.raises(RecordError, match="annotated at sample 5,000, outside the 3,000"):
+    with pytest.raises(RecordError, match="annotated at sample 5,000, but the signal has 3,000 samples"):
         read_record(write_record(beats=(100, 5000), symbols="NN"))
 
 

@@ -74,14 +74,14 @@ def test_denoised_signals_are_written_in_every_format(models: dict[str, str], ra
     assert sorted(path.name for path in made.iterdir()) == [
         *("s02.denoised.csv", "s02.denoised.json", "s02.denoised.png", "s02_denoised.dat", "s02_denoised.hea")
     ]
-    record = read_record(raw_dir / "s02", "all", annotator=None)
+    record = read_record(raw_dir / "s02", lead="all", annotator=None)
     wanted = load_denoiser(models["denoiser"]).denoise(record.signal, fs=360.0)
     table = pd.read_csv(made / "s02.denoised.csv")
     both = [f"{lead}{what}_mv" for what in ("", "_denoised") for lead in record.leads]
     assert list(table.columns) == ["time_s", *both]
     np.testing.assert_allclose(table[both[2:]], wanted, atol=1e-4)
     np.testing.assert_allclose(table[both[:2]], record.signal, atol=1e-4)
-    cleaned = read_record(made / "s02_denoised", "all", annotator=None)  # checks length and checksums
+    cleaned = read_record(made / "s02_denoised", lead="all", annotator=None)  # checks length and checksums
     assert (cleaned.fs, cleaned.leads) == (360.0, record.leads)
     np.testing.assert_allclose(cleaned.signal, wanted, atol=0.001)
     assert json.loads((made / "s02.denoised.json").read_text())["leads"] == list(record.leads)

@@ -29,7 +29,7 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_synthetic(made, seed=7, duration=20.0)
     directory = tmp_path_factory.mktemp("device")
     for name in ("s01", "s02", "s03", "s04", "s05", "s06"):
-        record = resample_record(read_record(made / name, "all"), 250.0)
+        record = resample_record(read_record(made / name, lead="all"), 250.0)
         wfdb.wrsamp(
             name,
             fs=250,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_study.ecg_data.readers.wfdb import BEAT_SYMBOLS, Annotations, read_annotations
+from ecg_study.ecg_data.readers.annotations import BEAT_SYMBOLS, Annotations, read_annotations
 from ecg_study.evaluation.baselines.runner import Found
 from ecg_study.evaluation.experiments.denoising import round_to_microvolts
 from ecg_study.evaluation.experiments.r_peaks import match, within
@@ -95,7 +95,7 @@ def worst_stretches(
     ranked.sort(key=lambda item: (-item.missed - item.false, item.place, item.start))
     failures = []
     for item in ranked[:most]:
-        annotations = read_annotations(directory / leads[item.place].record, annotator)
+        annotations = read_annotations(directory / leads[item.place].record, annotator=annotator)
         failures.append(_failure(leads[item.place], found[item.place].r_peaks, item, annotations))
     return failures
 

@@ -91,7 +91,7 @@ def published_leads(noise: NoiseRecords, snr: int) -> list[EvaluationLead]:
     leads = []
     for name in NOISE_STRESS:
         path = noise.directory / stress_record(name, snr)
-        record = read_record(path, "auto")
+        record = read_record(path, lead="auto")
         if record.fs != noise.fs:
             raise RecordError(path, f"has {record.fs:g} Hz, its noise {noise.fs:g} Hz")
         signal = np.ascontiguousarray(record.signal[:, 0])
