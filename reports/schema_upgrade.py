@@ -164,8 +164,11 @@ def _keep_reasons(content: dict[str, Any]) -> None:
         stress["note"] = " ".join([*reasons, *([short] if short in stress["note"] else [])])
 
 
-def _name_references(content: dict[str, Any]) -> None:
-    """Replace the wording for detectors that were applied after our denoiser."""
+def _replace_wording(content: dict[str, Any]) -> None:
+    """Replace terms in stored texts that the program words differently now."""
+    excluded = content["data"]["excluded_records"]
+    for record, reason in excluded.items():
+        excluded[record] = reason.replace("same person as", "same subject as")
     for item in content["comparisons"]:
         item["reference"] = item["reference"].replace(" behind our denoiser", " after our denoiser")
 
@@ -175,6 +178,6 @@ _RESTRUCTURED: tuple[Callable[[dict[str, Any]], None], ...] = (
     _complete_paired_comparisons,
     _join_intervals,
     _keep_reasons,
-    _name_references,
+    _replace_wording,
 )
 """Changes of structure, made in this order after keys and values have been renamed."""

@@ -64,22 +64,17 @@ def peaks_by_record(section: DetectorSection) -> Table:
     """Return the F1 of every detector on each record, noisy input, and the errors of our detector."""
     chosen = [row for row in section.peaks_by_record if row.input == NOISY]
     detectors = unique(row.detector for row in chosen)
-    at = {(row.record, row.lead, row.detector): row.counts[TOLERANCES_MS[0]] for row in chosen}
+    at = {(row.record, row.lead, row.detector): row for row in chosen}
     rows = []
     for record, lead in unique((row.record, row.lead) for row in chosen):
-        found, missed, false = at[record, lead, GRU]
-        cells = [number(_f1(at[record, lead, detector]), 4) for detector in detectors]
+        found, missed, false = at[record, lead, GRU].counts[TOLERANCES_MS[0]]
+        cells = [number(at[record, lead, detector].f1(TOLERANCES_MS[0]), 4) for detector in detectors]
         rows.append(make_row(record, lead, number(found + missed), number(missed), number(false), *cells))
     return make_table(
         f"R peak detection by record: F1 at {TOLERANCES_MS[0]} ms on noisy input, and errors of the {GRU}",
         ("record", "lead", "beats", "false negatives", "false positives", *detectors),
         rows=rows,
     )
-
-
-def _f1(counts: tuple[int, int, int]) -> float:
-    found, missed, false = counts
-    return 2 * found / (2 * found + missed + false) if found else 0.0
 
 
 def paired(section: DetectorSection) -> Table:

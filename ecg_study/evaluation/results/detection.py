@@ -83,6 +83,12 @@ class RecordPeaks:
     median_offset_ms: float | None
     error: str
 
+    def f1(self, tolerance_ms: int) -> float:
+        """Return F1 of the whole record within a tolerance in ms; 0 without a true positive."""
+        true_positives, false_negatives, false_positives = self.counts[tolerance_ms]
+        errors = false_negatives + false_positives
+        return 2 * true_positives / (2 * true_positives + errors) if true_positives else 0.0
+
 
 @dataclass(frozen=True)
 class PeaksSummary:
