@@ -31,15 +31,15 @@ _WEAK_FIT = 0.5
 
 def compare_with_reference(comparison: Comparison) -> str:
     """Return what a comparison with a reference method shows."""
-    model, reference = comparison.model, comparison.reference
+    model, method = comparison.model, f"reference method ({comparison.reference})"
     metric = comparison.metric[0].upper() + comparison.metric[1:]
     if comparison.significant is False:
-        return f"**{metric}**: no significant difference between the {model} and {reference}."
+        return f"**{metric}**: no significant difference between the {model} and the {method}."
     difference = comparison.difference.value
     better = "better than" if difference > 0 else "worse than" if difference < 0 else "as good as"
     if comparison.significant:
-        return f"**{metric}**: the {model} is significantly {better} {reference}."
-    return f"**{metric}**: the {model} is {better} {reference}; too few records to test significance."
+        return f"**{metric}**: the {model} is significantly {better} the {method}."
+    return f"**{metric}**: the {model} is {better} the {method}; too few records to test significance."
 
 
 def augmentation(training: Training, sigma_mv: float) -> list[str]:

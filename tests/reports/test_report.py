@@ -250,15 +250,23 @@ def test_what_cannot_be_put_in_place_whole_leaves_the_old(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("difference", "significant", "text"),
     [
-        (0.1, True, "**RMSE**: the new model is significantly better than the old one."),
-        (-0.1, True, "**RMSE**: the new model is significantly worse than the old one."),
-        (0.1, False, "**RMSE**: no significant difference between the new model and the old one."),
-        (0.0, None, "**RMSE**: the new model is as good as the old one; too few records to test significance."),
-        (-0.1, None, "**RMSE**: the new model is worse than the old one; too few records to test significance."),
+        (0.1, True, "the new model is significantly better than the reference method (old model)."),
+        (-0.1, True, "the new model is significantly worse than the reference method (old model)."),
+        (0.1, False, "no significant difference between the new model and the reference method (old model)."),
+        (
+            0.0,
+            None,
+            "the new model is as good as the reference method (old model); too few records to test significance.",
+        ),
+        (
+            -0.1,
+            None,
+            "the new model is worse than the reference method (old model); too few records to test significance.",
+        ),
     ],
 )
 def test_a_comparison_states_no_more_than_was_measured(difference: float, significant: bool | None, text: str) -> None:
     zero = Estimate(0, 0, 0)
     found = Estimate(difference, difference, difference)
-    comparison = Comparison("RMSE", "new model", zero, "the old one", zero, found, significant)
-    assert compare_with_reference(comparison) == text
+    comparison = Comparison("RMSE", "new model", zero, "old model", zero, found, significant)
+    assert compare_with_reference(comparison) == f"**RMSE**: {text}"
