@@ -1,4 +1,4 @@
-"""The bundles at hand, in lines."""
+"""Lines of text about the available models."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from collections.abc import Sequence
 from typing import Any
 
 from ecg_study.inference.loading import ModelEntry
-from ecg_study.models.card import ModelCard
+from ecg_study.models.card import DENOISER, DETECTOR, ModelCard
 
-_FIGURES = {
-    "detector": (
+_METRICS = {
+    DETECTOR: (
         ("test, R peaks within 150 ms", "f1", "F1 within 150 ms"),
         ("test, R peaks within 50 ms", "f1", "50 ms"),
     ),
-    "denoiser": (("test, mean over records", "rmse", "RMSE in mV"),),
+    DENOISER: (("test, mean over records", "rmse", "RMSE in mV"),),
 }
-"""What of a card's metrics is shown: key, figure, and how it is called."""
+"""The metrics of a card that are listed: key in the card, name of the metric, and label."""
 
 
-def model_lines(found: Sequence[ModelEntry]) -> list[str]:
-    """A line or two for each bundle: its name, what it is, what it can do and on whom that was measured."""
-    if not found:
-        return ["No bundles at hand; 'study.py run' makes two in outputs/models."]
+def model_lines(entries: Sequence[ModelEntry]) -> list[str]:
+    """Return one or two lines for each model: name, kind, size, training data, and test metrics."""
+    if not entries:
+        return ["no models found"]
     lines = []
-    for item in found:
-        if item.card is None:
-            lines.append(f"{item.name}: cannot be used: {item.problem}")
+    for entry in entries:
+        if entry.card is None:
+            lines.append(f"{entry.name}: cannot be used: {entry.problem}")
             continue
-        card = item.card
+        card = entry.card
         size = f"{card.parameters:,} weights, {card.fs:g} Hz"
-        lines.append(f"{item.name}: {card.model_kind}, {size}, {_origin(card)}")
-        figures = [_figure(card, *wanted) for wanted in _FIGURES[card.model_kind]]
-        shown = [figure for figure in figures if figure]
-        if shown:
-            lines.append(f"  on test records: {', '.join(shown)}")
+        lines.append(f"{entry.name}: {card.model_kind}, {size}, {_origin(card)}")
+        metrics = [_metric(card, *wanted) for wanted in _METRICS[card.model_kind]]
+        listed = [metric for metric in metrics if metric]
+        if listed:
+            lines.append(f"  on test records: {', '.join(listed)}")
     return lines
 
 
@@ -42,10 +42,10 @@ def _origin(card: ModelCard) -> str:
     return f"trained on {database}, preset {card.preset}, seed {card.seed}"
 
 
-def _figure(card: ModelCard, key: str, name: str, said: str) -> str:
+def _metric(card: ModelCard, key: str, name: str, label: str) -> str:
     value: Any = card.metrics.get(key)
     value = value.get(name) if isinstance(value, dict) else None
     if isinstance(value, dict) and "value" in value:
         interval = f" [{value['low']:.4f}, {value['high']:.4f}]" if value.get("low") is not None else ""
-        return f"{said} {value['value']:.4f}{interval}"
-    return f"{said} {value:.4f}" if isinstance(value, (int, float)) else ""
+        return f"{label} {value['value']:.4f}{interval}"
+    return f"{label} {value:.4f}" if isinstance(value, (int, float)) else ""
