@@ -23,8 +23,8 @@ MAX_WEIGHTS = 150_000
 
 
 def test_the_documented_models_exist() -> None:
-    documented = set(re.findall(r"^## `([a-z-]+)`$", (ROOT / "docs" / "bundles.md").read_text(), re.MULTILINE))
-    assert documented == set(NAMES)
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)) == set(NAMES)
     assert DEFAULT_MODEL in NAMES
 
 
