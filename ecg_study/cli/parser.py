@@ -177,7 +177,7 @@ _SEARCH = Verb(
   {prog} search --preset standard --output-dir second --warm-start mitdb-study
       try the best configurations of an earlier study first
   {prog} search --preset full --scheduler tcp://host:8786
-      train on the workers of a Dask cluster; docs/workers.md explains how to start one""",
+      train on the workers of a Dask cluster; docs/parallel.md explains how to start one""",
 )
 
 _REPORT = Verb(
