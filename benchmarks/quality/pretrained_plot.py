@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecg_study.evaluation.results.values import GRU, LSTM, NO_FILTER
-from ecg_study.reports.plots.style import BLUE, DPI, GREY, MARKERS, OTHERS, SMALL, figure_of
+from ecg_study.reports.plots.style import BLUE, DPI, GRAY, MARKERS, OTHERS, SMALL, make_axes
 from ecg_study.reports.report import Report
 from ecg_study.reports.schema import read_report
 
@@ -25,7 +25,7 @@ _NOISE = "mix"
 def main() -> int:
     """Write ``docs/pretrained.png``."""
     report = read_report(DOCS / "mitdb-robust" / "report.json")
-    figure, (left, right) = figure_of(1, 2, 3.8)
+    figure, (left, right) = make_axes(1, 2, height=3.8)
     draw_noise_stress(left, report)
     draw_denoising(right, report)
     figure.savefig(DOCS / "pretrained.png", dpi=DPI)
@@ -37,7 +37,7 @@ def draw_noise_stress(axis: Axes, report: Report) -> None:
     assert report.stress is not None
     rows = [row for row in report.stress.rows if row.test == _TEST and not row.denoised]
     lines = {
-        name: {row.snr: 100 * row.f1 for row in rows if row.detector == name}
+        name: {row.snr: 100 * row.counts.f1 for row in rows if row.detector == name}
         for name in dict.fromkeys(row.detector for row in rows)
     }
     _draw_lines(axis, lines, GRU, "gru-detector")
@@ -48,8 +48,8 @@ def draw_noise_stress(axis: Axes, report: Report) -> None:
 def draw_denoising(axis: Axes, report: Report) -> None:
     """Draw the SNR improvement against the input SNR for a mixture of real noise, with 95 % intervals of the model."""
     assert report.denoiser is not None
-    cells = [cell for cell in report.denoiser.noise if cell.kind == _NOISE and cell.method != NO_FILTER]
-    values = {(cell.method, cell.snr): cell.figures["snr_improvement"] for cell in cells}
+    cells = [cell for cell in report.denoiser.noise if cell.noise_type == _NOISE and cell.method != NO_FILTER]
+    values = {(cell.method, cell.snr): cell.metrics["snr_improvement"] for cell in cells}
     lines = {
         name: {cell.snr: values[name, cell.snr].value for cell in cells if cell.method == name}
         for name in dict.fromkeys(cell.method for cell in cells)
@@ -62,7 +62,7 @@ def draw_denoising(axis: Axes, report: Report) -> None:
     )
     axis.set_title("Denoising: mixture of baseline wander, motion, muscle", fontsize=SMALL + 1)
     axis.set_ylabel("SNR improvement in dB")
-    axis.axhline(0, color=GREY, lw=0.8)
+    axis.axhline(0, color=GRAY, lw=0.8)
 
 
 def _draw_lines(axis: Axes, lines: dict[str, dict[int, float]], own: str, label: str) -> None:
