@@ -32,7 +32,7 @@ class Meter(Quiet):
         self.main: list[float] = []
         self.workers: list[float] = []
 
-    def trial_ended(self, trial: Trial, best: float | None) -> None:  # noqa: ARG002  # a view is told both
+    def trial_ended(self, trial: Trial, *, best: float | None) -> None:  # noqa: ARG002  # a view is told both
         """Note the resident memory of the main process and of its children, in MB."""
         process = psutil.Process()
         children = [child.memory_info().rss for child in process.children(recursive=True)]
@@ -50,7 +50,7 @@ def main() -> None:
         task = synthetic_task(DENOISER, preset, Path(directory), seconds=30.0)
         options = SearchOptions(0, budget=Budget(trials=TRIALS))
         with open_executor(1) as workers:
-            run_search(task, options, Path(directory) / "search", workers, meter)
+            run_search(task, options, directory=Path(directory) / "search", executor=workers, view=meter)
     for name, series in (("main process", meter.main), ("worker process", meter.workers)):
         early, late, most = series[4], series[39], max(series[4:])
         print(f"{name}: {early:.0f} MB after 5 trials, {late:.0f} MB after 40: {late / early:.2f} times")

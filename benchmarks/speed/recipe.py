@@ -65,7 +65,9 @@ def search_ours(cache: SegmentCache, split: Split, directory: Path) -> Found:
     task = TrainingTask(DENOISER, cache, split, preset)
     started = time.monotonic()
     with open_executor(None) as workers:
-        result = run_search(task, SearchOptions(0), directory / "ours", workers, _Progress("ours"))
+        result = run_search(
+            task, SearchOptions(0), directory=directory / "ours", executor=workers, view=_Progress("ours")
+        )
     epochs = sum(rung.total_epochs for rung in schedule_of(preset))
     best = result.best().outcome.score
     assert best is not None
@@ -125,7 +127,7 @@ class _Progress(Quiet):
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def search_began(self, plan: SearchPlan, finished: list[Any], best: float | None) -> None:  # noqa: ARG002
+    def search_began(self, plan: SearchPlan, *, finished: list[Any], best: float | None) -> None:  # noqa: ARG002
         print(f"{self.name}: {plan.trials} trials, {plan.epochs} epochs, {plan.workers} workers", flush=True)
 
 

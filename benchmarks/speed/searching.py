@@ -16,19 +16,19 @@ from ecg_study.tuning.plan import SearchPlan
 class Quiet:
     """A `ecg_study.tuning.search.SearchView` that says nothing but notices."""
 
-    def search_began(self, plan: SearchPlan, finished: list[Trial], best: float | None) -> None:
+    def search_began(self, plan: SearchPlan, *, finished: list[Trial], best: float | None) -> None:
         """Nothing."""
 
-    def trial_began(self, plan: TrainingSpec) -> None:
+    def trial_began(self, spec: TrainingSpec) -> None:
         """Nothing."""
 
-    def epoch_ended(self, trial: str, epoch: int, metrics: dict[str, float]) -> None:
+    def epoch_ended(self, trial: str, *, epoch: int, metrics: dict[str, float]) -> None:
         """Nothing."""
 
-    def trial_ended(self, trial: Trial, best: float | None) -> None:
+    def trial_ended(self, trial: Trial, *, best: float | None) -> None:
         """Nothing."""
 
-    def said(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Print a notice: a lost worker spoils the figures."""
         print(text)
 

@@ -52,7 +52,7 @@ PRESET = replace(
 def search(task: TrainingTask, directory: Path, workers: Executor) -> float:
     """Seconds of a search."""
     started = time.monotonic()
-    result = run_search(task, SearchOptions(0), directory, workers, Quiet())
+    result = run_search(task, SearchOptions(0), directory=directory, executor=workers, view=Quiet())
     seconds = time.monotonic() - started
     assert len(result.trials) == sum(rung.trials for rung in schedule_of(task.preset))
     return seconds

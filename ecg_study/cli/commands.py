@@ -195,14 +195,14 @@ def export(options: ExportOptions, call: Call) -> int:
     import shlex
 
     from ecg_study.models.card import MODEL_KINDS
-    from ecg_study.tuning.exports.optuna import export_optuna, find_searches, progress, storage_url
+    from ecg_study.tuning.exports.optuna import describe_progress, export_optuna, find_searches, storage_url
 
     console, out = open_console(), Path(call.settings.output_dir)
     searches = find_searches(out)
     path = Path(options.storage) if options.storage else out / "search" / "optuna.db"
-    written = export_optuna(searches, path, options.overwrite)
+    written = export_optuna(searches, path, overwrite=options.overwrite)
     for name in MODEL_KINDS:
-        state = f"{written[name]} trials; {progress(searches[name])}" if name in written else "no search"
+        state = f"{written[name]} trials; {describe_progress(searches[name])}" if name in written else "no search"
         console.print(f"{name}: {state}")
     console.print(f"Storage: {path}. To open it (pip install optuna-dashboard):")
     console.print(shlex.join(["optuna-dashboard", storage_url(path)]))

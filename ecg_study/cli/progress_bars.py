@@ -1,4 +1,4 @@
-"""Progress of work in countable steps: bars on a terminal, plain lines elsewhere."""
+"""Progress display: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,23 +11,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ecg_study.progress import raise_if_interrupted
 
-_LINE_EVERY = 15.0  # seconds between plain lines of one step: enough to see that it lives, few enough for a log
+_LINE_EVERY = 15.0  # s between plain lines of one task: often enough to show activity, rarely enough for a log file
 
 
 class ProgressBars:
-    """Progress of long work in countable steps: a `ecg_data.Progress` that can be called from anywhere.
-
-    Args:
-        console: where to show it; bars on a terminal, plain lines elsewhere.
-    """
+    """A progress callback (`ecg_study.progress.Progress`) that shows several tasks on a console."""
 
     def __init__(self, console: Console) -> None:
+        """Show bars on a terminal, and plain lines elsewhere."""
         self.console = console
         self._bars: Progress | None = None
         self._tasks: dict[str, Any] = {}
         self._last_line: dict[str, float] = {}
 
     def __enter__(self) -> ProgressBars:
+        """Start to show progress."""
         if self.console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._bars = Progress(*columns, console=self.console)
@@ -37,11 +35,16 @@ class ProgressBars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Stop to show progress."""
         if self._bars is not None:
             self._bars.stop()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` steps of ``what`` are done; raises KeyboardInterrupt after Ctrl-C."""
+        """Show that ``done`` of ``total`` steps of the task ``what`` are done.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed.
+        """
         raise_if_interrupted()
         if self._bars is not None:
             if what not in self._tasks:

@@ -1,4 +1,4 @@
-"""A search as the user sees it: live on a terminal, plain lines elsewhere."""
+"""Display of a search: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ecg_study.tuning.schedule import Rung
 
 @dataclass
 class _Watched:
-    """What a display knows of a running search."""
+    """State of a running search, as a display needs it."""
 
     plan: SearchPlan
     finished: list[Trial]
@@ -38,17 +38,20 @@ class _Watched:
         return sum((t.plan.iteration, t.plan.bracket, t.plan.rung) == place for t in self.finished)
 
     def seconds_left(self) -> float | None:
-        """By the pace so far, before the first epoch by the plan; at most what the budget leaves."""
+        """Estimate the remaining time from the pace so far, or from the plan before the first epoch.
+
+        The estimate is at most the rest of the budget.
+        """
         epochs = self.plan.epochs_in_budget - sum(
             trial.plan.epochs - trial.plan.initial_epoch for trial in self.finished
         )
-        begun = sum(self.epoch[trial] - plan.initial_epoch for trial, plan in self.running.items())
+        started = sum(self.epoch[trial] - spec.initial_epoch for trial, spec in self.running.items())
         here = time.monotonic() - self.began
         if self.epochs_here:
-            left: float | None = here / self.epochs_here * max(0, epochs - begun)
+            left: float | None = here / self.epochs_here * max(0, epochs - started)
         else:
             left = None if self.plan.seconds is None else self.plan.seconds * epochs / self.plan.epochs
-        budget = self.plan.budget.left(self.plan.spent + here)
+        budget = self.plan.budget.remaining_seconds(self.plan.spent + here)
         return budget if left is None else left if budget is None else min(left, budget)
 
     def time_left(self) -> str:
@@ -57,20 +60,17 @@ class _Watched:
 
 
 class SearchDisplay:
-    """A `ecg_study.tuning.search.SearchView` on a console.
-
-    Args:
-        console: a terminal gets a live table, anything else a line a trial.
-    """
+    """A `SearchView` on a console."""
 
     def __init__(self, console: Console) -> None:
+        """Show a live table on a terminal, and one line per trial elsewhere."""
         self.console = console
         self._live: Live | None = None
         self._search: _Watched | None = None
 
     @contextmanager
     def showing(self) -> Iterator[SearchDisplay]:
-        """Keep the live table on the screen while the block runs."""
+        """Show the live table while the block runs."""
         if not self.console.is_terminal:
             yield self
             return
@@ -79,24 +79,24 @@ class SearchDisplay:
             yield self
         self._live = None
 
-    def search_began(self, plan: SearchPlan, finished: list[Trial], best: float | None) -> None:
-        """Show the plan, and what of it is already done."""
+    def search_began(self, plan: SearchPlan, *, finished: list[Trial], best: float | None) -> None:
+        """Show the plan and the number of trials that are already done."""
         self._search = _Watched(plan, list(finished), best)
         for line in plan_lines(plan, len(finished)):
             self.console.print(line)
 
-    def trial_began(self, plan: TrainingSpec) -> None:
+    def trial_began(self, spec: TrainingSpec) -> None:
         """Show a trial as running."""
         watched = self._watched()
-        watched.running[plan.id], watched.epoch[plan.id] = plan, plan.initial_epoch
+        watched.running[spec.id], watched.epoch[spec.id] = spec, spec.initial_epoch
 
-    def epoch_ended(self, trial: str, epoch: int, metrics: dict[str, float]) -> None:  # noqa: ARG002  # a view may want them
-        """Move a running trial on by an epoch."""
+    def epoch_ended(self, trial: str, *, epoch: int, metrics: dict[str, float]) -> None:  # noqa: ARG002  # part of the protocol
+        """Advance a running trial by an epoch."""
         watched = self._watched()
         watched.epoch[trial] = epoch
         watched.epochs_here += 1
 
-    def trial_ended(self, trial: Trial, best: float | None) -> None:
+    def trial_ended(self, trial: Trial, *, best: float | None) -> None:
         """Count a trial as finished."""
         watched = self._watched()
         watched.finished.append(trial)
@@ -107,7 +107,7 @@ class SearchDisplay:
         elif trial.outcome.status == FAILED:
             self.console.print(f"trial {trial.plan.id} failed: {trial.outcome.reason}")
 
-    def said(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         """Show a notice."""
         self.console.print(text, soft_wrap=True)
 
@@ -125,27 +125,27 @@ class SearchDisplay:
         best = "–" if watched.best is None else f"{watched.best:.6g}"
         parts.append(
             f"{len(watched.finished)} of {watched.plan.trials} trials done, {watched.failures} failed; best so far "
-            f"{best}; {duration(time.monotonic() - watched.began)} here, {watched.time_left()} left"
+            f"{best}; {duration(time.monotonic() - watched.began)} in this run, {watched.time_left()} left"
         )
         return Group(*parts)
 
 
 def plan_lines(plan: SearchPlan, done: int = 0) -> list[str]:
-    """A plan in plain lines: size, brackets, cost.
+    """Describe a plan in lines of text: size, brackets, time and disk use.
 
     Args:
-        plan: what is to be done.
+        plan: the plan.
         done: trials that were done before.
     """
-    going_on = f", {done} of them done before" if done else ""
+    resumed = f", {done} trials already done" if done else ""
     lines = [
         f"Search of the {plan.task}: {plan.trials} trials of {plan.configurations} configurations, {plan.epochs} epochs"
-        f"{going_on}"
+        f"{resumed}"
     ]
     brackets: dict[tuple[int, int], list[str]] = {}
     for rung in plan.schedule:
-        steps = f"{rung.trials} trial{'s' if rung.trials > 1 else ''} to epoch {rung.epochs}"
-        brackets.setdefault((rung.iteration, rung.bracket), []).append(steps)
+        text = f"{rung.trials} trial{'s' if rung.trials > 1 else ''} to epoch {rung.epochs}"
+        brackets.setdefault((rung.iteration, rung.bracket), []).append(text)
     several = plan.schedule[-1].iteration > 0
     for (iteration, bracket), rungs in brackets.items():
         name = f"iteration {iteration}, bracket {bracket}" if several else f"bracket {bracket}"
@@ -158,19 +158,19 @@ def _cost(plan: SearchPlan) -> str:
     measured = [speed for speed in plan.speeds if not speed.failure]
     if plan.seconds is None:
         failures = sorted({speed.failure for speed in plan.speeds})
-        why = f" could not be measured ({'; '.join(failures)})" if failures else " shows when the first trials are done"
-        cost = f"with {workers}; the time{why}"
+        why = f"could not be measured ({'; '.join(failures)})" if failures else "is known after the first trials"
+        cost = f"with {workers}; the time {why}"
     else:
         epochs = sorted(speed.epoch_seconds for speed in measured)
-        whole = "the whole takes about" if plan.budget.seconds is None else "the whole would take about"
+        whole = "the search takes about" if plan.budget.seconds is None else "all trials would take about"
         span = f"{epochs[0]:.2g} to {epochs[-1]:.2g}" if len(epochs) > 1 else f"{epochs[0]:.2g}"
         cost = (
-            f"with {workers}, {whole} {duration(plan.seconds)}, by {len(measured)} "
-            f"configuration{'s' if len(measured) > 1 else ''} measured at {span} s an epoch"
+            f"with {workers}, {whole} {duration(plan.seconds)}, from {len(measured)} "
+            f"configuration{'s' if len(measured) > 1 else ''} measured at {span} s per epoch"
         )
     if plan.disk_bytes is not None:
-        cost += f"; checkpoints take up to {size(plan.disk_bytes)}"
-    limits = [] if plan.budget.seconds is None else [f"{duration(plan.budget.seconds)} of searching"]
+        cost += f"; weights take up to {size(plan.disk_bytes)} on disk"
+    limits = [] if plan.budget.seconds is None else [duration(plan.budget.seconds)]
     limits += [] if plan.budget.trials is None else [f"{plan.budget.trials} trials"]
     return f"{cost}; it ends after {' or '.join(limits)}" if limits else cost
 
@@ -197,8 +197,8 @@ def _running_table(watched: _Watched) -> Table:
     table = Table(title="running", title_justify="left", show_edge=False)
     for column in ("trial", "epoch", "configuration"):
         table.add_column(column)
-    for trial, plan in watched.running.items():
-        table.add_row(trial, f"{watched.epoch[trial]} of {plan.epochs}", describe(plan.hyperparameters))
+    for trial, spec in watched.running.items():
+        table.add_row(trial, f"{watched.epoch[trial]} of {spec.epochs}", describe(spec.hyperparameters))
     return table
 
 

@@ -1,0 +1,1 @@
+"""Hyperband search of the hyperparameters of a model."""

@@ -1,4 +1,4 @@
-"""How long a network of a search takes to pass a segment."""
+"""Inference time of the networks of a search."""
 
 from __future__ import annotations
 
@@ -20,22 +20,25 @@ _SEGMENTS = 128
 _ROUNDS = 5
 
 MEASURED = 16
-"""Configurations that are measured, the best first: each costs a second or two, mostly to trace it."""
+"""Number of configurations that are measured, best first. Each takes a second or two, mostly for tracing."""
 
 
 def measure_latencies(
-    task: TrainingTask, search: SearchResult, store: ResultCache, progress: Progress
+    task: TrainingTask, search: SearchResult, *, store: ResultCache, progress: Progress
 ) -> Mapping[str, float]:
-    """Milliseconds a segment, of the best configurations of a search, by trial.
+    """Measure the inference time of the best configurations of a search.
 
-    A network with fresh weights is timed on a batch of 128 segments, the median of five rounds behind a first that is
-    not counted: weights do not change the time.
+    A network with random weights is timed on a batch of 128 segments, because weights do not change the time. The
+    result is the median of five rounds after a first round, which is not counted.
 
     Args:
         task: builds the networks.
-        search: whose best are timed.
-        store: where times are kept, for this machine and these versions.
-        progress: told the configurations done.
+        search: its best configurations are timed.
+        store: cache of times, by machine and versions.
+        progress: receives the number of configurations done.
+
+    Returns:
+        Trial id → milliseconds per segment.
     """
     ranked = search.ranked()
     found: dict[str, float] = {}
@@ -45,10 +48,10 @@ def measure_latencies(
         if name not in by_configuration:
             if len(by_configuration) == MEASURED:
                 continue
-            progress(f"Speed of the {task.name}'s best", len(by_configuration), MEASURED)
+            progress(f"Inference time of the {task.name}", len(by_configuration), MEASURED)
             by_configuration[name] = _milliseconds(task, trial.plan.hyperparameters, store)
         found[trial.plan.id] = by_configuration[name]
-    progress(f"Speed of the {task.name}'s best", len(by_configuration), len(by_configuration))
+    progress(f"Inference time of the {task.name}", len(by_configuration), len(by_configuration))
     return found
 
 

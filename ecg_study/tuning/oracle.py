@@ -1,4 +1,4 @@
-"""Keras Tuner's Hyperband oracle, whose state is handed out instead of being written by itself."""
+"""Keras Tuner's Hyperband oracle, with its state as one value instead of files."""
 
 from __future__ import annotations
 
@@ -13,32 +13,35 @@ from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.schedule import first_rungs, schedule_of
 
 _WORST = {"min": 1e9, "max": -1.0}
-"""Score of a failed trial, worse than any real one: with a finite score, halving goes on where a missing one would
-end the bracket. Mean squared errors stay far below 10⁹ mV², areas under a curve are never negative."""
+"""Score of a failed trial, worse than any other: with a finite score, halving continues where a missing score would
+end the bracket. Mean squared errors are far below 10⁹ mV², areas under a curve are never negative."""
 
 _BOOKKEEPING = ("tuner/trial_id", "tuner/epochs", "tuner/initial_epoch", "tuner/bracket", "tuner/round")
 
 _DRAWS = 10_000
-"""Draws in a row that were all drawn before, after which Keras Tuner takes a space for exhausted. Its own 20 end a
-search of a small space early by mere chance; `tuning.schedule` has made sure that there are configurations enough."""
+"""Repeated configurations in a row after which Keras Tuner treats a space as exhausted. Its default of 20 can end the
+search of a small space early by chance; `schedule.check_space` has checked that there are enough configurations."""
 
 
 class SearchOracle(keras_tuner.oracles.HyperbandOracle):
-    """Asks and tells: `next_trial` gives what to train, `finish` takes what came of it.
+    """Hyperband oracle: `next_trial` returns what to train, `finish` takes the score.
 
-    Any number of trials may be out at once. Configurations are drawn in an order that does not depend on how many,
-    or on which of them ends first, and a rung promotes a trial only when its place among the best of the rung is
-    certain: so the search is the same whatever the number of workers.
+    Any number of trials can run at the same time. The order in which configurations are drawn does not depend on that
+    number or on which trial ends first, and a rung promotes a trial only when its place among the best of the rung is
+    certain. So the search is the same with any number of workers.
 
-    Keras Tuner writes one file a trial, in place; here the whole state is one value, so that it can be written at once.
-
-    Args:
-        task: the model, whose preset sets Hyperband's size.
-        seed: seed of the study; 0 works like any other (Keras Tuner itself takes 0 for none).
-        warm: configurations that are drawn first.
+    Keras Tuner writes one file per trial, in place. Here the whole state is one value, so that it can be written at
+    once.
     """
 
-    def __init__(self, task: TrainingTask, seed: int, warm: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(self, task: TrainingTask, *, seed: int, warm: Sequence[dict[str, Any]] = ()) -> None:
+        """Create an oracle without trials.
+
+        Args:
+            task: the model, whose preset sets Hyperband's size.
+            seed: seed of the study. 0 is a seed like any other, although Keras Tuner itself takes 0 for no seed.
+            warm: configurations that are tried first.
+        """
         hyperparameters = keras_tuner.HyperParameters()
         task.space().configure(hyperparameters)
         name, self.score_direction = task.objective
@@ -58,7 +61,7 @@ class SearchOracle(keras_tuner.oracles.HyperbandOracle):
         self._asked = 0
 
     def next_trial(self) -> TrainingSpec | None:
-        """What to train next; ``None`` when nothing can be begun before another trial ends, or at all."""
+        """Return the next trial, or ``None`` if no trial can start now."""
         self._asked += 1
         trial = self.create_trial(str(self._asked))
         if trial.status != "RUNNING":
@@ -71,7 +74,7 @@ class SearchOracle(keras_tuner.oracles.HyperbandOracle):
             configuration = f"{drawn:03d}" if above is None else _configuration(self._names[above])
             self._names[trial.trial_id] = f"{configuration}-r{rung}"
         name = self._names[trial.trial_id]
-        # Not values["tuner/bracket"]: that names the bracket begun last, not the trial's own, once several are open.
+        # Not values["tuner/bracket"]: with several open brackets, it names the newest, not the trial's own.
         own = self._first_rungs[int(_configuration(name))]
         return TrainingSpec(
             id=name,
@@ -85,15 +88,20 @@ class SearchOracle(keras_tuner.oracles.HyperbandOracle):
         )
 
     def finish(self, name: str, score: float | None) -> None:
-        """Tell the score of a trial by its name; ``None`` for one that failed."""
-        told = _WORST[self.score_direction] if score is None else score
+        """Record the score of a trial, ``None`` for one that failed.
+
+        Args:
+            name: id of the trial's `TrainingSpec`.
+            score: best validation objective.
+        """
+        recorded = _WORST[self.score_direction] if score is None else score
         (trial_id,) = [trial_id for trial_id, known in self._names.items() if known == name]
-        trial = self.update_trial(trial_id, {self.objective.name: told})
+        trial = self.update_trial(trial_id, {self.objective.name: recorded})
         trial.status = "COMPLETED"
         self.end_trial(trial)
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on, as JSON."""
+        """Return everything that is needed to resume, as JSON."""
         return {
             "oracle": self.get_state(),
             "trials": {name: trial.get_state() for name, trial in self.trials.items()},
@@ -101,29 +109,29 @@ class SearchOracle(keras_tuner.oracles.HyperbandOracle):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a saved state. Trials that were running are run again."""
+        """Resume from a saved state. Trials that were running run again."""
         self.trials = {name: Trial.from_state(saved) for name, saved in state["trials"].items()}
         self.set_state(state["oracle"])
         self._names = dict(state["names"])
-        # Keras Tuner takes the last first; the first that was begun shall be the first again.
+        # Keras Tuner takes the last first; the order of the first start must be kept.
         running = sorted((trial.trial_id for trial in self.ongoing_trials.values()), reverse=True)
         self._retry_queue: list[str] = [*running, *state["oracle"]["retry_queue"]]
         self.ongoing_trials: dict[str, Any] = {}
 
     def save(self) -> None:
-        """Nothing: the search writes the state, trials included, in one piece."""
+        """Do nothing: the search writes the state, trials included, in one piece."""
 
     def _save_trial(self, trial: Any) -> None:
-        """Nothing, for the same reason."""
+        """Do nothing, for the same reason."""
 
     def _random_values(self) -> Any:
-        """The next configuration: the warm ones first, then random ones."""
+        """Return the next configuration: the warm ones first, then random ones."""
         drawn = sum(name.endswith("-r0") for name in self._names.values())
         return dict(self._warm[drawn]) if drawn < len(self._warm) else super()._random_values()
 
 
 def hyperparameter_space(task: TrainingTask) -> list[dict[str, Any]]:
-    """The task's space as JSON, for telling whether two searches explore the same one."""
+    """Return the task's space as JSON, which is stored and compared."""
     hyperparameters = keras_tuner.HyperParameters()
     task.space().configure(hyperparameters)
     return list(hyperparameters.get_config()["space"])

@@ -1,10 +1,11 @@
-"""How much a search may spend."""
+"""Plan of a search: its limits, and an estimate of its time and disk use."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ecg_study.formatting import duration
 from ecg_study.training.executors.base import Executor
@@ -17,40 +18,45 @@ from ecg_study.tuning.schedule import Rung, schedule_of
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits of one search, counted over all runs of the program that worked on it; ``None`` for no limit.
+    """Limits of a search over all runs of the program that work on it; ``None`` for no limit.
 
     Attributes:
-        seconds: time spent searching.
-        trials: trials, failed ones too.
+        seconds: search time.
+        trials: number of trials, failed ones included.
     """
 
     seconds: float | None = None
     trials: int | None = None
 
-    def left(self, spent: float) -> float | None:
-        """Seconds left after so many were spent."""
+    def remaining_seconds(self, spent: float) -> float | None:
+        """Return the time left after ``spent`` seconds."""
         return None if self.seconds is None else max(0.0, self.seconds - spent)
 
-    def over(self, spent: float, trials: int) -> str:
-        """Which limit is reached, in words; empty while none is."""
+    def exhausted_limit(self, spent: float, *, trials: int) -> str:
+        """Return the limit that is reached, as text; empty if none is.
+
+        Args:
+            spent: search time in s.
+            trials: trials that have started.
+        """
         if self.seconds is not None and spent >= self.seconds:
-            return f"its budget of {duration(self.seconds)} is spent"
+            return f"the time limit of {duration(self.seconds)} was reached"
         if self.trials is not None and trials >= self.trials:
-            return f"its budget of {self.trials} trials is spent"
+            return f"the limit of {self.trials} trials was reached"
         return ""
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """A search as it is planned.
+    """A planned search.
 
     Attributes:
         task: the model.
         schedule: brackets and rungs.
-        workers: trials side by side.
+        workers: number of trials in parallel.
         budget: its limits.
-        speeds: what some of its configurations cost, measured here; empty where nothing was measured.
-        spent: seconds that were searched before.
+        speeds: measured speeds of some of its configurations; empty without a measurement.
+        spent: search time in s before this run.
     """
 
     task: str
@@ -62,33 +68,33 @@ class SearchPlan:
 
     @property
     def trials(self) -> int:
-        """Trials in all."""
+        """Total number of trials."""
         return sum(rung.trials for rung in self.schedule)
 
     @property
     def configurations(self) -> int:
-        """Different configurations among them."""
+        """Number of different configurations."""
         return sum(rung.trials for rung in self.schedule if rung.rung == 0)
 
     @property
     def epochs(self) -> int:
-        """Epochs of training in all."""
+        """Total number of training epochs."""
         return sum(rung.total_epochs for rung in self.schedule)
 
     @property
     def epochs_in_budget(self) -> int:
-        """Epochs of the trials that the budget allows, were they to come in the order of the schedule."""
+        """Epochs of the trials within the budget, if they run in the order of the schedule."""
         left = self.trials if self.budget.trials is None else self.budget.trials
         epochs = 0
         for rung in self.schedule:
-            begun = min(left, rung.trials)
-            epochs += begun * (rung.epochs - rung.initial_epoch)
-            left -= begun
+            trials = min(left, rung.trials)
+            epochs += trials * (rung.epochs - rung.initial_epoch)
+            left -= trials
         return epochs
 
     @property
     def seconds(self) -> float | None:
-        """Estimated time of the whole search without a budget; ``None`` where nothing could be measured."""
+        """Estimated time of the whole schedule; ``None`` without a measured speed."""
         measured = [speed for speed in self.speeds if not speed.failure]
         if not measured:
             return None
@@ -98,42 +104,43 @@ class SearchPlan:
 
     @property
     def disk_bytes(self) -> int | None:
-        """The most that checkpoints take at once, by the largest configuration measured."""
+        """Largest size of all weights on disk at a time, estimated from the largest measured configuration."""
         largest = max((speed.weights_bytes for speed in self.speeds), default=0)
         return most_weights(self.schedule) * largest if largest else None
 
 
 def plan_search(
     task: TrainingTask,
+    *,
     seed: int,
-    workers: Executor,
+    executor: Executor,
     budget: Budget,
-    warm: Sequence[dict[str, object]] = (),
+    warm: Sequence[dict[str, Any]] = (),
     measured: int = 0,
 ) -> SearchPlan:
-    """Plan a search, timing some of the configurations with which it will begin.
+    """Plan a search, and time some of the configurations with which it starts.
 
     Args:
         task: the model and its data.
-        seed: seed of the study, which decides the configurations.
-        workers: who would train, and is measured.
+        seed: seed of the study, which determines the configurations.
+        executor: is timed; it would train the trials.
         budget: limits of the search.
-        warm: configurations that are drawn first.
-        measured: how many configurations are timed.
+        warm: configurations that are tried first.
+        measured: number of configurations that are timed.
     """
     from ecg_study.tuning.oracle import SearchOracle
 
     configurations = []
     if measured:
-        oracle = SearchOracle(task, seed, warm)
+        oracle = SearchOracle(task, seed=seed, warm=warm)
         drawn = [oracle.next_trial() for _ in range(measured)]
-        configurations = [plan.hyperparameters for plan in drawn if plan is not None and plan.rung == 0]
-    speeds = workers.measure(task, configurations) if configurations else []
-    return SearchPlan(task.name, schedule_of(task.preset), workers.count, budget, tuple(speeds))
+        configurations = [spec.hyperparameters for spec in drawn if spec is not None and spec.rung == 0]
+    speeds = executor.measure(task, configurations) if configurations else []
+    return SearchPlan(task.name, schedule_of(task.preset), executor.count, budget, tuple(speeds))
 
 
-def speeds_of(finished: Sequence[Trial]) -> tuple[Speed, ...]:
-    """What finished trials cost: better than any measurement beforehand."""
+def measured_speeds(finished: Sequence[Trial]) -> tuple[Speed, ...]:
+    """Return the speeds of completed trials, which are more accurate than a measurement before the search."""
     speeds = []
     for trial in finished:
         if trial.outcome.status == COMPLETED:

@@ -1,4 +1,4 @@
-"""What Hyperband will do, known before it starts."""
+"""Hyperband schedule of a preset, and the size of a search space."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import TrainingError
 from ecg_study.search_spaces.presets import Preset
 from ecg_study.training.task import TrainingTask
 
@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rung:
-    """One rung of one bracket: ``trials`` trials go on from ``initial_epoch`` to ``epochs``."""
+    """One rung of a bracket.
+
+    Attributes:
+        iteration: Hyperband's iteration, from 0.
+        bracket: number of rungs of the bracket, minus one.
+        rung: number in its bracket, from 0.
+        trials: number of trials.
+        initial_epoch: epochs that each trial has already trained.
+        epochs: epochs that each trial has trained at the end of the rung.
+    """
 
     iteration: int
     bracket: int
@@ -27,20 +36,24 @@ class Rung:
 
     @property
     def total_epochs(self) -> int:
-        """Epochs of training in this rung."""
+        """Training epochs in this rung."""
         return self.trials * (self.epochs - self.initial_epoch)
 
 
-def hyperband_schedule(max_epochs: int, factor: int, iterations: int = 1) -> tuple[Rung, ...]:
-    """The rungs in the order in which Keras Tuner's Hyperband oracle begins them.
+def hyperband_schedule(*, max_epochs: int, factor: int, iterations: int = 1) -> tuple[Rung, ...]:
+    """Return the rungs in the order in which Keras Tuner's Hyperband oracle starts them.
 
-    The sizes are the oracle's own (keras_tuner 1.4.8, ``tuners/hyperband.py``), which differ a little from those of
-    Li et al. (2018): all brackets end with a similar number of trials.
+    The sizes are those of the oracle (keras_tuner 1.4.8, ``tuners/hyperband.py``). They differ slightly from the paper:
+    all brackets end with a similar number of trials.
 
     Args:
-        max_epochs: the most epochs a trial trains.
-        factor: of how many trials one is promoted.
-        iterations: how many times the brackets are run.
+        max_epochs: largest number of epochs of a trial.
+        factor: one of so many trials is promoted.
+        iterations: number of times the brackets are run.
+
+    References:
+        Li L, Jamieson K, DeSalvo G, Rostamizadeh A, Talwalkar A. Hyperband: a novel bandit-based approach to
+        hyperparameter optimization. Journal of Machine Learning Research 2018;18(185):1–52.
     """
     brackets = 0
     epochs: float = max_epochs
@@ -60,36 +73,37 @@ def hyperband_schedule(max_epochs: int, factor: int, iterations: int = 1) -> tup
 
 
 def schedule_of(preset: Preset) -> tuple[Rung, ...]:
-    """The schedule of a preset."""
-    return hyperband_schedule(preset.max_epochs, preset.factor, preset.iterations)
+    """Return the schedule of a preset."""
+    return hyperband_schedule(max_epochs=preset.max_epochs, factor=preset.factor, iterations=preset.iterations)
 
 
 def first_rungs(schedule: tuple[Rung, ...]) -> list[Rung]:
-    """The first rung of each configuration, in the order in which configurations are drawn."""
+    """Return the first rung of each configuration, in the order in which configurations are drawn."""
     return [rung for rung in schedule if rung.rung == 0 for _ in range(rung.trials)]
 
 
 def check_space(task: TrainingTask) -> None:
-    """Refuse a space that has fewer configurations than the plan will draw.
+    """Refuse a space that has fewer configurations than the schedule draws.
 
-    Keras Tuner would end such a search early without a word.
+    Keras Tuner would end such a search early without a message.
 
     Raises:
-        StudyError: with both numbers.
+        TrainingError: the space is too small.
     """
     needed = len(first_rungs(schedule_of(task.preset)))
     held = count_configurations(task.space(), needed)
     if held < needed:
-        raise EcgStudyError(
-            f"--preset {task.preset.name}: the space of the {task.name} holds {held} configurations, the plan draws "
-            f"{needed}; widen its bounds in search_spaces/presets.py or lower max_epochs there"
+        raise TrainingError(
+            f"preset {task.preset.name!r}: the search space of the {task.name} has {held} configurations, but the "
+            f"schedule draws {needed}; use a preset with wider ranges or a smaller max_epochs",
         )
 
 
 def count_configurations(space: keras_tuner.HyperModel, limit: int) -> int:
     """Count the distinct configurations of a space, up to ``limit``.
 
-    A hyperparameter whose conditions do not hold does not count: a one-layer network has no second layer's units.
+    A hyperparameter whose conditions do not hold does not count: a network with one layer has no units of a second
+    layer.
     """
     import keras_tuner
 
@@ -102,7 +116,7 @@ def _count(left: list[Any], chosen: dict[str, Any], limit: int) -> int:
     if not left:
         return 1
     first, others = left[0], left[1:]
-    if not all(holds(condition, chosen) for condition in first.conditions):
+    if not all(condition_holds(condition, chosen) for condition in first.conditions):
         return _count(others, chosen, limit)
     found = 0
     for value in _values(first, limit):
@@ -112,12 +126,13 @@ def _count(left: list[Any], chosen: dict[str, Any], limit: int) -> int:
     return found
 
 
-def holds(condition: Any, chosen: dict[str, Any]) -> bool:
+def condition_holds(condition: Any, chosen: dict[str, Any]) -> bool:
+    """Return whether a condition of Keras Tuner holds for the values chosen so far."""
     return condition.name in chosen and chosen[condition.name] in condition.values
 
 
 def _values(hyperparameter: Any, limit: int) -> list[Any]:
     if getattr(hyperparameter, "step", 1) is None:
-        # A continuous range holds any number of values; conditions on one of them do not exist.
+        # A continuous range has any number of values, and no condition depends on one of them.
         return list(range(limit)) if hyperparameter.min_value < hyperparameter.max_value else [hyperparameter.min_value]
     return list(dict.fromkeys(hyperparameter.values))

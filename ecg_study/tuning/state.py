@@ -1,36 +1,41 @@
-"""The state of a search on disk: one JSON file, written whole or not at all."""
+"""State of a search on disk: one JSON file, written completely or not at all."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import StateError, TrainingError
 from ecg_study.files import write_json, write_text
 from ecg_study.training.specs import COMPLETED, TrainingResult, TrainingSpec, Trial, is_better
 
 STATE_FORMAT = 3
 STATE_FILE = "search.json"
-_WAY_OUT = "give --fresh to set it aside and begin anew, or another --out"
+
+_WAY_OUT = "pass restart to start over, or set output_dir to another folder"
+_WAY_OUT_PARAMETERS = ("restart", "output_dir")
+
+_LONGEST_VALUE = 200  # characters of a value in a message
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A search as it stands on disk.
+    """A saved search, finished or not.
 
     Attributes:
-        directory: where it is kept.
-        identity: everything that decides what is searched: data, split, space, sizes, seed.
+        directory: folder of the search.
+        identity: everything that determines what is searched: data, split, space, sizes, seed.
         objective: validation metric and direction.
-        trials: finished trials in the order of their end.
-        done: whether the search came to its end.
-        stopped: why it was ended before, by a budget; empty where it was not.
-        seconds: time spent searching.
+        trials: finished trials, in the order in which they ended.
+        done: whether the whole schedule was run.
+        stopped: the limit that ended the search early; empty otherwise.
+        seconds: search time.
     """
 
     directory: Path
@@ -42,24 +47,23 @@ class SearchResult:
     seconds: float = 0.0
 
     def ranked(self) -> list[Trial]:
-        """Completed trials, the best first; of equals, the earlier."""
+        """Return the completed trials, best first; of equals, the earlier first."""
         completed = [trial for trial in self.trials if trial.outcome.status == COMPLETED]
         sign = 1 if self.objective[1] == "min" else -1
         return sorted(completed, key=lambda trial: sign * _score(trial))
 
     def best(self) -> Trial:
-        """The best completed trial.
+        """Return the best completed trial.
 
         Raises:
-            StudyError: none completed.
+            TrainingError: no trial was completed.
         """
         ranked = self.ranked()
         if not ranked:
-            reasons = {trial.outcome.reason for trial in self.trials}
-            why = f"all {len(self.trials)} trials failed ({'; '.join(sorted(reasons))})" if reasons else "it has none"
-            if self.stopped:
-                why += f"; {self.stopped}: give more"
-            raise EcgStudyError(f"{self.directory}: no completed trial: {why}")
+            reasons = sorted({trial.outcome.reason for trial in self.trials})
+            why = f"all {len(self.trials)} trials failed ({'; '.join(reasons)})" if reasons else "none was started"
+            advice = f"; {self.stopped}: raise it" if self.stopped else ""
+            raise TrainingError(f"{self.directory}: no trial was completed: {why}{advice}")
         return ranked[0]
 
 
@@ -70,16 +74,16 @@ def _score(trial: Trial) -> float:
 
 @dataclass
 class SavedSearch:
-    """All that is kept of a search, to go on with it.
+    """Everything that is needed to resume a search.
 
     Attributes:
-        identity: everything that decides what is searched.
-        oracle: state of the oracle, trials that are running included.
-        finished: finished trials in the order of their end.
-        warm: configurations that were drawn first.
-        done: whether the search came to its end.
-        stopped: why it was ended before, by a budget.
-        seconds: time spent searching.
+        identity: everything that determines what is searched.
+        oracle: state of the oracle, running trials included.
+        finished: finished trials, in the order in which they ended.
+        warm: configurations that were tried first.
+        done: whether the whole schedule was run.
+        stopped: the limit that ended the search early; empty otherwise.
+        seconds: search time.
     """
 
     identity: dict[str, Any]
@@ -92,21 +96,18 @@ class SavedSearch:
 
 
 class StateFile:
-    """Reads and writes the state of one search.
-
-    Args:
-        directory: folder of the search.
-    """
+    """The file that holds the state of one search."""
 
     def __init__(self, directory: Path) -> None:
+        """Name the file in the folder of a search, which need not exist."""
         self.directory = directory
         self.path = directory / STATE_FILE
 
     def load(self) -> SavedSearch | None:
-        """The saved state, or ``None`` where there is none.
+        """Return the saved state, or ``None`` without a file.
 
         Raises:
-            StudyError: the file is damaged or of another version.
+            StateError: the file is damaged or has another format.
         """
         if not self.path.exists():
             return None
@@ -114,38 +115,35 @@ class StateFile:
             state = json.loads(self.path.read_text(encoding="utf-8"))
             version = state.pop("format")
             if version != STATE_FORMAT:
-                raise EcgStudyError(
-                    f"{self.path}: written in format {version}, this program reads {STATE_FORMAT}; {_WAY_OUT}"
-                )
-            trials = state.pop("finished")
-            finished = [Trial(TrainingSpec(**t["plan"]), TrainingResult(**t["outcome"]), t["ended"]) for t in trials]
+                raise _refused(f"{self.path}: format {version} is not supported (expected {STATE_FORMAT})")
+            finished = [_trial_from_json(trial) for trial in state.pop("finished")]
             return SavedSearch(finished=finished, **state)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EcgStudyError(f"{self.path}: damaged, cannot go on from it; {_WAY_OUT}") from error
+            raise _refused(f"{self.path}: the file is damaged, so the search cannot resume") from error
 
     def save(self, search: SavedSearch) -> None:
         """Write the state and ``trials.csv``."""
         state = {"format": STATE_FORMAT, **{item.name: getattr(search, item.name) for item in fields(search)}}
-        state["finished"] = [asdict(trial) for trial in search.finished]
+        state["finished"] = [_trial_to_json(trial) for trial in search.finished]
         write_json(self.path, state)
         write_text(self.directory / "trials.csv", trials_csv(search.finished))
 
-    def check_same(self, saved: dict[str, Any], now: dict[str, Any]) -> None:
-        """Refuse to go on with a search that was begun with something else.
+    def check_same(self, saved: dict[str, Any], requested: dict[str, Any]) -> None:
+        """Refuse to resume a search with another identity.
 
         Raises:
-            StudyError: naming the first difference with both values.
+            StateError: the identities differ; the message names the first difference with both values.
         """
-        for key in sorted({*saved, *now}):
-            if saved.get(key) != now.get(key):
-                before, after = _difference(saved.get(key), now.get(key))
-                raise EcgStudyError(
-                    f"{self.directory}: this search was begun with {key} = {before}, now asked for {after}; "
-                    f"give the same again, {_WAY_OUT}"
+        for key in sorted({*saved, *requested}):
+            if saved.get(key) != requested.get(key):
+                before, now = _difference(saved.get(key), requested.get(key))
+                raise _refused(
+                    f"{self.directory}: the saved search used {key} = {before}, but {key} = {now} was requested",
+                    f"use {key} = {before}, ",
                 )
 
     def set_aside(self) -> Path | None:
-        """Rename the folder of an earlier search out of the way; nothing is deleted. Returns its new name."""
+        """Rename the folder of an earlier search, without deleting anything, and return its new name."""
         if not self.directory.exists():
             return None
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
@@ -155,27 +153,30 @@ class StateFile:
 
 
 def search_directory(out: Path, task: str) -> Path:
-    """Where a study keeps the search of one model."""
+    """Return the folder in which a study keeps the search of one model."""
     return out / "search" / task
 
 
 def load_search(directory: Path) -> SearchResult:
-    """Read a search for its report.
+    """Read a saved search.
 
     Raises:
-        StudyError: there is none, or its file is damaged.
+        StateError: it is missing or damaged.
     """
     state = StateFile(directory).load()
     if state is None:
-        raise EcgStudyError(f"{directory}: no search here; run 'study.py search' with the same --out first")
+        raise StateError(
+            f"{directory}: no search found; run the search first, or set output_dir to its folder",
+            parameters=("output_dir",),
+        )
     objective = (state.identity["objective"][0], state.identity["objective"][1])
     return SearchResult(
         directory, state.identity, objective, tuple(state.finished), state.done, state.stopped, state.seconds
     )
 
 
-def best_so_far(finished: list[Trial], direction: str) -> float | None:
-    """The best score among finished trials."""
+def best_score(finished: Sequence[Trial], direction: str) -> float | None:
+    """Return the best score of finished trials; ``None`` if none was completed."""
     best: float | None = None
     for trial in finished:
         if trial.outcome.score is not None and is_better(trial.outcome.score, best, direction):
@@ -183,8 +184,8 @@ def best_so_far(finished: list[Trial], direction: str) -> float | None:
     return best
 
 
-def trials_csv(finished: list[Trial]) -> str:
-    """All trials as CSV text, one a row."""
+def trials_csv(finished: Sequence[Trial]) -> str:
+    """Format trials as CSV text, one row per trial."""
     names = sorted({name for trial in finished for name in trial.plan.hyperparameters})
     head = ["id", "parent", "iteration", "bracket", "rung", "initial_epoch", "epochs", *names]
     head += ["score", "best_epoch", "seconds", "ended", "parameters", "attempts", "status", "reason"]
@@ -201,14 +202,27 @@ def trials_csv(finished: list[Trial]) -> str:
     return text.getvalue()
 
 
-def _difference(saved: Any, now: Any) -> tuple[str, str]:
-    """The two values for a message; of dictionaries, just what differs."""
-    if isinstance(saved, dict) and isinstance(now, dict):
-        keys = [key for key in sorted({*saved, *now}) if saved.get(key) != now.get(key)]
-        saved, now = {key: saved.get(key) for key in keys}, {key: now.get(key) for key in keys}
-    return _short(saved), _short(now)
+# The keys "plan" and "outcome" are those of format 3, whatever the fields of a trial are called.
+def _trial_to_json(trial: Trial) -> dict[str, Any]:
+    return {"plan": asdict(trial.plan), "outcome": asdict(trial.outcome), "ended": trial.ended}
+
+
+def _trial_from_json(stored: dict[str, Any]) -> Trial:
+    return Trial(TrainingSpec(**stored["plan"]), TrainingResult(**stored["outcome"]), stored["ended"])
+
+
+def _refused(problem: str, advice: str = "") -> StateError:
+    return StateError(f"{problem}; {advice}{_WAY_OUT}", parameters=_WAY_OUT_PARAMETERS)
+
+
+def _difference(saved: Any, requested: Any) -> tuple[str, str]:
+    """Return the two values for a message; of dictionaries, only the items that differ."""
+    if isinstance(saved, dict) and isinstance(requested, dict):
+        keys = [key for key in sorted({*saved, *requested}) if saved.get(key) != requested.get(key)]
+        saved, requested = {key: saved.get(key) for key in keys}, {key: requested.get(key) for key in keys}
+    return _short(saved), _short(requested)
 
 
 def _short(value: Any) -> str:
     text = json.dumps(value)
-    return text if len(text) <= 200 else text[:200] + "…"
+    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"

@@ -279,7 +279,7 @@ class ReportBuilder:
                 name,
                 search,
                 preset=study.tasks[name].preset,
-                milliseconds=measure_latencies(study.tasks[name], search, self.store, self.progress),
+                milliseconds=measure_latencies(study.tasks[name], search, store=self.store, progress=self.progress),
             )
             for name, search in study.searches.items()
         ]

@@ -150,7 +150,9 @@ class Study:
                 warm = read_warm_start(Path(settings.warm_start), task).configurations if settings.warm_start else ()
                 budget = _budget(settings, 0.0, len(tasks) - len(plans))
                 timed = _PLAN_ROUNDS * executor.count
-                plans.append(plan_search(task, settings.seed, executor, budget, warm, timed))
+                plans.append(
+                    plan_search(task, seed=settings.seed, executor=executor, budget=budget, warm=warm, measured=timed)
+                )
         return plans
 
     def search(
@@ -269,14 +271,16 @@ class Study:
                 spent = sum(result.seconds for result in results.values())
                 options = SearchOptions(
                     seed=settings.seed,
-                    fresh=restart,
+                    restart=restart,
                     budget=_budget(settings, spent, len(tasks) - len(results)),
                     warm_start=Path(settings.warm_start) if settings.warm_start else None,
                     tensorboard=settings.tensorboard,
                     measured=0 if settings.workers == 0 else min(_MAX_TIMED, max(2, executor.count)),
                 )
                 with open_view() as view:
-                    results[name] = run_search(task, options, search_directory(out, name), executor, view)
+                    results[name] = run_search(
+                        task, options, directory=search_directory(out, name), executor=executor, view=view
+                    )
         self._save_settings()
         return results
 
@@ -287,7 +291,9 @@ class Study:
 
         out = self.output_dir
         found = [name for name in tasks if search_directory(out, name).is_dir()] or list(tasks)
-        return {name: load_same_search(tasks[name], self.settings.seed, search_directory(out, name)) for name in found}
+        return {
+            name: load_same_search(tasks[name], search_directory(out, name), seed=self.settings.seed) for name in found
+        }
 
     def _save_settings(self) -> None:
         save_settings(self.settings, self.output_dir / SETTINGS_FILE)
@@ -362,19 +368,19 @@ def _ignore(what: str, done: int, total: int) -> None:
 class _NoView:
     """A view of a search that shows nothing."""
 
-    def search_began(self, plan: SearchPlan, finished: list[Trial], best: float | None) -> None:
+    def search_began(self, plan: SearchPlan, *, finished: list[Trial], best: float | None) -> None:
         pass
 
-    def trial_began(self, plan: TrainingSpec) -> None:
+    def trial_began(self, spec: TrainingSpec) -> None:
         pass
 
-    def epoch_ended(self, trial: str, epoch: int, metrics: dict[str, float]) -> None:
+    def epoch_ended(self, trial: str, *, epoch: int, metrics: dict[str, float]) -> None:
         pass
 
-    def trial_ended(self, trial: Trial, best: float | None) -> None:
+    def trial_ended(self, trial: Trial, *, best: float | None) -> None:
         pass
 
-    def said(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         pass
 
 

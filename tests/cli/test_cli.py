@@ -229,7 +229,7 @@ def test_a_report_without_a_search_says_so(
     small_options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     message = _error(["report", *small_options, "--out", str(tmp_path)], capsys)
-    assert "no search here; run 'study.py search' with the same --out first" in message
+    assert "no search found; run the search first, or set --output-dir to its folder" in message
 
 
 def test_a_report_on_other_data_than_the_search_is_refused(

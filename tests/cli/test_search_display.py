@@ -37,21 +37,21 @@ OTHER = TrainingSpec("004-r0", None, 0, 0, 0, 0, 6, {"layers": 1})
 
 def _plan(**changes: Any) -> SearchPlan:
     speeds = (Speed(100, 1200, 2.0, 10.0), Speed(50, 600, 1.0, 20.0), Speed(failure="OOM"))
-    return replace(SearchPlan("denoiser", hyperband_schedule(6, 3), 2, Budget(), speeds), **changes)
+    return replace(SearchPlan("denoiser", hyperband_schedule(max_epochs=6, factor=3), 2, Budget(), speeds), **changes)
 
 
 def _follow(display: SearchDisplay) -> None:
     with display.showing():
-        display.search_began(_plan(), [], None)
+        display.search_began(_plan(), finished=[], best=None)
         display.trial_began(PLAN)
         display.trial_began(OTHER)
-        display.epoch_ended(PLAN.id, 1, {})
-        display.epoch_ended(OTHER.id, 1, {})
-        display.epoch_ended(PLAN.id, 2, {})
-        display.trial_ended(Trial(PLAN, TrainingResult(COMPLETED, 0.125, 2, seconds=65)), 0.125)
+        display.epoch_ended(PLAN.id, epoch=1, metrics={})
+        display.epoch_ended(OTHER.id, epoch=1, metrics={})
+        display.epoch_ended(PLAN.id, epoch=2, metrics={})
+        display.trial_ended(Trial(PLAN, TrainingResult(COMPLETED, 0.125, 2, seconds=65)), best=0.125)
         display.trial_began(PLAN)
-        display.trial_ended(Trial(PLAN, TrainingResult(FAILED, None, None, reason="no [room]")), 0.125)
-        display.said("a worker was lost")
+        display.trial_ended(Trial(PLAN, TrainingResult(FAILED, None, None, reason="no [room]")), best=0.125)
+        display.notice("a worker was lost")
 
 
 def test_plain_lines_say_plan_trial_rung_epochs_best_and_time_left() -> None:
@@ -63,8 +63,8 @@ def test_plain_lines_say_plan_trial_rung_epochs_best_and_time_left() -> None:
     assert lines[2] == "  bracket 0: 3 trials to epoch 6"
     # (10 trials of 1.5 s to set up, 36 epochs of 15 s) / 2 workers; at most 2 + 1 checkpoints of 1,200 bytes.
     assert lines[3] == (
-        "  with 2 workers, the whole takes about 4 min 38 s, by 2 configurations measured at 10 to 20 s an epoch; "
-        "checkpoints take up to 3.6 kB"
+        "  with 2 workers, the search takes about 4 min 38 s, from 2 configurations measured at 10 to 20 s per epoch; "
+        "weights take up to 3.6 kB on disk"
     )
     assert lines[4].startswith(
         "trial 003-r0 (1 of 10), bracket 1, rung 0, epochs 1–2: 0.125 in 1 min 5 s (best 0.125, "
@@ -94,14 +94,11 @@ def test_the_live_table_shows_rungs_and_running_trials() -> None:
 
 def test_a_plan_says_what_ends_it_and_what_could_not_be_measured() -> None:
     said = plan_lines(_plan(budget=Budget(7200, 20), speeds=(Speed(failure="too large"),)), done=3)
-    assert said[0].endswith("36 epochs, 3 of them done before")
+    assert said[0].endswith("36 epochs, 3 trials already done")
     assert said[-1] == (
-        "  with 2 workers; the time could not be measured (too large); "
-        "it ends after 2 h 0 min of searching or 20 trials"
+        "  with 2 workers; the time could not be measured (too large); it ends after 2 h 0 min or 20 trials"
     )
-    assert plan_lines(_plan(workers=1, speeds=()))[-1] == (
-        "  with 1 worker; the time shows when the first trials are done"
-    )
+    assert plan_lines(_plan(workers=1, speeds=()))[-1] == ("  with 1 worker; the time is known after the first trials")
 
 
 def test_a_budget_of_trials_counts_their_epochs() -> None:
@@ -114,10 +111,10 @@ def test_a_budget_of_trials_counts_their_epochs() -> None:
 def test_time_left_is_at_most_what_the_budget_leaves() -> None:
     console = _console(terminal=False)
     display = SearchDisplay(console)
-    display.search_began(_plan(budget=Budget(3600), spent=3595.0), [], None)
+    display.search_began(_plan(budget=Budget(3600), spent=3595.0), finished=[], best=None)
     display.trial_began(PLAN)
-    display.epoch_ended(PLAN.id, 1, {})
-    display.trial_ended(Trial(PLAN, TrainingResult(COMPLETED, 0.125, 2, seconds=65)), 0.125)
+    display.epoch_ended(PLAN.id, epoch=1, metrics={})
+    display.trial_ended(Trial(PLAN, TrainingResult(COMPLETED, 0.125, 2, seconds=65)), best=0.125)
     seconds = re.search(r"best 0\.125, (\d+) s left", _shown(console))
     assert seconds is not None
     assert int(seconds[1]) <= 5

@@ -60,7 +60,7 @@ def main(raw_dir: str, data_dir: str, directory: Path, seed: int) -> None:
         child = os.fork()
         if child == 0:
             slow_down()
-            run_search(task, SearchOptions(3), directory, FakeWorkers(3, order), Watcher())
+            run_search(task, SearchOptions(3), directory=directory, executor=FakeWorkers(3, order), view=Watcher())
             os._exit(0)
         time.sleep(order.uniform(0, longest))
         order.random()  # the next round's workers end their trials in another order

@@ -111,7 +111,7 @@ def test_a_study_goes_on_without_training_again(cache_of_today: SegmentCache, ra
     database = open_database("folder", raw_dir=raw_dir)
     split = split_database(database, cache_of_today.records, seed=1)
     tasks = {name: TrainingTask(name, cache_of_today, split, ROBUST) for name in MODEL_KINDS}
-    searches = {name: load_same_search(task, 1, search_directory(tmp_path, name)) for name, task in tasks.items()}
+    searches = {name: load_same_search(task, search_directory(tmp_path, name), seed=1) for name, task in tasks.items()}
 
     def train() -> AbstractContextManager[Any]:
         raise AssertionError("trained again")

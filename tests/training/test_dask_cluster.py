@@ -72,7 +72,9 @@ def test_segments_that_a_worker_lacks_are_sent_and_the_search_is_the_same(
     task = _task(small_data, DETECTOR)
     monkeypatch.setattr(type(task), "reference", elsewhere)
     monkeypatch.setattr("ecg_study.training.executors.dask_cluster.pack_segments", pack)
-    remote = run_search(task, SearchOptions(0, measured=2), tmp_path / "remote", cluster, Watcher())
+    remote = run_search(
+        task, SearchOptions(0, measured=2), directory=tmp_path / "remote", executor=cluster, view=Watcher()
+    )
     split = small_data.split
     assert sent == [[*split.train, *split.validation]] * 2, "once to each worker, and never a test record"
     here = _search(task, tmp_path / "here")
@@ -99,7 +101,7 @@ def test_processes_are_started_anew_after_some_trials(
     before = _pids(cluster)
     monkeypatch.setattr(dask_cluster, "_TRIALS_PER_PROCESS", 1)
     watcher = Watcher()
-    result = run_search(_task(small_data), SearchOptions(0), tmp_path / "s", cluster, watcher)
+    result = run_search(_task(small_data), SearchOptions(0), directory=tmp_path / "s", executor=cluster, view=watcher)
     assert len(result.trials) == 2
     # What is said of the last epoch may come behind the trial itself, and is then of no more use.
     assert {(trial.plan.id, 1) for trial in result.trials} <= set(watcher.epochs)
@@ -117,10 +119,14 @@ def test_other_versions_on_a_worker_are_refused(
     monkeypatch.setattr(cluster, "_admitted", set())
     changed = r"keras was 3\.0\.0 when the search began and is \S+ now; .* run the same command"
     with pytest.raises(EcgStudyError, match=changed):
-        run_search(_task(small_data), SearchOptions(0, measured=2), tmp_path / "s", cluster, Watcher())
+        run_search(
+            _task(small_data), SearchOptions(0, measured=2), directory=tmp_path / "s", executor=cluster, view=Watcher()
+        )
     monkeypatch.setattr(cluster, "_wanted", None)
     with pytest.raises(EcgStudyError, match=r"worker tcp://\S+: keras \S+ there, 3\.0\.0 here; start the workers from"):
-        run_search(_task(small_data), SearchOptions(0, measured=2), tmp_path / "s", cluster, Watcher())
+        run_search(
+            _task(small_data), SearchOptions(0, measured=2), directory=tmp_path / "s", executor=cluster, view=Watcher()
+        )
 
 
 def test_a_worker_that_dies_while_it_is_measured_is_no_end(
@@ -190,7 +196,7 @@ def test_a_cluster_that_is_already_there(small_data: SmallData, tmp_path: Path) 
     try:
         without = r"worker tcp://\S+ cannot import this project; start it in"
         with pytest.raises(EcgStudyError, match=without), open_dask_executor(None, address) as cluster:
-            run_search(task, SearchOptions(0), tmp_path / "s", cluster, Watcher())
+            run_search(task, SearchOptions(0), directory=tmp_path / "s", executor=cluster, view=Watcher())
         os.killpg(elsewhere.pid, signal.SIGTERM)
         elsewhere.wait()
         processes.append(_dask("worker", address, "--no-dashboard", "--nworkers", "1", "--nthreads", "1"))
@@ -198,14 +204,14 @@ def test_a_cluster_that_is_already_there(small_data: SmallData, tmp_path: Path) 
             watcher = Watcher()
             ended = watcher.trial_ended
 
-            def end_the_scheduler(trial: Any, best: float | None) -> None:
-                ended(trial, best)
+            def end_the_scheduler(trial: Any, *, best: float | None) -> None:
+                ended(trial, best=best)
                 os.killpg(scheduler.pid, signal.SIGKILL)
 
             watcher.trial_ended = end_the_scheduler  # type: ignore[method-assign]
             gone = rf"the scheduler {re.escape(address)} is gone; what is finished is kept"
             with pytest.raises(EcgStudyError, match=gone):
-                run_search(task, SearchOptions(0), tmp_path / "s", cluster, watcher)
+                run_search(task, SearchOptions(0), directory=tmp_path / "s", executor=cluster, view=watcher)
         assert len(watcher.bests) >= 1
     finally:
         for process in processes:

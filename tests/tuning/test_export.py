@@ -285,7 +285,7 @@ def test_an_existing_storage_is_kept_unless_told(tmp_path: Path, capsys: pytest.
     _search(tmp_path)
     path = tmp_path / "search" / "optuna.db"
     path.write_bytes(b"notes of a week")
-    assert f"{path}: exists; give --overwrite" in _error(["export", "--out", str(tmp_path)], capsys)
+    assert f"{path}: the file exists; pass --overwrite" in _error(["export", "--out", str(tmp_path)], capsys)
     assert path.read_bytes() == b"notes of a week"
     assert study.main(["export", "--out", str(tmp_path), "--overwrite"]) == 0
     assert len(_trials(path)) == 4
@@ -331,7 +331,7 @@ def test_a_relative_path_gives_an_absolute_address(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("out", ["none", "empty"])
 def test_without_a_search_there_is_one_line(out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty" / "search" / "denoiser").mkdir(parents=True)
-    assert "no search here; run 'study.py search'" in _error(["export", "--out", str(tmp_path / out)], capsys)
+    assert "no search found; run the search first" in _error(["export", "--out", str(tmp_path / out)], capsys)
     assert not list(tmp_path.rglob("*.db"))
 
 
@@ -341,7 +341,7 @@ def test_without_optuna_there_is_one_line(
     _search(tmp_path)
     monkeypatch.setitem(sys.modules, "optuna", None)
     message = _error(["export", "--out", str(tmp_path)], capsys)
-    assert "export: needs the package optuna; 'pip install optuna' brings it" in message
+    assert "optuna: the package is missing; install it with 'pip install optuna'" in message
     assert not list(tmp_path.rglob("*.db"))
 
 

@@ -10,14 +10,16 @@ from ecg_study.tuning.schedule import hyperband_schedule
 
 @pytest.mark.parametrize(("max_epochs", "trials", "epochs"), [(9, 23, 75), (27, 70, 375), (81, 211, 1767)])
 def test_totals(max_epochs: int, trials: int, epochs: int) -> None:
-    schedule = hyperband_schedule(max_epochs, 3)
+    schedule = hyperband_schedule(max_epochs=max_epochs, factor=3)
     assert sum(rung.trials for rung in schedule) == trials
     # A promoted trial trains only what its rung adds; its parent trained the rest.
     assert sum(rung.total_epochs for rung in schedule) == epochs
 
 
 def test_rungs_of_nine_epochs_by_hand() -> None:
-    rungs = [(r.bracket, r.rung, r.trials, r.initial_epoch, r.epochs) for r in hyperband_schedule(9, 3)]
+    rungs = [
+        (r.bracket, r.rung, r.trials, r.initial_epoch, r.epochs) for r in hyperband_schedule(max_epochs=9, factor=3)
+    ]
     assert rungs == [
         (2, 0, 9, 0, 1),
         (2, 1, 3, 1, 3),
@@ -51,7 +53,7 @@ def test_the_oracle_does_just_that(max_epochs: int, factor: int, iterations: int
         trial.status = "COMPLETED"
         oracle.end_trial(trial)
     planned: dict[tuple[int, int, int, int], int] = {}
-    for rung in hyperband_schedule(max_epochs, factor, iterations):
+    for rung in hyperband_schedule(max_epochs=max_epochs, factor=factor, iterations=iterations):
         at = (rung.bracket, rung.rung, rung.initial_epoch, rung.epochs)
         planned[at] = planned.get(at, 0) + rung.trials
     assert ran == planned

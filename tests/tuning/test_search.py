@@ -43,24 +43,24 @@ class Watcher:
         self.found: int | None = None
         self.notices: list[str] = []
 
-    def search_began(self, plan: SearchPlan, finished: list[Trial], best: float | None) -> None:
+    def search_began(self, plan: SearchPlan, *, finished: list[Trial], best: float | None) -> None:
         assert plan.task
         assert (best is None) == (not finished)
         self.trials = plan.trials
         self.found = len(finished)
 
-    def trial_began(self, plan: TrainingSpec) -> None:
-        self.began.append(plan.id)
+    def trial_began(self, spec: TrainingSpec) -> None:
+        self.began.append(spec.id)
 
-    def epoch_ended(self, trial: str, epoch: int, metrics: dict[str, float]) -> None:
+    def epoch_ended(self, trial: str, *, epoch: int, metrics: dict[str, float]) -> None:
         assert "val_loss" in metrics
         self.epochs.append((trial, epoch))
 
-    def trial_ended(self, trial: Trial, best: float | None) -> None:
+    def trial_ended(self, trial: Trial, *, best: float | None) -> None:
         assert trial.outcome.status
         self.bests.append(best)
 
-    def said(self, text: str) -> None:
+    def notice(self, text: str) -> None:
         self.notices.append(text)
 
 
@@ -72,7 +72,13 @@ def _search(
     task: TrainingTask, directory: Path, watcher: Watcher | None = None, seed: int = 0, **options: Any
 ) -> SearchResult:
     """A search in this process."""
-    return run_search(task, SearchOptions(seed, **options), directory, InProcessExecutor(), watcher or Watcher())
+    return run_search(
+        task,
+        SearchOptions(seed, **options),
+        directory=directory,
+        executor=InProcessExecutor(),
+        view=watcher or Watcher(),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +128,7 @@ def test_a_finished_search_returns_at_once(searched: tuple[SearchResult, Watcher
 def test_same_seed_same_search(searched: tuple[SearchResult, Watcher], small_data: SmallData, tmp_path: Path) -> None:
     again = _search(_task(small_data), tmp_path / "again")
     assert _without_times(again) == _without_times(searched[0])
-    asked = SearchOracle(_task(small_data), 1).next_trial()
+    asked = SearchOracle(_task(small_data), seed=1).next_trial()
     assert asked is not None
     assert asked.hyperparameters != again.trials[0].plan.hyperparameters
 
@@ -130,7 +136,7 @@ def test_same_seed_same_search(searched: tuple[SearchResult, Watcher], small_dat
 def test_other_threads_that_draw_random_numbers_change_nothing(small_data: SmallData) -> None:
     """As those of the network do in a worker process."""
     task = _task(small_data)
-    plan = next(p for _ in range(9) if (p := SearchOracle(task, 0).next_trial()) is not None)
+    plan = next(p for _ in range(9) if (p := SearchOracle(task, seed=0).next_trial()) is not None)
     plan = replace(plan, hyperparameters=plan.hyperparameters | {"dropout": 0.1})
     quiet = train_trial(task, plan, 0)
     done = threading.Event()
@@ -155,10 +161,10 @@ def test_other_settings_are_refused_with_both_values(
 ) -> None:
     directory = searched[0].directory
     before = (directory / "search.json").read_bytes()
-    with pytest.raises(EcgStudyError, match=r"begun with seed = 0, now asked for 5; .*--fresh"):
+    with pytest.raises(EcgStudyError, match=r"used seed = 0, but seed = 5 was requested; use seed = 0, pass restart"):
         _search(_task(small_data), directory, seed=5)
     larger = replace(_task(small_data), preset=replace(TINY, max_epochs=9))
-    with pytest.raises(EcgStudyError, match=r'sizes = {"max_epochs": 3}, now asked for {"max_epochs": 9}'):
+    with pytest.raises(EcgStudyError, match=r'sizes = {"max_epochs": 3}, but sizes = {"max_epochs": 9} was requested'):
         _search(larger, directory)
     assert (directory / "search.json").read_bytes() == before
 
@@ -166,9 +172,11 @@ def test_other_settings_are_refused_with_both_values(
 def test_fresh_sets_the_old_search_aside(small_data: SmallData, tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "search.json").write_text("{ damaged")
-    with pytest.raises(EcgStudyError, match=r"search\.json: damaged, cannot go on from it; give --fresh"):
+    with pytest.raises(
+        EcgStudyError, match=r"search\.json: the file is damaged, so the search cannot resume; pass restart"
+    ):
         _search(_task(small_data), tmp_path / "s")
-    _search(_task(small_data), tmp_path / "s", fresh=True)
+    _search(_task(small_data), tmp_path / "s", restart=True)
     (aside,) = tmp_path.glob("s.before-*")
     assert (aside / "search.json").read_text() == "{ damaged"
     assert len(load_search(tmp_path / "s").trials) == 6
@@ -198,7 +206,7 @@ def test_failed_trials_are_listed_and_halving_goes_on(
     first, second = (next(t.outcome for t in result.trials if t.plan.id == name) for name in ("000-r0", "001-r0"))
     assert (first.status, first.score, first.attempts) == ("failed", None, 3)
     assert first.reason == "MemoryError: no room for this model"
-    assert watcher.notices == [f"trial 000-r0: {first.reason}; it is tried again ({n} of 3)" for n in (2, 3)]
+    assert watcher.notices == [f"trial 000-r0: {first.reason}; starting attempt {n} of 3" for n in (2, 3)]
     assert (second.status, second.attempts) == ("failed", 1)
     assert second.reason == "its loss was never a finite number: training diverged"
     assert result.trials[3].plan.parent == result.trials[2].plan.id
@@ -260,7 +268,7 @@ def test_an_unfinished_search_is_read_as_such_and_another_is_refused(
     state = json.loads((searched[0].directory / "search.json").read_text())
     state["done"], state["finished"] = False, state["finished"][:2]
     (tmp_path / "search.json").write_text(json.dumps(state))
-    found = load_same_search(_task(small_data), 0, tmp_path)
+    found = load_same_search(_task(small_data), tmp_path, seed=0)
     assert (found.done, len(found.trials), found.stopped) == (False, 2, "")
-    with pytest.raises(EcgStudyError, match=r"begun with seed = 0, now asked for 1"):
-        load_same_search(_task(small_data), 1, tmp_path)
+    with pytest.raises(EcgStudyError, match=r"used seed = 0, but seed = 1 was requested"):
+        load_same_search(_task(small_data), tmp_path, seed=1)

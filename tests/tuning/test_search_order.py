@@ -38,7 +38,7 @@ TRIALS = 23
 class Watcher(_Watcher):
     """A view that remembers."""
 
-    def search_began(self, plan: SearchPlan, finished: list[Trial], best: float | None) -> None:
+    def search_began(self, plan: SearchPlan, *, finished: list[Trial], best: float | None) -> None:
         assert (best is None) == (not finished)
         self.plan, self.found = plan, len(finished)
 
@@ -98,7 +98,9 @@ def task(small_data: SmallData) -> TrainingTask:
 def reference(task: TrainingTask, tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
     """What one worker finds."""
     directory = tmp_path_factory.mktemp("reference") / "s"
-    return run_search(task, SearchOptions(3), directory, FakeWorkers(1, random.Random(0)), Watcher())
+    return run_search(
+        task, SearchOptions(3), directory=directory, executor=FakeWorkers(1, random.Random(0)), view=Watcher()
+    )
 
 
 def _plans(result: SearchResult) -> dict[str, TrainingSpec]:
@@ -134,7 +136,7 @@ def test_any_number_of_workers_in_any_order_finds_the_same(
             workers = FakeWorkers(count, order, losses, search / "weights")
             workers.before_each = stop_now_and_then
             try:
-                result = run_search(task, SearchOptions(3), search, workers, Watcher())
+                result = run_search(task, SearchOptions(3), directory=search, executor=workers, view=Watcher())
             except KeyboardInterrupt:
                 started += workers.started
                 continue
@@ -152,7 +154,9 @@ def test_any_number_of_workers_in_any_order_finds_the_same(
 
 def test_several_iterations_are_told_apart(small_data: SmallData, tmp_path: Path) -> None:
     twice = TrainingTask(DENOISER, small_data.cache, small_data.split, replace(PRESET, iterations=2))
-    result = run_search(twice, SearchOptions(3), tmp_path / "s", FakeWorkers(4, random.Random(1)), Watcher())
+    result = run_search(
+        twice, SearchOptions(3), directory=tmp_path / "s", executor=FakeWorkers(4, random.Random(1)), view=Watcher()
+    )
     assert len(_plans(result)) == 2 * TRIALS
     assert [sum(plan.iteration == n for plan in _plans(result).values()) for n in (0, 1)] == [TRIALS, TRIALS]
 
@@ -165,12 +169,12 @@ def test_a_worker_lost_again_and_again_fails_the_trial_and_halving_goes_on(task:
         else TrialFinished(job.plan.id, _trained(job.plan))
     )
     watcher = Watcher()
-    result = run_search(task, SearchOptions(3), tmp_path / "s", workers, watcher)
+    result = run_search(task, SearchOptions(3), directory=tmp_path / "s", executor=workers, view=watcher)
     (failed,) = [trial for trial in result.trials if trial.outcome.status != COMPLETED]
     assert (failed.plan.id, failed.outcome.attempts, failed.outcome.reason) == ("001-r0", 3, "worker 7 was killed")
     assert workers.started.count("001-r0") == 3
     assert len(result.trials) == TRIALS
-    assert watcher.notices[0] == "trial 001-r0: worker 7 was killed; it is tried again (2 of 3)"
+    assert watcher.notices[0] == "trial 001-r0: worker 7 was killed; starting attempt 2 of 3"
     assert "001-r0,,0,2,0,0,1," in (tmp_path / "s" / "trials.csv").read_text()
 
 
@@ -179,11 +183,11 @@ def test_a_whole_rung_that_fails_ends_its_bracket_and_no_other(task: TrainingTas
     workers.answer = lambda job: TrialFinished(
         job.plan.id, failed_trial("no") if job.plan.id < "009" else _trained(job.plan)
     )
-    result = run_search(task, SearchOptions(3), tmp_path / "s", workers, Watcher())
+    result = run_search(task, SearchOptions(3), directory=tmp_path / "s", executor=workers, view=Watcher())
     assert len(result.trials) == TRIALS
     reasons = {trial.plan.id: trial.outcome.reason for trial in result.trials if trial.outcome.reason}
     assert len(reasons) == 13
-    assert sum("goes on from trial" in reason for reason in reasons.values()) == 4
+    assert sum("continues trial" in reason for reason in reasons.values()) == 4
 
 
 def test_a_budget_of_trials_ends_in_order_and_can_be_raised(
@@ -192,12 +196,14 @@ def test_a_budget_of_trials_ends_in_order_and_can_be_raised(
     directory = tmp_path / "s"
 
     def search(trials: int | None, workers: FakeWorkers) -> SearchResult:
-        return run_search(task, SearchOptions(3, budget=Budget(trials=trials)), directory, workers, Watcher())
+        return run_search(
+            task, SearchOptions(3, budget=Budget(trials=trials)), directory=directory, executor=workers, view=Watcher()
+        )
 
     first = search(4, FakeWorkers(3, random.Random(0)))
     assert (len(first.trials), first.done) == (4, False)
-    assert first.stopped == "its budget of 4 trials is spent"
-    assert load_same_search(task, 3, directory) == load_search(directory), "a report can be made of it"
+    assert first.stopped == "the limit of 4 trials was reached"
+    assert load_same_search(task, directory, seed=3) == load_search(directory), "a report can be made of it"
     idle = FakeWorkers(3, random.Random(0))
     search(4, idle)
     assert idle.started == []
@@ -217,12 +223,14 @@ def test_a_budget_of_time_counts_all_runs_and_drops_what_it_stops(task: Training
 
     workers.answer = answer
     with pytest.raises(KeyboardInterrupt):
-        run_search(task, options, tmp_path / "s", _interrupting(workers, after=3), Watcher())
+        run_search(task, options, directory=tmp_path / "s", executor=_interrupting(workers, after=3), view=Watcher())
     assert all(seconds is not None and 3590 < seconds <= 3600 for seconds in left)
     spent = Budget(seconds=load_search(tmp_path / "s").seconds)
-    result = run_search(task, SearchOptions(3, budget=spent), tmp_path / "s", workers, Watcher())
+    result = run_search(
+        task, SearchOptions(3, budget=spent), directory=tmp_path / "s", executor=workers, view=Watcher()
+    )
     assert len(result.trials) == 3
-    assert result.stopped == "its budget of 0 s is spent"
+    assert result.stopped == "the time limit of 0 s was reached"
 
 
 def _interrupting(workers: FakeWorkers, after: int) -> FakeWorkers:
@@ -239,8 +247,16 @@ def _interrupting(workers: FakeWorkers, after: int) -> FakeWorkers:
 
 def test_a_budget_too_small_for_one_trial_says_so(task: TrainingTask, tmp_path: Path) -> None:
     workers = FakeWorkers(2, random.Random(0))
-    with pytest.raises(EcgStudyError, match=r"no completed trial: it has none; its budget of 0 s is spent: give more"):
-        run_search(task, SearchOptions(3, budget=Budget(seconds=1e-9)), tmp_path / "s", workers, Watcher())
+    with pytest.raises(
+        EcgStudyError, match=r"no trial was completed: none was started; the time limit of 0 s was reached: raise it"
+    ):
+        run_search(
+            task,
+            SearchOptions(3, budget=Budget(seconds=1e-9)),
+            directory=tmp_path / "s",
+            executor=workers,
+            view=Watcher(),
+        )
     assert workers.started == []
 
 
@@ -249,7 +265,7 @@ def test_a_trial_that_is_stopped_while_there_is_time_is_run_again(task: Training
     workers.answer = lambda job: (
         TrialInterrupted(job.plan.id) if len(workers.started) == 5 else TrialFinished(job.plan.id, _trained(job.plan))
     )
-    result = run_search(task, SearchOptions(3), tmp_path / "s", workers, Watcher())
+    result = run_search(task, SearchOptions(3), directory=tmp_path / "s", executor=workers, view=Watcher())
     assert result.done
     assert len(result.trials) == TRIALS
     assert len(workers.started) > TRIALS
@@ -259,19 +275,25 @@ def test_what_is_refused_sets_nothing_aside(task: TrainingTask, tmp_path: Path) 
     _earlier(task, tmp_path)
     directory = search_directory(tmp_path, task.name)
     before = (directory / "search.json").read_bytes()
-    fresh = SearchOptions(3, fresh=True, warm_start=tmp_path / "nothing")
-    with pytest.raises(EcgStudyError, match="holds no search of the denoiser"):
-        run_search(task, fresh, directory, FakeWorkers(1, random.Random(0)), Watcher())
+    fresh = SearchOptions(3, restart=True, warm_start=tmp_path / "nothing")
+    with pytest.raises(EcgStudyError, match="no search of the denoiser in"):
+        run_search(task, fresh, directory=directory, executor=FakeWorkers(1, random.Random(0)), view=Watcher())
     assert (directory / "search.json").read_bytes() == before
-    own = SearchOptions(3, fresh=True, warm_start=tmp_path)
-    assert run_search(task, own, directory, FakeWorkers(1, random.Random(0)), Watcher()).done
+    own = SearchOptions(3, restart=True, warm_start=tmp_path)
+    assert run_search(task, own, directory=directory, executor=FakeWorkers(1, random.Random(0)), view=Watcher()).done
 
 
 def test_two_programs_at_one_search_are_refused(task: TrainingTask, tmp_path: Path) -> None:
     with locked(tmp_path / ".s.lock") as ours:
         assert ours
         with pytest.raises(EcgStudyError, match="another process is searching here"):
-            run_search(task, SearchOptions(3), tmp_path / "s", FakeWorkers(1, random.Random(0)), Watcher())
+            run_search(
+                task,
+                SearchOptions(3),
+                directory=tmp_path / "s",
+                executor=FakeWorkers(1, random.Random(0)),
+                view=Watcher(),
+            )
 
 
 def test_the_plan_is_measured_before_the_start_and_taken_from_the_trials_later(
@@ -280,19 +302,33 @@ def test_the_plan_is_measured_before_the_start_and_taken_from_the_trials_later(
     watcher = Watcher()
     workers = FakeWorkers(2, random.Random(0))
     with pytest.raises(KeyboardInterrupt):
-        run_search(task, SearchOptions(3, measured=2), tmp_path / "s", _interrupting(workers, after=2), watcher)
+        run_search(
+            task,
+            SearchOptions(3, measured=2),
+            directory=tmp_path / "s",
+            executor=_interrupting(workers, after=2),
+            view=watcher,
+        )
     assert watcher.plan.speeds == (Speed(10, 100, 1.0, 2.0),) * 2
     assert watcher.plan.seconds == (23 * 1.0 + 75 * 2.0) / 2
     assert watcher.plan.disk_bytes == (1 + 3 + 1 + 2) * 100
-    run_search(task, SearchOptions(3, measured=2), tmp_path / "s", FakeWorkers(2, random.Random(0)), watcher)
+    run_search(
+        task,
+        SearchOptions(3, measured=2),
+        directory=tmp_path / "s",
+        executor=FakeWorkers(2, random.Random(0)),
+        view=watcher,
+    )
     assert [speed.epoch_seconds for speed in watcher.plan.speeds] == [0.0, 0.0]
 
 
 def test_a_space_smaller_than_the_plan_is_refused_before_anything(small_data: SmallData, tmp_path: Path) -> None:
     few = HyperparameterRanges((1, 2), (4,), (0.0,), (16,), ("forward",), (1e-3, 1e-3))
     small = TrainingTask(DENOISER, small_data.cache, small_data.split, replace(PRESET, denoiser=few))
-    with pytest.raises(EcgStudyError, match=r"space of the denoiser holds 4 configurations, the plan draws 17"):
-        run_search(small, SearchOptions(3), tmp_path / "s", FakeWorkers(1, random.Random(0)), Watcher())
+    with pytest.raises(EcgStudyError, match=r"space of the denoiser has 4 configurations, but the schedule draws 17"):
+        run_search(
+            small, SearchOptions(3), directory=tmp_path / "s", executor=FakeWorkers(1, random.Random(0)), view=Watcher()
+        )
     assert not (tmp_path / "s").exists()
 
 
@@ -313,14 +349,18 @@ def test_a_space_that_is_just_large_enough_is_searched_to_the_end(small_data: Sm
     """Keras Tuner as it comes gives up after 20 draws in a row that it has had before."""
     exact = HyperparameterRanges((1,), tuple(range(1, 18)), (0.0,), (16,), ("forward",), (1e-3, 1e-3), residual=(True,))
     task = TrainingTask(DENOISER, small_data.cache, small_data.split, replace(PRESET, denoiser=exact))
-    result = run_search(task, SearchOptions(3), tmp_path / "s", FakeWorkers(3, random.Random(0)), Watcher())
+    result = run_search(
+        task, SearchOptions(3), directory=tmp_path / "s", executor=FakeWorkers(3, random.Random(0)), view=Watcher()
+    )
     assert len(result.trials) == TRIALS
     assert {trial.plan.hyperparameters["units_1"] for trial in result.trials} == set(range(1, 18))
 
 
 def _earlier(task: TrainingTask, study: Path, seed: int = 3) -> SearchResult:
     workers = FakeWorkers(1, random.Random(0))
-    return run_search(task, SearchOptions(seed), search_directory(study, task.name), workers, Watcher())
+    return run_search(
+        task, SearchOptions(seed), directory=search_directory(study, task.name), executor=workers, view=Watcher()
+    )
 
 
 def test_a_warm_start_tries_the_best_of_an_earlier_study_first(task: TrainingTask, tmp_path: Path) -> None:
@@ -328,7 +368,9 @@ def test_a_warm_start_tries_the_best_of_an_earlier_study_first(task: TrainingTas
     best = list(dict.fromkeys(str(trial.plan.hyperparameters) for trial in earlier.ranked()))[:3]
     watcher = Watcher()
     warm = SearchOptions(8, warm_start=tmp_path / "first")
-    result = run_search(task, warm, tmp_path / "second", FakeWorkers(2, random.Random(0)), watcher)
+    result = run_search(
+        task, warm, directory=tmp_path / "second", executor=FakeWorkers(2, random.Random(0)), view=watcher
+    )
     plans = _plans(result)
     assert [str(plans[f"{n:03d}-r0"].hyperparameters) for n in range(3)] == best
     assert len({str(plan.hyperparameters) for plan in plans.values()}) == 17, "none is drawn twice"
@@ -336,9 +378,15 @@ def test_a_warm_start_tries_the_best_of_an_earlier_study_first(task: TrainingTas
     assert watcher.notices == [f"the 3 best of {tmp_path / 'first'} are tried first"]
     # Going on needs the earlier study no more, but the same choice.
     (tmp_path / "first").rename(tmp_path / "elsewhere")
-    run_search(task, warm, tmp_path / "second", FakeWorkers(2, random.Random(0)), Watcher())
-    with pytest.raises(EcgStudyError, match=r"begun with warm start = .*first\", now asked for \"\""):
-        run_search(task, SearchOptions(8), tmp_path / "second", FakeWorkers(2, random.Random(0)), Watcher())
+    run_search(task, warm, directory=tmp_path / "second", executor=FakeWorkers(2, random.Random(0)), view=Watcher())
+    with pytest.raises(EcgStudyError, match=r"used warm start = .*first\", but warm start = \"\" was requested"):
+        run_search(
+            task,
+            SearchOptions(8),
+            directory=tmp_path / "second",
+            executor=FakeWorkers(2, random.Random(0)),
+            view=Watcher(),
+        )
 
 
 def test_a_warm_start_leaves_out_what_does_not_fit(task: TrainingTask, small_data: SmallData, tmp_path: Path) -> None:
@@ -347,18 +395,20 @@ def test_a_warm_start_leaves_out_what_does_not_fit(task: TrainingTask, small_dat
     watcher = Watcher()
     other = TrainingTask(DENOISER, small_data.cache, small_data.split, one_layer)
     warm = SearchOptions(3, warm_start=tmp_path / "first")
-    result = run_search(other, warm, tmp_path / "second", FakeWorkers(1, random.Random(0)), watcher)
+    result = run_search(
+        other, warm, directory=tmp_path / "second", executor=FakeWorkers(1, random.Random(0)), view=watcher
+    )
     fitting = [t.plan.hyperparameters for t in earlier.ranked() if t.plan.hyperparameters["layers"] == 1]
     assert _plans(result)["000-r0"].hyperparameters == fitting[0]
     assert "do not fit this space" in watcher.notices[0]
     none = replace(PRESET, denoiser=replace(PRESET.denoiser, frame=(8,)))
-    with pytest.raises(EcgStudyError, match=r"none of the denoiser's configurations in .* lies in"):
+    with pytest.raises(EcgStudyError, match=r"no configuration of the denoiser in .* fits"):
         run_search(
             TrainingTask(DENOISER, small_data.cache, small_data.split, none),
             warm,
-            tmp_path / "third",
-            FakeWorkers(1, random.Random(0)),
-            Watcher(),
+            directory=tmp_path / "third",
+            executor=FakeWorkers(1, random.Random(0)),
+            view=Watcher(),
         )
 
 
@@ -387,17 +437,17 @@ def test_a_warm_start_from_a_study_that_saw_test_records_is_refused(
         run_search(
             other,
             SearchOptions(3, warm_start=tmp_path / "first"),
-            tmp_path / "second",
-            FakeWorkers(1, random.Random(0)),
-            Watcher(),
+            directory=tmp_path / "second",
+            executor=FakeWorkers(1, random.Random(0)),
+            view=Watcher(),
         )
-    with pytest.raises(EcgStudyError, match=r"--warm-start: \S+nothing holds no search of the denoiser"):
+    with pytest.raises(EcgStudyError, match=r"warm_start: no search of the denoiser in \S+nothing"):
         run_search(
             task,
             SearchOptions(3, warm_start=tmp_path / "nothing"),
-            tmp_path / "second",
-            FakeWorkers(1, random.Random(0)),
-            Watcher(),
+            directory=tmp_path / "second",
+            executor=FakeWorkers(1, random.Random(0)),
+            view=Watcher(),
         )
     assert not (tmp_path / "second").exists()
 
@@ -406,7 +456,9 @@ def test_logs_for_tensorboard_hold_each_trial(task: TrainingTask, tmp_path: Path
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     options = SearchOptions(3, tensorboard=True)
-    result = run_search(task, options, tmp_path / "s", FakeWorkers(2, random.Random(0)), Watcher())
+    result = run_search(
+        task, options, directory=tmp_path / "s", executor=FakeWorkers(2, random.Random(0)), view=Watcher()
+    )
     for trial in result.trials:
         logs = EventAccumulator(str(tmp_path / "s" / "tensorboard" / trial.plan.id)).Reload()
         (event,) = logs.Scalars("val_loss")

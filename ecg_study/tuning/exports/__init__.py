@@ -1,0 +1,1 @@
+"""Exports of searches to other tools."""

@@ -1,4 +1,4 @@
-"""The trials of a study's searches as an Optuna storage, which optuna-dashboard and Optuna's plots open."""
+"""Export of searches as an Optuna storage, for optuna-dashboard and Optuna's plots."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import EcgStudyError, InputError, StateError
 from ecg_study.files import write_bytes
 from ecg_study.models.card import MODEL_KINDS
 from ecg_study.training.specs import COMPLETED, Trial
@@ -25,65 +25,74 @@ _DIRECTIONS: dict[str, Literal["minimize", "maximize"]] = {"min": "minimize", "m
 
 
 def find_searches(out: Path) -> dict[str, SearchResult]:
-    """The searches in the output folder of a study, finished or not, by model.
+    """Return the searches in the output folder of a study, finished or not, by model.
 
     Raises:
-        StudyError: there is none, or one is damaged.
+        StateError: there is no search, or one is damaged.
     """
     directories = {name: search_directory(out, name) for name in MODEL_KINDS}
     found = {name: load_search(place) for name, place in directories.items() if (place / STATE_FILE).exists()}
     if not found:
-        raise EcgStudyError(f"{out}: no search here; run 'study.py search' with the same --out first")
+        raise StateError(
+            f"{out}: no search found; run the search first, or set output_dir to its folder",
+            parameters=("output_dir",),
+        )
     return found
 
 
-def progress(result: SearchResult) -> str:
-    """How far a search has come, in words."""
+def describe_progress(result: SearchResult) -> str:
+    """Describe how far a search has come."""
     if result.done:
         return "the search is finished"
     if result.stopped:
         return f"the search ended early: {result.stopped}"
     sizes = result.identity["sizes"]
-    schedule = hyperband_schedule(sizes["max_epochs"], sizes["factor"], sizes["iterations"])
+    schedule = hyperband_schedule(
+        max_epochs=sizes["max_epochs"], factor=sizes["factor"], iterations=sizes["iterations"]
+    )
     return f"the search is unfinished: {len(result.trials)} of {sum(rung.trials for rung in schedule)} trials"
 
 
-def export_optuna(searches: Mapping[str, SearchResult], path: Path, overwrite: bool) -> dict[str, int]:
+def export_optuna(searches: Mapping[str, SearchResult], path: Path, *, overwrite: bool = False) -> dict[str, int]:
     """Write one SQLite file with an Optuna study for each search. The searches are only read.
 
-    Trials are numbered in the order of their end. Parameters lie in the distributions of the search's own space, a
-    hyperparameter that a trial does not have is absent there, and the intermediate values are the objective after
-    each epoch, counted over all rungs. Times of day are approximate: the state knows seconds of searching, and these
-    are counted back from the moment at which it was last saved, as if the search had never been interrupted.
+    Trials are numbered in the order in which they ended. The distributions of the parameters come from the search's own
+    space; a hyperparameter that a trial does not have is absent. Intermediate values are the objective after each
+    epoch, counted over all rungs. Times of day are approximate, because the state holds search times only. They are
+    counted back from the time at which the state was last saved, as if the search had never been interrupted.
 
     Args:
         searches: model → its search.
-        path: the file to write, whole or not at all.
-        overwrite: replace a file that exists.
+        path: the file, written completely or not at all.
+        overwrite: replace an existing file.
 
     Returns:
-        Model → trials written, failed ones included.
+        Model → number of trials written, failed ones included.
 
     Raises:
-        StudyError: the file exists or is a folder, or the package ``optuna`` is not installed.
+        InputError: the file exists or is a folder.
+        EcgStudyError: the package ``optuna`` is not installed.
     """
     _check_installed()
     if path.is_dir():
-        raise EcgStudyError(f"--storage: {path} is a folder; name a file in it")
+        raise InputError(f"storage: {path} is a folder; name a file in it", parameters=("storage",))
     if path.exists() and not overwrite:
-        raise EcgStudyError(f"{path}: exists; give --overwrite to replace it, or another --storage")
+        raise InputError(
+            f"{path}: the file exists; pass overwrite to replace it, or set storage to another file",
+            parameters=("overwrite", "storage"),
+        )
     write_bytes(path, _database(searches))
     return {name: len(result.trials) for name, result in searches.items()}
 
 
 def storage_url(path: Path) -> str:
-    """The address under which Optuna and optuna-dashboard open a storage.
+    """Return the URL by which Optuna and optuna-dashboard open a storage.
 
     Raises:
-        StudyError: the package ``optuna`` is not installed.
+        EcgStudyError: the package ``optuna`` is not installed.
     """
     _check_installed()
-    from sqlalchemy.engine import URL  # what Optuna reads the address with, so that both agree on '%' and '?'
+    from sqlalchemy.engine import URL  # Optuna parses the URL with it, so both agree on '%' and '?'
 
     return str(URL.create("sqlite", database=str(path.absolute())))
 
@@ -92,13 +101,13 @@ def _check_installed() -> None:
     try:
         import optuna  # noqa: F401
     except ImportError as error:
-        raise EcgStudyError("export: needs the package optuna; 'pip install optuna' brings it") from error
+        raise EcgStudyError("optuna: the package is missing; install it with 'pip install optuna'") from error
 
 
 def _database(searches: Mapping[str, SearchResult]) -> bytes:
-    """The content of the SQLite file.
+    """Return the content of the SQLite file.
 
-    It is made in memory: no journal can be left behind, and a full disk is met by one write alone.
+    It is made in memory, so that no journal can be left behind, and a full disk interrupts only one write.
     """
     from optuna.storages import RDBStorage
     from sqlalchemy.pool import StaticPool
@@ -113,7 +122,7 @@ def _database(searches: Mapping[str, SearchResult]) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Optuna's line for each new study."""
+    """Suppress Optuna's message for each new study."""
     import optuna
 
     before = optuna.logging.get_verbosity()
@@ -136,7 +145,7 @@ def _add_study(storage: BaseStorage, name: str, result: SearchResult) -> None:
         "data": identity["data"],
         "training records": identity["training records"],
         "validation records": identity["validation records"],
-        "state": progress(result),
+        "state": describe_progress(result),
     }
     for key, value in attributes.items():
         study.set_user_attr(key, value)
@@ -164,7 +173,7 @@ def _trial(trial: Trial, metric: str, began: datetime, distributions: Mapping[st
 
 
 def _attributes(trial: Trial) -> dict[str, Any]:
-    """What Optuna has no place of its own for; what a trial does not have is left out."""
+    """Return the values for which Optuna has no field of its own, without those that a trial lacks."""
     plan, outcome = trial.plan, trial.outcome
     attributes = {
         "id": plan.id,
@@ -183,13 +192,13 @@ def _attributes(trial: Trial) -> dict[str, Any]:
 
 
 def _curve(history: list[dict[str, float]], metric: str) -> dict[int, float]:
-    """Epoch → objective. An epoch of which a loss is missing, since it was not finite, counts for nothing."""
+    """Return epoch → objective, without epochs whose loss was not finite: it is missing from their row."""
     needed = {"loss", "val_loss", metric}
     return {int(row["epoch"]): row[metric] for row in history if needed <= row.keys()}
 
 
 def _distributions(result: SearchResult) -> dict[str, BaseDistribution]:
-    """The distribution of every hyperparameter that a trial has, from the space that the search kept."""
+    """Return the distribution of each hyperparameter that a trial has, from the saved space of the search."""
     seen: dict[str, list[Any]] = {}
     for trial in result.trials:
         for name, value in trial.plan.hyperparameters.items():
@@ -202,26 +211,26 @@ def _distributions(result: SearchResult) -> dict[str, BaseDistribution]:
 
 
 def _distribution(declared: list[dict[str, Any]], seen: list[Any]) -> BaseDistribution:
-    """Optuna's form of a hyperparameter of Keras Tuner.
+    """Convert a hyperparameter of Keras Tuner to Optuna's form.
 
     Args:
-        declared: its declarations as the search keeps them.
+        declared: its declarations in the saved space.
         seen: the values that trials have.
     """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     kind, config = declared[0]["class_name"], declared[0]["config"]
     if len(declared) > 1:
-        # Keras Tuner lets two scopes declare one name with different values; Optuna knows one distribution a name.
+        # In Keras Tuner two scopes can declare a name with different values; Optuna has one distribution per name.
         return CategoricalDistribution(list(dict.fromkeys(seen)))
     if kind == "Boolean":
         return CategoricalDistribution([False, True])
     if kind in ("Choice", "Fixed"):
         return CategoricalDistribution(config["values"] if kind == "Choice" else [config["value"]])
-    # Rounding may draw a value from just beyond its range, which Optuna would refuse.
+    # Rounding can draw a value just outside its range, which Optuna would refuse.
     low, high = min([config["min_value"], *seen]), max([config["max_value"], *seen])
     log = config["sampling"] == "log"
     if kind == "Float":
-        return FloatDistribution(low, high, log)  # without its step, which Optuna has not on a logarithmic scale
+        return FloatDistribution(low, high, log)  # Optuna has no step on a logarithmic scale
     step = config["step"] if config["sampling"] == "linear" else 1
     return IntDistribution(low, low + (high - low) // step * step, log, step)

@@ -1,37 +1,39 @@
-"""Logs for TensorBoard: a run a trial, its curves and its configuration."""
+"""TensorBoard logs of a search: one run per trial, with its curves and configuration."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import SettingsError
 from ecg_study.training.specs import Trial
 
 
 class TensorBoardLogs:
-    """Writes what came of each trial where TensorBoard looks for it.
+    """Writer of one TensorBoard run per trial.
 
-    A trial is written when it has ended, so that one that was run twice is there once, as it was scored.
-
-    Args:
-        directory: the folder to give to ``tensorboard --logdir``.
-
-    Raises:
-        StudyError: the package ``tensorboard`` is not installed.
+    A trial is written when it has ended, so that a trial that ran twice appears once, as it was scored.
     """
 
     def __init__(self, directory: Path) -> None:
+        """Check that TensorBoard is installed.
+
+        Args:
+            directory: the folder that TensorBoard opens as its log directory.
+
+        Raises:
+            SettingsError: the package ``tensorboard`` is not installed.
+        """
         try:
             import tensorboard.plugins.hparams.api  # noqa: F401
         except ImportError as error:
-            raise EcgStudyError(
-                "--tensorboard: needs the package tensorboard; 'pip install tensorboard' brings it"
+            raise SettingsError(
+                "tensorboard", "the package tensorboard is missing; install it with 'pip install tensorboard'"
             ) from error
         self.directory = directory
 
     def write(self, trial: Trial) -> None:
-        """Write one trial: its configuration for the page "HParams", its metrics for the page "Time series"."""
+        """Write one trial: its configuration for the page HParams, its metrics for the page Time Series."""
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.plugins.hparams.api import hparams_pb
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
