@@ -60,11 +60,13 @@ class RecordError(EcgStudyError):
     Attributes:
         path: the file at fault.
         problem: what is wrong, and what to do.
-        parameter: the parameter that would solve the problem, or ``None``.
+        parameter: the parameter that would solve the problem, or ``None``; ``parameters`` has others that would.
     """
 
-    def __init__(self, path: Path | str, problem: str, *, parameter: str | None = None) -> None:
-        super().__init__(f"{path}: {problem}", parameters=() if parameter is None else (parameter,))
+    def __init__(
+        self, path: Path | str, problem: str, *, parameter: str | None = None, parameters: Sequence[str] = ()
+    ) -> None:
+        super().__init__(f"{path}: {problem}", parameters=((parameter,) if parameter else ()) + tuple(parameters))
         self.path = Path(path)
         self.problem = problem
         self.parameter = parameter

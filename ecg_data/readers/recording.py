@@ -204,7 +204,8 @@ def to_millivolts(
         others = ", or choose another lead" if column and options.lead == ALL_LEADS else ""
         place = f"column {column}: " if column else ""
         problem = f"{place}integers look like ADC units; give gain (ADC units per mV) and adc_zero"
-        raise RecordError(path, f"{problem}, or units (mV or uV){others}", parameter="gain")
+        problem += f", or units (mV or uV){others}"
+        raise RecordError(path, problem, parameter="gain", parameters=("units", "adc_zero"))
     return 1.0, 0.0
 
 

@@ -54,24 +54,25 @@ OLD_OPTIONS_OF_VERBS = {
 OLD_VERBS = {"data": "prepare", "bundles": "models"}
 """Verbs of version 0.1.0, and what they are called now."""
 
-# A parameter whose name is an ordinary word is an option only where the sentence shows that the parameter is meant.
-_BEFORE = r"(?:\b(?:allow|pass|set|give|choose|change|omit|use|requires|excludes|without|with|and|or|of) )"
+# A parameter whose name is an ordinary word is replaced only if the sentence shows that the parameter is meant.
+_VERBS = "allow|and|change|choose|excludes|give|of|omit|or|pass|requires|set|use|with|without"
 
 
 def with_options(error: EcgStudyError) -> str:
-    """Return the message of an error with options in place of parameter names."""
+    """Return the message of an error with options in place of parameter names.
+
+    Options that the message does not name are appended.
+    """
     message = str(error)
-    for name in sorted(set(error.parameters), key=len, reverse=True):
-        option = OPTIONS.get(name)
-        if option is None:
-            continue
+    for name, option in OPTIONS.items():
         if "_" in name or name == "fs":
-            message = re.sub(rf"(?<![\w-]){name}(?![\w-])", option, message)
-            continue
-        message = re.sub(rf"`{name}`", option, message)
-        message = re.sub(rf"(?<![\w-]){name}(?=( =|=|:))", option, message)
-        message = re.sub(rf"({_BEFORE}){name}(?![\w-])", rf"\1{option}", message)
-    return message
+            message = re.sub(rf"(?<![\w/.-]){name}(?![\w/.-])", option, message)
+        elif name in error.parameters:
+            message = re.sub(rf"(?<![\w-]){name}(?=:| ?=)|(?<=`){name}(?=`)", option, message)
+            message = re.sub(rf"\b({_VERBS}) {name}(?![\w-])", rf"\1 {option}", message)
+    options = [OPTIONS[name] for name in dict.fromkeys(error.parameters) if name in OPTIONS]
+    missing = [option for option in options if option not in message]
+    return f"{message} ({', '.join(missing)})" if missing else message
 
 
 def as_options(settings: Settings) -> str:

@@ -198,6 +198,20 @@ def test_old_names_lead_to_the_new_ones(options: list[str], says: str, capsys: p
             "a.edf: has no lead 'X'; choose --lead",
         ),
         (EcgStudyError("the fs_raw of no fs", parameters=("fs",)), "the fs_raw of no --fs"),
+        (EcgStudyError("raw_dir/raw_dir: not a folder"), "raw_dir/raw_dir: not a folder"),
+        (
+            RecordError("a.edf", "'X' is not among its leads; use another lead", parameter="lead"),
+            "a.edf: 'X' is not among its leads; use another lead (--lead)",
+        ),
+        (
+            RecordError(
+                "a.csv",
+                "integers look like ADC units; give gain and adc_zero, or units (mV or uV)",
+                parameter="gain",
+                parameters=("units", "adc_zero"),
+            ),
+            "a.csv: integers look like ADC units; give --gain and --adc-zero, or --units (mV or uV)",
+        ),
     ],
 )
 def test_parameters_in_errors_are_shown_as_options(error: EcgStudyError, says: str) -> None:
