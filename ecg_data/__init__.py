@@ -1,0 +1,1 @@
+"""ECG data: records, noise and segments."""

@@ -72,7 +72,7 @@ class NoiseRecords:
         return NoiseSource(
             {
                 record: [
-                    signal[start:end] if fs == self.fs else resample(signal[start:end], self.fs, fs)
+                    signal[start:end] if fs == self.fs else resample(signal[start:end], fs=self.fs, target_fs=fs)
                     for start, end in self.intervals(record, part)
                 ]
                 for record, signal in self.signals.items()

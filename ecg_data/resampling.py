@@ -1,4 +1,4 @@
-"""From one sampling rate to another, in chunks of any size, always with the same result."""
+"""Resampling, with the same result for chunks of any size."""
 
 from __future__ import annotations
 
@@ -11,50 +11,47 @@ from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.readers.recording import Record
 
 _MOST = 1000
-"""Largest numerator and denominator of the ratio of rates. A rate that fits none is taken for the nearest that does;
-positions are mapped back by the same ratio, so that nothing drifts, however long the recording."""
+"""Largest numerator and denominator of the ratio of sampling rates. Other ratios are replaced by the nearest one.
+Positions are mapped back by the same ratio, so that they stay aligned in recordings of any length."""
 
 _HALF_LENGTH = 10
-"""Zero crossings of the filter on either side, as in ``scipy.signal.resample_poly``."""
+"""Zero crossings of the filter on each side, as in ``scipy.signal.resample_poly``."""
 
-_KAISER_BETA = 5.0  # likewise: some 50 dB of stop band
+_KAISER_BETA = 5.0  # likewise: about 50 dB of stop-band attenuation
 
 
-def rate_ratio(fs: float, wanted: float) -> tuple[int, int]:
-    """``(up, down)``, so that ``fs * up / down`` is ``wanted`` or as near as makes no difference.
+def rate_ratio(fs: float, target_fs: float) -> tuple[int, int]:
+    """Return ``(up, down)`` so that ``fs * up / down`` is ``target_fs``, or close to it.
 
     Args:
         fs: sampling rate in Hz.
-        wanted: sampling rate to come to, in Hz.
+        target_fs: target sampling rate in Hz.
     """
-    ratio = (Fraction(wanted).limit_denominator(10**6) / Fraction(fs).limit_denominator(10**6)).limit_denominator(_MOST)
+    ratio = (Fraction(target_fs).limit_denominator(10**6) / Fraction(fs).limit_denominator(10**6)).limit_denominator(
+        _MOST
+    )
     return ratio.numerator, ratio.denominator
 
 
-def resample(signal: np.ndarray, fs: float, wanted: float) -> np.ndarray:
-    """A signal at another sampling rate, float32.
+def resample(signal: np.ndarray, *, fs: float, target_fs: float) -> np.ndarray:
+    """Resample a signal; float32.
 
     Args:
         signal: shape ``(samples, leads)``.
-        fs: its sampling rate in Hz.
-        wanted: sampling rate to come to, in Hz.
+        fs: sampling rate in Hz.
+        target_fs: target sampling rate in Hz.
     """
     columns = []
     for lead in signal.T:
-        resampler = Resampler(*rate_ratio(fs, wanted))
+        resampler = Resampler(*rate_ratio(fs, target_fs))
         columns.append(np.concatenate([resampler.push(lead), resampler.finish()]))
     return np.column_stack(columns)
 
 
-def resample_record(record: Record, fs: float) -> Record:
-    """A record at another sampling rate, its annotations with it.
-
-    Args:
-        record: at its own rate.
-        fs: sampling rate to come to, in Hz.
-    """
-    up, down = rate_ratio(record.fs, fs)
-    signal = resample(record.signal, record.fs, fs)
+def resample_record(record: Record, target_fs: float) -> Record:
+    """Resample a record, with its annotations, to ``target_fs`` in Hz."""
+    up, down = rate_ratio(record.fs, target_fs)
+    signal = resample(record.signal, fs=record.fs, target_fs=target_fs)
 
     def mapped(samples: np.ndarray) -> np.ndarray:
         return np.asarray(np.minimum((2 * samples * up + down) // (2 * down), len(signal) - 1))
@@ -63,20 +60,25 @@ def resample_record(record: Record, fs: float) -> Record:
         (int(start), int(end)) for start, end in mapped(np.array(record.excluded_intervals, np.int64).reshape(-1, 2))
     )
     return replace(
-        record, fs=fs, signal=signal, r_peaks=np.unique(mapped(record.r_peaks)), excluded_intervals=excluded_intervals
+        record,
+        fs=target_fs,
+        signal=signal,
+        r_peaks=np.unique(mapped(record.r_peaks)),
+        excluded_intervals=excluded_intervals,
     )
 
 
 class Resampler:
-    """Resamples a lead by a zero-phase polyphase filter; the lead is continued by its first and last sample.
+    """Zero-phase polyphase filter that resamples one lead; the lead is padded with its first and last sample.
 
-    Sample ``n`` of the output lies at sample ``n * down / up`` of the input.
+    Sample ``n`` of the output is at sample ``n * down / up`` of the input.
 
     Args:
-        up, down: see `rate_ratio`.
+        up: numerator of `rate_ratio`.
+        down: denominator of `rate_ratio`.
 
     Attributes:
-        lookahead: input samples beyond a position that are needed for its output.
+        lookahead: number of input samples after a position that its output needs.
     """
 
     def __init__(self, up: int, down: int) -> None:
@@ -89,7 +91,7 @@ class Resampler:
 
         self._half = _HALF_LENGTH * max(up, down)
         taps = up * firwin(2 * self._half + 1, 1 / max(up, down), window=("kaiser", _KAISER_BETA))
-        # Zeros in front, so that the middle of the filter falls on a sample of the output.
+        # Pad with zeros, so that the middle of the filter is at a sample of the output.
         missing = -self._half % down
         self._taps = np.concatenate([np.zeros(missing), taps]).astype(np.float32)
         self._delay = (self._half + missing) // down
@@ -99,7 +101,7 @@ class Resampler:
         self._made = 0
 
     def push(self, signal: np.ndarray) -> np.ndarray:
-        """Take the next samples, shape ``(samples,)``; give the output that is certain now, float32."""
+        """Process the next samples, shape ``(samples,)``, and return the output that is final, float32."""
         if self._copies or not len(signal):
             return np.asarray(signal, np.float32)
         if self._input.end == -self._before:
@@ -108,10 +110,10 @@ class Resampler:
         return self._make(max(self._made, ((self._input.end - 1) * self.up - self._half) // self.down + 1))
 
     def finish(self, total: int | None = None) -> np.ndarray:
-        """The output that is left, at the end of the lead.
+        """Return the remaining output at the end of the lead.
 
         Args:
-            total: samples of the whole output (default: as many as lie within the input).
+            total: length of the whole output (default: as many samples as lie within the input).
         """
         if self._copies or self._input.end <= 0:
             return np.empty(0, np.float32)
@@ -123,7 +125,7 @@ class Resampler:
         return self._make(total)
 
     def _make(self, until: int) -> np.ndarray:
-        """The output up to before ``until``."""
+        """Return the output up to ``until``, excluded."""
         from scipy.signal import upfirdn
 
         if until <= self._made:
@@ -138,6 +140,6 @@ class Resampler:
         return np.asarray(output, np.float32)
 
     def _needed_from(self, output: int) -> int:
-        """First input sample for an output sample: a multiple of ``down``, where input and output fall together."""
+        """Return the first input sample for an output sample: a multiple of ``down``, where both grids coincide."""
         first = output * self.down // self.up - self.lookahead
         return max(-self._before, first // self.down * self.down)

@@ -16,7 +16,8 @@ import study
 from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
 from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.databases.synthetic import write_synthetic
-from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings, open_cache
+from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
+from ecg_study.ecg_data.segments.layout import SegmentSettings
 from tests.make_fixtures import TINY_STUDY_DIR
 from tests.tiny import ROOT as ROOT
 from tests.tiny import SECONDS, write_noise, write_preset

@@ -24,7 +24,8 @@ from ecg_study.ecg_data.databases.catalog import open_database
 from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION, VALIDATION, Split, split_mitdb
 from ecg_study.ecg_data.noise_records import NoiseRecords, find_noise_directory
 from ecg_study.ecg_data.segments.augmentation import Augmentation
-from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
+from ecg_study.ecg_data.segments.cache import open_cache
+from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.errors import EcgStudyError
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.r_peaks import match

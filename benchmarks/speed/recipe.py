@@ -27,7 +27,8 @@ import numpy as np
 from benchmarks.speed.searching import Quiet
 from ecg_study.ecg_data.databases.catalog import open_database
 from ecg_study.ecg_data.databases.splits import Split
-from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings, open_cache
+from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
+from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.presets import PRESETS
 from ecg_study.training.environment import import_tensorflow

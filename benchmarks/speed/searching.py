@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ecg_study.ecg_data.databases.catalog import open_database, split_database
 from ecg_study.ecg_data.databases.synthetic import write_synthetic
-from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
+from ecg_study.ecg_data.segments.cache import open_cache
+from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.search_spaces.presets import Preset
 from ecg_study.training.specs import TrainingSpec, Trial
 from ecg_study.training.task import TrainingTask

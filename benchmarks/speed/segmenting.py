@@ -27,8 +27,8 @@ REPEATS = 9
 def vectorised(signal: np.ndarray, r_peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Windows of shape ``(windows, 144)``, their own copy, and labels of shape ``(windows,)``."""
     starts = segment_starts(len(signal), SEGMENT)
-    segments = cut_segments(signal, starts, SEGMENT).copy()
-    marks = cut_segments(mark_r_peaks(r_peaks, len(signal)), starts, SEGMENT)
+    segments = cut_segments(signal, starts, segment_samples=SEGMENT).copy()
+    marks = cut_segments(mark_r_peaks(r_peaks, len(signal)), starts, segment_samples=SEGMENT)
     return segments.reshape(-1, WINDOW), window_labels(marks, WINDOW).ravel()
 
 

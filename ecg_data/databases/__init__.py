@@ -1,0 +1,1 @@
+"""Databases, splits and synthetic records."""

@@ -1,0 +1,1 @@
+"""Readers for recordings and annotations."""

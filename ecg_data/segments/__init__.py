@@ -1,0 +1,1 @@
+"""Segments of records: cache, augmentation and batches."""

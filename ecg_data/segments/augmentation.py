@@ -1,7 +1,7 @@
-"""Augmentation: training segments that are cut, noised and turned anew each time they are shown.
+"""Augmentation: training segments that are cut, made noisy and inverted differently in each epoch.
 
-Noise is real (see `ecg_data.nstdb`) and from stretches that no test uses. Gain is not varied, since the models that are
-trained so scale each segment by themselves.
+The noise is recorded (see `ecg_data.noise_records`), and no test uses it. The amplitude is not varied, because models
+that are trained with augmentation scale each segment themselves.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.pauses import add_pause
 
 _LEAST_POWER = 0.05**2
-"""mV²: noise is scaled to at least so much signal, so that a lead of tiny waves is not shown without noise."""
+"""Smallest signal power in mV² for scaling noise, so that a lead with tiny waves gets noise too."""
 
 _RAMP = 36
-"""Samples, 0.1 s at 360 Hz, over which noise that covers part of a segment sets in and ends."""
+"""Samples, 0.1 s at 360 Hz, over which noise in a part of a segment fades in and out."""
 
-_SHORTEST = 0.2  # share of a segment that such noise covers at least
-_HUM = (50.0, 60.0)  # Hz: mains of Europe, and of America
+_SHORTEST = 0.2  # smallest share of a segment that such noise covers
+_HUM = (50.0, 60.0)  # Hz: mains in Europe and in America
 
 
 @dataclass(frozen=True)
@@ -99,15 +99,15 @@ _STORED_KEYS = {
 
 @dataclass(frozen=True)
 class _Cuts:
-    """Where segments are cut: sample ``offset + scale * n`` of a row and the one after it is sample ``n``.
+    """Positions of segments: sample ``n`` is sample ``offset + scale * n`` of a row and the one after it.
 
     Attributes:
-        rows: in the cache.
-        offsets: whole samples.
-        scales: around 1.
-        mixed: places among the rows of segments that are mixed with another lead.
-        others: rows of these in the other lead.
-        angles: of these.
+        rows: rows in the cache.
+        offsets: offsets in whole samples.
+        scales: time scales, about 1.
+        mixed: indices, among the rows, of the segments that are mixed with another lead.
+        others: rows of the other lead for these.
+        angles: mixing angles for these, shape ``(mixed, 1)``.
     """
 
     rows: np.ndarray
@@ -119,24 +119,24 @@ class _Cuts:
 
 
 class Augmenter:
-    """Makes augmented segments of a cache.
+    """Generator of augmented segments.
 
     Args:
-        cache: made for augmentation.
-        augmentation: how.
-        training: whether segments are cut, stretched and turned anew, with noise for training; else they are as they
-            are cached, with noise for validation.
-        refit: whether training has the noise for validation as well, as it has the records.
+        cache: cache with what augmentation needs.
+        augmentation: settings of augmentation.
+        training: whether segments are cut, stretched and inverted at random, with training noise; otherwise, they are
+            the cached segments with validation noise.
+        refit: whether training also uses the validation noise, as it uses the validation records.
     """
 
-    def __init__(self, cache: SegmentCache, augmentation: Augmentation, training: bool, refit: bool = False) -> None:
+    def __init__(self, cache: SegmentCache, augmentation: Augmentation, *, training: bool, refit: bool = False) -> None:
         self._cache, self._how, self._training = cache, augmentation, training
         self._noise = cache.noise[TRAIN if training else VALIDATION]
         if refit:
             self._noise = self._noise.joined_with(cache.noise[VALIDATION])
-        # Rows that the next one follows without a gap.
+        # Rows that the next row continues without a gap.
         self._followed = np.zeros(len(cache.clean), bool)
-        # Rows of the same time in another lead of the record; -1 where there is none.
+        # Row of the same time in another lead of the record, or -1.
         self._other_lead = np.full(len(cache.clean), -1)
         for entry in cache.entries:
             self._followed[entry.first : entry.last - 1] = entry.excluded_segments == 0
@@ -146,24 +146,24 @@ class Augmenter:
                 self._other_lead[entry.first : entry.last] = np.arange(other.first, other.last)
 
     def denoiser(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Noisy segments and what they are to become, float32 of shape ``(rows, segment)``, in mV."""
+        """Return noisy segments and their targets, float32 of shape ``(rows, samples)``, in mV."""
         cuts = self._cut(rows, rng)
         wander_removed, clean = self._signal(self._wander_removed, cuts), self._signal(self._cache.clean, cuts)
-        noise, flips = self._noise_for(wander_removed, rng), self._flips(len(rows), rng)
+        noise, signs = self._noise_for(wander_removed, rng), self._signs(len(rows), rng)
         if not self._how.removes_baseline_wander:
-            return flips * (clean + noise), flips * clean
-        drifting = rng.random((len(rows), 1)) < self._how.recorded_wander_probability
-        return flips * (np.where(drifting, clean, wander_removed) + noise), flips * wander_removed
+            return signs * (clean + noise), signs * clean
+        keeps_wander = rng.random((len(rows), 1)) < self._how.recorded_wander_probability
+        return signs * (np.where(keeps_wander, clean, wander_removed) + noise), signs * wander_removed
 
     def detector(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Noisy segments in mV, float32, and marks, uint8 and 1 at each R peak; both ``(rows, segment)``."""
+        """Return noisy segments in mV, float32, and marks of R peaks, uint8; both of shape ``(rows, samples)``."""
         cuts = self._cut(rows, rng)
         clean, marks = self._signal(self._cache.clean, cuts), self._marks(cuts)
-        # Noise is as loud as it is beside beats, and goes on in a pause as it is.
+        # Noise is scaled by the segment with beats, and continues unchanged in a pause.
         noise = self._noise_for(self._signal(self._wander_removed, cuts), rng)
         if self._training and self._how.pause_probability:
             self._add_pauses(clean, marks, rng)
-        return self._flips(len(rows), rng) * (clean + noise), marks
+        return self._signs(len(rows), rng) * (clean + noise), marks
 
     @property
     def _wander_removed(self) -> np.ndarray:
@@ -183,14 +183,14 @@ class Augmenter:
         scales[rng.random(count) >= self._how.time_stretch_probability] = 1.0
         scales = np.where(self._followed[rows], scales, np.minimum(scales, 1.0))
         room = np.where(self._followed[rows], 2 * segment, segment) - scales * (segment - 1) - 1
-        # Whole samples: a segment that is not stretched is not smoothed by interpolation.
+        # Whole samples, so that interpolation does not smooth segments that are not stretched.
         offsets = np.floor(rng.random(count) * np.maximum(room, 0))
         mixed = np.flatnonzero((rng.random(count) < self._how.lead_mix_probability) & (self._other_lead[rows] >= 0))
         angles = rng.uniform(0, 2 * np.pi, (len(mixed), 1))
         return _Cuts(rows, offsets, scales, mixed, self._other_lead[rows[mixed]], angles)
 
     def _span(self, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Each row and the one after it, shape ``(rows, 2 * segment)``; where none follows, zeros that are not read."""
+        """Return each row with the next, shape ``(rows, 2 * samples)``; unread zeros if no row continues it."""
         after = np.zeros((len(rows), self._segment), values.dtype)
         followed = self._followed[rows]
         after[followed] = values[rows[followed] + 1]
@@ -218,18 +218,20 @@ class Augmenter:
         marks[rows[inside], moved[inside]] = 1
         return marks
 
-    def _flips(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        turned = (rng.random((count, 1)) < self._how.inversion_probability) & self._training
-        return np.where(turned, np.float32(-1), np.float32(1))
+    def _signs(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        inverted = (rng.random((count, 1)) < self._how.inversion_probability) & self._training
+        return np.where(inverted, np.float32(-1), np.float32(1))
 
     def _add_pauses(self, clean: np.ndarray, marks: np.ndarray, rng: np.random.Generator) -> None:
-        """Make pauses in some of the segments, in place."""
+        """Insert pauses into some of the segments, in place."""
         for row in np.flatnonzero(rng.random(len(clean)) < self._how.pause_probability).tolist():
-            seconds, blocked = rng.uniform(*self._how.pause_range_s), rng.random() < self._how.p_wave_probability
-            clean[row], marks[row] = add_pause(clean[row], marks[row], self._cache.fs, seconds, blocked, rng)
+            seconds, p_waves = rng.uniform(*self._how.pause_range_s), rng.random() < self._how.p_wave_probability
+            clean[row], marks[row] = add_pause(
+                clean[row], marks[row], fs=self._cache.fs, seconds=seconds, p_waves=p_waves, rng=rng
+            )
 
     def _noise_for(self, wander_removed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Noise for segments without drift, in mV."""
+        """Draw noise in mV for segments without baseline wander."""
         how, (count, segment) = self._how, wander_removed.shape
         noise = rng.standard_normal((count, segment), dtype=np.float32)
         sigma = self._cache.settings.noise_sigma_mv
@@ -254,7 +256,7 @@ class Augmenter:
         return noise
 
     def _cover(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """1 where noise is, 0 where not; in most segments it is everywhere."""
+        """Draw envelopes of noise from 0 to 1; most are 1 everywhere."""
         at = np.arange(self._segment)
         length = rng.uniform(_SHORTEST, 1.0, (count, 1)) * self._segment
         start = rng.uniform(-0.5, 1.0, (count, 1)) * (self._segment - length)

@@ -1,4 +1,4 @@
-"""Batches of segments for training, read from the memory-mapped cache as they are needed."""
+"""Batches of segments for training, read from the memory-mapped cache when they are needed."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 TARGET_SIGMA = 3.5
-"""Standard deviation in samples of the soft target around an R peak: about 10 ms at 360 Hz, the spread that
-annotators and snapping leave. A target of one sample would punish a peak that is off by one as much as none."""
+"""Standard deviation in samples of the soft target around an R peak: about 10 ms at 360 Hz, the uncertainty of
+annotations. With a target of one sample, a peak next to it would cost as much as a missing peak."""
 
 _TARGET_REACH = 10  # samples; the target is below 0.02 there
 
 
 @dataclass(frozen=True)
 class Batches:
-    """How rows of the cache become batches.
+    """Settings of batches.
 
     Attributes:
-        batch_size: segments a batch.
-        shuffle_seed: rows are shuffled anew each epoch from this seed; ``None`` keeps their order.
-        segments_per_epoch: at most so many rows an epoch, drawn anew each time; ``None`` for all.
-        refit: whether noise for validation is trained with too.
+        batch_size: segments per batch.
+        shuffle_seed: seed for the order of rows, which differs in each epoch; ``None`` keeps the order of the rows.
+        segments_per_epoch: largest number of rows per epoch, drawn in each epoch; ``None`` for all.
+        refit: whether training uses validation noise too.
     """
 
     batch_size: int
@@ -39,37 +39,37 @@ class Batches:
 
 
 def denoiser_batches(
-    cache: SegmentCache, rows: np.ndarray, batches: Batches, augmentation: Augmentation | None = None
+    cache: SegmentCache, rows: np.ndarray, *, batches: Batches, augmentation: Augmentation | None = None
 ) -> tf.data.Dataset:
-    """Noisy segments and the clean ones they come from, both float32 of shape ``(batch, segment, 1)``, in mV.
+    """Return batches of noisy and clean segments, both float32 of shape ``(batch, samples, 1)``, in mV.
 
     Args:
-        cache: the segments.
-        rows: which of them.
-        batches: how they become batches; where they are not shuffled, augmentation does not vary them either.
-        augmentation: how they are varied; ``None`` shows them as they are cached.
+        cache: cache of segments.
+        rows: indices of the segments.
+        batches: settings of the batches; without shuffling, segments are not varied, and get validation noise.
+        augmentation: settings of augmentation; ``None`` returns the cached segments.
     """
     if augmentation is None:
         return _dataset(cache, rows, batches, lambda at: (cache.noisy[at], cache.clean[at]))
-    augmenter = Augmenter(cache, augmentation, batches.shuffle_seed is not None, batches.refit)
+    augmenter = Augmenter(cache, augmentation, training=batches.shuffle_seed is not None, refit=batches.refit)
     random = _Random(batches.shuffle_seed)
     return _dataset(cache, rows, batches, lambda at: augmenter.denoiser(at, random.next(at)))
 
 
 def detector_batches(
-    cache: SegmentCache, rows: np.ndarray, batches: Batches, augmentation: Augmentation | None = None
+    cache: SegmentCache, rows: np.ndarray, *, batches: Batches, augmentation: Augmentation | None = None
 ) -> tf.data.Dataset:
-    """Noisy segments in mV and their soft R-peak targets from 0 to 1, both float32 ``(batch, segment, 1)``.
+    """Return batches of noisy segments in mV and soft R-peak targets, both float32 ``(batch, samples, 1)``.
 
     Args:
-        cache: the segments.
-        rows: which of them.
-        batches: how they become batches; where they are not shuffled, augmentation does not vary them either.
-        augmentation: how they are varied; ``None`` shows them as they are cached.
+        cache: cache of segments.
+        rows: indices of the segments.
+        batches: settings of the batches; without shuffling, segments are not varied, and get validation noise.
+        augmentation: settings of augmentation; ``None`` returns the cached segments.
     """
     if augmentation is None:
         return _dataset(cache, rows, batches, lambda at: (cache.noisy[at], soft_targets(cache.r_peaks[at])))
-    augmenter = Augmenter(cache, augmentation, batches.shuffle_seed is not None, batches.refit)
+    augmenter = Augmenter(cache, augmentation, training=batches.shuffle_seed is not None, refit=batches.refit)
     random = _Random(batches.shuffle_seed)
 
     def read(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +80,7 @@ def detector_batches(
 
 
 class _Random:
-    """Random numbers for each batch: others each time where batches are shuffled, else by the batch's first row."""
+    """Random generator for each batch: by its number if batches are shuffled, else by its first row."""
 
     def __init__(self, seed: int | None) -> None:
         self._seed, self._batches = seed, 0
@@ -91,13 +91,13 @@ class _Random:
 
 
 def soft_targets(marks: np.ndarray) -> np.ndarray:
-    """Targets for the activation: a Gaussian bump of height 1 at each R peak.
+    """Return targets for the per-sample probability: a Gaussian of height 1 at each R peak.
 
     Args:
-        marks: 1 at each R peak, shape ``(segments, segment)``.
+        marks: 1 at each R peak, shape ``(segments, samples)``.
 
     Returns:
-        float32 of the same shape. Where bumps overlap, the higher counts.
+        float32 of the same shape; the maximum of overlapping Gaussians.
     """
     rows, columns = np.nonzero(marks)
     offsets = np.arange(-_TARGET_REACH, _TARGET_REACH + 1)

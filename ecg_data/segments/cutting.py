@@ -1,4 +1,4 @@
-"""Cutting a lead into segments, and labelling its windows."""
+"""Segments of a lead, and labels of their windows."""
 
 from __future__ import annotations
 
@@ -7,48 +7,53 @@ from collections.abc import Iterable
 import numpy as np
 
 
-def segment_starts(samples: int, segment: int, excluded_intervals: Iterable[tuple[int, int]] = ()) -> np.ndarray:
-    """First samples of the segments of a lead, int64 of shape ``(segments,)``.
+def segment_starts(
+    samples: int, segment_samples: int, *, excluded_intervals: Iterable[tuple[int, int]] = ()
+) -> np.ndarray:
+    """Return the first samples of the segments of a lead, int64 of shape ``(segments,)``.
 
-    Segments lie end to end from the first sample on. A remainder shorter than a segment is dropped, and so is every
+    Segments follow each other from the first sample on. A remainder shorter than a segment is dropped, and so is every
     segment that touches an excluded interval.
 
     Args:
         samples: length of the lead.
-        segment: samples a segment.
+        segment_samples: length of a segment.
         excluded_intervals: ``(start, end)`` in samples, end excluded.
     """
-    starts = np.arange(samples // segment, dtype=np.int64) * segment
+    starts = np.arange(samples // segment_samples, dtype=np.int64) * segment_samples
     keep = np.ones(len(starts), dtype=bool)
     for begin, end in excluded_intervals:
-        keep &= (starts + segment <= begin) | (starts >= end)
+        keep &= (starts + segment_samples <= begin) | (starts >= end)
     return starts[keep]
 
 
-def cut_segments(values: np.ndarray, starts: np.ndarray, segment: int) -> np.ndarray:
-    """The segments of a lead, shape ``(segments, segment)``, from the first samples of `segment_starts`.
+def cut_segments(values: np.ndarray, starts: np.ndarray, *, segment_samples: int) -> np.ndarray:
+    """Return the segments of a lead, shape ``(segments, segment_samples)``; a view if no segment was dropped.
 
-    Where no segment was dropped, this is a view, not a copy.
+    Args:
+        values: samples of the lead, shape ``(samples,)``.
+        starts: first samples from `segment_starts`.
+        segment_samples: length of a segment.
     """
-    whole = values[: len(values) // segment * segment].reshape(-1, segment)
-    return whole if len(starts) == len(whole) else whole[starts // segment]
+    whole = values[: len(values) // segment_samples * segment_samples].reshape(-1, segment_samples)
+    return whole if len(starts) == len(whole) else whole[starts // segment_samples]
 
 
 def mark_r_peaks(r_peaks: np.ndarray, samples: int) -> np.ndarray:
-    """A uint8 array of shape ``(samples,)``: 1 at each R peak, else 0."""
+    """Return a uint8 array of shape ``(samples,)`` with 1 at each R peak and 0 elsewhere."""
     marks = np.zeros(samples, dtype=np.uint8)
     marks[r_peaks] = 1
     return marks
 
 
 def window_labels(marks: np.ndarray, window: int) -> np.ndarray:
-    """Whether each window holds an R peak: bool of shape ``(..., samples / window)``.
+    """Return whether each window contains an R peak: bool of shape ``(..., samples / window)``.
 
     Args:
-        marks: 1 at each R peak, shape ``(..., samples)``; samples a multiple of ``window``.
-        window: samples a window.
+        marks: 1 at each R peak, shape ``(..., samples)``; ``samples`` is a multiple of ``window``.
+        window: length of a window in samples.
     """
-    # Eight samples are tested at once where the window allows it: 0 as an integer of 8 bytes is 8 bytes of 0.
+    # If possible, test eight samples at once, as one integer of 8 bytes.
     words = np.ascontiguousarray(marks, dtype=np.uint8)
     if window % 8 == 0:
         words, window = words.view(np.uint64), window // 8

@@ -1,4 +1,4 @@
-"""Segments for a process on another machine: found there by their key, or sent."""
+"""Transfer of segments to other machines: by key, or as a value."""
 
 from __future__ import annotations
 
@@ -13,26 +13,20 @@ import numpy as np
 from ecg_study.ecg_data.databases.splits import Part
 from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.ecg_data.noise_records import write_noise_sources
-from ecg_study.ecg_data.segments.cache import (
-    NOISE_FILE,
-    CachedLead,
-    SegmentCache,
-    SegmentSettings,
-    array_file,
-    reopen_cache,
-)
-from ecg_study.errors import EcgStudyError
+from ecg_study.ecg_data.segments.cache import SegmentCache, reopen_cache
+from ecg_study.ecg_data.segments.layout import NOISE_FILE, CachedLead, SegmentSettings, array_file
+from ecg_study.errors import DataError
 from ecg_study.files import new_directory, write_json
 
 
 @dataclass(frozen=True)
 class CacheReference:
-    """A cache by name: small enough to travel with every task.
+    """Reference to a cache, small enough to be sent with every task.
 
     Attributes:
-        directory: where it is, as the user's path names it, and resolved.
+        directory: path of the cache as given, and resolved.
         key: hash of its content.
-        settings: how it was made.
+        settings: settings of the segments.
     """
 
     directory: tuple[Path, Path]
@@ -42,7 +36,7 @@ class CacheReference:
 
 @dataclass(frozen=True)
 class PackedSegments:
-    """The segments of some records as a value, with the manifest of a cache that holds just these."""
+    """Segments of some records as a value, with the manifest of a cache of these records."""
 
     manifest: dict[str, Any]
     arrays: dict[str, np.ndarray]
@@ -50,26 +44,26 @@ class PackedSegments:
 
 
 def refer_to(cache: SegmentCache) -> CacheReference:
-    """The name of a cache."""
+    """Return a reference to a cache."""
     return CacheReference((cache.directory, cache.directory.resolve()), key=cache.key, settings=cache.settings)
 
 
 def find_cache(reference: CacheReference, *others: Path) -> SegmentCache | None:
-    """Open a cache on this machine: at its path, at the same path below the working folder, or in ``others``.
+    """Open a cache on this machine, at the path of the reference or in one of the folders ``others``.
 
     Returns:
-        ``None`` where no folder holds segments of this key.
+        ``None`` if no folder has segments with this key.
     """
     for directory in (*reference.directory, *others):
         try:
             return reopen_cache(directory, key=reference.key, settings=reference.settings)
-        except EcgStudyError:
-            continue  # not here, or another study's
+        except DataError:
+            continue  # missing, or of another study
     return None
 
 
 def pack_segments(cache: SegmentCache, records: Iterable[str]) -> PackedSegments:
-    """Take the segments of these records out of a cache."""
+    """Copy the segments of some records out of a cache."""
     entries: list[CachedLead] = []
     for entry in cache.entries_of(records, include_training_only=True):
         first = entries[-1].last if entries else 0
@@ -84,7 +78,7 @@ def pack_segments(cache: SegmentCache, records: Iterable[str]) -> PackedSegments
 
 
 def unpack_segments(packed: PackedSegments, directory: Path) -> None:
-    """Write packed segments as a cache in ``directory``, which holds nothing yet."""
+    """Write packed segments as a cache to the new folder ``directory``."""
     with new_directory(directory) as temporary:
         for name, array in packed.arrays.items():
             np.save(temporary / array_file(name), array, allow_pickle=False)

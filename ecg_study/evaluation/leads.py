@@ -9,7 +9,8 @@ import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.noise import gaussian_noise
-from ecg_study.ecg_data.segments.cache import SegmentCache, read_for
+from ecg_study.ecg_data.segments.building import read_lead_record
+from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.cutting import mark_r_peaks, window_labels
 
 
@@ -55,7 +56,7 @@ def read_leads(cache: SegmentCache, database: Database, records: Sequence[str]) 
     leads = []
     settings = cache.settings
     for name in dict.fromkeys(entry.record for entry in cache.entries_of(records)):
-        record = read_for(database.directory / name, database.annotator, settings)
+        record = read_lead_record(database.directory / name, settings, annotator=database.annotator)
         for column, lead in enumerate(record.leads):
             clean = np.ascontiguousarray(record.signal[:, column])
             noisy = clean + gaussian_noise(

@@ -145,7 +145,7 @@ class TrainingTask:
         from ecg_study.ecg_data.segments.batches import denoiser_batches, detector_batches
 
         make = denoiser_batches if self.name == DENOISER else detector_batches
-        return make(self.cache, rows, batches, self.augmentation)
+        return make(self.cache, rows, batches=batches, augmentation=self.augmentation)
 
 
 def augmentation_as_json(task: TrainingTask) -> dict[str, Any]:

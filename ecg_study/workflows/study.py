@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
 from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.noise_records import find_noise_directory, open_noise_records
-from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings, open_cache
+from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
+from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.errors import SettingsError, TrainingError
 from ecg_study.models.card import MODEL_KINDS
 from ecg_study.progress import Progress, deferred_interrupts

@@ -14,7 +14,8 @@ from ecg_study.ecg_data.noise import MIX, NoiseSource
 from ecg_study.ecg_data.noise_records import NoiseRecords, open_noise_records
 from ecg_study.ecg_data.segments.augmentation import Augmentation, Augmenter
 from ecg_study.ecg_data.segments.batches import Batches, denoiser_batches, detector_batches
-from ecg_study.ecg_data.segments.cache import NOISE_FILE, SegmentCache, open_cache, reopen_cache
+from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache, reopen_cache
+from ecg_study.ecg_data.segments.layout import NOISE_FILE
 from ecg_study.ecg_data.segments.transfer import pack_segments, unpack_segments
 from ecg_study.errors import EcgStudyError
 from tests.conftest import SMALL, SmallData, WriteRecord
@@ -176,11 +177,14 @@ def test_what_removes_drift_is_shown_recorded_drift_too(cache: SegmentCache, spl
 
 def test_validation_is_the_same_each_time_and_uses_its_own_noise(cache: SegmentCache, split: Split) -> None:
     rows, how = cache.rows(split.validation), Augmentation()
-    first, second = ([signal.numpy() for signal, _ in detector_batches(cache, rows, Batches(8), how)] for _ in range(2))
+    first, second = (
+        [signal.numpy() for signal, _ in detector_batches(cache, rows, batches=Batches(8), augmentation=how)]
+        for _ in range(2)
+    )
     np.testing.assert_array_equal(np.concatenate(first), np.concatenate(second))
     silent = {kind: [np.zeros_like(item) for item in items] for kind, items in cache.noise[TRAIN].recordings.items()}
     other = replace(cache, noise={**cache.noise, TRAIN: NoiseSource(silent)})
-    third = [signal.numpy() for signal, _ in detector_batches(other, rows, Batches(8), how)]
+    third = [signal.numpy() for signal, _ in detector_batches(other, rows, batches=Batches(8), augmentation=how)]
     np.testing.assert_array_equal(np.concatenate(first), np.concatenate(third))
 
 
@@ -188,7 +192,9 @@ def test_training_differs_from_epoch_to_epoch_and_the_seed_repeats_it(cache: Seg
     rows = cache.rows(split.train)
 
     def epochs(seed: int) -> list[np.ndarray]:
-        dataset = denoiser_batches(cache, rows, Batches(16, seed), Augmentation(removes_baseline_wander=True))
+        dataset = denoiser_batches(
+            cache, rows, batches=Batches(16, seed), augmentation=Augmentation(removes_baseline_wander=True)
+        )
         return [np.concatenate([noisy.numpy() for noisy, _ in dataset]) for _ in range(2)]
 
     first, again, other = epochs(1), epochs(1), epochs(2)
@@ -218,7 +224,7 @@ def test_beats_fail_to_come_in_training_alone(cache: SegmentCache, split: Split)
     often, never = replace(PLAIN, pause_probability=1), replace(PLAIN, pause_probability=0)
 
     def beats(how: Augmentation, training: bool) -> int:
-        return int(Augmenter(cache, how, training).detector(rows, _rng())[1].sum())
+        return int(Augmenter(cache, how, training=training).detector(rows, _rng())[1].sum())
 
     # Up to six seconds without a beat, where there is a rest between two.
     assert beats(often, training=True) < 0.9 * beats(never, training=True)

@@ -20,7 +20,8 @@ from ecg_study.ecg_data.databases.catalog import Database, open_database
 from ecg_study.ecg_data.noise import gaussian_noise
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.ecg_data.segments.batches import Batches, denoiser_batches, detector_batches, soft_targets
-from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
+from ecg_study.ecg_data.segments.cache import cache_key, open_cache
+from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.errors import EcgStudyError
 from ecg_study.files import sha256_of
 from tests.conftest import SMALL, SmallData
@@ -138,7 +139,7 @@ def test_a_rate_too_low_for_the_comparison_is_refused(own_raw_dir: Path, tmp_pat
         header.write_text(header.read_text().replace(" 2 360 ", " 2 60 "))
     for path in own_raw_dir.glob("*.atr"):
         wfdb.wrann(path.stem, "atr", np.array([50]), ["N"], fs=60, write_dir=str(own_raw_dir))
-    with pytest.raises(EcgStudyError, match="s01 has 60 Hz; a study needs 100 to 10,000 Hz"):
+    with pytest.raises(EcgStudyError, match="record s01: has 60 Hz; a study needs 100 to 10,000 Hz"):
         open_cache(_open(own_raw_dir, tmp_path), SMALL, data_dir=tmp_path / "data")
 
 
@@ -167,7 +168,8 @@ _BUILD = """
     import sys
     from pathlib import Path
     from ecg_study.ecg_data.databases.catalog import open_database
-    from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
+    from ecg_study.ecg_data.segments.cache import cache_key, open_cache
+    from ecg_study.ecg_data.segments.layout import SegmentSettings
     raw, data, limit = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     if limit:
         import resource
@@ -224,11 +226,13 @@ def test_a_full_disk_leaves_nothing(raw_dir: Path, tmp_path: Path) -> None:
 def test_batches_read_the_rows_that_were_asked_for(small_data: SmallData) -> None:
     cache = small_data.cache
     rows = cache.rows(["s02", "s05"])
-    batches = list(denoiser_batches(cache, rows, Batches(8)).as_numpy_iterator())
+    batches = list(denoiser_batches(cache, rows, batches=Batches(8)).as_numpy_iterator())
     assert [len(noisy) for noisy, _ in batches] == [8, 8, 8, 6]
     np.testing.assert_array_equal(np.concatenate([noisy for noisy, _ in batches])[..., 0], cache.noisy[rows])
     np.testing.assert_array_equal(np.concatenate([clean for _, clean in batches])[..., 0], cache.clean[rows])
-    targets = np.concatenate([target for _, target in detector_batches(cache, rows, Batches(8)).as_numpy_iterator()])
+    targets = np.concatenate(
+        [target for _, target in detector_batches(cache, rows, batches=Batches(8)).as_numpy_iterator()]
+    )
     np.testing.assert_array_equal(targets[..., 0], soft_targets(cache.r_peaks[rows]))
 
 
@@ -237,7 +241,7 @@ def test_epochs_are_drawn_anew_and_the_seed_repeats_them(small_data: SmallData) 
     rows = cache.rows(small_data.split.train)
 
     def two_epochs(seed: int) -> list[np.ndarray]:
-        dataset = denoiser_batches(cache, rows, Batches(8, shuffle_seed=seed, segments_per_epoch=24))
+        dataset = denoiser_batches(cache, rows, batches=Batches(8, shuffle_seed=seed, segments_per_epoch=24))
         return [np.concatenate([clean for _, clean in dataset.as_numpy_iterator()]) for _ in range(2)]
 
     first, second = two_epochs(1)
@@ -253,7 +257,8 @@ def test_48_records_in_both_leads_take_little_memory(real_data: Path, tmp_path: 
         import resource, sys
         from pathlib import Path
         from ecg_study.ecg_data.databases.catalog import open_database
-        from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
+        from ecg_study.ecg_data.segments.cache import cache_key, open_cache
+        from ecg_study.ecg_data.segments.layout import SegmentSettings
         data = Path(sys.argv[2])
         database = open_database("mitdb", data_dir=data, raw_dir=sys.argv[1])
         cache = open_cache(database, SegmentSettings(lead="all"), data_dir=data)
@@ -282,3 +287,11 @@ def test_the_lock_tells_living_builds_from_dead_ones(raw_dir: Path, tmp_path: Pa
     os.kill(living.pid, signal.SIGCONT)
     out, err = living.communicate()
     assert out.splitlines()[-1:] == ["rows 240"], err
+
+
+def test_the_key_depends_on_which_records_are_unreadable_but_not_on_the_reasons(small_data: SmallData) -> None:
+    database = small_data.database
+    assert cache_key(database, SMALL) == small_data.cache.key
+    keys = {cache_key(replace(database, unreadable={"x": reason}), SMALL) for reason in ("missing", "damaged")}
+    assert len(keys) == 1
+    assert keys != {small_data.cache.key}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecg_study.ecg_data.segments.pauses import add_pause, lengthen
+from ecg_study.ecg_data.segments.pauses import add_pause, extend_rest
 from ecg_study.evaluation.experiments.pauses import false_peaks, with_pauses
 from ecg_study.evaluation.leads import EvaluationLead
 
@@ -45,7 +45,7 @@ def _inside_the_longest(made: np.ndarray, marks: np.ndarray) -> np.ndarray:
 )
 def test_beats_stay_what_they_were(interval: float, seconds: float, blocked: bool, seed: int) -> None:
     signal, marks = _segment(interval)
-    made, moved = add_pause(signal, marks, FS, seconds, blocked, np.random.default_rng(seed))
+    made, moved = add_pause(signal, marks, fs=FS, seconds=seconds, p_waves=blocked, rng=np.random.default_rng(seed))
     assert made.shape == moved.shape == signal.shape
     assert made.dtype == signal.dtype and moved.dtype == marks.dtype
     # At each mark lies an R peak of the segment, with the QRS complex around it.
@@ -60,7 +60,9 @@ def test_beats_stay_what_they_were(interval: float, seconds: float, blocked: boo
 def test_a_pause_lasts_as_long_as_was_asked() -> None:
     signal, marks = _segment()
     rng = np.random.default_rng(1)
-    gaps = [_longest_gap(add_pause(signal, marks, FS, 3.0, False, rng)[1]) / FS for _ in range(40)]
+    gaps = [
+        _longest_gap(add_pause(signal, marks, fs=FS, seconds=3.0, p_waves=False, rng=rng)[1]) / FS for _ in range(40)
+    ]
     # Some lie partly outside of the segment; none is longer than three seconds, half a second of rounding and a beat.
     assert 3.0 < max(gaps) < 3.0 + 0.5 + 0.9 + 0.1
 
@@ -69,7 +71,7 @@ def test_a_long_rest_is_not_shown_as_a_whole() -> None:
     """Two beats four seconds apart, of which 0.8 s are asked for."""
     signal, marks = np.arange(SEGMENT, dtype=np.float32), np.zeros(SEGMENT, np.uint8)
     marks[[200, 200 + round(4 * FS)]] = 1
-    made, moved, pause = lengthen(signal, marks, FS, 0.8, False, np.random.default_rng(0))
+    made, moved, pause = extend_rest(signal, marks, fs=FS, seconds=0.8, p_waves=False, rng=np.random.default_rng(0))
     assert pause is not None
     begin, end = pause
     assert end - begin == len(made) - len(signal) == len(moved) - len(marks) == round(0.8 * FS)
@@ -82,7 +84,7 @@ def test_a_pause_without_p_waves_holds_nothing_but_the_rest_between_two_beats() 
     signal, marks = _segment(noise=0.0)
     lengths = []
     for seed in range(20):
-        made, moved = add_pause(signal, marks, FS, 4.0, False, np.random.default_rng(seed))
+        made, moved = add_pause(signal, marks, fs=FS, seconds=4.0, p_waves=False, rng=np.random.default_rng(seed))
         inside = _inside_the_longest(made, moved)
         lengths.append(len(inside))
         assert np.ptp(inside) < 0.05
@@ -95,7 +97,7 @@ def test_in_a_block_p_waves_go_on() -> None:
     signal, marks = _segment(noise=0.0)
     counts = []
     for seed in range(20):
-        made, moved = add_pause(signal, marks, FS, 5.0, True, np.random.default_rng(seed))
+        made, moved = add_pause(signal, marks, fs=FS, seconds=5.0, p_waves=True, rng=np.random.default_rng(seed))
         inside = _inside_the_longest(made, moved)
         assert inside.max(initial=0) < 0.2
         counts.append(int(np.sum((inside[1:-1] > 0.1) & (inside[1:-1] > inside[:-2]) & (inside[1:-1] >= inside[2:]))))
@@ -105,7 +107,9 @@ def test_in_a_block_p_waves_go_on() -> None:
 def test_p_waves_are_steady_up_to_the_next_beat() -> None:
     signal, marks = _segment(noise=0.0)
     for seed in range(10):
-        made, moved, pause = lengthen(signal, marks, FS, 5.0, True, np.random.default_rng(seed))
+        made, moved, pause = extend_rest(
+            signal, marks, fs=FS, seconds=5.0, p_waves=True, rng=np.random.default_rng(seed)
+        )
         assert pause is not None
         following = np.flatnonzero(moved)[np.flatnonzero(moved) >= pause[1]][0]
         inside = made[pause[0] : following - 20]
@@ -119,7 +123,7 @@ def test_without_a_rest_between_two_beats_nothing_is_changed(beats: tuple[int, .
     signal = np.random.default_rng(0).normal(0, 1, SEGMENT)
     marks = np.zeros(SEGMENT, np.uint8)
     marks[list(beats)] = 1
-    made, moved = add_pause(signal, marks, FS, 3.0, True, np.random.default_rng(0))
+    made, moved = add_pause(signal, marks, fs=FS, seconds=3.0, p_waves=True, rng=np.random.default_rng(0))
     np.testing.assert_array_equal(made, signal)
     np.testing.assert_array_equal(moved, marks)
 

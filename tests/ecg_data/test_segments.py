@@ -23,8 +23,8 @@ def test_segments_lie_end_to_end_outside_unscored_stretches(
         for start in range(0, samples - segment + 1, segment)
         if not any(start < end and begin < start + segment for begin, end in excluded_intervals)
     ]
-    starts = segment_starts(samples, segment, excluded_intervals)
-    found = cut_segments(values, starts, segment)
+    starts = segment_starts(samples, segment, excluded_intervals=excluded_intervals)
+    found = cut_segments(values, starts, segment_samples=segment)
     assert [row.tolist() for row in found] == [row.tolist() for row in expected]
 
 
@@ -38,7 +38,7 @@ def test_window_labels_equal_a_loop(window: int, windows: int, data: st.DataObje
 
 def test_a_segment_without_gaps_is_no_copy() -> None:
     values = np.arange(100.0)
-    assert np.shares_memory(cut_segments(values, segment_starts(100, 30), 30), values)
+    assert np.shares_memory(cut_segments(values, segment_starts(100, 30), segment_samples=30), values)
 
 
 def test_soft_targets_are_bumps_of_height_one() -> None:

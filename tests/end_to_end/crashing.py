@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ecg_study.ecg_data.databases.catalog import open_database, split_database
-from ecg_study.ecg_data.segments.cache import SegmentSettings, open_cache
+from ecg_study.ecg_data.segments.cache import open_cache
+from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.models.card import DENOISER
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.search import SearchOptions, run_search

@@ -20,7 +20,8 @@ import study
 from ecg_study.ecg_data.databases.catalog import open_database, split_database
 from ecg_study.ecg_data.noise_records import open_noise_records
 from ecg_study.ecg_data.readers.wfdb import read_record
-from ecg_study.ecg_data.segments.cache import SegmentCache, SegmentSettings, open_cache
+from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
+from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.inference.loading import load_denoiser, load_detector
 from ecg_study.models.card import DENOISER, DETECTOR, MODEL_KINDS
 from ecg_study.reports.markdown import to_markdown

@@ -106,7 +106,7 @@ def noisy_segments(
         seed: which noise is drawn.
         segment: samples a segment.
     """
-    starts = segment_starts(len(lead.clean), segment, lead.excluded_intervals)[::_EVERY]
+    starts = segment_starts(len(lead.clean), segment, excluded_intervals=lead.excluded_intervals)[::_EVERY]
     clean = np.lib.stride_tricks.sliding_window_view(remove_baseline_wander(lead.clean, lead.fs), segment)[starts]
     clean = clean.astype(np.float32)
     case = [seed, zlib.crc32(lead.name.encode()), zlib.crc32(kind.encode())]

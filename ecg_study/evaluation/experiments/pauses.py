@@ -6,7 +6,7 @@ import numpy as np
 
 from ecg_study.ecg_data.noise import gaussian_noise
 from ecg_study.ecg_data.segments.cutting import mark_r_peaks
-from ecg_study.ecg_data.segments.pauses import lengthen
+from ecg_study.ecg_data.segments.pauses import extend_rest
 from ecg_study.evaluation.leads import EvaluationLead
 
 _EVERY = 15.0  # seconds from one pause to the next, about
@@ -35,7 +35,7 @@ def with_pauses(lead: EvaluationLead, sigma: float, seed: int) -> tuple[Evaluati
         excluded_intervals += [(max(a - start, 0) + done, min(b - start, len(part)) + done) for a, b in untouched]
         if not untouched:
             seconds, blocked = rng.uniform(*_SECONDS), rng.random() < _BLOCKED
-            part, marked, pause = lengthen(part, marked, lead.fs, seconds, blocked, rng)
+            part, marked, pause = extend_rest(part, marked, fs=lead.fs, seconds=seconds, p_waves=blocked, rng=rng)
             pauses += [(pause[0] + done, pause[1] + done)] if pause else []
         made.append(part)
         moved.append(marked)
