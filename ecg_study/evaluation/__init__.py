@@ -1,0 +1,1 @@
+"""Evaluation: metrics of models and reference methods on test records."""

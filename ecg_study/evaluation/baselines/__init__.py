@@ -1,0 +1,1 @@
+"""Classical detectors and filters, with which the models are compared."""
