@@ -1,1 +1,0 @@
-"""Search spaces: which hyperparameters may vary, within which ranges."""

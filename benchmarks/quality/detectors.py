@@ -1,11 +1,11 @@
-"""The classical detectors on MIT-BIH, beside figures that were measured independently of this project.
+"""Classical detectors on MIT-BIH, next to F1 values that were measured by other code.
 
     python -m benchmarks.quality.detectors --raw-dir ../mitdb [--noise-dir ../nstdb] [--data-dir data]
 
-F1 in per cent of R peaks on DS2, first lead as it was recorded, one-to-one within 150, 75 and 50 ms; and on the noise
-stress records, within 150 ms without the first five minutes. The other figures were measured with the same versions of
-the libraries (wfdb 4.3.1, neurokit2 0.2.13, sleepecg 0.6.0) by other code. Results are kept in ``DATA_DIR/measured``,
-where the report finds them.
+F1 of R peaks in percent on DS2, first lead as recorded, one-to-one within 150, 75 and 50 ms; and on the noise stress
+records, within 150 ms without the first five minutes. The known values come from other code with the same versions of
+the libraries (wfdb 4.3.1, neurokit2 0.2.13, sleepecg 0.6.0). Results are kept in ``DATA_DIR/measured``, where the
+report finds them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import numpy as np
 from ecg_study.ecg_data.databases.physionet import stress_record
 from ecg_study.ecg_data.databases.splits import DS2, NOISE_STRESS
 from ecg_study.ecg_data.noise_records import open_noise_records
+from ecg_study.ecg_data.noise_stress import EC57_LEARNING_SECONDS
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
-from ecg_study.evaluation.experiments.r_peaks import LEARNING, match
+from ecg_study.evaluation.experiments.r_peaks import match
 from ecg_study.evaluation.leads import EvaluationLead
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.evaluation.results.values import TOLERANCES_MS
@@ -44,11 +45,11 @@ KNOWN_STRESS = {
     -6: {"wfdb xqrs": 68.35, "Kalidas": 65.58, "Pan–Tompkins": 56.18, "neurokit": 71.18, "sleepecg": 72.27},
 }
 WITHIN = 0.05
-"""Points of F1 by which ours may differ."""
+"""Largest difference in points of F1."""
 
 
 def read(path: Path) -> EvaluationLead:
-    """The first lead of a record."""
+    """Read the first lead of a record."""
     record = read_record(path, lead="auto")
     signal = np.ascontiguousarray(record.signal[:, 0])
     return EvaluationLead(
@@ -56,30 +57,34 @@ def read(path: Path) -> EvaluationLead:
     )
 
 
-def figures(
-    detectors: ClassicalDetectors, leads: list[EvaluationLead], tolerance: int, skipped: float
+def measure(
+    detectors: ClassicalDetectors, leads: list[EvaluationLead], *, tolerance_ms: int, skip_seconds: float = 0.0
 ) -> dict[str, float]:
-    """F1 in per cent of each detector, all beats of all leads together."""
-    found = detectors.find("Leads", {lead.record: lead.clean for lead in leads}, leads[0].fs, DETECTOR_NAMES)
+    """Return F1 of each detector in percent, all beats of all leads together."""
+    signals = {lead.record: lead.clean for lead in leads}
+    found = detectors.detect(signals, DETECTOR_NAMES, fs=leads[0].fs, label="Leads")
     tables = {
-        name: [match(lead, found[lead.record][name].r_peaks, tolerance, skipped).table for lead in leads]
+        name: [
+            match(lead, found[lead.record][name].samples, tolerance_ms=tolerance_ms, skip_seconds=skip_seconds).table
+            for lead in leads
+        ]
         for name in DETECTOR_NAMES
     }
     return {name: 100 * pooled_f1(np.array(table)) for name, table in tables.items()}
 
 
-def show(name: str, ours: float, known: float | None) -> list[bool]:
-    """Print one figure. Returns whether it is within what is allowed, and nothing where nothing is known."""
+def show(name: str, ours: float, *, known: float | None) -> list[bool]:
+    """Print one value, and return whether it agrees with the known one; an empty list if none is known."""
     if known is None:
         print(f"  {name}: {ours:.2f}")
         return []
     fine = abs(ours - known) <= WITHIN + 0.005  # both are rounded
-    print(f"  {name}: {ours:.2f}, known {known:.2f}{'' if fine else ', which is too far off'}")
+    print(f"  {name}: {ours:.2f}, known {known:.2f}{'' if fine else ', which differs too much'}")
     return [fine]
 
 
 def main() -> None:
-    """Measure, and print ours beside what is known."""
+    """Measure, and print our values next to the known ones."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--raw-dir", required=True, type=Path, help="the MIT-BIH records")
     parser.add_argument("--noise-dir", type=Path, help="the noise stress records")
@@ -91,15 +96,16 @@ def main() -> None:
     leads = [read(options.raw_dir / name) for name in DS2]
     for place, tolerance in enumerate(TOLERANCES_MS):
         print(f"DS2, within {tolerance} ms")
-        for name, value in figures(detectors, leads, tolerance, 0).items():
-            fine += show(name, value, KNOWN[name][place] if name in KNOWN else None)
+        for name, value in measure(detectors, leads, tolerance_ms=tolerance).items():
+            fine += show(name, value, known=KNOWN[name][place] if name in KNOWN else None)
     if options.noise_dir:
-        open_noise_records(options.noise_dir)  # refuses a folder of something else
+        open_noise_records(options.noise_dir)  # refuses another folder
         for snr, known in KNOWN_STRESS.items():
             print(f"118e and 119e, {snr} dB")
             stressed = [read(options.noise_dir / stress_record(name, snr)) for name in NOISE_STRESS]
-            for name, value in figures(detectors, stressed, TOLERANCES_MS[0], LEARNING).items():
-                fine += show(name, value, known.get(name))
+            values = measure(detectors, stressed, tolerance_ms=TOLERANCES_MS[0], skip_seconds=EC57_LEARNING_SECONDS)
+            for name, value in values.items():
+                fine += show(name, value, known=known.get(name))
     detectors.close()
     print(f"{sum(fine)} of {len(fine)} as known, within {WITHIN} points; {time.monotonic() - started:.0f} s")
 

@@ -1,12 +1,11 @@
-"""One configuration, trained on 14 of 19 people of DS1 and measured on the other five: what choices are made by.
+"""One configuration, trained on 14 of the 19 subjects of DS1 and evaluated on the other five, to make choices.
 
     python -m benchmarks.quality.folds --raw-dir ../mitdb --noise-dir ../nstdb --fold 1 --units 64,64
     python -m benchmarks.quality.folds --raw-dir ../mitdb --noise-dir ../nstdb --vary transform_noise=false
 
-Fold 1 measures on the validation records of every study; folds 2 and 3 on others of DS1. 118, 119 and 201 are in
-none; 112, 115, 122 and 209 are trained on in all three.
-Noise is that for training and for validation; test records and their noise are never read. On one core, 6 epochs take
-about 8 minutes.
+Fold 1 evaluates on the validation records of every study, folds 2 and 3 on other records of DS1. Records 118, 119 and
+201 are in no fold; 112, 115, 122 and 209 are training records in all three. The noise is that for training and for
+validation; test records and their noise are never read. On one core, 6 epochs take about 8 minutes.
 """
 
 from __future__ import annotations
@@ -28,9 +27,10 @@ from ecg_study.ecg_data.segments.cache import open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.errors import EcgStudyError
 from ecg_study.evaluation.cached_models import CachedModel
+from ecg_study.evaluation.experiments.model_evaluation import EvaluationRecords, evaluate_denoiser, evaluate_detector
 from ecg_study.evaluation.experiments.r_peaks import match
 from ecg_study.evaluation.results.values import TOLERANCES_MS
-from ecg_study.evaluation.thresholds import choose_thresholds, threshold_inputs
+from ecg_study.evaluation.thresholds import choose_thresholds
 from ecg_study.models.card import DENOISER, DETECTOR, MODEL_KINDS
 from ecg_study.result_cache import ResultCache
 from ecg_study.search_spaces.presets import PRESETS
@@ -39,18 +39,19 @@ from ecg_study.training.loop import train_final
 from ecg_study.training.specs import TrainingSpec
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.weights import load_weights
-from ecg_study.workflows.evaluate import Records, measure_model, open_records
+from ecg_study.workflows.evaluate import evaluation_lines, open_records
+from ecg_study.workflows.task_models import cached_task_model
 
 FOLDS = {
     1: MITDB_VALIDATION,
     2: ("106", "116", "124", "208", "230"),
     3: ("101", "108", "205", "207", "223"),
 }
-"""Which people of DS1 are measured on; the others are trained on."""
+"""Subjects of DS1 for evaluation; the others are for training."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train one configuration, and print its figures on the records of the fold."""
+    """Train one configuration, and print its metrics on the records of the fold."""
     options = _parser().parse_args(arguments)
     try:
         raw = Path(options.raw_dir) if options.raw_dir else None
@@ -63,7 +64,9 @@ def main(arguments: list[str] | None = None) -> int:
             required=True,
         )
         assert folder is not None
-        records = open_records(database.directory, folder, VALIDATION, FOLDS[options.fold], FOLDS[options.fold])
+        held = FOLDS[options.fold]
+        records = open_records(database, part=VALIDATION, noise_dir=folder, records=held, known=held)
+        assert records.noise is not None
         import_tensorflow()
         task, hyperparameters = _task(options, database, records.noise)
     except EcgStudyError as error:
@@ -74,33 +77,32 @@ def main(arguments: list[str] | None = None) -> int:
     if trained.weights is None:
         print(f"folds: error: {trained.outcome.reason}", file=sys.stderr)
         return 2
-    model = task.build(hyperparameters)
-    load_weights(model, trained.weights, plan.id)
+    network = task.build(hyperparameters)
+    load_weights(network, trained.weights, plan.id)
     with tempfile.TemporaryDirectory() as kept:
-        applied = CachedModel.of(model, task, ResultCache(Path(kept)))
-        thresholds = {}
-        if task.name == DETECTOR:
-            shown = [
-                [applied.detect(signal) for signal in threshold_inputs(lead, task.validation_noise)]
-                for lead in records.leads
-            ]
-            thresholds = choose_thresholds(records.leads, shown, task.cache.settings.window_samples, options.seed)
-            print(f"thresholds: {thresholds} (chosen on these very records)")
-            if options.threshold is not None:
-                thresholds["r_peak"] = options.threshold
-        for figure in measure_model(f"fold {options.fold}", applied, thresholds, records):
-            print(f"{figure.bundle:8} {figure.name:44} {figure.value}", flush=True)
-        if task.name == DETECTOR:
-            for line in _by_record(applied, thresholds["r_peak"], records):
-                print(line, flush=True)
+        model = cached_task_model(network, task, store=ResultCache(Path(kept)))
+        for line in _measure(model, task, records, options):
+            print(line, flush=True)
     return 0
 
 
-def _by_record(applied: CachedModel, limit: float, records: Records) -> Iterator[str]:
-    """Beats of each person that are missed and false peaks, as recorded: one person may decide a fold."""
+def _measure(
+    model: CachedModel, task: TrainingTask, records: EvaluationRecords, options: argparse.Namespace
+) -> Iterator[str]:
+    """Yield the metrics of the model, and the errors of a detector by record."""
+    name = f"fold {options.fold}"
+    if task.name != DETECTOR:
+        yield from evaluation_lines(evaluate_denoiser(model, records, name=name))
+        return
+    thresholds = choose_thresholds(model, records.leads, noise=task.validation_noise, seed=options.seed)
+    yield f"thresholds: {thresholds} (chosen on these records)"
+    if options.threshold is not None:
+        thresholds["r_peak"] = options.threshold
+    model = model.with_thresholds(thresholds)
+    yield from evaluation_lines(evaluate_detector(model, records, name=name))
+    # One subject may decide a fold.
     for lead in records.leads:
-        counted = match(lead, applied.detect(lead.clean).r_peaks(limit), TOLERANCES_MS[0], 0.0)
-        _, missed, false = counted.table
+        _, missed, false = match(lead, model.detect(lead.clean).samples, tolerance_ms=TOLERANCES_MS[0]).table
         yield f"{lead.record}, as recorded: {missed} missed, {false} false of {len(lead.r_peaks):,} beats"
 
 
@@ -142,17 +144,17 @@ def _task(options: argparse.Namespace, database: Any, noise: NoiseRecords) -> tu
 
 
 def _varied(given: list[str]) -> dict[str, Any]:
-    """Values of `Augmentation` from ``name=value``, each as JSON."""
+    """Parse values of `Augmentation` from ``name=value``, each as JSON."""
     known = {item.name for item in fields(Augmentation)}
     values = {}
     for pair in given:
         name, _, value = pair.partition("=")
         if name not in known:
-            raise EcgStudyError(f"--vary: {name!r} is not known; choose of {', '.join(sorted(known))}")
+            raise EcgStudyError(f"--vary: {name!r} is unknown; choose from {', '.join(sorted(known))}")
         try:
             read = json.loads(value)
         except ValueError as error:
-            raise EcgStudyError(f"--vary: {value!r} is no JSON; give such as true, 0.3 or [-8,15]") from error
+            raise EcgStudyError(f"--vary: {value!r} is not valid JSON, such as true, 0.3 or [-8,15]") from error
         values[name] = tuple(read) if isinstance(read, list) else read
     return values
 
@@ -163,25 +165,25 @@ def _parser() -> argparse.ArgumentParser:
         epilog="examples:\n" + "\n".join((__doc__ or "").split("\n")[2:4]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--raw-dir", default="", help="folder of the MIT-BIH Arrhythmia Database; downloaded else")
-    parser.add_argument("--noise-dir", default="", help="folder of the Noise Stress Test Database; downloaded else")
+    parser.add_argument("--raw-dir", default="", help="folder of the MIT-BIH Arrhythmia Database (default: download)")
+    parser.add_argument("--noise-dir", default="", help="folder of the Noise Stress Test Database (default: download)")
     parser.add_argument("--data-dir", default="data", type=Path, help="for downloads and segments (default: data)")
     parser.add_argument("--fold", type=int, choices=tuple(FOLDS), default=1, help="(default: 1)")
     parser.add_argument("--task", choices=MODEL_KINDS, default=DETECTOR, help="(default: detector)")
-    parser.add_argument("--preset", choices=("robust", "white-noise"), default="robust", help="(default: robust)")
-    parser.add_argument("--units", default="64,64", help="of each layer (default: 64,64)")
+    parser.add_argument("--preset", choices=("robust", "white"), default="robust", help="(default: robust)")
+    parser.add_argument("--units", default="64,64", help="units of each layer (default: 64,64)")
     parser.add_argument("--frame", type=int, default=8, help="(default: 8)")
     parser.add_argument("--dropout", type=float, default=0.0, help="(default: 0)")
-    parser.add_argument("--dense-units", type=int, default=0, help="detector: of a dense layer (default: none)")
+    parser.add_argument("--dense-units", type=int, default=0, help="of a dense layer of a detector (default: none)")
     parser.add_argument("--filters", type=int, default=0, help="of a convolution before the layers (default: none)")
-    parser.add_argument("--learning-rate", type=float, default=4e-3, help="the highest (default: 0.004)")
+    parser.add_argument("--learning-rate", type=float, default=4e-3, help="highest learning rate (default: 0.004)")
     parser.add_argument("--batch-size", type=int, default=64, help="(default: 64)")
     parser.add_argument("--epochs", type=int, default=6, help="(default: 6)")
     parser.add_argument("--seed", type=int, default=1, help="(default: 1)")
     parser.add_argument(
-        "--threshold", type=float, help="of R peaks, so that thresholds do not differ (default: chosen)"
+        "--threshold", type=float, help="threshold of R peaks (default: chosen on the records of the fold)"
     )
-    parser.add_argument("--vary", action="append", default=[], metavar="NAME=VALUE", help="a value of the augmentation")
+    parser.add_argument("--vary", action="append", default=[], metavar="NAME=VALUE", help="setting of the augmentation")
     return parser
 
 

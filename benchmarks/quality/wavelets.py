@@ -1,9 +1,10 @@
-"""How the wavelet filter for real noise was set: SNR improvement of several settings on the validation records.
+"""SNR improvement of several settings of the wavelet filter for recorded noise, on the validation records.
 
     python -m benchmarks.quality.wavelets --raw-dir ../mitdb --noise-dir ../nstdb
 
-Noise of the stretches for training, every sixth segment of 2,048 samples of each validation record of MIT-BIH, the
-recording without its drift taken as clean. Printed is the mean over kinds of noise and levels, and each of them.
+The noise is that for training, on every sixth segment of 2,048 samples of each validation record of MIT-BIH. The
+recording without baseline wander is taken as clean. The output has the mean over noise types and levels, and each of
+them.
 """
 
 from __future__ import annotations
@@ -27,8 +28,15 @@ SEGMENT, EVERY = 2048, 6
 Apply = Callable[[np.ndarray, float], np.ndarray]
 
 
-def setting(levels: int, mode: str, limit: float, by_level: bool) -> Apply:
-    """A high-pass and a stationary wavelet with so many levels and so high a threshold."""
+def setting(levels: int, mode: str, *, limit: float, by_level: bool) -> Apply:
+    """Return a high-pass followed by a stationary wavelet filter.
+
+    Args:
+        levels: levels of the wavelet transform.
+        mode: ``"soft"`` or ``"hard"``.
+        limit: threshold in standard deviations.
+        by_level: estimate the deviation in each level, not only in the finest.
+    """
 
     def apply(signal: np.ndarray, fs: float) -> np.ndarray:
         approximation, details, samples = decompose(highpass(signal, fs), levels)
@@ -37,7 +45,7 @@ def setting(levels: int, mode: str, limit: float, by_level: bool) -> Apply:
             threshold = limit * deviation(detail if by_level else details[-1])
             soft = np.sign(detail) * np.maximum(np.abs(detail) - threshold, 0.0)
             kept.append(soft if mode == "soft" else np.where(np.abs(detail) >= threshold, detail, 0.0))
-        return compose(approximation, kept, samples)
+        return compose(approximation, kept, samples=samples)
 
     return apply
 
@@ -47,7 +55,7 @@ SETTINGS: dict[str, Apply] = {
     "band-pass alone": bandpass,
     **{
         f"{levels} levels, {mode} at {limit:g} σ of {'each level' if by_level else 'the finest'}": setting(
-            levels, mode, limit, by_level
+            levels, mode, limit=limit, by_level=by_level
         )
         for levels, mode, limit, by_level in (
             (3, "hard", 3.0, False),
@@ -63,8 +71,8 @@ SETTINGS: dict[str, Apply] = {
 }
 
 
-def gains(raw_dir: Path, noise: NoiseRecords, apply: Apply) -> dict[str, list[float]]:
-    """Kind of noise → mean SNR improvement in dB at each level."""
+def improvements(raw_dir: Path, noise: NoiseRecords, *, apply: Apply) -> dict[str, list[float]]:
+    """Return noise type → mean SNR improvement in dB at each level."""
     found: dict[str, list[list[float]]] = {kind: [[] for _ in LEVELS] for kind in NOISE_TYPES}
     for number, name in enumerate(MITDB_VALIDATION):
         record = read_record(raw_dir / name)
@@ -82,7 +90,7 @@ def gains(raw_dir: Path, noise: NoiseRecords, apply: Apply) -> dict[str, list[fl
 
 
 def main() -> None:
-    """Print what each setting gives."""
+    """Print the SNR improvement of each setting."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--raw-dir", required=True, type=Path, help="the MIT-BIH records")
     parser.add_argument("--noise-dir", required=True, type=Path, help="the noise records")
@@ -90,7 +98,7 @@ def main() -> None:
     noise = open_noise_records(options.noise_dir)
     print(f"dB at {', '.join(f'{snr}' for snr in LEVELS)} dB; in front the mean of all")
     for name, apply in SETTINGS.items():
-        found = gains(options.raw_dir, noise, apply)
+        found = improvements(options.raw_dir, noise, apply=apply)
         mean = np.mean([value for values in found.values() for value in values])
         each = "; ".join(f"{kind} {' / '.join(f'{value:.1f}' for value in values)}" for kind, values in found.items())
         print(f"{mean:.2f}  {name}: {each}")

@@ -1,1 +1,1 @@
-"""Evaluation: metrics of models and reference methods on test records."""
+"""Evaluation of denoisers and detectors on test records as typed results."""

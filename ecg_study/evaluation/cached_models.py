@@ -1,179 +1,195 @@
-"""The trained models, applied to whole leads just as their bundles are, with a memory on disk."""
+"""A detector or denoiser whose results are kept on disk."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ecg_study.ecg_data.filters import remove_baseline_wander
-from ecg_study.inference.denoiser import DenoiserStream
-from ecg_study.inference.detector import DetectorStream, RPeaks
-from ecg_study.models.card import REFRACTORY_PERIOD
+from ecg_study.errors import InputError
+from ecg_study.inference.denoiser import Denoiser
+from ecg_study.inference.detector import Detector, DetectorStream, RPeaks
+from ecg_study.models.card import DETECTOR, ModelCard
 from ecg_study.models.folder import onnx_runtime
 from ecg_study.models.runtimes import Runtime
-from ecg_study.result_cache import ResultCache, content_key
-from ecg_study.training.task import TrainingTask
+from ecg_study.result_cache import Arrays, ResultCache, content_key
 
 OUTPUT_FORMAT = 4
-"""Raised whenever the same model would give something else for the same signal."""
+"""Version of the cached results: raised when the same model would give another result for the same signal."""
 
-LOWEST_ACTIVATION = 0.02
-"""Below this a local maximum of the activation is not kept: the lowest threshold that is ever tried."""
+LOWEST_PEAK_PROBABILITY = 0.02
+"""Lower local maxima of the per-sample probability are not kept. It is the lowest threshold that is ever tried."""
 
-_MOST_ENGINES = 2
-"""A denoiser and the detector behind it."""
+_MAX_RUNTIMES = 2
+"""A denoiser and the detector that runs after it."""
 
-_engines: OrderedDict[str, Runtime] = OrderedDict()
-
-
-@dataclass(frozen=True)
-class Detected:
-    """What the detector says of one lead, before any threshold.
-
-    Attributes:
-        samples: maxima of the activation on the extremum of the lead nearby, one within each refractory period,
-            int64, strictly rising.
-        activations: of these, from 0 to 1.
-        window_scores: of each window, shape ``(samples // window,)``.
-    """
-
-    samples: np.ndarray
-    activations: np.ndarray
-    window_scores: np.ndarray
-
-    def r_peaks(self, threshold: float) -> np.ndarray:
-        """Those of at least this activation. A lower maximum never suppresses a higher: the rest stay as they are."""
-        return self.samples[self.activations >= threshold]
+_runtimes: OrderedDict[str, Runtime] = OrderedDict()
 
 
 class CachedModel:
-    """A model that is applied to leads.
+    """A detector or denoiser for whole leads, with a result cache.
+
+    Results are those of the model itself: the same stream is applied to the whole lead.
 
     Args:
-        model: Keras model from ``(batch, segment, 1)`` to the same shape; its ONNX form is run, which is faster.
-        fs: sampling rate of model and leads in Hz.
-        segment: samples the model reads at once.
-        window: samples a window.
-        refractory: seconds within which there is but one R peak.
-        store: where results are kept.
-        polarity: detector: see `ModelCard`.
-        removes_baseline_wander: denoiser: whether the wander of the baseline counts as noise.
+        model: the detector or denoiser.
+        store: result cache; ``None`` keeps the last result only.
+        weights_hash: hash of architecture and weights, by which results are found again; needed with a store.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        fs: float,
-        segment: int,
-        window: int,
-        refractory: float,
-        store: ResultCache,
-        polarity: Literal["upright", "either"] = "upright",
-        removes_baseline_wander: bool = False,
-    ) -> None:
-        self._model = model
-        self.fs, self.segment, self.window, self.refractory = fs, segment, window, refractory
+    def __init__(self, model: Detector | Denoiser, *, store: ResultCache | None = None, weights_hash: str = "") -> None:
+        if store is not None and not weights_hash:
+            raise InputError("weights_hash: missing; a result cache needs it")
+        self.model = model
         self.store = store
-        self.polarity: Literal["upright", "either"] = polarity
-        self.removes_baseline_wander = removes_baseline_wander
-        self.identity: dict[str, Any] = {"format": OUTPUT_FORMAT, "model": model_hash(model), "segment": segment}
-
-    @property
-    def runtime(self) -> Runtime:
-        """What runs the model. Few are held at a time, and one that is asked for again is made anew: each keeps
-        the memory that its layers took, some 30 MB."""
-        held = _engines.pop(self.identity["model"], None) or onnx_runtime(self._model)
-        _engines[self.identity["model"]] = held
-        while len(_engines) > _MOST_ENGINES:
-            _engines.popitem(last=False)
-        return held
+        self.weights_hash = weights_hash
+        self._last: tuple[str, Arrays] | None = None
 
     @staticmethod
-    def of(model: Any, task: TrainingTask, store: ResultCache) -> CachedModel:
-        """The model of a task, applied as its bundle will be."""
-        cache, settings = task.cache, task.cache.settings
-        return CachedModel(
-            model,
-            cache.fs,
-            settings.segment_samples,
-            settings.window_samples,
-            REFRACTORY_PERIOD,
-            store,
-            task.polarity,
-            task.removes_baseline_wander,
-        )
+    def from_keras(model: Any, card: ModelCard, *, store: ResultCache | None = None) -> CachedModel:
+        """Wrap a Keras model in memory; it runs in its ONNX form, as the saved model will.
+
+        Args:
+            model: Keras model from ``(batch, segment, 1)`` to the same shape.
+            card: sampling rate, segment, window, refractory period, polarity and treatment of baseline wander.
+            store: result cache.
+        """
+        digest = model_hash(model)
+        runtime = _OnnxOnDemand(model, digest)
+        wrapped = Detector(card, runtime) if card.model_kind == DETECTOR else Denoiser(card, runtime)
+        return CachedModel(wrapped, store=store, weights_hash=digest)
+
+    @property
+    def card(self) -> ModelCard:
+        """The model card."""
+        return self.model.card
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Thresholds of a detector: ``r_peak`` and ``window``."""
+        return self.card.thresholds
+
+    @property
+    def removes_baseline_wander(self) -> bool:
+        """True for a denoiser that treats baseline wander as noise."""
+        return self.card.baseline_wander == "removed"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Part of the cache key that stands for the model."""
+        return {"format": OUTPUT_FORMAT, "model": self.weights_hash, "segment": self.card.segment_samples}
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> CachedModel:
+        """Return the same detector with other thresholds."""
+        detector = Detector(replace(self.card, thresholds=dict(thresholds)), self._detector().runtime)
+        return CachedModel(detector, store=self.store, weights_hash=self.weights_hash)
 
     def reference(self, clean: np.ndarray) -> np.ndarray:
-        """What a recording in mV is to become: itself, or itself without its drift."""
-        return remove_baseline_wander(clean, self.fs).astype(np.float32) if self.removes_baseline_wander else clean
+        """Return what the denoiser should make of a recording in mV: itself, or itself without baseline wander."""
+        if not self.removes_baseline_wander:
+            return clean
+        return remove_baseline_wander(clean, self.card.fs).astype(np.float32)
 
-    def denoise(self, signal: np.ndarray, keep: bool = True) -> np.ndarray:
-        """The cleaned lead in mV, float32.
+    def denoise(self, signal: np.ndarray, *, keep: bool = True) -> np.ndarray:
+        """Denoise one lead.
 
         Args:
             signal: one lead in mV, shape ``(samples,)``.
-            keep: whether to keep the result on disk, at four bytes a sample.
+            keep: keep the result on disk, at four bytes per sample.
+
+        Returns:
+            The denoised lead in mV, float32.
         """
         if not keep:
-            return self._clean(signal)
+            return self._denoise(signal)
         key = content_key({**self.identity, "output": "signal"}, signal)
-        kept = self.store.get(key)
+        kept = self._kept(key)
         if kept is None:
-            kept = {"signal": self._clean(signal)}
-            self.store.put(key, kept)
+            kept = self._keep(key, {"signal": self._denoise(signal)})
         return kept["signal"]
 
-    def detect(self, signal: np.ndarray) -> Detected:
-        """Where R peaks are, in a lead in mV of shape ``(samples,)``."""
-        how = {"window": self.window, "refractory": self.refractory, "lowest": LOWEST_ACTIVATION}
-        key = content_key({**self.identity, "output": "R peaks", "polarity": self.polarity, **how}, signal)
-        kept = self.store.get(key)
-        if kept is None:
-            kept = self._detect(signal)
-            self.store.put(key, kept)
-        return Detected(kept["samples"], kept["activations"], kept["window_scores"])
+    def denoise_segments(self, segments: np.ndarray) -> np.ndarray:
+        """Apply the network to separate segments in mV, shape ``(segments, segment)``; float32, nothing is kept."""
+        return self.model.runtime.run(np.asarray(segments, np.float32))
 
-    def detect_together(self, signal: np.ndarray, threshold: float) -> np.ndarray:
-        """R peaks of several leads in mV, shape ``(samples, leads)``, judged together; sample indices, not kept."""
-        stream = self._detector_stream(threshold, signal.shape[1])
-        return RPeaks.concatenate([stream.push(signal), stream.finish()]).samples
+    def detect(self, signal: np.ndarray) -> RPeaks:
+        """Return the R peaks of one lead in mV, shape ``(samples,)``, at the model's own threshold."""
+        return self.candidates(signal).above(self.thresholds["r_peak"])
 
-    def _detector_stream(
-        self, threshold: float, n_leads: int, on_peak_probability: Callable[[np.ndarray], None] | None = None
-    ) -> DetectorStream:
-        return DetectorStream(
-            self.runtime,
-            model_fs=self.fs,
-            segment_samples=self.segment,
-            refractory_period=self.refractory,
-            polarity=self.polarity,
-            threshold=threshold,
-            fs=self.fs,
-            n_leads=n_leads,
-            on_peak_probability=on_peak_probability,
-        )
+    def candidates(self, signal: np.ndarray) -> RPeaks:
+        """Return all R-peak candidates of one lead in mV, before a threshold is chosen.
 
-    def _clean(self, signal: np.ndarray) -> np.ndarray:
-        stream = DenoiserStream(
-            self.runtime,
-            model_fs=self.fs,
-            segment_samples=self.segment,
-            fs=self.fs,
-            removes_baseline_wander=self.removes_baseline_wander,
-        )
+        A lower candidate never suppresses a higher one, so ``candidates(signal).above(t)`` are the R peaks at ``t``.
+        """
+        kept = self._detected(signal)
+        return RPeaks(kept["samples"], kept["activations"])
+
+    def window_scores(self, signal: np.ndarray) -> np.ndarray:
+        """Return the score of each window of one lead in mV, float32, shape ``(samples // window,)``."""
+        return self._detected(signal)["window_scores"]
+
+    def detect_in_leads(self, signals: np.ndarray) -> RPeaks:
+        """Return the R peaks of several leads in mV, shape ``(samples, leads)``, judged together; nothing is kept."""
+        stream = self._detector().stream(fs=self.card.fs, n_leads=signals.shape[1])
+        return RPeaks.concatenate([stream.push(signals), stream.finish()])
+
+    def _detector(self) -> Detector:
+        if not isinstance(self.model, Detector):
+            raise InputError("the model is a denoiser; a detector is needed")
+        return self.model
+
+    def _detected(self, signal: np.ndarray) -> Arrays:
+        card = self.card
+        settings = {
+            "window": card.window_samples,
+            "refractory": card.refractory_period,
+            "lowest": LOWEST_PEAK_PROBABILITY,
+        }
+        key = content_key({**self.identity, "output": "R peaks", "polarity": card.polarity, **settings}, signal)
+        kept = self._kept(key)
+        return self._keep(key, self._detect(signal)) if kept is None else kept
+
+    def _kept(self, key: str) -> Arrays | None:
+        if self._last is not None and self._last[0] == key:
+            return self._last[1]
+        return None if self.store is None else self.store.get(key)
+
+    def _keep(self, key: str, arrays: Arrays) -> Arrays:
+        if self.store is None:
+            self._last = (key, arrays)
+        else:
+            self.store.put(key, arrays)
+        return arrays
+
+    def _denoise(self, signal: np.ndarray) -> np.ndarray:
+        if not isinstance(self.model, Denoiser):
+            raise InputError("the model is a detector; a denoiser is needed")
+        stream = self.model.stream(fs=self.card.fs)
         return np.concatenate([stream.push(signal), stream.finish()]).astype(np.float32)
 
-    def _detect(self, signal: np.ndarray) -> dict[str, np.ndarray]:
-        heard: list[np.ndarray] = []
-        stream = self._detector_stream(LOWEST_ACTIVATION, 1, heard.append)
+    def _detect(self, signal: np.ndarray) -> Arrays:
+        card, parts = self.card, list[np.ndarray]()
+        stream = DetectorStream(
+            self._detector().runtime,
+            model_fs=card.fs,
+            segment_samples=card.segment_samples,
+            refractory_period=card.refractory_period,
+            polarity=card.polarity,
+            threshold=LOWEST_PEAK_PROBABILITY,
+            fs=card.fs,
+            n_leads=1,
+            on_peak_probability=parts.append,
+        )
         first, last = stream.push(signal), stream.finish()
-        scores = window_scores(np.concatenate(heard), self.window, round(self.refractory * self.fs))
+        scores = window_scores(
+            np.concatenate(parts), card.window_samples, refractory=round(card.refractory_period * card.fs)
+        )
         return {
             "samples": np.concatenate([first.samples, last.samples]),
             "activations": np.concatenate([first.confidences, last.confidences]),
@@ -181,8 +197,28 @@ class CachedModel:
         }
 
 
+class _OnnxOnDemand:
+    """ONNX runtime of a Keras model, created when it is first needed.
+
+    Only the last `_MAX_RUNTIMES` are held: each keeps the memory of its layers, some 30 MB.
+    """
+
+    name = "onnx"
+
+    def __init__(self, model: Any, weights_hash: str) -> None:
+        self._model = model
+        self._hash = weights_hash
+
+    def run(self, segments: np.ndarray) -> np.ndarray:
+        runtime = _runtimes.pop(self._hash, None) or onnx_runtime(self._model)
+        _runtimes[self._hash] = runtime
+        while len(_runtimes) > _MAX_RUNTIMES:
+            _runtimes.popitem(last=False)
+        return runtime.run(segments)
+
+
 def model_hash(model: Any) -> str:
-    """Hash of a Keras model's architecture and weights."""
+    """Return the hash of a Keras model's architecture and weights."""
     digest = hashlib.sha256(json.dumps(_architecture(model), sort_keys=True, default=str).encode())
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).data)
@@ -190,26 +226,29 @@ def model_hash(model: Any) -> str:
 
 
 def _architecture(model: Any) -> Any:
-    """The layers and how they are set; without their names, which count up within a process."""
+    """Return the settings of the layers without their names, which count up within a process."""
     return [
         {name: value for name, value in layer.get_config().items() if name not in ("name", "layer", "backward_layer")}
         for layer in model.layers
     ]
 
 
-def window_scores(activation: np.ndarray, window: int, refractory: int) -> np.ndarray:
-    """Score of each window: its largest activation peak, 0 where it holds none; shape ``(samples // window,)``.
+def window_scores(probabilities: np.ndarray, window: int, *, refractory: int) -> np.ndarray:
+    """Return the score of each window: the highest probability peak in it, 0 without one.
 
-    A sample counts only where it is the largest within the refractory period, so that the flank of a peak just
-    across the border is not taken for a second peak. A remainder shorter than a window is dropped.
+    A sample counts only if it is the largest within the refractory period, so that the flank of a peak just across
+    the border does not count as a second peak. A remainder shorter than a window is dropped.
 
     Args:
-        activation: shape ``(samples,)``.
-        window: samples a window.
-        refractory: samples on either side in which a larger activation suppresses a sample.
+        probabilities: per-sample probability from 0 to 1, shape ``(samples,)``.
+        window: samples per window.
+        refractory: samples on either side in which a larger probability suppresses a sample.
+
+    Returns:
+        Scores from 0 to 1, shape ``(samples // window,)``.
     """
     from scipy.ndimage import maximum_filter1d
 
-    highest = maximum_filter1d(activation, 2 * refractory + 1, mode="constant", cval=-np.inf)
-    peaks = np.where(activation >= highest, activation, 0)
+    highest = maximum_filter1d(probabilities, 2 * refractory + 1, mode="constant", cval=-np.inf)
+    peaks = np.where(probabilities >= highest, probabilities, 0)
     return np.asarray(peaks[: len(peaks) // window * window].reshape(-1, window).max(axis=1))

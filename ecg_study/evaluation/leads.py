@@ -1,4 +1,4 @@
-"""The whole leads that are measured on."""
+"""Whole leads for evaluation."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ecg_study.ecg_data.segments.cutting import mark_r_peaks, window_labels
 
 @dataclass(frozen=True)
 class EvaluationLead:
-    """One lead of a record that is measured on, whole.
+    """One whole lead of an evaluation record.
 
     Attributes:
         record: name of the record.
         lead: name of the lead.
         fs: sampling rate in Hz.
-        clean: mV, shape ``(samples,)``.
-        noisy: the same with the study's noise, as in the cached segments.
-        r_peaks: annotated sample indices.
+        clean: lead as recorded in mV, shape ``(samples,)``.
+        noisy: the same with Gaussian noise, as in the cached segments.
+        r_peaks: sample indices of the annotated R peaks.
         excluded_intervals: ``(start, end)`` in samples, end excluded; they are not scored.
     """
 
@@ -38,11 +38,18 @@ class EvaluationLead:
 
     @property
     def name(self) -> str:
-        """Record and lead."""
+        """Name of the record and of the lead."""
         return f"{self.record} {self.lead}"
 
     def window_labels(self, window: int) -> tuple[np.ndarray, np.ndarray]:
-        """Whether each window holds an R peak, and whether it is scored; both bool, ``(samples // window,)``."""
+        """Label the windows.
+
+        Args:
+            window: samples per window.
+
+        Returns:
+            Whether each window holds an R peak, and whether it is scored: bool arrays, shape ``(samples // window,)``.
+        """
         whole = len(self.clean) // window * window
         labels = window_labels(mark_r_peaks(self.r_peaks, len(self.clean))[:whole], window)
         scored = np.ones(len(labels), dtype=bool)
@@ -51,8 +58,8 @@ class EvaluationLead:
         return labels, scored
 
 
-def read_leads(cache: SegmentCache, database: Database, records: Sequence[str]) -> list[EvaluationLead]:
-    """The whole leads of these records, with the noise that their cached segments have."""
+def read_leads(cache: SegmentCache, database: Database, *, records: Sequence[str]) -> list[EvaluationLead]:
+    """Read whole leads of some records, with the noise of their cached segments."""
     leads = []
     settings = cache.settings
     for name in dict.fromkeys(entry.record for entry in cache.entries_of(records)):
@@ -66,10 +73,15 @@ def read_leads(cache: SegmentCache, database: Database, records: Sequence[str]) 
     return leads
 
 
-def by_record(leads: Sequence[EvaluationLead], rows: np.ndarray, mean: bool = False) -> np.ndarray:
-    """One row a record from one row a lead, added up or as their mean.
+def by_record(leads: Sequence[EvaluationLead], rows: np.ndarray, *, mean: bool = False) -> np.ndarray:
+    """Combine rows of leads into one row per record.
 
-    The leads of one record are no independent witnesses, so intervals draw records.
+    The leads of one record are not independent, so intervals are computed over records.
+
+    Args:
+        leads: the leads.
+        rows: one row per lead.
+        mean: take the mean of a record's leads instead of their sum.
     """
     names = np.array([lead.record for lead in leads])
     join = np.nanmean if mean else np.sum

@@ -1,4 +1,4 @@
-"""Matching detected R peaks to annotated ones, one to one."""
+"""One-to-one matching of detected to annotated R peaks."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Matches:
-    """Counts of a comparison, and how far the matched peaks lie from their annotation.
+    """Counts of a comparison, and the offsets of the matched peaks.
 
     Attributes:
-        true_positives: annotated beats that were found.
-        false_negatives: annotated beats that were missed.
+        true_positives: annotated beats with a detection.
+        false_negatives: annotated beats without a detection.
         false_positives: detections without a beat.
         offsets: detection minus annotation in samples, one per true positive.
-        missed: sample indices of the annotated beats that were missed.
-        invented: sample indices of the detections without a beat.
+        false_negative_samples: sample indices of the annotated beats without a detection.
+        false_positive_samples: sample indices of the detections without a beat.
     """
 
     true_positives: int
     false_negatives: int
     false_positives: int
     offsets: np.ndarray
-    missed: np.ndarray
-    invented: np.ndarray
+    false_negative_samples: np.ndarray
+    false_positive_samples: np.ndarray
 
     @property
     def table(self) -> tuple[int, int, int]:
@@ -35,64 +35,69 @@ class Matches:
 
 
 def match_r_peaks(
-    annotated: np.ndarray, detected: np.ndarray, tolerance: int, excluded_intervals: Iterable[tuple[int, int]] = ()
+    annotated: np.ndarray,
+    detected: np.ndarray,
+    *,
+    tolerance: int,
+    excluded_intervals: Iterable[tuple[int, int]] = (),
 ) -> Matches:
     """Pair annotated and detected R peaks, each at most once, within a tolerance.
 
-    The beat-by-beat comparison of ANSI/AAMI EC57: going through both in time, the next beat and the next detection are
-    a pair if they lie within the tolerance, unless one of them has a nearer partner following that is not itself
-    better served.
+    This is the beat-by-beat comparison of ANSI/AAMI EC57. Both lists are read in time order. The next beat and the next
+    detection are a pair if they lie within the tolerance, unless one of them has a nearer partner next that is not
+    itself nearer to another.
 
     Args:
-        annotated: strictly rising sample indices.
-        detected: strictly rising sample indices.
-        tolerance: the farthest that a pair may lie apart, in samples, itself included.
-        excluded_intervals: ``(start, end)`` in samples, end excluded; beats and detections inside do not count.
+        annotated: sample indices, strictly increasing.
+        detected: sample indices, strictly increasing.
+        tolerance: largest distance of a pair in samples, inclusive.
+        excluded_intervals: intervals ``(start, end)``, end excluded, in which beats and detections do not count.
     """
-    beats = _scored(annotated, excluded_intervals)
-    peaks = _scored(detected, excluded_intervals)
+    excluded = list(excluded_intervals)
+    beats, peaks = _outside(annotated, excluded), _outside(detected, excluded)
     offsets: list[int] = []
-    missed: list[int] = []
-    invented: list[int] = []
+    false_negatives: list[int] = []
+    false_positives: list[int] = []
     i = j = 0
     while i < len(beats) and j < len(peaks):
-        apart = peaks[j] - beats[i]
-        if abs(apart) > tolerance:
-            alone = apart < 0
-        elif _nearer_next(beats, peaks, i, j):
-            alone = True
-        elif _nearer_next(peaks, beats, j, i):
-            alone = False
+        distance = peaks[j] - beats[i]
+        if abs(distance) > tolerance:
+            is_false_positive = distance < 0
+        elif _next_is_nearer(beats, peaks, i, j):
+            is_false_positive = True
+        elif _next_is_nearer(peaks, beats, j, i):
+            is_false_positive = False
         else:
-            offsets.append(apart)
+            offsets.append(distance)
             i, j = i + 1, j + 1
             continue
-        if alone:  # the detection is the earlier of the two
-            invented.append(peaks[j])
+        if is_false_positive:
+            false_positives.append(peaks[j])
             j += 1
         else:
-            missed.append(beats[i])
+            false_negatives.append(beats[i])
             i += 1
-    missed += beats[i:]
-    invented += peaks[j:]
-    samples = (np.array(found, dtype=np.int64) for found in (offsets, missed, invented))
-    return Matches(len(offsets), len(missed), len(invented), *samples)
+    false_negatives += beats[i:]
+    false_positives += peaks[j:]
+    samples = (np.array(found, dtype=np.int64) for found in (offsets, false_negatives, false_positives))
+    return Matches(len(offsets), len(false_negatives), len(false_positives), *samples)
 
 
-def _nearer_next(ours: list[int], theirs: list[int], i: int, j: int) -> bool:
-    """Whether the detection behind ``theirs[j]`` suits ``ours[i]`` better, and no other of ``ours`` better still."""
+def _next_is_nearer(ours: list[int], theirs: list[int], i: int, j: int) -> bool:
+    """Return whether the peak after ``theirs[j]`` is nearer to ``ours[i]``, and not nearer still to ``ours[i + 1]``."""
     if j + 1 >= len(theirs):
         return False
-    next_apart = abs(theirs[j + 1] - ours[i])
-    if next_apart >= abs(theirs[j] - ours[i]):
+    next_distance = abs(theirs[j + 1] - ours[i])
+    if next_distance >= abs(theirs[j] - ours[i]):
         return False
-    return i + 1 >= len(ours) or abs(theirs[j + 1] - ours[i + 1]) >= next_apart
+    return i + 1 >= len(ours) or abs(theirs[j + 1] - ours[i + 1]) >= next_distance
 
 
-def _scored(samples: np.ndarray, excluded_intervals: Iterable[tuple[int, int]]) -> list[int]:
+def _outside(samples: np.ndarray, excluded_intervals: Iterable[tuple[int, int]]) -> list[int]:
+    """Return the samples outside of the intervals."""
     keep = np.ones(len(samples), dtype=bool)
     for start, end in excluded_intervals:
         keep &= (samples < start) | (samples >= end)
-    # Python's own integers: the loop above reads single values, which is several times slower from an array.
+    # Python integers: the loop above reads single values, which is several times slower from an array.
     kept: list[int] = np.asarray(samples)[keep].tolist()
     return kept

@@ -1,8 +1,8 @@
-"""The figures of a denoiser and of a detector, and how sure they are."""
+"""Metrics of denoisers and detectors, with intervals over records."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,18 +12,28 @@ _RESAMPLES = 2000
 _LEVEL = 0.95
 
 FEWEST_RECORDS = 6
-"""With fewer records no difference is called significant or not: that five records all lie on one side of 0 has a
-probability of 2 · 0.5⁵ = 6 % by chance, more than the 5 % that the interval leaves."""
+"""With fewer records, significance is not stated: that five records all lie on one side of 0 has a probability of
+2 · 0.5⁵ = 6 % by chance, more than the 5 % that the interval leaves."""
+
+Statistic = Callable[[np.ndarray], float]
+"""A metric of the rows of a table, one row per record."""
 
 
-def denoising(clean: np.ndarray, noisy: np.ndarray, denoised: np.ndarray, fs: float) -> Denoising:
-    """Compare a denoised lead with the clean one; all of shape ``(samples,)``, in mV.
+def denoising(clean: np.ndarray, denoised: np.ndarray, *, noisy: np.ndarray, fs: float) -> Denoising:
+    """Compare a denoised lead with the clean one.
 
-    The measures are those of Romero F et al., DeepFilter: an ECG baseline wander removal filter using deep learning
-    techniques (Biomed Signal Process Control 70:102992, 2021), and of the works that it compares.
+    Args:
+        clean: clean lead in mV, shape ``(samples,)``.
+        denoised: denoised lead in mV, same shape.
+        noisy: noisy lead in mV, same shape.
+        fs: sampling rate in Hz.
+
+    References:
+        Romero F et al. DeepFilter: an ECG baseline wander removal filter using deep learning techniques. Biomed Signal
+        Process Control 70:102992, 2021; and the works that it compares.
     """
-    figures = denoising_table(clean[None], noisy[None], denoised[None], fs)
-    row = {name: float(values[0]) for name, values in figures.items()}
+    table = denoising_table(clean[None], denoised[None], noisy=noisy[None], fs=fs)
+    row = {name: float(values[0]) for name, values in table.items()}
     finite = {name: value if np.isfinite(value) else None for name, value in row.items()}
     return Denoising(
         row["mae"],
@@ -36,8 +46,12 @@ def denoising(clean: np.ndarray, noisy: np.ndarray, denoised: np.ndarray, fs: fl
     )
 
 
-def denoising_table(clean: np.ndarray, noisy: np.ndarray, denoised: np.ndarray, fs: float) -> dict[str, np.ndarray]:
-    """The figures of `Denoising` for each row of arrays of shape ``(segments, samples)``; NaN for undefined ones."""
+def denoising_table(clean: np.ndarray, denoised: np.ndarray, *, noisy: np.ndarray, fs: float) -> dict[str, np.ndarray]:
+    """Compute the metrics of `Denoising` for each row of arrays of shape ``(segments, samples)``.
+
+    Returns:
+        Metric → one value per segment, NaN if it is undefined.
+    """
     clean, denoised = clean.astype(np.float64), denoised.astype(np.float64)
     error = denoised - clean
     after = np.sum(error**2, axis=-1)
@@ -47,22 +61,23 @@ def denoising_table(clean: np.ndarray, noisy: np.ndarray, denoised: np.ndarray, 
     return {
         "mae": np.mean(np.abs(error), axis=-1),
         "rmse": np.sqrt(after / clean.shape[-1]),
-        "snr_improvement": 10 * np.log10(_divided(before, after, least=1e-300)),
-        "prd": 100 * np.sqrt(_divided(after, energy)),
-        "cosine": _divided(np.sum(clean * denoised, axis=-1), lengths),
+        "snr_improvement": 10 * np.log10(_divide(before, after, least=1e-300)),
+        "prd": 100 * np.sqrt(_divide(after, energy)),
+        "cosine": _divide(np.sum(clean * denoised, axis=-1), lengths),
         "ssd": after * fs / clean.shape[-1],
         "mad": np.max(np.abs(error), axis=-1),
     }
 
 
-def _divided(above: np.ndarray, below: np.ndarray, least: float = 0.0) -> np.ndarray:
-    """A ratio, NaN where the divisor is 0 or, for a logarithm, the dividend."""
-    fine = (below > 0) & (above >= least) if least else below > 0
-    return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=fine))
+def _divide(dividend: np.ndarray, divisor: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """Return a ratio; NaN if the divisor is 0 or, for a logarithm, the dividend."""
+    defined = (divisor > 0) & (dividend >= least) if least else divisor > 0
+    return np.asarray(np.divide(dividend, divisor, out=np.full(np.shape(dividend), np.nan), where=defined))
 
 
-def counts(true_positives: int, false_negatives: int, false_positives: int) -> Counts:
-    """Counts with their ratios."""
+def counts(row: Sequence[int]) -> Counts:
+    """Return true positives, false negatives and false positives, in this order, with their ratios."""
+    true_positives, false_negatives, false_positives = row
     return Counts(
         true_positives,
         false_negatives,
@@ -73,21 +88,24 @@ def counts(true_positives: int, false_negatives: int, false_positives: int) -> C
     )
 
 
+def pooled_counts(table: np.ndarray) -> Counts:
+    """Return the counts of all rows ``(TP, FN, FP)`` together."""
+    return counts([int(n) for n in table.sum(axis=0)])
+
+
 def confusion(labels: np.ndarray, predicted: np.ndarray) -> Confusion:
-    """Compare the labels of windows with what was predicted; both bool of the same shape."""
-    both = int(np.sum(labels & predicted))
-    neither = int(np.sum(~labels & ~predicted))
-    missed = int(np.sum(labels & ~predicted))
-    invented = int(np.sum(~labels & predicted))
-    return confusion_of(both, missed, invented, neither)
+    """Compare labels of windows with predictions; both bool, of the same shape."""
+    row = [int(np.sum(found)) for found in (labels & predicted, labels & ~predicted, ~labels & predicted)]
+    return confusion_of(row, true_negatives=int(np.sum(~labels & ~predicted)))
 
 
-def confusion_of(true_positives: int, false_negatives: int, false_positives: int, true_negatives: int) -> Confusion:
-    """A confusion matrix with its ratios."""
-    total = true_positives + false_negatives + false_positives + true_negatives
+def confusion_of(row: Sequence[int], *, true_negatives: int) -> Confusion:
+    """Return a confusion matrix with its ratios; ``row`` as in `counts`."""
+    true_positives, _, false_positives = row
+    total = sum(row) + true_negatives
     negatives = false_positives + true_negatives
     return Confusion(
-        counts(true_positives, false_negatives, false_positives),
+        counts(row),
         true_negatives,
         _ratio(true_positives + true_negatives, total),
         true_negatives / negatives if negatives else None,
@@ -95,37 +113,38 @@ def confusion_of(true_positives: int, false_negatives: int, false_positives: int
 
 
 def pooled_f1(table: np.ndarray) -> float:
-    """F1 of counts added up over records; ``table`` has rows ``(TP, FN, FP)``, shape ``(records, 3)``."""
+    """Return F1 of pooled counts; ``table`` has rows ``(TP, FN, FP)``, shape ``(records, 3)``."""
     tp, fn, fp = table.sum(axis=0)
     return _ratio(2 * tp, 2 * tp + fn + fp)
 
 
-def bootstrap(table: np.ndarray, statistic: Callable[[np.ndarray], float], seed: int) -> Estimate:
-    """A statistic of records with its 95 % percentile interval, from a bootstrap over records.
+def bootstrap(table: np.ndarray, statistic: Statistic, *, seed: int) -> Estimate:
+    """Estimate a statistic of records with its 95 % percentile interval, from a bootstrap over records.
 
-    Records, not beats, are drawn: the beats of one person are no independent witnesses.
-
-    Efron B, Tibshirani RJ. An Introduction to the Bootstrap. Chapman & Hall 1993, chapter 13.
+    Records are resampled, not beats: the beats of one subject are not independent.
 
     Args:
-        table: one row a record.
-        statistic: from rows of the table to a figure.
-        seed: the same seed gives the same interval.
+        table: one row per record.
+        statistic: function of the rows of such a table.
+        seed: random seed; the same seed gives the same interval.
+
+    References:
+        Efron B, Tibshirani RJ. An Introduction to the Bootstrap. Chapman & Hall 1993, chapter 13.
     """
     draws = _draws(table, statistic, seed)
     low, high = np.quantile(draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return Estimate(float(statistic(table)), float(low), float(high))
 
 
-def bootstrap_means(table: np.ndarray, seed: int) -> list[Estimate | None]:
-    """Means over records of several figures with their intervals, as `bootstrap` gives them, all at once.
+def bootstrap_means(table: np.ndarray, *, seed: int) -> list[Estimate | None]:
+    """Estimate the means over records of several metrics at once, with the intervals of `bootstrap`.
 
     Args:
-        table: one row a record, one column a figure, shape ``(records, figures)``.
-        seed: the same seed gives the same intervals.
+        table: one row per record, one column per metric, shape ``(records, metrics)``.
+        seed: random seed; the same seed gives the same intervals.
 
     Returns:
-        One interval a column; ``None`` for a column that holds NaN, a figure that is not defined for a record.
+        One estimate per column; ``None`` if the metric is undefined (NaN) for a record.
     """
     rng = np.random.default_rng(seed)
     drawn = np.array([rng.integers(0, len(table), len(table)) for _ in range(_RESAMPLES)])
@@ -140,7 +159,7 @@ def paired_difference(
     *,
     model: tuple[str, np.ndarray],
     reference: tuple[str, np.ndarray],
-    statistic: Callable[[np.ndarray], float],
+    statistic: Statistic,
     lower_is_better: bool = False,
     seed: int,
 ) -> Comparison:
@@ -153,32 +172,34 @@ def paired_difference(
         metric: name of the metric.
         model: name and table of the model, one row per record, shape ``(records, columns)``.
         reference: name and table of the reference, of the same shape.
-        statistic: metric of some rows of such a table.
+        statistic: metric of the rows of such a table.
         lower_is_better: the metric is an error, so a lower value counts as a positive difference.
         seed: seed of the bootstrap.
     """
     sign = -1 if lower_is_better else 1
     width = model[1].shape[1]
     both = np.concatenate([model[1], reference[1]], axis=1)
-    difference = bootstrap(both, lambda rows: sign * (statistic(rows[:, :width]) - statistic(rows[:, width:])), seed)
+    difference = bootstrap(
+        both, lambda rows: sign * (statistic(rows[:, :width]) - statistic(rows[:, width:])), seed=seed
+    )
     excludes_zero = difference.low > 0 or difference.high < 0
     return Comparison(
         metric=metric,
         model=model[0],
-        model_value=bootstrap(model[1], statistic, seed),
+        model_value=bootstrap(model[1], statistic, seed=seed),
         reference=reference[0],
-        reference_value=bootstrap(reference[1], statistic, seed),
+        reference_value=bootstrap(reference[1], statistic, seed=seed),
         difference=difference,
         significant=excludes_zero if len(both) >= FEWEST_RECORDS else None,
     )
 
 
-def standard_error(table: np.ndarray, statistic: Callable[[np.ndarray], float], seed: int) -> float:
-    """Standard error of a statistic of records, from the same bootstrap as `bootstrap`."""
+def standard_error(table: np.ndarray, statistic: Statistic, *, seed: int) -> float:
+    """Return the standard error of a statistic of records, from the resamples of `bootstrap`."""
     return float(np.std(_draws(table, statistic, seed)))
 
 
-def _draws(table: np.ndarray, statistic: Callable[[np.ndarray], float], seed: int) -> list[float]:
+def _draws(table: np.ndarray, statistic: Statistic, seed: int) -> list[float]:
     rng = np.random.default_rng(seed)
     return [statistic(table[rng.integers(0, len(table), len(table))]) for _ in range(_RESAMPLES)]
 

@@ -1,4 +1,4 @@
-"""What a denoiser does to the waves that are read by eye: R amplitude, QRS width, ST level."""
+"""Changes of clinically read waves by a denoiser: R amplitude, QRS width, ST level."""
 
 from __future__ import annotations
 
@@ -10,31 +10,33 @@ import numpy as np
 from ecg_study.evaluation.baselines.filters import lowpass
 
 _BEFORE_QRS = (-0.100, -0.080)
-"""Seconds from the R peak between which the level before the QRS complex is taken: in the PR segment, behind the P wave
-and before the Q of all but the widest complexes."""
+"""Seconds from the R peak between which the level before the QRS complex is measured: in the PR segment, after the P
+wave and before the Q wave of all but the widest complexes."""
 
 _ST = (0.100, 0.120)
-"""Seconds from the R peak between which the ST level is taken: 60 ms behind a J point 40 to 60 ms after the R peak, as
-ST60 in exercise testing (Fletcher GF et al. Circulation 128(8):873-934, 2013)."""
+"""Seconds from the R peak between which the ST level is measured: 60 ms after a J point 40 to 60 ms after the R peak,
+as ST60 in exercise testing (Fletcher GF et al. Circulation 128(8):873-934, 2013)."""
 
-_QRS_REACH = 0.040  # seconds on either side of the annotation in which the R wave is highest
-_WIDTH_REACH = 0.120  # seconds on either side within which a QRS complex, however wide, begins and ends
-_SMOOTHED = 0.020  # seconds over which the slope is averaged
-_STEEP = 0.15  # of the steepest slope: what counts as part of the complex
+_QRS_REACH = 0.040  # seconds on either side of the annotation in which the R wave has its extremum
+_WIDTH_REACH = 0.120  # seconds on either side within which a QRS complex, however wide, starts and ends
+_SMOOTHING = 0.020  # seconds over which the slope is averaged
+_STEEP = 0.15  # share of the steepest slope from which a sample belongs to the complex
 
-FALSE_ST = 0.1
-"""mV by which a moved ST segment would be read as a finding: the threshold of Thygesen K et al., Fourth universal
-definition of myocardial infarction. Circulation 138(20):e618-e651, 2018, for most leads."""
+FALSE_ST_MV = 0.1
+"""Change of the ST level in mV that would be read as a finding in most leads.
+
+Thygesen K et al. Fourth universal definition of myocardial infarction. Circulation 138(20):e618-e651, 2018.
+"""
 
 
 @dataclass(frozen=True)
 class Waves:
-    """Measures of each beat, shape ``(beats,)``.
+    """Measurements of each beat, shape ``(beats,)``.
 
     Attributes:
-        r_amplitude: mV over the level before the QRS complex, along the clean R wave's direction.
+        r_amplitude: mV above the level before the QRS complex, in the direction of the clean R wave.
         qrs_width: ms.
-        st_level: mV over the level before the QRS complex.
+        st_level: mV above the level before the QRS complex.
     """
 
     r_amplitude: np.ndarray
@@ -42,44 +44,51 @@ class Waves:
     st_level: np.ndarray
 
 
-def moved_waves(
+def wave_changes(
     reference: np.ndarray,
     signals: Mapping[str, np.ndarray],
+    *,
     r_peaks: np.ndarray,
     fs: float,
     excluded_intervals: tuple[tuple[int, int], ...],
 ) -> dict[str, Waves]:
-    """By how much each of the signals moves the waves of the reference; nothing where no beat can be measured.
+    """Return the change of each beat's waves from the reference to each signal.
 
     Args:
         reference: one lead in mV, shape ``(samples,)``.
         signals: the same lead, noisy or denoised, by name.
-        r_peaks: annotated, in samples.
+        r_peaks: annotated R peaks, sample indices.
         fs: sampling rate in Hz.
-        excluded_intervals: ``(start, end)`` in samples without annotated beats.
+        excluded_intervals: intervals without annotated beats, in samples.
+
+    Returns:
+        Name → changes; empty if no beat can be measured.
     """
-    beats = inner_beats(r_peaks, len(reference), fs, excluded_intervals)
+    beats = inner_beats(r_peaks, len(reference), fs=fs, excluded_intervals=excluded_intervals)
     if not len(beats):
         return {}
-    upright = upright_waves(reference, beats, fs)
-    true = measure_waves(reference, beats, upright, fs)
-    return {name: _difference(measure_waves(signal, beats, upright, fs), true) for name, signal in signals.items()}
+    upright = upright_waves(reference, beats, fs=fs)
+    true = measure_waves(reference, beats, upright=upright, fs=fs)
+    return {
+        name: _difference(measure_waves(signal, beats, upright=upright, fs=fs), true)
+        for name, signal in signals.items()
+    }
 
 
 def _difference(waves: Waves, true: Waves) -> Waves:
     return Waves(waves.r_amplitude - true.r_amplitude, waves.qrs_width - true.qrs_width, waves.st_level - true.st_level)
 
 
-def measure_waves(signal: np.ndarray, r_peaks: np.ndarray, upright: np.ndarray, fs: float) -> Waves:
+def measure_waves(signal: np.ndarray, r_peaks: np.ndarray, *, upright: np.ndarray, fs: float) -> Waves:
     """Measure the waves of each beat at fixed distances from its annotation.
 
-    The same places are measured in the clean and in the denoised signal, so that what differs is the signal's doing
-    and not that of a delineator which found another wave.
+    The clean and the denoised signal are measured at the same samples. So a difference comes from the signal, and not
+    from a delineator that finds another wave.
 
     Args:
         signal: one lead in mV, shape ``(samples,)``.
-        r_peaks: from `inner_beats`.
-        upright: whether the R wave of each beat points up, from `upright_waves`.
+        r_peaks: sample indices from `inner_beats`.
+        upright: direction of each R wave, from `upright_waves`.
         fs: sampling rate in Hz.
     """
     before = _level(signal, r_peaks, _BEFORE_QRS, fs)
@@ -90,8 +99,8 @@ def measure_waves(signal: np.ndarray, r_peaks: np.ndarray, upright: np.ndarray, 
     return Waves(amplitude, _qrs_width(signal, r_peaks, fs), st_level)
 
 
-def upright_waves(clean: np.ndarray, r_peaks: np.ndarray, fs: float) -> np.ndarray:
-    """Whether the largest wave of each beat's QRS complex points up in the clean signal, bool ``(beats,)``."""
+def upright_waves(clean: np.ndarray, r_peaks: np.ndarray, *, fs: float) -> np.ndarray:
+    """Return for each beat whether the largest wave of its QRS complex points up in the clean signal."""
     before = _level(clean, r_peaks, _BEFORE_QRS, fs)
     reach = round(_QRS_REACH * fs)
     complexes = _windows(clean, r_peaks - reach, 2 * reach + 1) - before[:, None]
@@ -99,9 +108,16 @@ def upright_waves(clean: np.ndarray, r_peaks: np.ndarray, fs: float) -> np.ndarr
 
 
 def inner_beats(
-    r_peaks: np.ndarray, samples: int, fs: float, excluded_intervals: tuple[tuple[int, int], ...]
+    r_peaks: np.ndarray, samples: int, *, fs: float, excluded_intervals: tuple[tuple[int, int], ...]
 ) -> np.ndarray:
-    """The beats whose surroundings lie within the signal and outside of stretches that are not scored."""
+    """Return the beats outside of excluded intervals whose surroundings lie within the signal.
+
+    Args:
+        r_peaks: sample indices.
+        samples: length of the signal.
+        fs: sampling rate in Hz.
+        excluded_intervals: intervals ``(start, end)``, end excluded, in samples.
+    """
     reach = round(_WIDTH_REACH * fs) + 2
     keep = (r_peaks >= reach) & (r_peaks < samples - reach)
     for start, end in excluded_intervals:
@@ -110,12 +126,12 @@ def inner_beats(
 
 
 def _qrs_width(signal: np.ndarray, r_peaks: np.ndarray, fs: float) -> np.ndarray:
-    """Time in ms from the first to the last steep place around each R peak.
+    """Return the time in ms from the first to the last steep sample around each R peak.
 
-    Steep is a smoothed slope, below 40 Hz, of 15 % of the steepest of the beat.
+    A sample is steep if its smoothed slope, below 40 Hz, reaches 15 % of the steepest of the beat.
     """
     slope = np.abs(np.gradient(lowpass(signal, fs)))
-    width = max(1, round(_SMOOTHED * fs))
+    width = max(1, round(_SMOOTHING * fs))
     smooth = np.convolve(slope, np.full(width, 1 / width), mode="same")
     reach = round(_WIDTH_REACH * fs)
     around = _windows(smooth, r_peaks - reach, 2 * reach + 1)

@@ -1,1 +1,0 @@
-"""Training: one loop, and the processes that run it."""

@@ -1,1 +1,0 @@
-"""Workflows: what a command or a method of `Study` does."""

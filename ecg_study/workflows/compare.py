@@ -174,7 +174,7 @@ def _metric(
 ) -> ComparedMetric:
     first, second = tables
     if first.shape != second.shape:  # of other records: not comparable
-        return ComparedMetric(name, bootstrap(first, statistic, _SEED), bootstrap(second, statistic, _SEED))
+        return ComparedMetric(name, bootstrap(first, statistic, seed=_SEED), bootstrap(second, statistic, seed=_SEED))
     found = paired_difference(
         name,
         model=("second study", second),

@@ -16,7 +16,7 @@ from ecg_study.evaluation.leads import EvaluationLead, by_record, read_leads
 from ecg_study.evaluation.metrics import denoising, paired_difference, pooled_f1
 from ecg_study.evaluation.results.fine_tuning import FineTuning
 from ecg_study.evaluation.results.values import TOLERANCES_MS, Comparison, peak_f1_metric
-from ecg_study.evaluation.thresholds import choose_thresholds, threshold_inputs
+from ecg_study.evaluation.thresholds import choose_thresholds
 from ecg_study.files import sha256_of, write_json
 from ecg_study.inference.loading import find_model
 from ecg_study.models.card import DENOISER, ModelCard, read_card
@@ -25,13 +25,14 @@ from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.reports.model_card import render_fine_tuned_card
 from ecg_study.reports.schema import to_json
 from ecg_study.result_cache import ResultCache
-from ecg_study.search_spaces.presets import RENAMED_PRESETS, load_preset
+from ecg_study.search_spaces.presets import load_preset
 from ecg_study.training.environment import import_tensorflow
 from ecg_study.training.loop import fine_tune
 from ecg_study.training.specs import Tuned
 from ecg_study.training.task import TrainingTask
 from ecg_study.workflows.settings import SETTINGS_FILE, Settings, save_settings
 from ecg_study.workflows.study import prepare_data, require_packages
+from ecg_study.workflows.task_models import cached_task_model
 
 SUMMARY = "finetune.json"
 
@@ -66,11 +67,10 @@ def fine_tune_model(
     require_packages()
     bundle, out, seed, progress = find_model(name), Path(settings.output_dir), settings.seed, on_progress
     card = read_card(bundle)
-    trained_with = RENAMED_PRESETS.get(card.preset, card.preset)
-    given = preset or trained_with
+    given = preset or card.preset
     searched = load_preset(given)
-    if searched.name != trained_with:
-        raise SettingsError("preset", f"{given!r} is not the preset of {bundle} ({trained_with!r})", value=given)
+    if searched.name != card.preset:
+        raise SettingsError("preset", f"{given!r} is not the preset of {bundle} ({card.preset!r})", value=given)
     target = out / "models" / card.model_kind
     if target.exists():
         raise StateError(f"{target}: exists; choose another output folder", parameters=("output_dir",))
@@ -109,20 +109,16 @@ def _fine_tune(
         lambda done, total: progress("Fine-tuning, epochs", done, total),
     )
     store = ResultCache(out / "measured")
-    models = {name: CachedModel.of(model, task, store) for name, model in (("old", old.model), ("new", tuned.model))}
+    before, after = (cached_task_model(model, task, store=store) for model in (old.model, tuned.model))
     thresholds: dict[str, float] = {}
-    if task.name != DENOISER:
-        leads = read_leads(task.cache, database, task.split.validation)
-        signals = [threshold_inputs(lead, task.validation_noise) for lead in leads]
-        detected = [[models["new"].detect(signal) for signal in each] for each in signals]
-        thresholds = choose_thresholds(leads, detected, task.cache.settings.window_samples, seed)
-    leads = read_leads(task.cache, database, task.split.test)
+    test_leads = read_leads(task.cache, database, records=task.split.test)
     if task.name == DENOISER:
-        changes = _denoiser_changes(models["old"], models["new"], leads, seed)
+        changes = _denoiser_changes(before, after, test_leads, seed)
     else:
-        changes = _detector_changes(
-            (models["old"], old.card.thresholds["r_peak"]), (models["new"], thresholds["r_peak"]), leads, seed
-        )
+        leads = read_leads(task.cache, database, records=task.split.validation)
+        thresholds = choose_thresholds(after, leads, noise=task.validation_noise, seed=seed)
+        before, after = before.with_thresholds(old.card.thresholds), after.with_thresholds(thresholds)
+        changes = _detector_changes(before, after, test_leads, seed)
     result = _result(bundle, task, database, rate, tuned, thresholds, changes)
     _write(target, out, old.card, task, result, tuned)
     return result
@@ -144,7 +140,12 @@ def _denoiser_changes(
     rows = []
     for lead in leads:
         both = [
-            denoising(model.reference(lead.clean), lead.noisy, model.denoise(lead.noisy, keep=False), lead.fs)
+            denoising(
+                model.reference(lead.clean),
+                model.denoise(lead.noisy, keep=False),
+                noisy=lead.noisy,
+                fs=lead.fs,
+            )
             for model in (old, new)
         ]
         rows.append([[figures.mae, figures.rmse] for figures in both])
@@ -163,16 +164,18 @@ def _denoiser_changes(
 
 
 def _detector_changes(
-    old: tuple[CachedModel, float], new: tuple[CachedModel, float], leads: list[EvaluationLead], seed: int
+    old: CachedModel, new: CachedModel, leads: list[EvaluationLead], seed: int
 ) -> tuple[Comparison, ...]:
     changes = []
     for tolerance in (TOLERANCES_MS[0], TOLERANCES_MS[-1]):
         before, after = (
             by_record(
                 leads,
-                np.array([match(lead, model.detect(lead.noisy).r_peaks(limit), tolerance).table for lead in leads]),
+                np.array(
+                    [match(lead, model.detect(lead.noisy).samples, tolerance_ms=tolerance).table for lead in leads]
+                ),
             )
-            for model, limit in (old, new)
+            for model in (old, new)
         )
         changes.append(
             paired_difference(

@@ -17,14 +17,14 @@ from ecg_study.evaluation.baselines.process_memory import release_freed_memory
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.denoising import denoiser_section
-from ecg_study.evaluation.experiments.failures import worst_stretches
-from ecg_study.evaluation.experiments.model_comparison import compare
+from ecg_study.evaluation.experiments.failures import worst_excerpts
+from ecg_study.evaluation.experiments.model_comparison import compare_with_classical
 from ecg_study.evaluation.experiments.noise_stress import stress_section
-from ecg_study.evaluation.experiments.noise_types import measure_noise_kinds
-from ecg_study.evaluation.experiments.r_peaks import CalibratedDetector, detector_section, inputs_of
+from ecg_study.evaluation.experiments.noise_types import measure_noise_types
+from ecg_study.evaluation.experiments.r_peaks import detector_section, evaluation_inputs
 from ecg_study.evaluation.leads import read_leads
 from ecg_study.evaluation.results.denoising import NoiseCell
-from ecg_study.evaluation.thresholds import choose_thresholds, threshold_inputs
+from ecg_study.evaluation.thresholds import choose_thresholds
 from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.prediction.csv_files import write_signal_csv
 from ecg_study.progress import Progress
@@ -41,6 +41,7 @@ from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.state import SearchResult
 from ecg_study.workflows.export_model import export_model
 from ecg_study.workflows.provenance import describe_run, summarise_data
+from ecg_study.workflows.task_models import cached_task_model
 
 SECTIONS = ("search", "denoiser", "detector", "stress", "failures")
 """What can be made again alone."""
@@ -183,7 +184,7 @@ class ReportBuilder:
         self.choosing = next((item for item in finals if item.number == 0), None)
         self.applied = {name: [self._applied(item) for item in items] for name, items in self.finals.items()}
         self.detectors = self._calibrated()
-        self.leads = read_leads(self.cache, study.database, self.split.test)
+        self.leads = read_leads(self.cache, study.database, records=self.split.test)
 
     def make(self, sections: Sequence[str], previous: Report | None) -> Report:
         """Compute these sections, and take the others from the previous report."""
@@ -207,7 +208,7 @@ class ReportBuilder:
             provenance=describe_run(study.command, study.settings, study.seed, time.monotonic() - self.started),
             data=summarise_data(study.database, self.cache, self.split),
             missing=missing,
-            comparisons=compare(self.leads, denoiser, detector, study.seed),
+            comparisons=compare_with_classical(self.leads, denoiser=denoiser, detector=detector, seed=study.seed),
             searches=searches,
             trainings=trainings,
             denoiser=denoiser,
@@ -238,28 +239,27 @@ class ReportBuilder:
             several = names.count(lead.record) > 1
             name = f"{lead.record}-{re.sub(r'[^A-Za-z0-9+_-]', '_', lead.lead)}" if several else lead.record
             denoised = self.applied[DENOISER][0].denoise(lead.noisy) if DENOISER in self.applied else None
-            found = self.detectors[0].r_peaks(lead.noisy).r_peaks if self.detectors else None
+            found = self.detectors[0].detect(lead.noisy).samples if self.detectors else None
             write_signal_csv(directory / f"{name}.csv", lead.noisy, fs=lead.fs, denoised=denoised, r_peaks=found)
         self.progress("CSV files", len(self.leads), len(self.leads))
 
     def _applied(self, final: TrainedModel) -> CachedModel:
-        return CachedModel.of(final.model, self.study.tasks[final.task], self.store)
+        return cached_task_model(final.model, self.study.tasks[final.task], store=self.store)
 
-    def _calibrated(self) -> list[CalibratedDetector]:
+    def _calibrated(self) -> list[CachedModel]:
         models = self.applied.get(DETECTOR, [])
         if not models:
             return []
-        leads = read_leads(self.cache, self.study.database, self.split.validation)
+        leads = read_leads(self.cache, self.study.database, records=self.split.validation)
         # Models that were trained on the validation records take the thresholds of the one that was not.
         choosing = models if self.choosing is None else [self._applied(self.choosing)]
-        bank = self.study.tasks[DETECTOR].validation_noise
+        noise = self.study.tasks[DETECTOR].validation_noise
         chosen = []
         for done, model in enumerate(choosing):
             self.progress("Thresholds, seeds", done, len(choosing))
-            detected = [[model.detect(signal) for signal in threshold_inputs(lead, bank)] for lead in leads]
-            chosen.append(choose_thresholds(leads, detected, self.cache.settings.window_samples, self.study.seed))
+            chosen.append(choose_thresholds(model, leads, noise=noise, seed=self.study.seed))
         self.progress("Thresholds, seeds", len(choosing), len(choosing))
-        return [CalibratedDetector(model, chosen[place % len(chosen)]) for place, model in enumerate(models)]
+        return [model.with_thresholds(chosen[place % len(chosen)]) for place, model in enumerate(models)]
 
     def _trainings(self) -> list[Training]:
         trainings = []
@@ -302,14 +302,25 @@ class ReportBuilder:
             return None
         cells: list[NoiseCell] = []
         if noise is not None:
-            cells = measure_noise_kinds(models[0], self.leads, noise, self.study.seed, self.store, self.progress)
-        return denoiser_section(models, self.leads, cells, "" if cells else why_not, self.study.seed, self.progress)
+            cells = measure_noise_types(
+                models[0], self.leads, noise=noise, seed=self.study.seed, store=self.store, progress=self.progress
+            )
+        return denoiser_section(
+            models,
+            self.leads,
+            noise=cells,
+            noise_note="" if cells else why_not,
+            seed=self.study.seed,
+            progress=self.progress,
+        )
 
     def _detector(self) -> Any:
         if not self.detectors:
             return None
-        inputs = inputs_of(self.leads, self.applied[DENOISER][0] if DENOISER in self.applied else None)
-        return detector_section(self.detectors, self.classical, inputs, self.study.seed, self.progress)
+        inputs = evaluation_inputs(self.leads, self.applied[DENOISER][0] if DENOISER in self.applied else None)
+        return detector_section(
+            self.detectors, self.classical, inputs=inputs, seed=self.study.seed, progress=self.progress
+        )
 
     def _stress(self, noise: NoiseRecords | None) -> Any:
         if noise is None or not self.detectors:
@@ -318,20 +329,20 @@ class ReportBuilder:
         return stress_section(
             self.detectors[0],
             denoiser,
-            self.classical,
-            noise,
-            self.leads,
-            [*self.split.train, *self.split.validation],
-            self.study.seed,
-            self.progress,
+            classical=self.classical,
+            noise=noise,
+            test_leads=self.leads,
+            learned_from=[*self.split.train, *self.split.validation],
+            seed=self.study.seed,
+            progress=self.progress,
         )
 
     def _failures(self) -> list[Any]:
         if not self.detectors:
             return []
-        found = [self.detectors[0].r_peaks(lead.noisy) for lead in self.leads]
+        found = [self.detectors[0].detect(lead.noisy) for lead in self.leads]
         database = self.study.database
-        return worst_stretches(self.leads, found, database.directory, database.annotator)
+        return worst_excerpts(self.leads, found, directory=database.directory, annotator=database.annotator)
 
 
 def _training(final: TrainedModel, thresholds: dict[str, float], augmentation: dict[str, Any]) -> Training:

@@ -1,4 +1,4 @@
-"""The folds that choices are made on: people of DS1 alone, and options that are not misread."""
+"""Folds for choices: subjects of DS1 alone, and options that are checked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ecg_study.ecg_data.databases.splits import DS1, DS2
 from ecg_study.errors import EcgStudyError
 
 
-def test_folds_are_of_people_that_no_test_has() -> None:
+def test_folds_have_no_test_subject() -> None:
     for held in folds.FOLDS.values():
         assert set(held) < set(DS1) - {"118", "119", "201"}
         assert not set(held) & set(DS2)
@@ -35,7 +35,7 @@ def test_values_of_the_augmentation_are_read_as_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [("payse=0.3", "'payse' is not known"), ("pause_probability=lots", "'lots' is no JSON")]
+    ("given", "said"), [("payse=0.3", "'payse' is unknown"), ("pause_probability=lots", "'lots' is not valid JSON")]
 )
 def test_a_misspelt_value_is_refused(given: str, said: str) -> None:
     with pytest.raises(EcgStudyError, match=said):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecg_study.ecg_data.segments.pauses import add_pause, extend_rest
-from ecg_study.evaluation.experiments.pauses import false_peaks, with_pauses
+from ecg_study.evaluation.experiments.pauses import count_false_peaks, insert_pauses
 from ecg_study.evaluation.leads import EvaluationLead
 
 FS = 360.0
@@ -39,6 +39,7 @@ def _inside_the_longest(made: np.ndarray, marks: np.ndarray) -> np.ndarray:
     return made[peaks[longest] + round(0.45 * FS) : max(0, peaks[longest + 1] - round(0.27 * FS))]
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     interval=st.floats(0.75, 1.8), seconds=st.floats(0.8, 6.0), blocked=st.booleans(), seed=st.integers(0, 2**32 - 1)
 )
@@ -135,14 +136,14 @@ def test_a_recording_with_pauses_keeps_its_beats() -> None:
     clean[r_peaks] = 1.0
     excluded_intervals = ((round(63 * FS), round(118 * FS)),)
     lead = EvaluationLead("a", "MLII", FS, clean, clean, r_peaks, excluded_intervals)
-    made, pauses = with_pauses(lead, 0.05, seed=1)
+    made, pauses = insert_pauses(lead, sigma_mv=0.05, seed=1)
     assert len(pauses) == 8, "four to a minute"
     assert len(made.clean) - len(clean) == sum(end - begin for begin, end in pauses)
     assert len(made.r_peaks) == len(r_peaks)
     np.testing.assert_array_equal(np.flatnonzero(made.clean), made.r_peaks)
-    assert false_peaks(made.r_peaks, pauses) == 0
+    assert count_false_peaks(made.r_peaks, pauses) == 0
     middles = np.array([(begin + end) // 2 for begin, end in pauses])
-    assert false_peaks(np.sort(np.concatenate([made.r_peaks, middles])), pauses) == 8
+    assert count_false_peaks(np.sort(np.concatenate([made.r_peaks, middles])), pauses) == 8
     assert sum(end - begin for begin, end in made.excluded_intervals) == round(55 * FS)
     between = made.clean[made.excluded_intervals[0][0] : made.excluded_intervals[-1][1]]
     np.testing.assert_array_equal(between, clean[excluded_intervals[0][0] : excluded_intervals[0][1]])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +17,9 @@ from hypothesis.extra.numpy import arrays
 from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.ecg_data.noise import gaussian_noise
 from ecg_study.ecg_data.readers.wfdb import read_record
-from ecg_study.errors import EcgStudyError
-from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, XQRS, find_r_peaks, local_peaks
-from ecg_study.evaluation.baselines.filters import DRIFT_FILTERS, FILTERS, Filter
+from ecg_study.errors import StateError
+from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, XQRS, detect_r_peaks, local_peaks
+from ecg_study.evaluation.baselines.filters import BASELINE_WANDER_FILTERS, FILTERS, Filter
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
 from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.evaluation.metrics import counts, denoising
@@ -26,11 +29,11 @@ from ecg_study.result_cache import ResultCache, content_key
 @pytest.mark.parametrize("name", DETECTOR_NAMES)
 def test_every_detector_finds_the_beats_of_a_clean_record(name: str, raw_dir: Path) -> None:
     record = read_record(raw_dir / "s02")
-    found, error = find_r_peaks(name, record.signal[:, 0], record.fs)
-    assert error == ""
-    assert found.dtype == np.int64
-    assert (np.diff(found) > 0).all()
-    assert counts(*match_r_peaks(record.r_peaks, found, 54).table).f1 > 0.9
+    found = detect_r_peaks(name, record.signal[:, 0], fs=record.fs)
+    assert found.error == ""
+    assert found.samples.dtype == np.int64
+    assert (np.diff(found.samples) > 0).all()
+    assert counts(match_r_peaks(record.r_peaks, found.samples, tolerance=54).table).f1 > 0.9
 
 
 @given(
@@ -47,19 +50,19 @@ def test_xqrs_is_that_of_wfdb(raw_dir: Path) -> None:
         signal = read_record(raw_dir / name).signal[:, 0].astype(np.float64)
         signal += gaussian_noise(len(signal), sigma_mv=0.1, seed=1, record=name, lead="MLII")
         theirs = wfdb.processing.xqrs_detect(signal, 360, verbose=False)
-        np.testing.assert_array_equal(find_r_peaks(XQRS, signal, 360)[0], theirs)
+        np.testing.assert_array_equal(detect_r_peaks(XQRS, signal, fs=360).samples, theirs)
     assert wfdb.processing.qrs.find_local_peaks is wfdb.processing.find_local_peaks, "given back"
 
 
 @pytest.mark.parametrize("name", DETECTOR_NAMES)
 @pytest.mark.parametrize("value", [0.0, 1.5])
 def test_a_flat_signal_gives_no_beats_or_says_why(name: str, value: float) -> None:
-    found, error = find_r_peaks(name, np.full(3600, value, np.float32), 360)
-    assert error or len(found) <= 1
-    assert "\n" not in error
+    found = detect_r_peaks(name, np.full(3600, value, np.float32), fs=360)
+    assert found.error or len(found) <= 1
+    assert "\n" not in found.error
 
 
-@pytest.mark.parametrize("method", [*FILTERS, *DRIFT_FILTERS], ids=lambda item: item.name)
+@pytest.mark.parametrize("method", [*FILTERS, *BASELINE_WANDER_FILTERS], ids=lambda item: item.name)
 def test_filters_take_leads_and_segments_alike_and_move_nothing(method: Filter, raw_dir: Path) -> None:
     clean = remove_baseline_wander(read_record(raw_dir / "s02").signal[:, 0], 360)
     noisy = clean + gaussian_noise(len(clean), sigma_mv=0.02, seed=1, record="s02", lead="MLII")
@@ -86,7 +89,7 @@ def test_the_filters_for_white_noise_remove_it(raw_dir: Path) -> None:
     clean = read_record(raw_dir / "s02").signal[:, 0]
     noisy = clean + gaussian_noise(len(clean), sigma_mv=0.05, seed=1, record="s02", lead="MLII")
     for item in (FILTERS[0], FILTERS[2]):
-        assert denoising(clean, noisy, item.apply(noisy, 360), 360).rmse < 0.028
+        assert denoising(clean, item.apply(noisy, 360), noisy=noisy, fs=360).rmse < 0.028
 
 
 def test_results_are_kept_by_the_content_of_the_signal(
@@ -96,62 +99,81 @@ def test_results_are_kept_by_the_content_of_the_signal(
     signal = record.signal[:, 0]
     told: list[tuple[str, int, int]] = []
     detectors = ClassicalDetectors(ResultCache(tmp_path), lambda *step: told.append(step))
-    first = detectors.find("Leads", {"a": signal}, 360, ["sleepecg"])
+    first = detectors.detect({"a": signal}, ["sleepecg"], fs=360, label="Leads")
     assert told == [("Leads", 1, 1)]
-    assert len(first["a"]["sleepecg"].r_peaks) > 20
+    assert len(first["a"]["sleepecg"].samples) > 20
 
-    def asked(*_: object) -> None:
+    def asked(*_: object, **__: object) -> None:
         pytest.fail("computed again")
 
-    monkeypatch.setattr("ecg_study.evaluation.baselines.runner.find_r_peaks", asked)
-    again = ClassicalDetectors(ResultCache(tmp_path), lambda *_: None).find("", {"b": signal.copy()}, 360, ["sleepecg"])
-    np.testing.assert_array_equal(again["b"]["sleepecg"].r_peaks, first["a"]["sleepecg"].r_peaks)
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner.detect_r_peaks", asked)
+    second = ClassicalDetectors(ResultCache(tmp_path), lambda *_: None)
+    again = second.detect({"b": signal.copy()}, ["sleepecg"], fs=360, label="")
+    np.testing.assert_array_equal(again["b"]["sleepecg"].samples, first["a"]["sleepecg"].samples)
     changed = signal.copy()
     changed[100] += 0.001
     with pytest.raises(pytest.fail.Exception):
-        detectors.find("", {"a": changed}, 360, ["sleepecg"])
+        detectors.detect({"a": changed}, ["sleepecg"], fs=360, label="")
     with pytest.raises(pytest.fail.Exception):
-        detectors.find("", {"a": signal}, 250, ["sleepecg"])
+        detectors.detect({"a": signal}, ["sleepecg"], fs=250, label="")
 
 
 @pytest.mark.slow
 def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leads = {name: read_record(raw_dir / name).signal[:, 0] for name in ("s01", "s02", "s03", "s04", "s05", "s06")}
-    here = ClassicalDetectors(ResultCache(tmp_path / "a"), lambda *_: None).find("", leads, 360, ["sleepecg"])
+    here = ClassicalDetectors(ResultCache(tmp_path / "a"), lambda *_: None)
+    expected = here.detect(leads, ["sleepecg"], fs=360, label="")
     monkeypatch.setattr("ecg_study.evaluation.baselines.runner._WORTH_PROCESSES", 0)
-    monkeypatch.setattr("ecg_study.evaluation.baselines.runner._LEADS_PER_PROCESS", 1)
     monkeypatch.setattr("ecg_study.evaluation.baselines.runner.os.cpu_count", lambda: 2)
     elsewhere = ClassicalDetectors(ResultCache(tmp_path / "b"), lambda *_: None)
-    there = elsewhere.find("", {"s01": leads["s01"]}, 360, ["sleepecg"])
-    assert elsewhere._pool is not None
-    before = set(elsewhere._pool._processes)
+    found = elsewhere.detect({"s01": leads["s01"]}, ["sleepecg"], fs=360, label="")
+    first = _worker_pids(elsewhere)
     others = {name: leads[name] for name in leads if name != "s01"}
-    there |= elsewhere.find("", others, 360, ["sleepecg"])
-    assert before <= set(elsewhere._pool._processes), "kept: nothing is hoarded"
-    monkeypatch.setattr("ecg_study.evaluation.baselines.runner.LEAKS_MEMORY", {"gqrs", "sleepecg"})
-    before = set(elsewhere._pool._processes)
-    elsewhere.find("", {name: lead + 1 for name, lead in others.items()}, 360, ["sleepecg"])
-    hoarding = set(elsewhere._pool._processes)
-    assert not before & hoarding, "replaced after a lead each, several times in one call"
-    elsewhere.find("", {"s01": leads["s01"] + 1}, 360, ["Hamilton"])
-    assert not hoarding & set(elsewhere._pool._processes), "replaced, for work that hoards nothing"
-    elsewhere.close()
+    found |= elsewhere.detect(others, ["sleepecg"], fs=360, label="")
+    assert _worker_pids(elsewhere) == first, "kept between calls: sleepecg frees its memory"
     for name in leads:
-        np.testing.assert_array_equal(here[name]["sleepecg"].r_peaks, there[name]["sleepecg"].r_peaks)
+        np.testing.assert_array_equal(expected[name]["sleepecg"].samples, found[name]["sleepecg"].samples)
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner.LEAKS_MEMORY", {"gqrs", "sleepecg"})
+    elsewhere.detect({"s02": leads["s02"] + 1}, ["sleepecg"], fs=360, label="")
+    leaking = _worker_pids(elsewhere)
+    elsewhere.detect({"s01": leads["s01"] + 1}, ["Hamilton"], fs=360, label="")
+    assert not leaking & _worker_pids(elsewhere), "replaced for work that does not leak memory"
+    elsewhere.close()
+
+
+def test_a_worker_that_leaks_memory_is_replaced(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a limit of 1 byte, every worker is replaced once it is older than loky's check interval of one second."""
+    monkeypatch.setenv("LOKY_MAX_MEMORY_LEAK_SIZE", "-1e12")
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner._WORTH_PROCESSES", 0)
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner.os.cpu_count", lambda: 1)
+    detectors = ClassicalDetectors(ResultCache(tmp_path), lambda *_: None)
+    lead = read_record(raw_dir / "s01").signal[:, 0]
+    detectors.detect({"a": lead}, ["sleepecg"], fs=360, label="")
+    first = _worker_pids(detectors)
+    time.sleep(1.2)
+    leads = {f"{number}": lead + number for number in range(1, 4)}
+    found = detectors.detect(leads, ["sleepecg"], fs=360, label="")
+    assert {name: len(item["sleepecg"]) > 20 for name, item in found.items()} == dict.fromkeys(leads, True)
+    assert not first & _worker_pids(detectors)
+    detectors.close()
+
+
+def _worker_pids(detectors: ClassicalDetectors) -> set[int]:
+    assert detectors._pool is not None
+    return set(detectors._pool._processes)
 
 
 @pytest.mark.slow
 def test_a_killed_process_is_one_line(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ecg_study.evaluation.baselines.runner._WORTH_PROCESSES", 0)
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner.os.cpu_count", lambda: 2)
     detectors = ClassicalDetectors(ResultCache(tmp_path), lambda *_: None)
     lead = read_record(raw_dir / "s01").signal[:, 0]
-    detectors.find("", {"a": lead}, 360, ["sleepecg"])
-    assert detectors._pool is not None
-    for process in list(detectors._pool._processes.values()):
-        process.kill()
-        process.join()
-    with pytest.raises(EcgStudyError, match=r"was killed .* run the same command again"):
-        detectors.find("", {"a": lead + 1}, 360, ["sleepecg"])
+    detectors.detect({"a": lead}, ["sleepecg"], fs=360, label="")
+    for pid in _worker_pids(detectors):
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(StateError, match=r"was killed .* run the same command again"):
+        detectors.detect({f"{number}": lead + number for number in range(1, 9)}, ["sleepecg"], fs=360, label="")
     detectors.close()
 
 

@@ -14,23 +14,23 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.ecg_data.noise_stress import add_electrode_motion
-from ecg_study.evaluation.baselines.runner import Found
-from ecg_study.evaluation.cached_models import Detected
-from ecg_study.evaluation.experiments.denoising import intervals, stretch
-from ecg_study.evaluation.experiments.failures import worst_stretches
+from ecg_study.evaluation.baselines.detectors import BaselinePeaks
+from ecg_study.evaluation.experiments.denoising import estimate_metrics, excerpt_around
+from ecg_study.evaluation.experiments.failures import worst_excerpts
 from ecg_study.evaluation.experiments.r_peaks import (
     jitter_edges,
     measure_jitter,
     paired_comparisons,
     peaks_by_record,
-    summarise_peaks,
+    summarize_peaks,
 )
-from ecg_study.evaluation.experiments.windows import summarise_windows, windows_by_record
+from ecg_study.evaluation.experiments.windows import summarize_windows, windows_by_record
 from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.metrics import bootstrap, bootstrap_means
-from ecg_study.evaluation.morphology import inner_beats, measure_waves, moved_waves, upright_waves
+from ecg_study.evaluation.morphology import inner_beats, measure_waves, upright_waves, wave_changes
 from ecg_study.evaluation.results.values import GRU, NOISY, peak_f1_metric
-from ecg_study.evaluation.thresholds import choose_thresholds, threshold_inputs
+from ecg_study.evaluation.thresholds import best_thresholds, threshold_inputs
+from ecg_study.inference.detector import RPeaks
 from tests.conftest import WriteRecord
 
 FS = 360.0
@@ -64,10 +64,10 @@ def _lead(
 @settings(max_examples=20, deadline=None)
 def test_waves_by_hand(height: float, st_level: float, offset: float) -> None:
     signal = _beats(height, st_level=st_level) + offset
-    beats = inner_beats(PEAKS, len(signal), FS, ())
-    upright = upright_waves(signal, beats, FS)
+    beats = inner_beats(PEAKS, len(signal), fs=FS, excluded_intervals=())
+    upright = upright_waves(signal, beats, fs=FS)
     assert (upright == (height > 0)).all()
-    waves = measure_waves(signal, beats, upright, FS)
+    waves = measure_waves(signal, beats, upright=upright, fs=FS)
     np.testing.assert_allclose(waves.r_amplitude, height, rtol=0.02)
     np.testing.assert_allclose(waves.st_level, st_level, atol=0.01)
 
@@ -76,7 +76,7 @@ def test_a_wider_complex_is_measured_wider() -> None:
     widths = []
     for width in (0.015, 0.02, 0.03):
         signal = _beats(width=width)
-        waves = measure_waves(signal, PEAKS[:-1], np.ones(19, dtype=bool), FS)
+        waves = measure_waves(signal, PEAKS[:-1], upright=np.ones(19, dtype=bool), fs=FS)
         assert np.ptp(waves.qrs_width) < 9, "all beats are alike"
         widths.append(float(np.median(waves.qrs_width)))
     assert widths[0] < widths[1] < widths[2]
@@ -84,14 +84,14 @@ def test_a_wider_complex_is_measured_wider() -> None:
 
 
 def test_a_slow_drift_hardly_moves_the_st_level() -> None:
-    plain = measure_waves(_beats(), PEAKS[:-1], np.ones(19, dtype=bool), FS)
-    drifting = measure_waves(_beats(drift=0.1), PEAKS[:-1], np.ones(19, dtype=bool), FS)
+    plain = measure_waves(_beats(), PEAKS[:-1], upright=np.ones(19, dtype=bool), fs=FS)
+    drifting = measure_waves(_beats(drift=0.1), PEAKS[:-1], upright=np.ones(19, dtype=bool), fs=FS)
     np.testing.assert_allclose(drifting.st_level - plain.st_level, 0.1 * 0.2, atol=0.002)
 
 
 def test_what_moves_the_waves_is_said_for_each_signal_and_with_its_sign() -> None:
     signals = {"as it is": _beats(), "raised": _beats(st_level=0.12), "lower": _beats(height=0.9)}
-    moved = moved_waves(_beats(), signals, PEAKS, FS, ((0, round(3.5 * FS)),))
+    moved = wave_changes(_beats(), signals, r_peaks=PEAKS, fs=FS, excluded_intervals=((0, round(3.5 * FS)),))
     assert all(len(waves.st_level) == 17 for waves in moved.values()), "three beats lie in the unscored stretch"
     assert not moved["as it is"].st_level.any()
     np.testing.assert_allclose(moved["raised"].st_level, 0.12, atol=0.001)
@@ -99,12 +99,12 @@ def test_what_moves_the_waves_is_said_for_each_signal_and_with_its_sign() -> Non
 
 
 def test_where_no_beat_can_be_measured_nothing_is_said_to_move() -> None:
-    assert moved_waves(_beats(), {"as it is": _beats()}, PEAKS[:0], FS, ()) == {}
+    assert wave_changes(_beats(), {"as it is": _beats()}, r_peaks=PEAKS[:0], fs=FS, excluded_intervals=()) == {}
 
 
 def test_beats_at_the_ends_and_in_unscored_stretches_are_left_out() -> None:
     peaks = np.array([3, 500, 1000, 1500, 1999])
-    assert inner_beats(peaks, 2000, FS, ((900, 1100),)).tolist() == [500, 1500]
+    assert inner_beats(peaks, 2000, fs=FS, excluded_intervals=((900, 1100),)).tolist() == [500, 1500]
 
 
 def test_the_first_five_minutes_are_left_out_and_said_apart() -> None:
@@ -112,24 +112,24 @@ def test_the_first_five_minutes_are_left_out_and_said_apart() -> None:
     peaks = np.arange(1, 10) * minute  # one a minute; the fifth, at 5:00, is the first that counts
     found = np.delete(peaks, [0, 7])  # misses the first and the eighth
     lead = _lead(peaks, 10)
-    rows = peaks_by_record([lead], {(GRU, NOISY): [Found(found)]})
+    rows = peaks_by_record([lead], {(GRU, NOISY): [BaselinePeaks.at(found)]})
     assert rows[0].counts[150] == (7, 2, 0)
     assert rows[0].counts_after_learning[150] == (4, 1, 0)
-    summaries = summarise_peaks([lead], rows, 1)
+    summaries = summarize_peaks([lead], rows, seed=1)
     assert {(item.after_learning, item.tolerance_ms) for item in summaries} == {
         (skipped, ms) for skipped in (False, True) for ms in (150, 75, 50)
     }
-    short = summarise_peaks([_lead()], peaks_by_record([_lead()], {(GRU, NOISY): [Found(PEAKS)]}), 1)
+    short = summarize_peaks([_lead()], peaks_by_record([_lead()], {(GRU, NOISY): [BaselinePeaks.at(PEAKS)]}), seed=1)
     assert {item.after_learning for item in short} == {False}
 
 
 def test_gross_and_average_by_hand() -> None:
     leads = [_lead(), _lead()]
     leads[1] = EvaluationLead("s", "II", FS, leads[1].clean, leads[1].noisy, PEAKS[:4], ())
-    found = [Found(PEAKS), Found(PEAKS[:2])]
+    found = [BaselinePeaks.at(PEAKS), BaselinePeaks.at(PEAKS[:2])]
     (summary,) = [
         item
-        for item in summarise_peaks(leads, peaks_by_record(leads, {(GRU, NOISY): found}), 1)
+        for item in summarize_peaks(leads, peaks_by_record(leads, {(GRU, NOISY): found}), seed=1)
         if item.tolerance_ms == 150
     ]
     assert summary.counts.sensitivity == pytest.approx(22 / 24)
@@ -140,7 +140,7 @@ def test_gross_and_average_by_hand() -> None:
 
 def test_jitter_and_tolerances_by_hand() -> None:
     shift = 20  # samples: 56 ms
-    found = {(GRU, NOISY): [Found(PEAKS + shift)], ("other", NOISY): [Found(PEAKS)]}
+    found = {(GRU, NOISY): [BaselinePeaks.at(PEAKS + shift)], ("other", NOISY): [BaselinePeaks.at(PEAKS)]}
     leads = [_lead()]
     jitter = {item.detector: item for item in measure_jitter(leads, found)}
     assert jitter[GRU].median == pytest.approx(1000 * shift / FS)
@@ -149,23 +149,29 @@ def test_jitter_and_tolerances_by_hand() -> None:
     assert len(edges) == len(jitter[GRU].counts) + 1
     at = jitter[GRU].counts.index(20)
     assert edges[at] < 1000 * shift / FS < edges[at + 1]
-    comparisons = paired_comparisons(leads, peaks_by_record(leads, found), 1)
+    comparisons = paired_comparisons(leads, peaks_by_record(leads, found), seed=1)
     assert [item.metric for item in comparisons] == [peak_f1_metric(ms) for ms in (150, 75, 50)]
     assert [(item.model, item.reference) for item in comparisons] == [(GRU, "other")] * 3
     assert [item.difference.value for item in comparisons] == [0, 0, -1]
     assert comparisons[2].significant is None, "one record is too few"
 
 
+def _candidates(samples: np.ndarray, confidences: np.ndarray) -> RPeaks:
+    return RPeaks(samples, confidences)
+
+
 def test_thresholds_are_chosen_under_every_noise_together() -> None:
     """With the first noise any threshold up to 0.4 is right; the second lets 60 false peaks of 0.2 through."""
     lead = EvaluationLead("r", "MLII", FS, _beats(), _beats(), PEAKS, ())
-    truth = Detected(PEAKS, np.full(20, 0.41), np.ones(52))
+    scores = np.ones(52)
+    truth = _candidates(PEAKS, np.full(20, 0.41))
     between = np.sort(np.concatenate([PEAKS[:-1] + step for step in (90, 160, 230)]))
     samples = np.sort(np.concatenate([PEAKS, between]))
-    noisy = Detected(samples, np.where(np.isin(samples, PEAKS), 0.61, 0.2), np.ones(52))
-    alone = choose_thresholds([lead], [[truth]], 144, 1)["r_peak"]
+    noisy = _candidates(samples, np.where(np.isin(samples, PEAKS), 0.61, 0.2))
+    alone = best_thresholds([lead], [[truth]], window_scores=[[scores]], window=144, seed=1)["r_peak"]
     assert alone == pytest.approx(0.2), "the middle of 0.02 to 0.4"
-    together = choose_thresholds([lead], [[truth, noisy]], 144, 1)["r_peak"]
+    both = best_thresholds([lead], [[truth, noisy]], window_scores=[[scores, scores]], window=144, seed=1)
+    together = both["r_peak"]
     assert together == pytest.approx(0.3), "the middle of 0.22 to 0.4"
 
 
@@ -191,9 +197,9 @@ def test_curves_agree_with_scikit_learn_and_calibration_adds_up() -> None:
     lead = _lead(np.sort(rng.choice(7000, 20, replace=False)))
     labels, _ = lead.window_labels(144)
     scores = np.clip(0.5 * labels + rng.normal(0.25, 0.2, len(labels)), 0, 1)
-    detected = {NOISY: [Detected(np.empty(0, np.int64), np.empty(0), scores)]}
-    rows = windows_by_record([lead], detected, 0.5, 144)
-    (summary,) = summarise_windows([lead], detected, rows, 144, 1)
+    detected = {NOISY: [scores]}
+    rows = windows_by_record([lead], detected, threshold=0.5, window=144)
+    (summary,) = summarize_windows([lead], detected, rows=rows, window=144, seed=1)
     assert summary.roc_area == pytest.approx(roc_auc_score(labels, scores))
     assert summary.average_precision == pytest.approx(average_precision_score(labels, scores))
     assert summary.brier == pytest.approx(np.mean((scores - labels) ** 2))
@@ -209,22 +215,31 @@ def test_curves_agree_with_scikit_learn_and_calibration_adds_up() -> None:
 
 def test_windows_of_one_kind_alone_have_no_roc() -> None:
     lead = _lead(np.empty(0, np.int64))
-    detected = {NOISY: [Detected(np.empty(0, np.int64), np.empty(0), np.zeros(52))]}
+    detected = {NOISY: [np.zeros(52)]}
     with pytest.warns(UserWarning, match="No positive"):
-        (summary,) = summarise_windows([lead], detected, windows_by_record([lead], detected, 0.5, 144), 144, 1)
+        rows = windows_by_record([lead], detected, threshold=0.5, window=144)
+        (summary,) = summarize_windows([lead], detected, rows=rows, window=144, seed=1)
     assert summary.roc_area is None
 
 
 def test_means_at_once_are_those_one_by_one() -> None:
     table = np.random.default_rng(0).normal(size=(9, 3))
-    together = bootstrap_means(table, 7)
+    together = bootstrap_means(table, seed=7)
     for column, interval in enumerate(together):
-        alone = bootstrap(table[:, [column]], lambda rows: float(rows.mean()), 7)
+        alone = bootstrap(table[:, [column]], lambda rows: float(rows.mean()), seed=7)
         assert interval is not None
         assert (interval.value, interval.low, interval.high) == pytest.approx((alone.value, alone.low, alone.high))
     table[0, 1] = np.nan
-    assert [item is None for item in bootstrap_means(table, 7)] == [False, True, False]
-    assert set(intervals(np.ones((3, 7)), 1)) == {"mae", "rmse", "snr_improvement", "prd", "cosine", "ssd", "mad"}
+    assert [item is None for item in bootstrap_means(table, seed=7)] == [False, True, False]
+    assert set(estimate_metrics(np.ones((3, 7)), seed=1)) == {
+        "mae",
+        "rmse",
+        "snr_improvement",
+        "prd",
+        "cosine",
+        "ssd",
+        "mad",
+    }
 
 
 def test_leads_of_one_record_are_one_witness() -> None:
@@ -236,9 +251,9 @@ def test_leads_of_one_record_are_one_witness() -> None:
 
 
 def test_stretches_move_inwards_at_the_ends() -> None:
-    assert stretch(0, 2, 10, 100) == slice(0, 20)
-    assert stretch(99, 2, 10, 100) == slice(80, 100)
-    assert stretch(50, 2, 10, 12) == slice(0, 12)
+    assert excerpt_around(0, samples=100, seconds=2, fs=10) == slice(0, 20)
+    assert excerpt_around(99, samples=100, seconds=2, fs=10) == slice(80, 100)
+    assert excerpt_around(50, samples=12, seconds=2, fs=10) == slice(0, 12)
 
 
 def test_failures_with_what_the_annotations_tell(write_record: WriteRecord) -> None:
@@ -266,7 +281,7 @@ def test_failures_with_what_the_annotations_tell(write_record: WriteRecord) -> N
     )
     lead = EvaluationLead("f", "II", FS, signal.astype(np.float32), signal.astype(np.float32), peaks, ())
     found = np.sort(np.concatenate([np.delete(peaks, [10, 11, 12, 13, 80, 81]), [int(52.5 * FS)]]))
-    failures = worst_stretches([lead], [Found(found)], path.parent, "atr")
+    failures = worst_excerpts([lead], [BaselinePeaks.at(found)], directory=path.parent, annotator="atr")
     assert [(item.false_negatives, item.false_positives) for item in failures] == [(4, 0), (2, 0), (0, 1)]
     first, small, noisy = failures
     assert first.start < 11 < 14 < first.start + 6
@@ -282,7 +297,7 @@ def test_failures_with_what_the_annotations_tell(write_record: WriteRecord) -> N
     assert "the baseline moves by 1.5 mV" in noisy.reasons
     assert not any("baseline" in reason for reason in first.reasons)
     assert len(noisy.noisy) == round(6 * FS)
-    assert worst_stretches([lead], [Found(peaks)], path.parent, "atr") == []
+    assert worst_excerpts([lead], [BaselinePeaks.at(peaks)], directory=path.parent, annotator="atr") == []
 
 
 def test_no_record_has_more_than_its_share_of_the_failures(write_record: WriteRecord) -> None:
@@ -291,7 +306,7 @@ def test_no_record_has_more_than_its_share_of_the_failures(write_record: WriteRe
     signal[peaks] = 1.0
     path: Path = write_record("g", signal, tuple(int(peak) for peak in peaks), "N" * len(peaks))
     lead = EvaluationLead("g", "II", FS, signal.astype(np.float32), signal.astype(np.float32), peaks, ())
-    failures = worst_stretches([lead], [Found(np.empty(0, np.int64))], path.parent, "atr")
+    failures = worst_excerpts([lead], [BaselinePeaks.at(np.empty(0, np.int64))], directory=path.parent, annotator="atr")
     assert len(failures) == 5
     spans = sorted((item.start, item.start + 6) for item in failures)
     assert all(end <= start for (_, end), (start, _) in pairwise(spans)), "none overlap"

@@ -19,7 +19,7 @@ def test_windows_that_touch_an_unscored_stretch_do_not_count() -> None:
 
 def test_leads_have_the_noise_of_their_cached_segments(small_data: SmallData) -> None:
     cache = small_data.cache
-    leads = read_leads(cache, small_data.database, small_data.split.test)
+    leads = read_leads(cache, small_data.database, records=small_data.split.test)
     assert [lead.record for lead in leads] == list(small_data.split.test)
     for lead, entry in zip(leads, cache.entries_of(small_data.split.test), strict=True):
         cached = cache.noisy[entry.first : entry.last].ravel()

@@ -36,13 +36,15 @@ def test_by_hand(
 
 
 def test_unscored_stretches_count_on_neither_side() -> None:
-    matches = match_r_peaks(np.array([10, 100, 150, 300]), np.array([12, 120, 301]), 20, [(90, 200)])
+    matches = match_r_peaks(
+        np.array([10, 100, 150, 300]), np.array([12, 120, 301]), tolerance=20, excluded_intervals=[(90, 200)]
+    )
     assert (matches.true_positives, matches.false_negatives, matches.false_positives) == (2, 0, 0)
 
 
 @given(PEAKS, PEAKS, st.integers(0, 100))
 def test_each_peak_counts_once_and_pairs_are_near(annotated: np.ndarray, detected: np.ndarray, tolerance: int) -> None:
-    matches = match_r_peaks(annotated, detected, tolerance)
+    matches = match_r_peaks(annotated, detected, tolerance=tolerance)
     assert matches.true_positives + matches.false_negatives == len(annotated)
     assert matches.true_positives + matches.false_positives == len(detected)
     assert (np.abs(matches.offsets) <= tolerance).all()
@@ -51,7 +53,7 @@ def test_each_peak_counts_once_and_pairs_are_near(annotated: np.ndarray, detecte
 @given(PEAKS, st.integers(1, 50))
 def test_a_perfect_detector_is_perfect_and_a_shift_is_measured(annotated: np.ndarray, shift: int) -> None:
     apart = annotated[np.concatenate([[True], np.diff(annotated) > 200])] if len(annotated) else annotated
-    matches = match_r_peaks(apart, apart + shift, 54)
+    matches = match_r_peaks(apart, apart + shift, tolerance=54)
     assert matches.true_positives == len(apart)
     assert set(matches.offsets) <= {shift}
 
@@ -64,5 +66,5 @@ def test_agrees_with_wfdb_on_peaks_a_heart_can_make(seed: int) -> None:
     detected = np.unique(np.concatenate([kept + rng.integers(-50, 51, len(kept)), rng.integers(0, 20_000, 4)]))
     detected = detected[np.concatenate([[True], np.diff(detected) >= 72])]  # no detector reports within 0.2 s
     theirs = compare_annotations(annotated, detected, 55)  # wfdb leaves out the tolerance itself, the standard does not
-    ours = match_r_peaks(annotated, detected, 54)
+    ours = match_r_peaks(annotated, detected, tolerance=54)
     assert (ours.true_positives, ours.false_negatives, ours.false_positives) == (theirs.tp, theirs.fn, theirs.fp)

@@ -1,4 +1,4 @@
-"""The figures: hand-worked, and against scikit-learn."""
+"""Metrics: hand-worked, and against scikit-learn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 
 from ecg_study.ecg_data.noise import gaussian_noise
 from ecg_study.ecg_data.readers.wfdb import read_record
-from ecg_study.evaluation.baselines.detectors import find_r_peaks
+from ecg_study.evaluation.baselines.detectors import detect_r_peaks
 from ecg_study.evaluation.baselines.filters import lowpass, wavelet
 from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.evaluation.metrics import bootstrap, confusion, counts, denoising, pooled_f1
@@ -22,25 +22,25 @@ def test_denoising_by_hand() -> None:
     clean = np.array([0.0, 1.0, 0.0, -1.0])
     noisy = clean + np.array([0.2, -0.2, 0.2, -0.2])
     half = clean + np.array([0.1, -0.1, 0.1, -0.1])
-    figures = denoising(clean, noisy, half, 360)
+    figures = denoising(clean, half, noisy=noisy, fs=360)
     assert figures.mae == pytest.approx(0.1)
     assert figures.rmse == pytest.approx(0.1)
     assert figures.snr_improvement == pytest.approx(20 * np.log10(2))
-    assert denoising(clean, noisy, noisy, 360).snr_improvement == 0
-    assert denoising(clean, clean, half, 360).snr_improvement is None
+    assert denoising(clean, noisy, noisy=noisy, fs=360).snr_improvement == 0
+    assert denoising(clean, half, noisy=clean, fs=360).snr_improvement is None
     assert figures.prd == pytest.approx(100 * np.sqrt(0.04 / 2))
     assert figures.cosine == pytest.approx(2.0 / np.sqrt(2 * (0.1**2 + 0.9**2 + 0.1**2 + 1.1**2)))
     assert figures.ssd == pytest.approx(0.04 * 360 / 4)
     assert figures.mad == pytest.approx(0.1)
-    flat = np.zeros(4)
-    assert (denoising(flat, noisy, half, 360).prd, denoising(flat, noisy, half, 360).cosine) == (None, None)
+    undefined = denoising(np.zeros(4), half, noisy=noisy, fs=360)
+    assert (undefined.prd, undefined.cosine) == (None, None)
 
 
 def test_counts_by_hand() -> None:
-    figures = counts(90, 10, 30)
+    figures = counts((90, 10, 30))
     assert (figures.sensitivity, figures.precision) == (0.9, 0.75)
     assert figures.f1 == pytest.approx(2 * 0.9 * 0.75 / 1.65)
-    assert counts(0, 0, 0).f1 == 0
+    assert counts((0, 0, 0)).f1 == 0
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1))
@@ -59,14 +59,14 @@ def test_windows_agree_with_scikit_learn(pairs: list[tuple[bool, bool]]) -> None
 
 def test_bootstrap_over_records() -> None:
     table = np.array([[99, 1, 0]] * 10)
-    same = bootstrap(table, pooled_f1, 1)
+    same = bootstrap(table, pooled_f1, seed=1)
     assert same.low == same.value == same.high == pytest.approx(198 / 199)
     table[0] = [50, 50, 0]
-    one_bad = bootstrap(table, pooled_f1, 1)
+    one_bad = bootstrap(table, pooled_f1, seed=1)
     assert one_bad.low < one_bad.value < one_bad.high
-    assert one_bad == bootstrap(table, pooled_f1, 1)
+    assert one_bad == bootstrap(table, pooled_f1, seed=1)
     normal = np.random.default_rng(0).normal(0, 1, (400, 1))
-    interval = bootstrap(normal, lambda rows: float(rows.mean()), 1)
+    interval = bootstrap(normal, lambda rows: float(rows.mean()), seed=1)
     assert interval.high - interval.low == pytest.approx(2 * 1.96 / 20, rel=0.15)
 
 
@@ -78,7 +78,7 @@ def test_filters_remove_noise_and_move_nothing(method: object, raw_dir: Path) ->
     for samples in (len(clean), len(clean) - 3):
         cleaned = method(noisy[:samples])
         assert cleaned.shape == (samples,)
-        assert denoising(clean[:samples], noisy[:samples], cleaned, 360).rmse < 0.028
+        assert denoising(clean[:samples], cleaned, noisy=noisy[:samples], fs=360).rmse < 0.028
         assert np.argmax(np.correlate(cleaned[:2000], clean[:2000], "full")) == 1999
 
 
@@ -87,7 +87,7 @@ def test_classical_methods_do_as_published(real_data: Path) -> None:
     record = read_record(real_data / "mitdb" / "100")
     clean = record.signal[:, 0]
     noisy = clean + gaussian_noise(len(clean), sigma_mv=0.05, seed=1, record="100", lead="MLII")
-    assert denoising(clean, noisy, wavelet(noisy), 360).rmse == pytest.approx(0.0255, abs=0.006)
-    r_peaks, error = find_r_peaks("wfdb xqrs", clean, 360)
-    assert error == ""
-    assert counts(*match_r_peaks(record.r_peaks, r_peaks, 54).table).f1 > 0.999
+    assert denoising(clean, wavelet(noisy), noisy=noisy, fs=360).rmse == pytest.approx(0.0255, abs=0.006)
+    found = detect_r_peaks("wfdb xqrs", clean, fs=360)
+    assert found.error == ""
+    assert counts(match_r_peaks(record.r_peaks, found.samples, tolerance=54).table).f1 > 0.999

@@ -37,4 +37,4 @@ def test_peaks_are_apart_and_high_enough(probability: np.ndarray, refractory: in
 
 def test_window_scores_drop_the_remainder() -> None:
     probability = np.array([0.1, 0.5, 0.2, 0.0, 0.0, 0.3, 0.9])
-    assert window_scores(probability, 3, 1).tolist() == [0.5, 0.0]
+    assert window_scores(probability, 3, refractory=1).tolist() == [0.5, 0.0]

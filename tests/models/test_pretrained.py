@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecg_study.ecg_data.databases.catalog import Database, open_database
+from ecg_study.errors import InputError, ModelError
 from ecg_study.inference.denoiser import Denoiser
-from ecg_study.inference.loading import DEFAULT_MODEL, PRETRAINED_DIR, load_detector, load_model
+from ecg_study.inference.loading import DEFAULT_MODEL, PRETRAINED_DIR, load_denoiser, load_detector, load_model
 from ecg_study.models.card import read_card
-from ecg_study.workflows import evaluate
+from ecg_study.workflows.evaluate import evaluate, evaluation_lines
 from tests.inference.test_detector import SECONDS, ecg
 from tests.tiny import ROOT
 
@@ -78,26 +80,39 @@ def test_the_detector_finds_synthetic_beats(fs: float, sign: int) -> None:
     np.testing.assert_allclose(found.samples / fs, SECONDS, atol=0.025)
 
 
-def test_the_published_metrics_are_reproduced_on_two_records(
-    real_data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The evaluation of all test records, here on two of them, of which one is noisy."""
-    folders = ["--raw-dir", str(real_data / "mitdb"), "--noise-dir", str(real_data / "nstdb")]
-    assert evaluate.main([*folders, "--records", "100,105"]) == 0
-    printed = capsys.readouterr().out
-    detector = dict(re.findall(rf"^{DEFAULT_MODEL} +(.+?)  +([\d.]+) %$", printed, re.MULTILINE))
-    assert float(detector["R peaks, as recorded: F1 within 150 ms"]) > 99
-    assert float(detector["R peaks, as recorded: F1 within 50 ms"]) > 99
-    assert float(detector["R peaks, Gaussian 0.05 mV: F1 within 150 ms"]) > 99
-    assert float(detector["windows, as recorded: F1"]) > 98.5
-    mixed = re.search(r"^lstm-denoiser +mix: SNR gained at -6 / 0 / 6 / 12 dB +(.+)$", printed, re.MULTILINE)
-    assert mixed is not None
-    gained = [float(decibel) for decibel in mixed[1].split(" / ")]
-    assert all(ours > wavelet for ours, wavelet in zip(gained, (6.3, 5.8, 4.7, 2.3), strict=True)), gained
-    assert "noise stress" not in printed, "it needs all its records"
+def _mitdb(real_data: Path, tmp_path: Path) -> Database:
+    return open_database("mitdb", data_dir=tmp_path, raw_dir=real_data / "mitdb")
 
 
-def test_metrics_on_training_records_are_refused(real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folders = ["--raw-dir", str(real_data / "mitdb"), "--noise-dir", str(real_data / "nstdb")]
-    assert evaluate.main([*folders, "--records", "101"]) == 2
-    assert "101: not among the test records" in capsys.readouterr().err
+def test_the_published_metrics_of_the_detector_are_reproduced_on_two_records(real_data: Path, tmp_path: Path) -> None:
+    """All test records take minutes; one of these two is noisy."""
+    result = evaluate(
+        load_detector(DEFAULT_MODEL), _mitdb(real_data, tmp_path), noise_dir=real_data / "nstdb", records=["100", "105"]
+    )
+    assert result.f1(tolerance_ms=150).value > 0.99
+    assert result.f1(tolerance_ms=50).value > 0.99
+    assert result.f1(tolerance_ms=150, condition="gaussian").value > 0.99
+    assert result.window_f1().value > 0.985
+    assert result.noise_stress == {}, "the published noise stress test needs all test records"
+    lines = "\n".join(evaluation_lines(result))
+    assert re.search(r"^detector +R peaks, as recorded: F1 within 150 ms +9\d\\.\d\d %$", lines, re.MULTILINE)
+
+
+def test_the_published_metrics_of_the_denoiser_are_reproduced_on_two_records(real_data: Path, tmp_path: Path) -> None:
+    data = _mitdb(real_data, tmp_path)
+    result = evaluate(load_denoiser("lstm-denoiser"), data, noise_dir=real_data / "nstdb", records=["100", "105"])
+    improvements = [result.snr_improvement(noise="mix", snr_db=snr).value for snr in (-6, 0, 6, 12)]
+    wavelet = (6.3, 5.8, 4.7, 2.3)
+    assert all(ours > theirs for ours, theirs in zip(improvements, wavelet, strict=True)), improvements
+    assert result.rmse().low <= result.rmse().value <= result.rmse().high
+    with pytest.raises(InputError, match=r"noise='hum'.*choose noise from 'gaussian', 'bw', 'em', 'ma', 'mix'"):
+        result.snr_improvement(noise="hum", snr_db=6)
+
+
+def test_metrics_on_training_records_are_refused(real_data: Path, tmp_path: Path) -> None:
+    data = _mitdb(real_data, tmp_path)
+    with pytest.raises(InputError, match="101: not in the test part"):
+        evaluate(DEFAULT_MODEL, data, records=["101"])
+    folder = open_database("folder", data_dir=tmp_path, raw_dir=real_data / "mitdb", records=["101", "106", "108"])
+    with pytest.raises(ModelError, match=r"gru-detector: was trained on 10[168]"):
+        evaluate(DEFAULT_MODEL, folder)

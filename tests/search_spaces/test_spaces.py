@@ -72,7 +72,7 @@ def test_detector_gives_probabilities_whatever_gain_and_offset(dense_units: int,
 
 def test_a_flat_segment_gives_finite_numbers() -> None:
     flat = np.full((1, 288, 1), 0.7, np.float32)
-    assert np.isfinite(build_detector(DetectorConfig(STACK, 0), 288, 72, 20).predict_on_batch(flat)).all()
+    assert np.isfinite(build_detector(DetectorConfig(STACK, 0), 288, 72, refractory=20).predict_on_batch(flat)).all()
     assert np.isfinite(build_denoiser(DenoiserConfig(STACK, True), 288).predict_on_batch(flat)).all()
 
 
@@ -127,14 +127,14 @@ def test_window_area_agrees_with_scikit_learn() -> None:
     metric.update_state(targets[:9], activation[:9])
     metric.update_state(targets[9:], activation[9:])
     labels = targets.reshape(-1, 72).max(axis=1)
-    scores = np.concatenate([window_scores(row[:, 0], 72, 20) for row in activation])
+    scores = np.concatenate([window_scores(row[:, 0], 72, refractory=20) for row in activation])
     assert float(metric.result()) == pytest.approx(average_precision_score(labels, scores), abs=0.02)
 
 
 def test_the_flank_of_a_peak_across_the_border_is_no_peak() -> None:
     activation = np.zeros((1, 288, 1), np.float32)
     activation[0, 70:75, 0] = [0.5, 0.7, 0.9, 0.7, 0.5]  # the peak is at 72, the first sample of the second window
-    assert window_scores(activation[0, :, 0], 72, 20).tolist() == pytest.approx([0, 0.9, 0, 0])
+    assert window_scores(activation[0, :, 0], 72, refractory=20).tolist() == pytest.approx([0, 0.9, 0, 0])
     activation[0, 200] = 0.6  # a true peak that the flank of 0.7 would outrank
     targets = np.zeros_like(activation)
     targets[0, [72, 200]] = 1

@@ -1,1 +1,1 @@
-"""Classical detectors and filters, with which the models are compared."""
+"""Classical filters and R-peak detectors."""

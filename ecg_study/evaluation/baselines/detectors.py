@@ -1,4 +1,4 @@
-"""The classical R-peak detectors that ours is held against, each with the settings of its authors or its library."""
+"""Classical R-peak detectors, each with the settings of its authors or its library."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_GAIN = 200.0
-"""ADC units per mV for gqrs, which counts in these: the gain of the MIT-BIH records."""
+from ecg_study.inference.detector import RPeaks
+
+_ADC_UNITS_PER_MV = 200.0
+"""Resolution that gqrs expects: that of the MIT-BIH records."""
 
 
 @dataclass(frozen=True)
@@ -16,20 +18,36 @@ class ClassicalDetector:
     """A classical detector.
 
     Attributes:
-        name: as it stands in the report.
-        package: whose version decides what it finds.
-        find: from one lead in mV, shape ``(samples,)``, and the sampling rate in Hz to sample indices.
-        reference: where it comes from.
+        name: name in the report.
+        package: package whose version determines the result.
+        detect: function of one lead in mV, shape ``(samples,)``, and the sampling rate in Hz; returns sample indices.
+        reference: source.
     """
 
     name: str
     package: str
-    find: Callable[[np.ndarray, float], np.ndarray]
+    detect: Callable[[np.ndarray, float], np.ndarray]
     reference: str
 
 
+@dataclass(frozen=True)
+class BaselinePeaks(RPeaks):
+    """R peaks of a classical detector, which gives no confidences (all are 1).
+
+    Attributes:
+        error: error message of a detector that failed, and so found nothing; otherwise empty.
+    """
+
+    error: str = ""
+
+    @staticmethod
+    def at(samples: np.ndarray, error: str = "") -> BaselinePeaks:
+        """Return R peaks at these sample indices, int64, strictly increasing."""
+        return BaselinePeaks(samples, np.ones(len(samples), np.float32), error=error)
+
+
 def xqrs(signal: np.ndarray, fs: float) -> np.ndarray:
-    """R peaks by wfdb's xqrs, with its search for local peaks replaced by `local_peaks`, which gives the same."""
+    """Detect R peaks by wfdb's xqrs, with its search for local peaks replaced by the equivalent `local_peaks`."""
     from wfdb.processing import qrs
 
     slow = qrs.find_local_peaks
@@ -41,14 +59,14 @@ def xqrs(signal: np.ndarray, fs: float) -> np.ndarray:
 
 
 def local_peaks(signal: np.ndarray, radius: int) -> np.ndarray:
-    """What ``wfdb.processing.find_local_peaks`` gives, without a loop over samples.
+    """Find the peaks of ``wfdb.processing.find_local_peaks`` without a loop over samples.
 
-    The loop is over nine tenths of the time that xqrs takes, and was a third of that of a report on MIT-BIH.
+    That loop takes more than nine tenths of the time of xqrs, and took a third of the time of a report on MIT-BIH.
 
     Args:
-        signal: without NaN, longer than the radius, shape ``(samples,)``.
-        radius: a peak is as high as all samples from so many before it up to so many after it, the last left out;
-            the next peak is at least so many samples later.
+        signal: samples without NaN, longer than the radius, shape ``(samples,)``.
+        radius: samples before and after a peak that are not higher, the last of them excluded; also the smallest
+            distance between two peaks.
 
     Returns:
         Indices of the peaks; none in a flat signal.
@@ -66,29 +84,29 @@ def local_peaks(signal: np.ndarray, radius: int) -> np.ndarray:
 
 
 def gqrs(signal: np.ndarray, fs: float) -> np.ndarray:
-    """R peaks by wfdb's gqrs."""
+    """Detect R peaks by wfdb's gqrs."""
     from wfdb.processing import gqrs_detect
 
-    return np.asarray(gqrs_detect(signal, fs=fs, adc_gain=_GAIN, adc_zero=0))
+    return np.asarray(gqrs_detect(signal, fs=fs, adc_gain=_ADC_UNITS_PER_MV, adc_zero=0))
 
 
 def sleepecg_heartbeats(signal: np.ndarray, fs: float) -> np.ndarray:
-    """R peaks by sleepecg."""
+    """Detect R peaks by sleepecg."""
     import sleepecg
 
     return np.asarray(sleepecg.detect_heartbeats(signal, fs))
 
 
 def neurokit(method: str) -> Callable[[np.ndarray, float], np.ndarray]:
-    """R peaks by one of neurokit2's methods, behind the filter that belongs to it."""
+    """Return a detector by one of neurokit2's methods, after the filter that belongs to it."""
 
-    def find(signal: np.ndarray, fs: float) -> np.ndarray:
+    def detect(signal: np.ndarray, fs: float) -> np.ndarray:
         import neurokit2
 
         cleaned = neurokit2.ecg_clean(signal, sampling_rate=fs, method=method)
         return np.asarray(neurokit2.ecg_findpeaks(cleaned, sampling_rate=fs, method=method)["ECG_R_Peaks"])
 
-    return find
+    return detect
 
 
 XQRS = "wfdb xqrs"
@@ -103,31 +121,30 @@ DETECTORS = (
     ClassicalDetector("neurokit", "neurokit2", neurokit("neurokit"), "Makowski et al. 2021, neurokit2"),
     ClassicalDetector("sleepecg", "sleepecg", sleepecg_heartbeats, "Brunner and Hofer 2023, sleepecg"),
 )
-"""In the order of the report's tables."""
+"""Detectors in the order of the report's tables."""
 
 DETECTOR_NAMES = tuple(detector.name for detector in DETECTORS)
 
 LEAKS_MEMORY = frozenset({GQRS})
-"""Those that never give their memory back: gqrs keeps some 55 MB of each half hour at 360 Hz (wfdb 4.3.1)."""
+"""Detectors that never free their memory: gqrs keeps some 55 MB per half hour at 360 Hz (wfdb 4.3.1)."""
 
 
-def find_r_peaks(name: str, signal: np.ndarray, fs: float) -> tuple[np.ndarray, str]:
-    """R peaks by a classical detector.
+def detect_r_peaks(name: str, signal: np.ndarray, *, fs: float) -> BaselinePeaks:
+    """Detect R peaks by a classical detector.
+
+    Some classical detectors fail on a signal without beats. The result is then empty and holds the error message.
 
     Args:
         name: one of `DETECTOR_NAMES`.
         signal: one lead in mV, shape ``(samples,)``.
         fs: sampling rate in Hz.
-
-    Returns:
-        Sample indices, int64, strictly rising, within the signal; and what the detector said where it gave up, which
-        some do on a signal without beats, else an empty text.
     """
     detector = next(item for item in DETECTORS if item.name == name)
     try:
-        found = detector.find(signal.astype(np.float64), fs)
-    except Exception as error:  # noqa: BLE001  # each library raises what its arithmetic trips over
-        return np.empty(0, np.int64), f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        found = detector.detect(signal.astype(np.float64), fs)
+    except Exception as error:  # noqa: BLE001  # each library raises errors of its own
+        text = " ".join(str(error).split())[:120]
+        return BaselinePeaks.at(np.empty(0, np.int64), f"{type(error).__name__}: {text}")
     found = np.asarray(found, dtype=np.float64)
     found = np.unique(found[np.isfinite(found)].astype(np.int64))
-    return found[(found >= 0) & (found < len(signal))], ""
+    return BaselinePeaks.at(found[(found >= 0) & (found < len(signal))])

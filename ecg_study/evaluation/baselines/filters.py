@@ -1,4 +1,4 @@
-"""The classical filters that the denoiser is held against, each as its authors or the field set it."""
+"""Classical filters, each with the settings of its authors or of the field."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ BANDPASS = "zero-phase band-pass, 0.67–40 Hz"
 LOWPASS = "zero-phase low-pass, 40 Hz"
 WAVELET = "stationary wavelet"
 HIGHPASS = "zero-phase high-pass, 0.67 Hz"
-DRIFT_WAVELET = "high-pass and stationary wavelet"
+HIGHPASS_WAVELET = "high-pass and stationary wavelet"
 NEUROKIT = "neurokit2 ecg_clean"
 
 _LOW, _HIGH = 0.67, 40.0
-"""Hz. The lower edge is what Kligfield P et al. allow a filter without phase distortion (Recommendations for the
-standardization and interpretation of the electrocardiogram, part I. Circulation 115(10):1306-1324, 2007); above the
-upper there is no QRS energy of note, as in monitors."""
+"""Cutoff frequencies in Hz. The lower is the limit for a filter without phase distortion (Kligfield P et al.
+Recommendations for the standardization and interpretation of the electrocardiogram, part I. Circulation
+115(10):1306-1324, 2007). Above the upper there is hardly any QRS energy; monitors use the same."""
 
 _WAVELET = "sym8"
 _LEVELS = 3  # at 360 Hz the details of three levels hold what lies above 22.5 Hz
 _THRESHOLD = 3.0  # in standard deviations of the noise, hard: keeps the height of the QRS
-_COLOURED_LEVELS = 4
+_COLORED_NOISE_LEVELS = 4
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Filter:
     """A classical filter.
 
     Attributes:
-        name: as it stands in the report.
-        apply: from leads in mV, shape ``(…, samples)``, and the sampling rate in Hz to the same shape.
-        reference: where it comes from.
+        name: name in the report.
+        apply: function of leads in mV, shape ``(…, samples)``, and the sampling rate in Hz; returns the same shape.
+        reference: source and settings.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Filter:
 
 
 def lowpass(signal: np.ndarray, fs: float) -> np.ndarray:
-    """Butterworth low-pass of order 4 at 40 Hz, run forwards and backwards, so that no wave is shifted.
+    """Apply a Butterworth low-pass of order 4 at 40 Hz forwards and backwards, so that no wave is shifted.
 
     Args:
         signal: mV, shape ``(…, samples)``.
@@ -53,53 +53,55 @@ def lowpass(signal: np.ndarray, fs: float) -> np.ndarray:
 
 
 def bandpass(signal: np.ndarray, fs: float) -> np.ndarray:
-    """Butterworth band-pass of order 4 from 0.67 to 40 Hz, run forwards and backwards."""
+    """Apply a Butterworth band-pass of order 4 from 0.67 to 40 Hz forwards and backwards."""
     return filter_zero_phase(signal, (_LOW, _HIGH), kind="band", fs=fs)
 
 
 def highpass(signal: np.ndarray, fs: float) -> np.ndarray:
-    """Butterworth high-pass of order 4 at 0.67 Hz, run forwards and backwards."""
+    """Apply a Butterworth high-pass of order 4 at 0.67 Hz forwards and backwards."""
     return filter_zero_phase(signal, _LOW, kind="high", fs=fs)
 
 
-def wavelet(signal: np.ndarray, fs: float = 0.0) -> np.ndarray:  # noqa: ARG001  # of one form with the others
-    """Stationary wavelet denoising for white noise: sym8, three levels, hard threshold at three times the noise.
+def wavelet(signal: np.ndarray, fs: float = 0.0) -> np.ndarray:  # noqa: ARG001  # same signature as the other filters
+    """Remove white noise with a stationary wavelet: sym8, three levels, hard threshold at three times the noise.
 
     The noise is estimated from the finest details by their median absolute deviation.
 
-    Donoho DL, Johnstone IM. Ideal spatial adaptation by wavelet shrinkage. Biometrika 81(3):425-455, 1994.
-    Pesquet JC, Krim H, Carfantan H. Time-invariant orthonormal wavelet representations. IEEE Trans Signal Process
-    44(8):1964-1970, 1996.
-
     Args:
         signal: mV, shape ``(…, samples)``.
-        fs: not needed.
+        fs: not used.
+
+    References:
+        Donoho DL, Johnstone IM. Ideal spatial adaptation by wavelet shrinkage. Biometrika 81(3):425-455, 1994.
+        Pesquet JC, Krim H, Carfantan H. Time-invariant orthonormal wavelet representations. IEEE Trans Signal Process
+        44(8):1964-1970, 1996.
     """
     approximation, details, samples = decompose(signal, _LEVELS)
     limit = _THRESHOLD * deviation(details[-1])
-    return compose(approximation, [np.where(np.abs(item) >= limit, item, 0.0) for item in details], samples)
+    return compose(approximation, [np.where(np.abs(item) >= limit, item, 0.0) for item in details], samples=samples)
 
 
-def drift_wavelet(signal: np.ndarray, fs: float) -> np.ndarray:
-    """The same for noise of any colour on a drifting baseline: a zero-phase high-pass, then each level by itself.
+def highpass_wavelet(signal: np.ndarray, fs: float) -> np.ndarray:
+    """Remove baseline wander and colored noise: a zero-phase high-pass, then a soft threshold for each wavelet level.
 
-    Soft threshold at the deviation of each of four levels: of the settings that were tried (three to five levels, hard
-    and soft, one limit for all levels or one for each) the best on the validation records of MIT-BIH, in the mean over
-    all kinds and levels of noise.
+    Each of four levels has its own threshold, at its deviation. On the validation records of MIT-BIH this was the best
+    of three to five levels, hard and soft, with one threshold for all levels or one for each, in the mean over noise
+    types and SNRs.
 
-    Johnstone IM, Silverman BW. Wavelet threshold estimators for data with correlated noise. J R Stat Soc B
-    59(2):319-351, 1997.
+    References:
+        Johnstone IM, Silverman BW. Wavelet threshold estimators for data with correlated noise. J R Stat Soc B
+        59(2):319-351, 1997.
     """
-    approximation, details, samples = decompose(highpass(signal, fs), _COLOURED_LEVELS)
+    approximation, details, samples = decompose(highpass(signal, fs), _COLORED_NOISE_LEVELS)
     soft = [np.sign(item) * np.maximum(np.abs(item) - deviation(item), 0.0) for item in details]
-    return compose(approximation, soft, samples)
+    return compose(approximation, soft, samples=samples)
 
 
 def decompose(signal: np.ndarray, levels: int) -> tuple[np.ndarray, list[np.ndarray], int]:
-    """A stationary wavelet transform (sym8) of signals of shape ``(…, samples)``.
+    """Compute a stationary wavelet transform (sym8) of signals of shape ``(…, samples)``.
 
     Returns:
-        Approximation, details from the coarsest to the finest, and the samples that there were without padding.
+        Approximation, details from the coarsest to the finest, and the number of samples without padding.
     """
     import pywt
 
@@ -110,27 +112,28 @@ def decompose(signal: np.ndarray, levels: int) -> tuple[np.ndarray, list[np.ndar
     return approximation, details, samples
 
 
-def compose(approximation: np.ndarray, details: list[np.ndarray], samples: int) -> np.ndarray:
-    """The way back from `decompose`."""
+def compose(approximation: np.ndarray, details: list[np.ndarray], *, samples: int) -> np.ndarray:
+    """Invert `decompose`."""
     import pywt
 
     return np.asarray(pywt.iswt([approximation, *details], _WAVELET, norm=True, axis=-1)[..., :samples])
 
 
 def deviation(detail: np.ndarray) -> np.ndarray:
-    """Standard deviation of normal noise by its median absolute value, which the few large values of a QRS leave be."""
+    """Estimate the standard deviation of normal noise from the median absolute value, robust to QRS complexes."""
     return np.asarray(np.median(np.abs(detail), axis=-1, keepdims=True) / 0.6745)
 
 
 def neurokit_clean(signal: np.ndarray, fs: float) -> np.ndarray:
-    """``neurokit2.ecg_clean`` as it comes: a high-pass at 0.5 Hz and a filter against mains hum at 50 Hz.
-
-    Makowski D et al. NeuroKit2: A Python toolbox for neurophysiological signal processing. Behav Res Methods
-    53(4):1689-1696, 2021.
+    """Apply ``neurokit2.ecg_clean`` with its defaults: a high-pass at 0.5 Hz and a filter against 50 Hz hum.
 
     Args:
         signal: mV, shape ``(…, samples)``.
         fs: sampling rate in Hz.
+
+    References:
+        Makowski D et al. NeuroKit2: A Python toolbox for neurophysiological signal processing. Behav Res Methods
+        53(4):1689-1696, 2021.
     """
     import neurokit2
 
@@ -148,12 +151,12 @@ FILTERS = (
     Filter(WAVELET, wavelet, f"sym8, 3 levels, hard threshold at 3 σ; {_WAVELET_REFERENCE}"),
     Filter(NEUROKIT, neurokit_clean, _NEUROKIT_REFERENCE),
 )
-"""For white noise on a signal whose baseline is as it was recorded."""
+"""Filters for white noise on a signal with its baseline wander."""
 
-DRIFT_FILTERS = (
+BASELINE_WANDER_FILTERS = (
     Filter(HIGHPASS, highpass, "Butterworth, order 4"),
     Filter(BANDPASS, bandpass, "Butterworth, order 4"),
-    Filter(DRIFT_WAVELET, drift_wavelet, "sym8, 4 levels, soft at 1 σ of each; Johnstone and Silverman 1997"),
+    Filter(HIGHPASS_WAVELET, highpass_wavelet, "sym8, 4 levels, soft at 1 σ of each; Johnstone and Silverman 1997"),
     Filter(NEUROKIT, neurokit_clean, _NEUROKIT_REFERENCE),
 )
-"""For noise that moves the baseline, on a signal that has none of its own."""
+"""Filters for noise that moves the baseline, on a signal without baseline wander."""

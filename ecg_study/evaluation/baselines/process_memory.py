@@ -1,4 +1,4 @@
-"""How a process handles memory that it has freed."""
+"""Release of freed memory to the operating system."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ import ctypes
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 
 _LARGE = 1 << 20
-"""Bytes from which a block is asked of the system and given back to it: less than half of a lead of 30 minutes."""
+"""Smallest size in bytes of a block that is requested from the system and returned to it: less than half of a lead of
+30 minutes."""
 
 _ARENAS = 2
-"""Heaps that all threads share; where a process has more than eight already, the C library keeps to those it has."""
+"""Heaps that all threads share. A process that already has more than eight keeps them."""
 
 
 def release_freed_memory() -> bool:
-    """Let this process give large blocks back to the system as soon as they are freed.
+    """Make this process return large blocks to the system as soon as they are freed, from now on.
 
-    A report goes over many arrays of some megabytes. Left to itself, the C library of Linux keeps such blocks in heaps
-    of its own (the size from which it does not grows with what has been freed, up to 32 MB), one heap to a thread, and
-    what is freed between two blocks in use is lost to everything else: several hundred megabytes by the end.
-
-    It holds from then on.
+    A report goes over many arrays of some megabytes. By default, the C library of Linux keeps such blocks in heaps of
+    its own, one per thread; the smallest size that it does not keep grows with what has been freed, up to 32 MB. Blocks
+    freed between two blocks in use cannot be used otherwise: several hundred megabytes by the end.
 
     Returns:
-        Whether it was asked for; other C libraries than glibc are left as they are.
+        Whether the settings were accepted; C libraries other than glibc are left unchanged.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

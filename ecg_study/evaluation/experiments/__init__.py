@@ -1,1 +1,1 @@
-"""Experiments: what is measured on the test records, and how."""
+"""Experiments on test records."""

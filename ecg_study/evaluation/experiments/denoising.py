@@ -1,4 +1,4 @@
-"""The denoiser on test records, beside the classical filters."""
+"""Denoiser and classical filters on test records."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ecg_study.evaluation.baselines.filters import DRIFT_FILTERS, DRIFT_WAVELET, FILTERS, WAVELET
+from ecg_study.evaluation.baselines.filters import BASELINE_WANDER_FILTERS, FILTERS, HIGHPASS_WAVELET, WAVELET
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.metrics import bootstrap_means, denoising
-from ecg_study.evaluation.morphology import FALSE_ST, Waves, moved_waves
+from ecg_study.evaluation.morphology import FALSE_ST_MV, Waves, wave_changes
 from ecg_study.evaluation.results.denoising import (
     DenoiserSection,
     DenoisingSummary,
@@ -24,26 +24,26 @@ from ecg_study.evaluation.results.denoising import (
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER, Denoising, Estimate, SeedMetrics
 from ecg_study.progress import Progress
 
-MEASURES = tuple(item.name for item in fields(Denoising))
+METRICS = tuple(item.name for item in fields(Denoising))
 
-STRETCH = 4.0
-"""Seconds of a trace: a few beats, each wide enough to be read."""
+TRACE_SECONDS = 4.0
+"""Length of a trace: a few beats, each wide enough to be read."""
 
-_MORPHOLOGY_METHODS = (NO_FILTER, WAVELET, DRIFT_WAVELET, LSTM)
-_SPECTRUM = 1024  # samples a piece of the spectra: a third of a hertz at 360 Hz
+_MORPHOLOGY_METHODS = (NO_FILTER, WAVELET, HIGHPASS_WAVELET, LSTM)
+_SPECTRUM_SAMPLES = 1024  # per segment of a spectrum: a resolution of a third of a hertz at 360 Hz
 
 
 @dataclass(frozen=True)
 class DenoisedLead:
-    """What was measured on one lead.
+    """Measurements of one lead.
 
     Attributes:
         lead: the lead.
-        reference: what it is to become, mV, shape ``(samples,)``.
-        denoised: by our denoiser, mV, shape ``(samples,)``.
-        metrics: every method.
+        reference: ideal output in mV, shape ``(samples,)``.
+        denoised: output of our denoiser in mV, shape ``(samples,)``.
+        metrics: metrics of every method.
         spectra: name → power spectral density in mV²/Hz.
-        waves: method → output minus clean signal, beat by beat; ``"clean"`` → the clean signal's own.
+        waves: method → output minus reference, beat by beat.
     """
 
     lead: EvaluationLead
@@ -57,20 +57,21 @@ class DenoisedLead:
 def denoiser_section(
     models: Sequence[CachedModel],
     leads: Sequence[EvaluationLead],
+    *,
     noise: Sequence[NoiseCell],
     noise_note: str,
     seed: int,
     progress: Progress,
 ) -> DenoiserSection:
-    """Measure the denoiser on test records.
+    """Evaluate the denoiser on test records.
 
     Args:
-        models: the denoiser of each seed; the first is the one handed over.
-        leads: of the test records.
-        noise: what was measured under real noise, see `ecg_study.evaluation.experiments.noise_types`.
-        noise_note: how, or why not.
-        seed: of the bootstrap.
-        progress: told the leads done.
+        models: the denoiser of each seed; the first is the final model.
+        leads: leads of the test records.
+        noise: metrics by noise type, see `ecg_study.evaluation.experiments.noise_types`.
+        noise_note: reason why they were not measured; empty if they were.
+        seed: seed of the bootstrap.
+        progress: callback for the leads that are done.
     """
     measured = []
     for done, lead in enumerate(leads):
@@ -92,50 +93,52 @@ def denoiser_section(
 
 
 def measure_lead(lead: EvaluationLead, model: CachedModel) -> DenoisedLead:
-    """Compare our denoiser's output and that of each filter for the same purpose with what the lead is to become."""
+    """Compare the outputs of our denoiser and of each filter for the same purpose with the reference."""
     from scipy.signal import welch
 
     reference, denoised = model.reference(lead.clean), model.denoise(lead.noisy)
-    filters = DRIFT_FILTERS if model.removes_baseline_wander else FILTERS
+    filters = BASELINE_WANDER_FILTERS if model.removes_baseline_wander else FILTERS
     cleaned = {NO_FILTER: lead.noisy, **{item.name: item.apply(lead.noisy, lead.fs) for item in filters}}
     cleaned[LSTM] = denoised
-    figures = [
-        RecordDenoising(lead.record, lead.lead, method, denoising(reference, lead.noisy, output, lead.fs))
+    metrics = [
+        RecordDenoising(lead.record, lead.lead, method, denoising(reference, output, noisy=lead.noisy, fs=lead.fs))
         for method, output in cleaned.items()
     ]
     signals: dict[str, np.ndarray] = {"clean signal": reference, "noise added": lead.noisy - lead.clean}
     signals |= {
         f"removed by {method}": lead.noisy - output for method, output in cleaned.items() if method != NO_FILTER
     }
-    piece = min(_SPECTRUM, len(lead.clean))
+    piece = min(_SPECTRUM_SAMPLES, len(lead.clean))
     spectra = {name: welch(values, lead.fs, nperseg=piece)[1] for name, values in signals.items()}
     compared = {name: cleaned[name] for name in _MORPHOLOGY_METHODS if name in cleaned}
-    waves = moved_waves(reference, compared, lead.r_peaks, lead.fs, lead.excluded_intervals)
-    return DenoisedLead(lead, reference, denoised, figures, spectra, waves)
+    waves = wave_changes(
+        reference, compared, r_peaks=lead.r_peaks, fs=lead.fs, excluded_intervals=lead.excluded_intervals
+    )
+    return DenoisedLead(lead, reference, denoised, metrics, spectra, waves)
 
 
 def _methods(measured: Sequence[DenoisedLead]) -> list[str]:
     return [item.method for item in measured[0].metrics]
 
 
-def _figures(measured: Sequence[DenoisedLead], method: str) -> np.ndarray:
-    """All measures of one method, shape ``(leads, measures)``; NaN for one that is not defined."""
+def _metrics(measured: Sequence[DenoisedLead], method: str) -> np.ndarray:
+    """Return all metrics of one method, shape ``(leads, metrics)``; NaN for an undefined one."""
     rows = [item.metrics for lead in measured for item in lead.metrics if item.method == method]
-    return np.array([[getattr(row, name) for name in MEASURES] for row in rows], dtype=np.float64)
+    return np.array([[getattr(row, name) for name in METRICS] for row in rows], dtype=np.float64)
 
 
 def _summaries(measured: Sequence[DenoisedLead], seed: int) -> list[DenoisingSummary]:
     leads = [item.lead for item in measured]
     return [
-        DenoisingSummary(method, intervals(by_record(leads, _figures(measured, method), mean=True), seed))
+        DenoisingSummary(method, estimate_metrics(by_record(leads, _metrics(measured, method), mean=True), seed=seed))
         for method in _methods(measured)
     ]
 
 
-def intervals(table: np.ndarray, seed: int) -> dict[str, Estimate]:
-    """Means over records with their intervals, of a table ``(records, measures)``; undefined measures are left out."""
-    found = bootstrap_means(table, seed)
-    return {name: value for name, value in zip(MEASURES, found, strict=True) if value is not None}
+def estimate_metrics(table: np.ndarray, *, seed: int) -> dict[str, Estimate]:
+    """Estimate the means over records of a table ``(records, metrics)``; undefined metrics are left out."""
+    found = bootstrap_means(table, seed=seed)
+    return {name: value for name, value in zip(METRICS, found, strict=True) if value is not None}
 
 
 def _frequencies(fs: float, count: int) -> list[float]:
@@ -159,7 +162,7 @@ def _morphology(measured: Sequence[DenoisedLead]) -> list[Morphology]:
         amplitude = np.concatenate([item.r_amplitude for item in waves])
         width = np.concatenate([item.qrs_width for item in waves])
         level = np.concatenate([item.st_level for item in waves])
-        false_st = float(np.mean(np.abs(level) >= FALSE_ST))
+        false_st = float(np.mean(np.abs(level) >= FALSE_ST_MV))
         found.append(Morphology(method, len(level), _spread(amplitude), _spread(width), _spread(level), false_st))
     return found
 
@@ -178,7 +181,7 @@ def _traces(measured: Sequence[DenoisedLead]) -> list[Trace]:
     traces = []
     for rank, item in chosen.items():
         lead = item.lead
-        part = stretch(len(lead.clean) // 2, STRETCH, lead.fs, len(lead.clean))
+        part = excerpt_around(len(lead.clean) // 2, samples=len(lead.clean), seconds=TRACE_SECONDS, fs=lead.fs)
         noisy, clean, denoised = (
             round_to_microvolts(signal[part]) for signal in (lead.noisy, item.reference, item.denoised)
         )
@@ -187,34 +190,41 @@ def _traces(measured: Sequence[DenoisedLead]) -> list[Trace]:
     return traces
 
 
-def stretch(centre: int, seconds: float, fs: float, samples: int) -> slice:
-    """A stretch of so many seconds around a sample, moved inwards at the ends of the signal."""
+def excerpt_around(center: int, *, samples: int, seconds: float, fs: float) -> slice:
+    """Return an excerpt around a sample, moved inwards at the ends of the signal.
+
+    Args:
+        center: sample index.
+        samples: length of the signal.
+        seconds: length of the excerpt.
+        fs: sampling rate in Hz.
+    """
     length = min(samples, round(seconds * fs))
-    start = int(np.clip(centre - length // 2, 0, samples - length))
+    start = int(np.clip(center - length // 2, 0, samples - length))
     return slice(start, start + length)
 
 
 def round_to_microvolts(signal: np.ndarray) -> list[float]:
-    """A signal in mV to be written and drawn, rounded to 1 µV."""
+    """Return a signal in mV, rounded to 1 µV for storage and plots."""
     return [round(float(value), 3) for value in signal]
 
 
 def _seeds(
     models: Sequence[CachedModel], leads: Sequence[EvaluationLead], measured: Sequence[DenoisedLead]
 ) -> list[SeedMetrics]:
-    tables = [_figures(measured, LSTM)]
+    tables = [_metrics(measured, LSTM)]
     for model in models[1:]:
         rows = [
-            denoising(item.reference, item.lead.noisy, model.denoise(item.lead.noisy), item.lead.fs)
+            denoising(item.reference, model.denoise(item.lead.noisy), noisy=item.lead.noisy, fs=item.lead.fs)
             for item in measured
         ]
-        tables.append(np.array([[getattr(row, name) for name in MEASURES] for row in rows], dtype=np.float64))
+        tables.append(np.array([[getattr(row, name) for name in METRICS] for row in rows], dtype=np.float64))
     wanted = {"MAE in mV": "mae", "RMSE in mV": "rmse"}
     means = [by_record(leads, table, mean=True).mean(axis=0) for table in tables]
-    return [seed_figures(name, [float(row[MEASURES.index(key)]) for row in means]) for name, key in wanted.items()]
+    return [seed_metrics(name, [float(row[METRICS.index(key)]) for row in means]) for name, key in wanted.items()]
 
 
-def seed_figures(figure: str, values: list[float]) -> SeedMetrics:
-    """A figure by seed, with mean and standard deviation."""
+def seed_metrics(metric: str, values: list[float]) -> SeedMetrics:
+    """Return a metric of each seed, with mean and standard deviation."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return SeedMetrics(figure, values, float(np.mean(values)), deviation)
+    return SeedMetrics(metric, values, float(np.mean(values)), deviation)

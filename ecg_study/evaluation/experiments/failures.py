@@ -1,4 +1,4 @@
-"""Where the detector fails: its worst stretches, and what can be told of why."""
+"""Excerpts with the most errors of the detector, and what the annotations and the signal show there."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.ecg_data.readers.annotations import BEAT_SYMBOLS, Annotations, read_annotations
-from ecg_study.evaluation.baselines.runner import Found
 from ecg_study.evaluation.experiments.denoising import round_to_microvolts
-from ecg_study.evaluation.experiments.r_peaks import match, within
+from ecg_study.evaluation.experiments.r_peaks import match, samples_within
 from ecg_study.evaluation.leads import EvaluationLead
 from ecg_study.evaluation.results.detection import Failure
 from ecg_study.evaluation.results.values import TOLERANCES_MS
+from ecg_study.inference.detector import RPeaks
 
-STRETCH = 6.0
-"""Seconds of a stretch."""
+EXCERPT_SECONDS = 6.0
 
-MOST = 20
+MAX_FAILURES = 20
 
-_MOST_OF_RECORD = 5
-"""At most so many of one record, so that one bad record does not hide what goes wrong in others."""
+_MAX_PER_RECORD = 5
+"""One bad record must not hide the failures in others."""
 
 _RHYTHMS = {
     "(AFIB": "atrial fibrillation",
@@ -58,86 +57,95 @@ _BEATS = {
     "?": "unclassifiable",
     "n": "supraventricular escape",
 }
-"""What is not a normal or bundle branch block beat."""
+"""Beat types other than normal and bundle branch block."""
 
-_FLAT = 0.5  # seconds over which a signal does not move where a lead is off
+_FLAT = 0.5  # seconds without a change if a lead is off
 _STILL = 0.01  # mV
-_MEDIAN = 0.6  # seconds: the longer of the two filters of de Chazal et al. (2004) against drift
-_RESTLESS = 1.0  # mV: a baseline that moves by as much as a QRS complex is high
-_SMALL = 0.4  # of the record's median: a QRS complex so much smaller is named
+_MEDIAN = 0.6  # seconds: the longer of the two median filters of de Chazal et al. (2004) against baseline wander
+_RESTLESS = 1.0  # mV: the baseline moves by as much as a QRS complex is high
+_SMALL = 0.4  # share of the record's median below which QRS complexes are reported as small
 
 
 @dataclass(frozen=True)
-class _Stretch:
+class _Excerpt:
+    """Excerpt of one lead, with its errors."""
+
     place: int
     start: int
-    missed: int
-    false: int
+    false_negatives: int
+    false_positives: int
+
+    @property
+    def errors(self) -> int:
+        return self.false_negatives + self.false_positives
 
 
-def worst_stretches(
-    leads: Sequence[EvaluationLead], found: Sequence[Found], directory: Path, annotator: str, most: int = MOST
+def worst_excerpts(
+    leads: Sequence[EvaluationLead],
+    found: Sequence[RPeaks],
+    *,
+    directory: Path,
+    annotator: str,
+    limit: int = MAX_FAILURES,
 ) -> list[Failure]:
-    """The stretches of the noisy test leads with the most errors, the worst first.
-
-    Each error opens a stretch around it; stretches do not overlap.
+    """Return the excerpts of the noisy test leads with the most errors, the worst first; they do not overlap.
 
     Args:
-        leads: of the test records.
-        found: what our detector found in each, noisy.
-        directory: the folder of the records, for their annotations.
-        annotator: ending of the annotation files.
-        most: how many.
+        leads: leads of the test records.
+        found: R peaks that our detector found in each noisy lead.
+        directory: folder of the records with their annotations.
+        annotator: extension of the annotation files.
+        limit: largest number of excerpts.
     """
-    ranked: list[_Stretch] = []
+    ranked: list[_Excerpt] = []
     for place, (lead, peaks) in enumerate(zip(leads, found, strict=True)):
-        ranked += _of_lead(place, lead, peaks.r_peaks)[:_MOST_OF_RECORD]
-    ranked.sort(key=lambda item: (-item.missed - item.false, item.place, item.start))
+        ranked += _of_lead(place, lead, peaks.samples)[:_MAX_PER_RECORD]
+    ranked.sort(key=lambda item: (-item.errors, item.place, item.start))
     failures = []
-    for item in ranked[:most]:
+    for item in ranked[:limit]:
         annotations = read_annotations(directory / leads[item.place].record, annotator=annotator)
-        failures.append(_failure(leads[item.place], found[item.place].r_peaks, item, annotations))
+        failures.append(_failure(leads[item.place], found[item.place].samples, item, annotations))
     return failures
 
 
-def _of_lead(place: int, lead: EvaluationLead, r_peaks: np.ndarray) -> list[_Stretch]:
-    """Stretches of one lead that hold an error, the worst first, cut so that the most errors fall into each."""
-    matches = match(lead, r_peaks, TOLERANCES_MS[0])
-    missed, false = matches.missed, matches.invented
-    errors = np.sort(np.concatenate([missed, false]))
-    length = min(round(STRETCH * lead.fs), len(lead.clean))
-    stretches: list[_Stretch] = []
+def _of_lead(place: int, lead: EvaluationLead, r_peaks: np.ndarray) -> list[_Excerpt]:
+    """Return excerpts of one lead with errors, the worst first, placed so that each holds the most errors."""
+    matches = match(lead, r_peaks, tolerance_ms=TOLERANCES_MS[0])
+    kinds = (matches.false_negative_samples, matches.false_positive_samples)
+    errors = np.sort(np.concatenate(kinds))
+    length = min(round(EXCERPT_SECONDS * lead.fs), len(lead.clean))
+    excerpts: list[_Excerpt] = []
     while len(errors):
         ends = np.searchsorted(errors, errors + length)
         first = int(np.argmax(ends - np.arange(len(errors))))
         group = errors[first : ends[first]]
         start = int(np.clip((group[0] + group[-1] - length) // 2, 0, len(lead.clean) - length))
-        inside = [int(np.sum((kind >= start) & (kind < start + length))) for kind in (missed, false)]
-        stretches.append(_Stretch(place, start, *inside))
+        inside = [int(np.sum((kind >= start) & (kind < start + length))) for kind in kinds]
+        excerpts.append(_Excerpt(place, start, *inside))
         errors = errors[(errors < start - length) | (errors >= start + 2 * length)]
-    return sorted(stretches, key=lambda item: -item.missed - item.false)
+    return sorted(excerpts, key=lambda item: -item.errors)
 
 
-def _failure(lead: EvaluationLead, r_peaks: np.ndarray, item: _Stretch, annotations: Annotations) -> Failure:
-    part = slice(item.start, item.start + min(round(STRETCH * lead.fs), len(lead.clean)))
+def _failure(lead: EvaluationLead, r_peaks: np.ndarray, item: _Excerpt, annotations: Annotations) -> Failure:
+    part = slice(item.start, item.start + min(round(EXCERPT_SECONDS * lead.fs), len(lead.clean)))
     inside = (annotations.samples >= part.start) & (annotations.samples < part.stop)
     beats = [annotations.symbols[i] for i in np.flatnonzero(inside) if annotations.symbols[i] in BEAT_SYMBOLS]
     return Failure(
         record=lead.record,
         lead=lead.lead,
         start=part.start / lead.fs,
-        false_negatives=item.missed,
-        false_positives=item.false,
+        false_negatives=item.false_negatives,
+        false_positives=item.false_positives,
         reasons=_reasons(lead, part, annotations, beats),
         noisy=round_to_microvolts(lead.noisy[part]),
-        annotated=within(lead.r_peaks, part),
+        annotated=samples_within(lead.r_peaks, part),
         symbols="".join(beats),
-        detected=within(r_peaks, part),
+        detected=samples_within(r_peaks, part),
     )
 
 
 def _reasons(lead: EvaluationLead, part: slice, annotations: Annotations, beats: Sequence[str]) -> list[str]:
-    """What the annotations and the signal say of a stretch. It stands beside the errors; it need not be their cause."""
+    """Describe what annotations and signal show in an excerpt with errors; it need not be their cause."""
     reasons = []
     rhythm = _rhythm(annotations, part)
     if rhythm:
@@ -159,18 +167,18 @@ def _reasons(lead: EvaluationLead, part: slice, annotations: Annotations, beats:
 
 
 def _rhythm(annotations: Annotations, part: slice) -> str:
-    """The rhythm that lasts at the middle of the stretch, where it is none of the usual."""
+    """Return the rhythm in the middle of the excerpt; empty for a usual one."""
     middle = (part.start + part.stop) // 2
-    said = [
+    rhythms = [
         text
         for sample, symbol, text in zip(annotations.samples, annotations.symbols, annotations.texts, strict=True)
         if symbol == "+" and text.startswith("(") and sample <= middle
     ]
-    return _RHYTHMS.get(said[-1], "") if said else ""
+    return _RHYTHMS.get(rhythms[-1], "") if rhythms else ""
 
 
 def _marked_noisy(annotations: Annotations, part: slice) -> bool:
-    """Whether a signal quality mark (``~``) other than "clean" is in force in the stretch, or artifacts are marked."""
+    """Return whether the excerpt is marked as other than clean (``~``), or artifacts are marked in it."""
     quality = 0
     for sample, symbol, subtype in zip(annotations.samples, annotations.symbols, annotations.subtypes, strict=True):
         if sample >= part.stop:
@@ -185,21 +193,21 @@ def _marked_noisy(annotations: Annotations, part: slice) -> bool:
 
 
 def _longest_still(signal: np.ndarray) -> int:
-    """The most samples in a row that do not move."""
+    """Return the largest number of consecutive samples without a change."""
     moving = np.flatnonzero(np.abs(np.diff(signal)) > _STILL)
     borders = np.concatenate([[-1], moving, [len(signal) - 1]])
     return int(np.diff(borders).max())
 
 
 def _baseline_range(signal: np.ndarray, fs: float) -> float:
-    """How far the baseline moves, in mV: the range of the signal's median over 0.6 s, which a QRS does not sway."""
+    """Return the range of the baseline in mV: the signal's median over 0.6 s, which QRS complexes do not affect."""
     from scipy.ndimage import median_filter
 
     return float(np.ptp(median_filter(signal, round(_MEDIAN * fs), mode="nearest")))
 
 
 def _relative_height(lead: EvaluationLead, part: slice) -> float | None:
-    """Median height of the QRS complexes in the stretch over that of the record; ``None`` without a beat."""
+    """Return the median QRS height in the excerpt over that of the record; ``None`` without a beat."""
     reach = round(0.05 * lead.fs)
     peaks = lead.r_peaks[(lead.r_peaks >= reach) & (lead.r_peaks < len(lead.clean) - reach)]
     if not len(peaks):

@@ -1,4 +1,4 @@
-"""Each model against the best classical method, on the same records with the same noise."""
+"""Comparison of each model with the best classical method, on the same records with the same noise."""
 
 from __future__ import annotations
 
@@ -23,13 +23,23 @@ from ecg_study.evaluation.results.values import (
 )
 
 
-def compare(
-    leads: Sequence[EvaluationLead], denoiser: DenoiserSection | None, detector: DetectorSection | None, seed: int
+def compare_with_classical(
+    leads: Sequence[EvaluationLead],
+    *,
+    denoiser: DenoiserSection | None,
+    detector: DetectorSection | None,
+    seed: int,
 ) -> list[Comparison]:
-    """The figures of the verdict.
+    """Compare our models with the best classical methods.
 
-    The best classical method is the one that is best on these very test records: a choice in its favour. A classical
-    detector may take the noisy signal or that behind our denoiser, whichever suits it better.
+    The best classical method is the one with the best result on these test records: a choice in its favor. A classical
+    detector takes the noisy or the denoised signal, whichever gives the better result.
+
+    Args:
+        leads: leads of the test records.
+        denoiser: results of the denoiser and the filters, if any.
+        detector: results of all detectors, if any.
+        seed: seed of the bootstrap.
     """
     comparisons = []
     if denoiser is not None:
@@ -65,9 +75,9 @@ def _compare_peaks(leads: Sequence[EvaluationLead], section: DetectorSection, to
     rows = section.peaks_by_record
     places = dict.fromkeys((row.detector, row.input) for row in rows)
     others = [place for place in places if place[0] != GRU and place[1] in (NOISY, DENOISED)]
-    tables = {place: peak_table(leads, rows, place, tolerance) for place in others}
+    tables = {place: peak_table(leads, rows, detector_input=place, tolerance=tolerance) for place in others}
     best = max(others, key=lambda place: pooled_f1(tables[place]))
-    ours = peak_table(leads, rows, (GRU, NOISY), tolerance)
+    ours = peak_table(leads, rows, detector_input=(GRU, NOISY), tolerance=tolerance)
     name = best[0] if best[1] == NOISY else f"{best[0]} after our denoiser"
     return paired_difference(
         peak_f1_metric(tolerance),

@@ -1,4 +1,4 @@
-"""Detectors under electrode motion noise, alone and behind our denoiser."""
+"""Noise stress test: detectors under electrode motion artifact, alone and after our denoiser."""
 
 from __future__ import annotations
 
@@ -9,34 +9,36 @@ import numpy as np
 from ecg_study.ecg_data.databases.physionet import STRESS_LEVELS, stress_record
 from ecg_study.ecg_data.databases.splits import NOISE_STRESS
 from ecg_study.ecg_data.noise_records import STRESS_CHANNEL, NoiseRecords
-from ecg_study.ecg_data.noise_stress import add_stress_noise
+from ecg_study.ecg_data.noise_stress import EC57_LEARNING_SECONDS, add_stress_noise
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.errors import RecordError
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, GQRS
-from ecg_study.evaluation.baselines.runner import ClassicalDetectors, Found
+from ecg_study.evaluation.baselines.runner import ClassicalDetectors
 from ecg_study.evaluation.cached_models import CachedModel
-from ecg_study.evaluation.experiments.r_peaks import LEARNING, CalibratedDetector, added_up, match
+from ecg_study.evaluation.experiments.r_peaks import match
 from ecg_study.evaluation.leads import EvaluationLead, by_record
-from ecg_study.evaluation.metrics import FEWEST_RECORDS, bootstrap, pooled_f1
+from ecg_study.evaluation.metrics import FEWEST_RECORDS, bootstrap, pooled_counts, pooled_f1
 from ecg_study.evaluation.results.detection import StressRow, StressSection
 from ecg_study.evaluation.results.values import GRU, TOLERANCES_MS
+from ecg_study.inference.detector import RPeaks
 from ecg_study.progress import Progress
 
 PUBLISHED_TEST = "118e, 119e"
 TEST_RECORDS = "test records + em"
 
 _LEVELS = (12, 6, 0, -6)
-"""dB, of the second test: each costs every detector two runs over all test records."""
+"""SNR in dB of the test on the test records. Each level costs every detector two runs over all test records."""
 
 _OMITTED = (GQRS,)
-"""Left out of the second test for the time it takes: longer than all others together."""
+"""Left out of the test on the test records: it takes longer than all others together."""
 
 Signals = dict[str, np.ndarray]
 
 
 def stress_section(
-    detector: CalibratedDetector,
+    detector: CachedModel,
     denoiser: CachedModel | None,
+    *,
     classical: ClassicalDetectors,
     noise: NoiseRecords,
     test_leads: Sequence[EvaluationLead],
@@ -44,18 +46,18 @@ def stress_section(
     seed: int,
     progress: Progress,
 ) -> StressSection:
-    """Both noise stress tests.
+    """Run both noise stress tests.
 
     Args:
-        detector: ours.
-        denoiser: ours, put before each detector; ``None`` leaves the chain out.
-        classical: the others.
-        noise: the noise records, beside which the noise stress records lie.
-        test_leads: of the test records, at the sampling rate of the noise.
-        learned_from: names of the training and validation records. Where one of those that the published test is made
-            of is among them, that test is left out.
-        seed: of the bootstrap.
-        progress: told the leads done.
+        detector: our detector.
+        denoiser: our denoiser, applied before each detector; ``None`` leaves this out.
+        classical: the classical detectors.
+        noise: the noise records, in the folder of the published noise stress records.
+        test_leads: leads of the test records, at the sampling rate of the noise.
+        learned_from: names of the training and validation records. If the published test is made of one of them, it is
+            left out.
+        seed: seed of the bootstrap.
+        progress: callback for the leads that are done.
     """
     rows: list[StressRow] = []
     chain = _Chain(detector, denoiser, classical, seed, progress)
@@ -65,7 +67,7 @@ def stress_section(
         leads = published_leads(noise, snr)
         rows += chain.measure(PUBLISHED_TEST, snr, leads, {lead.name: lead.noisy for lead in leads}, DETECTOR_NAMES)
     names = tuple(name for name in DETECTOR_NAMES if name not in _OMITTED)
-    long = [lead for lead in test_leads if len(lead.clean) > LEARNING * lead.fs]
+    long = [lead for lead in test_leads if len(lead.clean) > EC57_LEARNING_SECONDS * lead.fs]
     em = noise.signals["em"][:, STRESS_CHANNEL]
     missing += [] if long else ["No test record is longer than five minutes."]
     for snr in _LEVELS if long else ():
@@ -77,7 +79,7 @@ def stress_section(
 
 
 def _why_not_published(noise: NoiseRecords, learned_from: Sequence[str]) -> str:
-    """Why the published test cannot be made; empty where it can."""
+    """Return the reason why the published test cannot be run; empty if it can."""
     if set(NOISE_STRESS) & set(learned_from):
         return "the records they are made of are in the training or validation data"
     names = [stress_record(name, snr) for name in NOISE_STRESS for snr in STRESS_LEVELS]
@@ -87,13 +89,13 @@ def _why_not_published(noise: NoiseRecords, learned_from: Sequence[str]) -> str:
 
 
 def published_leads(noise: NoiseRecords, snr: int) -> list[EvaluationLead]:
-    """The first lead of the noise stress records at one level."""
+    """Read the first lead of the published noise stress records at one level in dB."""
     leads = []
     for name in NOISE_STRESS:
         path = noise.directory / stress_record(name, snr)
         record = read_record(path, lead="auto")
         if record.fs != noise.fs:
-            raise RecordError(path, f"has {record.fs:g} Hz, its noise {noise.fs:g} Hz")
+            raise RecordError(path, f"has {record.fs:g} Hz, but the noise has {noise.fs:g} Hz")
         signal = np.ascontiguousarray(record.signal[:, 0])
         leads.append(
             EvaluationLead(
@@ -104,11 +106,11 @@ def published_leads(noise: NoiseRecords, snr: int) -> list[EvaluationLead]:
 
 
 class _Chain:
-    """Every detector on the same signals, alone and behind the denoiser."""
+    """Every detector on the same signals, alone and after the denoiser."""
 
     def __init__(
         self,
-        detector: CalibratedDetector,
+        detector: CachedModel,
         denoiser: CachedModel | None,
         classical: ClassicalDetectors,
         seed: int,
@@ -125,11 +127,11 @@ class _Chain:
             given[True] = {name: self.denoiser.denoise(signal, keep=False) for name, signal in signals.items()}
         rows = []
         for denoised, inputs in given.items():
-            what = f"Noise stress, {test}, {snr} dB" + (", denoised" if denoised else "")
-            found: dict[str, Mapping[str, Found]] = {
-                GRU: {name: self.detector.r_peaks(signal) for name, signal in inputs.items()}
+            label = f"Noise stress, {test}, {snr} dB" + (", denoised" if denoised else "")
+            found: dict[str, Mapping[str, RPeaks]] = {
+                GRU: {name: self.detector.detect(signal) for name, signal in inputs.items()}
             }
-            results = self.classical.find(what, inputs, leads[0].fs, names)
+            results = self.classical.detect(inputs, names, fs=leads[0].fs, label=label)
             for name in names:
                 found[name] = {lead: results[lead][name] for lead in inputs}
             rows += [self._row(test, snr, name, denoised, leads, peaks) for name, peaks in found.items()]
@@ -142,9 +144,17 @@ class _Chain:
         name: str,
         denoised: bool,
         leads: Sequence[EvaluationLead],
-        peaks: Mapping[str, Found],
+        peaks: Mapping[str, RPeaks],
     ) -> StressRow:
-        each = [match(lead, peaks[lead.name].r_peaks, TOLERANCES_MS[0], LEARNING).table for lead in leads]
+        each = [
+            match(
+                lead,
+                peaks[lead.name].samples,
+                tolerance_ms=TOLERANCES_MS[0],
+                skip_seconds=EC57_LEARNING_SECONDS,
+            ).table
+            for lead in leads
+        ]
         table = by_record(leads, np.array(each))
-        f1 = bootstrap(table, pooled_f1, self.seed) if len(table) >= FEWEST_RECORDS else None
-        return StressRow(test, snr, name, denoised, added_up(table), f1)
+        f1 = bootstrap(table, pooled_f1, seed=self.seed) if len(table) >= FEWEST_RECORDS else None
+        return StressRow(test, snr, name, denoised, pooled_counts(table), f1)

@@ -1,20 +1,22 @@
-"""The denoiser and the filters under each kind of noise, at several signal-to-noise ratios."""
+"""Denoiser and filters under each noise type, at several signal-to-noise ratios."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ecg_study.ecg_data.databases.splits import TEST, Part
 from ecg_study.ecg_data.filters import remove_baseline_wander
-from ecg_study.ecg_data.noise import GAUSSIAN, NOISE_TYPES, NoiseType, add_at_snr
+from ecg_study.ecg_data.noise import GAUSSIAN, NOISE_TYPES, NoiseType, add_at_snr, unit_gaussian_noise
 from ecg_study.ecg_data.noise_records import NoiseRecords
 from ecg_study.ecg_data.segments.cutting import segment_starts
-from ecg_study.evaluation.baselines.filters import DRIFT_FILTERS, LOWPASS, WAVELET, lowpass, wavelet
+from ecg_study.errors import InputError
+from ecg_study.evaluation.baselines.filters import BASELINE_WANDER_FILTERS, LOWPASS, WAVELET, lowpass, wavelet
 from ecg_study.evaluation.cached_models import CachedModel
-from ecg_study.evaluation.experiments.denoising import MEASURES, intervals
+from ecg_study.evaluation.experiments.denoising import METRICS, estimate_metrics
 from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.metrics import denoising_table
 from ecg_study.evaluation.results.denoising import NoiseCell
@@ -23,109 +25,123 @@ from ecg_study.progress import Progress
 from ecg_study.result_cache import ResultCache, content_key
 
 LEVELS = (-6, 0, 6, 12)
-"""dB of SNR at the input."""
+"""SNR of the input in dB."""
 
 _EVERY = 4
-"""Every so many-th segment is measured: neighbours tell little that is new, and there are twenty cases of each."""
+"""Every fourth segment is measured: neighboring segments add little, and there are twenty cases of each."""
 
 NOISE_FORMAT = 1
-"""Raised whenever a figure of the same model and leads would change."""
+"""Version of the cached tables: raised when a metric of the same model and leads would change."""
 
 
-def measure_noise_kinds(
+@dataclass(frozen=True)
+class NoiseCase:
+    """One noise type at one level.
+
+    Attributes:
+        noise: the noise records; ``None`` is enough for Gaussian noise.
+        part: part of the study whose noise is drawn.
+        noise_type: the type.
+        snr: SNR of each segment in dB.
+        seed: seed of the noise.
+    """
+
+    noise: NoiseRecords | None
+    part: Part
+    noise_type: NoiseType
+    snr: int
+    seed: int
+
+
+def measure_noise_types(
     model: CachedModel,
     leads: Sequence[EvaluationLead],
+    *,
     noise: NoiseRecords,
     seed: int,
     store: ResultCache,
     progress: Progress,
 ) -> list[NoiseCell]:
-    """Every kind, level and method on every fourth segment of the test leads.
+    """Measure every noise type, level and method on every fourth segment of the test leads.
 
     Args:
         model: the denoiser.
-        leads: of the test records, at the sampling rate of the noise.
+        leads: leads of the test records, at the sampling rate of the noise.
         noise: the noise records.
-        seed: of the noise and of the bootstrap.
-        store: where figures are kept.
-        progress: told the cases done.
+        seed: seed of the noise and of the bootstrap.
+        store: result cache for the tables.
+        progress: callback for the cases that are done.
     """
-    cases = [(kind, snr) for kind in NOISE_TYPES for snr in LEVELS]
+    cases = [(noise_type, snr) for noise_type in NOISE_TYPES for snr in LEVELS]
     names = list(dict.fromkeys(lead.record for lead in leads))
     cells = []
-    for done, (kind, snr) in enumerate(cases):
-        progress("Kinds of noise", done, len(cases))
-        tables = _tables(model, leads, noise, kind, snr, seed, store)
-        for method, table in tables.items():
+    for done, (noise_type, snr) in enumerate(cases):
+        progress("Noise types", done, len(cases))
+        case = NoiseCase(noise, TEST, noise_type, snr, seed)
+        for method, table in _tables(model, leads, case, store).items():
             records = by_record(leads, table, mean=True)
-            gains = dict(zip(names, records[:, MEASURES.index("snr_improvement")].tolist(), strict=True))
-            cells.append(NoiseCell(kind, snr, method, intervals(records, seed), gains))
-    progress("Kinds of noise", len(cases), len(cases))
+            improvements = dict(zip(names, records[:, METRICS.index("snr_improvement")].tolist(), strict=True))
+            cells.append(NoiseCell(noise_type, snr, method, estimate_metrics(records, seed=seed), improvements))
+    progress("Noise types", len(cases), len(cases))
     return cells
 
 
 def _tables(
-    model: CachedModel,
-    leads: Sequence[EvaluationLead],
-    noise: NoiseRecords,
-    kind: NoiseType,
-    snr: int,
-    seed: int,
-    store: ResultCache,
+    model: CachedModel, leads: Sequence[EvaluationLead], case: NoiseCase, store: ResultCache
 ) -> dict[str, np.ndarray]:
-    """Method → figures, shape ``(leads, measures)``, each the mean over segments."""
+    """Return method → metrics, shape ``(leads, metrics)``, each the mean over segments."""
     what = {
         "format": NOISE_FORMAT,
         "model": model.identity,
-        "kind": kind,
-        "snr": snr,
-        "seed": seed,
-        "noise": noise.checksums,
+        "kind": case.noise_type,
+        "snr": case.snr,
+        "seed": case.seed,
+        "noise": {} if case.noise is None else case.noise.checksums,
         "leads": [lead.name for lead in leads],
     }
     key = content_key(what, *(lead.clean for lead in leads))
     kept = store.get(key)
     if kept is None:
-        rows = [_measure(model, lead, noise, kind, snr, seed) for lead in leads]
+        rows = [_measure(model, lead, case) for lead in leads]
         kept = {method: np.array([row[method] for row in rows]) for method in rows[0]}
         store.put(key, kept)
     return kept
 
 
-def noisy_segments(
-    lead: EvaluationLead, noise: NoiseRecords, part: Part, kind: NoiseType, snr: int, seed: int, segment: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Every fourth segment of a lead without its drift, and the same with noise; mV, ``(segments, segment)``.
+def noisy_segments(lead: EvaluationLead, case: NoiseCase, *, segment: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return every fourth segment of a lead without baseline wander, and the same with noise.
 
     Args:
         lead: the whole lead.
-        noise: the noise records.
-        part: whose stretches of noise are taken.
-        kind: noise type.
-        snr: of each segment, in dB.
-        seed: which noise is drawn.
-        segment: samples a segment.
+        case: noise type and level.
+        segment: samples per segment.
+
+    Returns:
+        Clean and noisy segments in mV, float32, each of shape ``(segments, segment)``.
     """
     starts = segment_starts(len(lead.clean), segment, excluded_intervals=lead.excluded_intervals)[::_EVERY]
     clean = np.lib.stride_tricks.sliding_window_view(remove_baseline_wander(lead.clean, lead.fs), segment)[starts]
     clean = clean.astype(np.float32)
-    case = [seed, zlib.crc32(lead.name.encode()), zlib.crc32(kind.encode())]
-    unit = noise.draw(kind, part, count=len(clean), samples=segment, seed=case)
-    return clean, add_at_snr(clean, unit, snr_db=snr)
+    seed = [case.seed, zlib.crc32(lead.name.encode()), zlib.crc32(case.noise_type.encode())]
+    if case.noise_type == GAUSSIAN:
+        unit = unit_gaussian_noise(clean.shape, np.random.default_rng(seed))
+    elif case.noise is None:
+        raise InputError(f"{case.noise_type}: recorded noise needs the noise records")
+    else:
+        unit = case.noise.draw(case.noise_type, case.part, count=len(clean), samples=segment, seed=seed)
+    return clean, add_at_snr(clean, unit, snr_db=case.snr)
 
 
-def _measure(
-    model: CachedModel, lead: EvaluationLead, noise: NoiseRecords, kind: NoiseType, snr: int, seed: int
-) -> dict[str, np.ndarray]:
-    clean, noisy = noisy_segments(lead, noise, TEST, kind, snr, seed, model.segment)
+def _measure(model: CachedModel, lead: EvaluationLead, case: NoiseCase) -> dict[str, np.ndarray]:
+    clean, noisy = noisy_segments(lead, case, segment=model.card.segment_samples)
     methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {NO_FILTER: lambda signal: signal}
-    if kind == GAUSSIAN:  # which moves no baseline
+    if case.noise_type == GAUSSIAN:  # it does not move the baseline
         methods |= {LOWPASS: lambda signal: lowpass(signal, lead.fs), WAVELET: wavelet}
-    for item in DRIFT_FILTERS:
+    for item in BASELINE_WANDER_FILTERS:
         methods[item.name] = lambda signal, apply=item.apply: apply(signal, lead.fs)  # type: ignore[misc]
-    methods[LSTM] = lambda signal: model.runtime.run(np.asarray(signal, np.float32))
-    figures = {}
+    methods[LSTM] = model.denoise_segments
+    metrics = {}
     for method, apply in methods.items():
-        table = denoising_table(clean, noisy, apply(noisy), lead.fs)
-        figures[method] = np.array([np.nanmean(table[name]) for name in MEASURES])
-    return figures
+        table = denoising_table(clean, apply(noisy), noisy=noisy, fs=lead.fs)
+        metrics[method] = np.array([np.nanmean(table[name]) for name in METRICS])
+    return metrics

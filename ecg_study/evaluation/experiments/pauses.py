@@ -1,4 +1,4 @@
-"""Recordings with pauses that were made in them, to count what a detector takes for beats there."""
+"""Pauses inserted into recordings, to count what a detector takes for beats there."""
 
 from __future__ import annotations
 
@@ -10,45 +10,51 @@ from ecg_study.ecg_data.segments.pauses import extend_rest
 from ecg_study.evaluation.leads import EvaluationLead
 
 _EVERY = 15.0  # seconds from one pause to the next, about
-_SECONDS = (1.5, 5.0)  # of a pause
-_BLOCKED = 0.5  # share of the pauses in which P waves go on
+_SECONDS = (1.5, 5.0)  # length of a pause
+_P_WAVE_SHARE = 0.5  # share of the pauses in which P waves continue
 
 
-def with_pauses(lead: EvaluationLead, sigma: float, seed: int) -> tuple[EvaluationLead, list[tuple[int, int]]]:
-    """A recording with a pause about every 15 seconds.
+def insert_pauses(lead: EvaluationLead, *, sigma_mv: float, seed: int) -> tuple[EvaluationLead, list[tuple[int, int]]]:
+    """Insert a pause about every 15 seconds.
+
+    No pause is inserted in excluded intervals, nor where no two beats have a rest between them.
 
     Args:
-        lead: one lead in mV, shape ``(samples,)``.
-        sigma: standard deviation of the Gaussian noise of ``noisy`` in mV.
-        seed: of pauses and noise.
+        lead: one lead.
+        sigma_mv: standard deviation of the Gaussian noise of the noisy lead in mV.
+        seed: seed of pauses and noise.
 
     Returns:
-        The longer lead, and the first sample of each pause in it with the one after its last. There is none in
-        stretches that are not scored, nor where no two beats have a rest between them.
+        The longer lead, and for each pause its first sample and the sample after its last.
     """
     rng = np.random.default_rng([seed, *lead.name.encode()])
     marks = mark_r_peaks(lead.r_peaks, len(lead.clean))
-    step, made, moved, pauses, excluded_intervals, done = round(_EVERY * lead.fs), [], [], [], [], 0
+    step = round(_EVERY * lead.fs)
+    parts, moved, pauses, excluded, done = [], [], list[tuple[int, int]](), list[tuple[int, int]](), 0
     for start in range(0, len(lead.clean), step):
         part, marked = lead.clean[start : start + step], marks[start : start + step]
         untouched = [(a, b) for a, b in lead.excluded_intervals if a < start + step and b > start]
-        excluded_intervals += [(max(a - start, 0) + done, min(b - start, len(part)) + done) for a, b in untouched]
+        excluded += [(max(a - start, 0) + done, min(b - start, len(part)) + done) for a, b in untouched]
         if not untouched:
-            seconds, blocked = rng.uniform(*_SECONDS), rng.random() < _BLOCKED
+            seconds, blocked = rng.uniform(*_SECONDS), rng.random() < _P_WAVE_SHARE
             part, marked, pause = extend_rest(part, marked, fs=lead.fs, seconds=seconds, p_waves=blocked, rng=rng)
             pauses += [(pause[0] + done, pause[1] + done)] if pause else []
-        made.append(part)
+        parts.append(part)
         moved.append(marked)
         done += len(part)
-    clean = np.concatenate(made)
-    noisy = clean + gaussian_noise(len(clean), sigma_mv=sigma, seed=seed, record=lead.record, lead=lead.lead)
+    clean = np.concatenate(parts)
+    noisy = clean + gaussian_noise(len(clean), sigma_mv=sigma_mv, seed=seed, record=lead.record, lead=lead.lead)
     r_peaks = np.flatnonzero(np.concatenate(moved))
-    return EvaluationLead(lead.record, lead.lead, lead.fs, clean, noisy, r_peaks, tuple(excluded_intervals)), pauses
+    return EvaluationLead(lead.record, lead.lead, lead.fs, clean, noisy, r_peaks, tuple(excluded)), pauses
 
 
-def false_peaks(r_peaks: np.ndarray, pauses: list[tuple[int, int]]) -> int:
-    """How many peaks, sample indices of shape ``(peaks,)``, lie in pauses.
+def count_false_peaks(r_peaks: np.ndarray, pauses: list[tuple[int, int]]) -> int:
+    """Count the detections in pauses; all are false.
 
-    None of these is a beat: a pause begins behind the T wave of the last, and ends before the P wave of the next.
+    A pause starts after the T wave of the last beat, and ends before the P wave of the next.
+
+    Args:
+        r_peaks: sample indices, shape ``(peaks,)``.
+        pauses: pauses from `insert_pauses`.
     """
-    return sum(int(np.sum((r_peaks >= begin) & (r_peaks < end))) for begin, end in pauses)
+    return sum(int(np.sum((r_peaks >= start) & (r_peaks < end))) for start, end in pauses)

@@ -1,1 +1,1 @@
-"""Results of experiments, as typed values."""
+"""Results of experiments as typed values."""

@@ -1,4 +1,4 @@
-"""What is said of the denoiser."""
+"""Results of denoisers and filters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ecg_study.evaluation.results.values import Denoising, Estimate, SeedMetrics
 
 @dataclass(frozen=True)
 class RecordDenoising:
-    """One method on one lead of one record, Gaussian noise of the study's level."""
+    """One method on one lead of one record, with the Gaussian noise of the study."""
 
     record: str
     lead: str
@@ -19,11 +19,11 @@ class RecordDenoising:
 
 @dataclass(frozen=True)
 class DenoisingSummary:
-    """One method over all test records: means over records with their intervals.
+    """One method over all test records.
 
     Attributes:
-        method: its name.
-        metrics: measure → mean; the measures are the fields of `Denoising`.
+        method: name of the method.
+        metrics: metric → mean over records with its interval; the metrics are the fields of `Denoising`.
     """
 
     method: str
@@ -32,14 +32,14 @@ class DenoisingSummary:
 
 @dataclass(frozen=True)
 class NoiseCell:
-    """One method on one kind of noise at one level; means over records of the mean over segments.
+    """One method under one noise type at one level; means over records of the mean over segments.
 
     Attributes:
         noise_type: `gaussian`, `bw`, `em`, `ma` or `mix`.
-        snr: of the input in dB.
-        method: its name.
-        metrics: measure → mean, as in `DenoisingSummary`.
-        by_record: record → SNR improvement in dB, mean over its segments.
+        snr: SNR of the input in dB.
+        method: name of the method.
+        metrics: metric → mean, as in `DenoisingSummary`.
+        by_record: record → SNR improvement in dB, mean over segments.
     """
 
     noise_type: str
@@ -54,8 +54,8 @@ class Spectrum:
     """Power spectral density, median over test records.
 
     Attributes:
-        name: what it is of: the clean signal, the noise added, or what a method removed.
-        density: in dB of mV²/Hz, at the frequencies of the section.
+        name: the clean signal, the noise added, or the signal removed by a method.
+        density: dB of mV²/Hz, at the frequencies of the section.
     """
 
     name: str
@@ -69,12 +69,12 @@ class Morphology:
     Each estimate is the median over beats with the range of 95 % of the beats.
 
     Attributes:
-        method: its name.
-        beats: how many were measured.
-        r_amplitude: height of the R wave over the level before the QRS complex, mV.
+        method: name of the method.
+        beats: number of beats.
+        r_amplitude: height of the R wave above the level before the QRS complex, mV.
         qrs_width: ms.
-        st_level: level of the ST segment over that before the QRS complex, mV.
-        false_st: share of beats whose ST level moved by 0.1 mV or more, which would be read as a finding.
+        st_level: level of the ST segment above the level before the QRS complex, mV.
+        false_st: share of beats whose ST level moves by 0.1 mV or more, which would be read as a finding.
     """
 
     method: str
@@ -87,17 +87,17 @@ class Morphology:
 
 @dataclass(frozen=True)
 class Trace:
-    """A stretch of a test record.
+    """An excerpt of a test record.
 
     Attributes:
         rank: best, median or worst of the records by RMSE.
-        record: its name.
-        lead: its lead.
+        record: name of the record.
+        lead: name of the lead.
         start: seconds from the start of the record.
         noisy: mV.
         clean: mV.
         denoised: mV.
-        rmse: of the whole lead, in mV.
+        rmse: RMSE of the whole lead in mV.
     """
 
     rank: str
@@ -112,19 +112,19 @@ class Trace:
 
 @dataclass(frozen=True)
 class DenoiserSection:
-    """The denoiser on test records.
+    """Denoiser and filters on test records.
 
     Attributes:
-        summaries: each method under the study's Gaussian noise.
+        summaries: each method with the Gaussian noise of the study.
         by_record: the same by record.
-        noise: each method by kind of noise and input SNR; empty where it was not measured.
+        noise: each method by noise type and input SNR; empty if it was not measured.
         noise_note: reason why the noise types were not measured; empty if they were.
-        frequencies: of the spectra, in Hz.
-        spectra: of the clean signal, of the noise, of what each method removed.
-        morphology: of each method.
+        frequencies: frequencies of the spectra in Hz.
+        spectra: spectra of the clean signal, of the noise, and of the signal removed by each method.
+        morphology: changes of waves by each method.
         traces: best, median and worst record.
-        seeds: headline figures by seed.
-        removes_baseline_wander: whether the recording without its drift is what every method is measured against.
+        seeds: headline metrics by seed.
+        removes_baseline_wander: the reference of every method is the recording without baseline wander.
     """
 
     summaries: list[DenoisingSummary]

@@ -1,4 +1,4 @@
-"""What is said of the detector: windows, R peaks, noise stress, failures."""
+"""Results of detectors: windows, R peaks, noise stress test, failures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ecg_study.evaluation.results.values import Comparison, Confusion, Counts, E
 
 @dataclass(frozen=True)
 class RecordWindows:
-    """The windows of one lead of one record with one kind of input."""
+    """Windows of one lead of one record with one input."""
 
     record: str
     lead: str
@@ -22,9 +22,9 @@ class CalibrationBin:
     """Windows whose score lies in one tenth of the range.
 
     Attributes:
-        score: their mean score.
-        observed: share of them that hold an R peak.
-        windows: how many they are.
+        score: mean score.
+        observed: share of windows that hold an R peak.
+        windows: number of windows.
     """
 
     score: float
@@ -34,17 +34,17 @@ class CalibrationBin:
 
 @dataclass(frozen=True)
 class WindowsSummary:
-    """The windows of all test records with one kind of input.
+    """Windows of all test records with one input.
 
     Attributes:
         input: noisy, denoised or clean.
-        confusion: at the threshold chosen on validation records.
-        f1: with its interval.
-        roc: points (false positive rate, true positive rate), thinned for drawing.
-        roc_area: area under the full curve; ``None`` where all windows are alike.
+        confusion: confusion matrix at the threshold chosen on validation records.
+        f1: F1 with its interval.
+        roc: points (false positive rate, true positive rate), thinned for plots.
+        roc_area: area under the full curve; ``None`` if all windows have the same label.
         precision_recall: points (recall, precision), thinned.
         average_precision: area under the full curve, by steps.
-        calibration: the scores against what was there.
+        calibration: scores against labels.
         brier: mean squared difference of score and label.
     """
 
@@ -61,17 +61,17 @@ class WindowsSummary:
 
 @dataclass(frozen=True)
 class RecordPeaks:
-    """One detector on one lead of one record with one kind of input.
+    """One detector on one lead of one record with one input.
 
     Attributes:
-        record: its name.
-        lead: its lead.
-        detector: its name.
+        record: name of the record.
+        lead: name of the lead.
+        detector: name of the detector.
         input: noisy, denoised or clean.
         counts: tolerance in ms → (true positives, false negatives, false positives) of the whole record.
-        counts_after_learning: the same without its first five minutes.
-        median_offset_ms: of the matched detections from their annotation; ``None`` where none matched.
-        error: what the detector said where it gave up and so found nothing; empty where it did not.
+        counts_after_learning: the same without the first five minutes.
+        median_offset_ms: median offset of the matched detections from their annotations; ``None`` without any.
+        error: error message of a detector that failed, and so found nothing; otherwise empty.
     """
 
     record: str
@@ -95,15 +95,15 @@ class PeaksSummary:
     """One detector over all test records.
 
     Attributes:
-        detector: its name.
+        detector: name of the detector.
         input: noisy, denoised or clean.
-        tolerance_ms: within which a detection counts.
+        tolerance_ms: largest distance of a detection from its annotation in ms.
         after_learning: the first five minutes of each record are left out, as in ANSI/AAMI EC57.
-        counts: added up over records (gross).
-        f1: gross, with its interval.
+        counts: pooled over records (gross).
+        f1: pooled F1 (gross) with its interval.
         mean_sensitivity: mean over records (average).
-        mean_precision: mean over records.
-        mean_f1: mean over records.
+        mean_precision: mean over records (average).
+        mean_f1: mean over records (average).
     """
 
     detector: str
@@ -119,13 +119,13 @@ class PeaksSummary:
 
 @dataclass(frozen=True)
 class Jitter:
-    """How far the matched detections of one detector lie from their annotation, noisy input, within 150 ms.
+    """Offsets of the detections of one detector from their annotations, noisy input, within 150 ms.
 
     Attributes:
-        detector: its name.
+        detector: name of the detector.
         counts: detections by offset, in the bins of the section.
-        median: in ms, positive for late.
-        spread: half the distance of the quartiles, in ms.
+        median: median offset in ms, positive for late detections.
+        spread: half the interquartile range in ms.
     """
 
     detector: str
@@ -136,17 +136,17 @@ class Jitter:
 
 @dataclass(frozen=True)
 class PeakTrace:
-    """A stretch with annotated and detected R peaks.
+    """An excerpt with annotated and detected R peaks.
 
     Attributes:
-        rank: why it is shown.
-        record: its name.
-        lead: its lead.
+        rank: median or worst of the records by F1.
+        record: name of the record.
+        lead: name of the lead.
         start: seconds from the start of the record.
-        noisy: what the detector was given, in mV.
-        annotated: R peaks, samples from the start of the stretch.
+        noisy: input of the detector in mV.
+        annotated: R peaks, samples from the start of the excerpt.
         detected: likewise.
-        f1: of the whole lead within 150 ms.
+        f1: F1 of the whole lead within 150 ms.
     """
 
     rank: str
@@ -161,18 +161,18 @@ class PeakTrace:
 
 @dataclass(frozen=True)
 class DetectorSection:
-    """The detector on test records.
+    """Detectors on test records.
 
     Attributes:
-        windows: by kind of input.
+        windows: windows by input.
         windows_by_record: the same by record.
         peaks: every detector, input and tolerance, with and without the first five minutes.
         peaks_by_record: the same by record.
-        jitter_edges_ms: edges of the bins of the jitter.
-        jitter: of each detector.
+        jitter_edges_ms: edges of the bins of offsets.
+        jitter: offsets of each detector.
         paired: our detector against each other detector on noisy input, at each tolerance.
         traces: median and worst record.
-        seeds: headline figures by seed.
+        seeds: headline metrics by seed.
     """
 
     windows: list[WindowsSummary]
@@ -191,10 +191,10 @@ class StressRow:
     """One detector in one noise stress test at one level, within 150 ms, without the first five minutes.
 
     Attributes:
-        test: which test.
-        snr: in dB.
-        detector: its name.
-        denoised: whether our denoiser went before it.
+        test: name of the test.
+        snr: SNR in dB.
+        detector: name of the detector.
+        denoised: the input was denoised first.
         counts: pooled over records.
         f1: pooled F1 with its interval; ``None`` with too few records for an interval.
     """
@@ -209,10 +209,10 @@ class StressRow:
 
 @dataclass(frozen=True)
 class StressSection:
-    """Detectors under electrode motion noise.
+    """Detectors under electrode motion artifact.
 
     Attributes:
-        rows: every test, level and detector, alone and behind our denoiser.
+        rows: every test, level and detector, alone and after our denoiser.
         note: reasons why tests were not run; empty if all were.
     """
 
@@ -222,19 +222,19 @@ class StressSection:
 
 @dataclass(frozen=True)
 class Failure:
-    """One of the worst stretches of the detector, noisy input.
+    """One of the excerpts with the most errors of the detector, noisy input.
 
     Attributes:
-        record: its name.
-        lead: its lead.
+        record: name of the record.
+        lead: name of the lead.
         start: seconds from the start of the record.
         false_negatives: beats without a detection within 150 ms.
         false_positives: detections without a beat.
-        reasons: what can be told of why; empty where nothing can.
-        noisy: what the detector was given, in mV.
-        annotated: R peaks, samples from the start of the stretch.
-        symbols: beat type of each, as annotated.
-        detected: samples from the start of the stretch.
+        reasons: possible reasons that annotations and signal show.
+        noisy: input of the detector in mV.
+        annotated: R peaks, samples from the start of the excerpt.
+        symbols: annotated beat type of each.
+        detected: R peaks, samples from the start of the excerpt.
     """
 
     record: str

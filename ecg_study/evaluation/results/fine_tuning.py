@@ -1,4 +1,4 @@
-"""What further training of a bundle gave, as values."""
+"""Results of fine-tuning."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from ecg_study.evaluation.results.values import Comparison
 
 @dataclass(frozen=True)
 class FineTuning:
-    """Further training of a bundle, and what it gave.
+    """Fine-tuning of a model, and its results.
 
     Attributes:
         source: folder of the original model.
         source_sha256: SHA-256 of its model file.
         task: denoiser or detector.
-        database: what it was trained on.
+        database: database of the new records.
         parts: records of each part.
-        learning_rate: of Adam.
-        best_epoch: whose weights were kept; 0 where no epoch was better than none.
-        loss_before: on validation records.
-        loss_after: likewise.
-        history: after each epoch.
-        thresholds: detector: chosen on validation records.
+        learning_rate: learning rate of Adam.
+        best_epoch: epoch whose weights were kept; 0 if no epoch improved the model.
+        loss_before: loss on validation records before fine-tuning.
+        loss_after: the same after fine-tuning.
+        history: metrics after each epoch.
+        thresholds: thresholds of a detector, chosen on validation records.
         changes: the fine-tuned model against the original one on the test records.
     """
 

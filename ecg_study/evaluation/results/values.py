@@ -1,4 +1,4 @@
-"""The names that the values of a report, its tables and its plots share."""
+"""Values and names that results, tables and plots share."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 NOISY, DENOISED, CLEAN = "noisy", "denoised", "clean"
 
 INPUTS = (NOISY, DENOISED, CLEAN)
-"""What a detector is given: the test signal with noise, the same cleaned by the denoiser, and without noise."""
+"""Inputs of a detector: the test signal with noise, the same denoised, and the same without noise."""
 
 LSTM, GRU, NO_FILTER = "LSTM denoiser", "GRU detector", "noisy input"
 
 TOLERANCES_MS = (150, 75, 50)
-"""Within which a detection counts as right. ANSI/AAMI EC57 asks for 150; the narrower ones show whether a detector
-sits on the R peak or beside it."""
+"""Largest distances in ms of a detection from its annotation. ANSI/AAMI EC57 requires 150; the narrower ones show
+whether a detector finds the R peak itself."""
 
 
 def peak_f1_metric(tolerance_ms: int) -> str:
@@ -23,7 +23,7 @@ def peak_f1_metric(tolerance_ms: int) -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval from a bootstrap over records."""
+    """A value with a 95 % interval, from a bootstrap over records unless the field says otherwise."""
 
     value: float
     low: float
@@ -32,17 +32,17 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Denoising:
-    """How close a denoised lead is to the clean one.
+    """Errors of a denoised lead against the clean one.
 
     Attributes:
         mae: mean absolute error in mV.
         rmse: root mean square error in mV.
-        snr_improvement: decibels by which the signal-to-noise ratio rose over the noisy input; ``None`` where
-            the input has no noise.
-        prd: percentage root-mean-square difference, against the clean signal around its mean; ``None`` where that
-            is flat.
-        cosine: cosine of the angle between output and clean signal, 1 for the same shape; ``None`` where one is 0.
-        ssd: sum of squared differences in mV², for each second of signal.
+        snr_improvement: improvement of the signal-to-noise ratio over the noisy input in dB; ``None`` if the input
+            has no noise.
+        prd: percentage root-mean-square difference, against the clean signal around its mean; ``None`` if that is
+            flat.
+        cosine: cosine of the angle between output and clean signal, 1 for the same shape; ``None`` if one is 0.
+        ssd: sum of squared differences in mV² per second of signal.
         mad: largest absolute difference in mV.
     """
 
@@ -60,11 +60,11 @@ class Counts:
     """True and false positives and false negatives, with the ratios that follow from them.
 
     Attributes:
-        true_positives: found and there.
-        false_negatives: there and not found.
-        false_positives: found and not there.
-        sensitivity: share of what is there that was found (recall); 0 where nothing is there.
-        precision: share of what was found that is there (positive predictive value); 0 where nothing was found.
+        true_positives: annotated and detected.
+        false_negatives: annotated and not detected.
+        false_positives: detected and not annotated.
+        sensitivity: share of the annotated that was detected (recall); 0 if nothing is annotated.
+        precision: share of the detected that is annotated (positive predictive value); 0 if nothing was detected.
         f1: harmonic mean of both.
     """
 
@@ -78,11 +78,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Windows by what they hold and what they were labelled, with the ratios that follow.
+    """Windows by annotation and label, with the ratios that follow.
 
     Attributes:
-        accuracy: share labelled right.
-        specificity: share of the windows without an R peak that were recognised; ``None`` where there are none.
+        counts: windows with an R peak that were labeled so, and errors.
+        true_negatives: windows without an R peak that were labeled so.
+        accuracy: share of correct labels.
+        specificity: share of the windows without an R peak that were labeled so; ``None`` without any.
     """
 
     counts: Counts
@@ -116,12 +118,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SeedMetrics:
-    """Headline figures of the same configuration, trained from several seeds.
+    """One headline metric of the same configuration, trained with several seeds.
 
     Attributes:
         metric: its name.
-        values: one a seed; the first is that of the model handed over.
-        mean: of these.
+        values: one value per seed; the first is that of the final model.
+        mean: mean of the values.
         deviation: standard deviation (n - 1); ``None`` for one seed.
     """
 

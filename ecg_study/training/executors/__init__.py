@@ -1,1 +1,0 @@
-"""Executors: train in this process or on the workers of a Dask cluster."""
