@@ -1,8 +1,8 @@
-"""Does memory grow with the number of trials? Resident memory of a search's processes after 40 trials and after 5.
+"""Growth of memory with the number of trials: resident memory of a search after 40 trials and after 5.
 
     python -m benchmarks.speed.memory
 
-A search of tiny networks with one worker, so that what TensorFlow keeps per trial weighs most.
+The search has tiny networks and one worker, so that the memory that TensorFlow keeps per trial dominates.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ TRIALS = 45
 
 
 class Meter(Quiet):
-    """Measures after each trial."""
+    """Search view that measures memory after each trial."""
 
     def __init__(self) -> None:
+        """Start without measurements."""
         self.main: list[float] = []
         self.workers: list[float] = []
 
-    def trial_ended(self, trial: Trial, *, best: float | None) -> None:  # noqa: ARG002  # a view is told both
+    def trial_ended(self, trial: Trial, *, best: float | None) -> None:  # noqa: ARG002  # signature of a view
         """Note the resident memory of the main process and of its children, in MB."""
         process = psutil.Process()
         children = [child.memory_info().rss for child in process.children(recursive=True)]
@@ -41,13 +42,13 @@ class Meter(Quiet):
 
 
 def main() -> None:
-    """Search, and print the ratios."""
+    """Run the search, and print the ratios."""
     import_tensorflow()
     bounds = HyperparameterRanges((1, 2), (4, 6, 8), (0.0, 0.1), (16,), ("forward",), (1e-3, 1e-2))
     preset = replace(PRESETS["quick"], max_epochs=2, iterations=40, segments_per_epoch=32, denoiser=bounds)
     meter = Meter()
     with tempfile.TemporaryDirectory() as directory:
-        task = synthetic_task(DENOISER, preset, Path(directory), seconds=30.0)
+        task = synthetic_task(DENOISER, preset, directory=Path(directory), seconds=30.0)
         options = SearchOptions(0, budget=Budget(trials=TRIALS))
         with open_executor(1) as workers:
             run_search(task, options, directory=Path(directory) / "search", executor=workers, view=meter)

@@ -1,14 +1,14 @@
-"""The search against the recipe that this project starts from, on the same records: epochs a minute, best score.
+"""Our search against the original recipe, on the same records: epochs per minute and best score.
 
     python -m benchmarks.speed.recipe                                        # synthetic records
     python -m benchmarks.speed.recipe --database mitdb --raw-dir ../mitdb    # records of DS1
 
-The recipe: a per-sample LSTM of two layers over segments of 500 samples, batches of 32 from a Python generator that
-are not cached, one process, Keras Tuner's own Hyperband as it comes. Both searches run the same brackets and rungs
-over the same training samples with the same noise, and score the mean squared error on the same validation records;
-so an epoch is the same data. The whole of each search is timed: tracing, validation, the start of the workers.
+The recipe has a per-sample LSTM of two layers over segments of 500 samples, batches of 32 from a Python generator
+without a cache, one process, and Keras Tuner's own Hyperband with its defaults. Both searches run the same brackets and
+rungs on the same training samples with the same noise, and score the mean squared error on the same validation records.
+So an epoch has the same data. The times include tracing, validation, and the start of the workers.
 
-It takes 15 to 30 minutes on 2 cores, nearly all of it the recipe's. It needs the package tensorboard, without which
+It takes 15 to 30 minutes on 2 cores, nearly all for the recipe. It needs the package tensorboard, without which
 Keras Tuner 1.4.8 fails in every trial (requirements-dev.txt).
 """
 
@@ -43,12 +43,12 @@ RECORDS = {
     "synthetic": (("s01", "s02", "s03", "s04", "s05", "s06"), ("s07", "s08")),
     "mitdb": (("101", "106", "112", "122"), ("109",)),
 }
-"""Training and validation records; of MIT-BIH, all of DS1."""
+"""Training and validation records; those of MIT-BIH are from DS1."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search gave: seconds, epochs of training in them, the best validation score in mV²."""
+class SearchOutcome:
+    """Seconds of a search, its training epochs, and its best validation score in mV²."""
 
     seconds: float
     epochs: int
@@ -56,12 +56,12 @@ class Found:
 
     @property
     def pace(self) -> float:
-        """Epochs a minute."""
+        """Epochs per minute."""
         return 60 * self.epochs / self.seconds
 
 
-def search_ours(cache: SegmentCache, split: Split, directory: Path) -> Found:
-    """The search of this project with its default workers, on all segments in each epoch."""
+def search_ours(cache: SegmentCache, split: Split, *, directory: Path) -> SearchOutcome:
+    """Run the search of this project with its default workers, on all segments in each epoch."""
     preset = replace(PRESETS["quick"], max_epochs=EPOCHS, batch_size=BATCH, segments_per_epoch=None)
     task = TrainingTask(DENOISER, cache, split, preset)
     started = time.monotonic()
@@ -72,11 +72,11 @@ def search_ours(cache: SegmentCache, split: Split, directory: Path) -> Found:
     epochs = sum(rung.total_epochs for rung in schedule_of(preset))
     best = result.best().outcome.score
     assert best is not None
-    return Found(time.monotonic() - started, epochs, best)
+    return SearchOutcome(time.monotonic() - started, epochs, best)
 
 
-def search_by_recipe(cache: SegmentCache, split: Split, directory: Path) -> Found:
-    """The recipe's search."""
+def search_by_recipe(cache: SegmentCache, split: Split, *, directory: Path) -> SearchOutcome:
+    """Run the recipe's search."""
     import keras
     import keras_tuner
     from keras import layers
@@ -108,7 +108,7 @@ def search_by_recipe(cache: SegmentCache, split: Split, directory: Path) -> Foun
     started = time.monotonic()
     tuner.search(training, validation_data=validation, callbacks=[_count_epochs(ended)], verbose=0)
     seconds = time.monotonic() - started
-    return Found(seconds, len(ended), float(tuner.oracle.get_best_trials(1)[0].score))
+    return SearchOutcome(seconds, len(ended), float(tuner.oracle.get_best_trials(1)[0].score))
 
 
 def _uncached(cache: SegmentCache, records: tuple[str, ...]) -> Any:
@@ -117,7 +117,7 @@ def _uncached(cache: SegmentCache, records: tuple[str, ...]) -> Any:
     rows = cache.rows(records)
 
     def segments() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for row in np.random.permutation(rows):  # noqa: NPY002  # as the recipe does it
+        for row in np.random.permutation(rows):  # noqa: NPY002  # as in the recipe
             yield cache.noisy[row][:, None], cache.clean[row][:, None]
 
     spec = tf.TensorSpec((cache.settings.segment_samples, 1), tf.float32)
@@ -133,7 +133,7 @@ class _Progress(Quiet):
 
 
 def _count_epochs(ended: list[int]) -> Any:
-    """A callback that notes each epoch in ``ended``, over all trials, though Keras Tuner copies it for each."""
+    """Return a callback that appends each epoch of all trials to ``ended``, although Keras Tuner copies callbacks."""
     import keras
 
     class Epochs(keras.callbacks.Callback):
@@ -145,7 +145,7 @@ def _count_epochs(ended: list[int]) -> Any:
 
 
 def main() -> None:
-    """Run both, and print the ratios."""
+    """Run both searches, and print the ratios."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--database", choices=tuple(RECORDS), default="synthetic")
     parser.add_argument("--raw-dir", type=Path, help="folder of the MIT-BIH records")
@@ -157,16 +157,16 @@ def main() -> None:
         database = open_database(
             options.database, data_dir=directory, raw_dir=options.raw_dir, records=(*train, *validation)
         )
-        split = Split(train, validation, ("measured nowhere here",))
+        split = Split(train, validation, ("not used here",))
         long, short = (
             open_cache(database, SegmentSettings(segment_samples=segment, window_samples=window), data_dir=directory)
             for segment, window in ((2016, 144), (500, 100))
         )
-        ours = search_ours(long, split, directory)
-        recipe = search_by_recipe(short, split, directory)
+        ours = search_ours(long, split, directory=directory)
+        recipe = search_by_recipe(short, split, directory=directory)
     for title, found in (("ours", ours), ("recipe", recipe)):
         print(
-            f"{title}: {found.epochs} epochs in {found.seconds:.0f} s, {found.pace:.2f} a minute, "
+            f"{title}: {found.epochs} epochs in {found.seconds:.0f} s, {found.pace:.2f} per minute, "
             f"best validation score {found.score:.3g} mV² (RMSE {found.score**0.5:.4f} mV)"
         )
     pace, error = ours.pace / recipe.pace, ours.score / recipe.score

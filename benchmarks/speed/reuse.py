@@ -1,12 +1,11 @@
-"""24 hours of one lead through bundles and through other detectors: time with reading, and resident memory.
+"""24 hours of one lead through models and through other detectors: time including reading, and resident memory.
 
     python -m benchmarks.speed.reuse --detector outputs/models/detector --denoiser outputs/models/denoiser
     python -m benchmarks.speed.reuse --detector … --denoiser … --hours 2 --others 0.1
 
-A synthetic recording is written as a WFDB record (format 16, 360 Hz) and read block by block. Each bundle is run by
-ONNX Runtime and by Keras, each in a process of its own, whose resident memory at its highest is given; imports and
-opening the bundle are not in the time. The other detectors are run in turn on a shorter stretch that is in memory
-already, and their time is scaled up in proportion.
+A synthetic recording is written as a WFDB record (format 16, 360 Hz) and read block by block. ONNX Runtime and Keras
+run each model in a process of their own, whose peak resident memory is printed. Imports and loading are not timed. The
+other detectors run on a shorter excerpt in memory, and their time is scaled up in proportion.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _CHUNKS = 100
 
 
 def write_recording(directory: Path, hours: float) -> Path:
-    """Ten minutes of a synthetic record over and over; the path of its header."""
+    """Write ten minutes of a synthetic record repeatedly, and return the path of the header."""
     write_synthetic(directory / "piece", seed=1, duration=_PIECE_SECONDS)
     lead = read_record(directory / "piece" / "s01", annotator=None).signal[:, 0]
     samples = np.round(1000 * lead).astype("<i2")
@@ -51,8 +50,8 @@ def write_recording(directory: Path, hours: float) -> Path:
     return header
 
 
-def _measure(bundle: str, engine: str, header: Path, queue: Any) -> None:
-    model = load_model(bundle, runtime=engine)
+def _measure(name: str, engine: str, header: Path, queue: Any) -> None:
+    model = load_model(name, runtime=engine)
     recording = open_recording(header, ReadOptions())
     warm = np.zeros(model.card.segment_samples * 4, np.float32)
     (model.detect if isinstance(model, Detector) else model.denoise)(warm, fs=FS)  # first traces
@@ -79,11 +78,11 @@ def _apply(model: Detector | Denoiser, recording: Recording, directory: Path) ->
         assert result.samples == recording.samples
 
 
-def measure(bundle: str, engine: str, header: Path) -> tuple[float, float, float]:
-    """Seconds for the recording, resident memory in GiB, and seconds for a chunk of one segment."""
+def measure(name: str, engine: str, *, header: Path) -> tuple[float, float, float]:
+    """Return the seconds for the recording, resident memory in GiB, and the seconds for a chunk of one segment."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    process = context.Process(target=_measure, args=(bundle, engine, header, queue))
+    process = context.Process(target=_measure, args=(name, engine, header, queue))
     process.start()
     result: tuple[float, float, float] = queue.get()
     process.join()
@@ -91,7 +90,7 @@ def measure(bundle: str, engine: str, header: Path) -> tuple[float, float, float
 
 
 def others() -> dict[str, Callable[[np.ndarray], Any]]:
-    """Other detectors, as they come."""
+    """Return other detectors with their defaults."""
     import neurokit2
     import sleepecg
     from wfdb import processing
@@ -107,24 +106,24 @@ def others() -> dict[str, Callable[[np.ndarray], Any]]:
 
 
 def main() -> None:
-    """Measure, and print a line for each."""
+    """Measure, and print one line per model and detector."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--detector", required=True, help="a bundle")
-    parser.add_argument("--denoiser", required=True, help="a bundle")
+    parser.add_argument("--detector", required=True, help="name or folder of a model")
+    parser.add_argument("--denoiser", required=True, help="name or folder of a model")
     parser.add_argument("--hours", type=float, default=24.0, help="length of the recording (default: 24)")
-    parser.add_argument("--others", type=float, default=1.0, help="hours that other detectors are run on (default: 1)")
+    parser.add_argument("--others", type=float, default=1.0, help="hours for the other detectors (default: 1)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         header = write_recording(Path(folder), options.hours)
-        for bundle in (options.detector, options.denoiser):
+        for name in (options.detector, options.denoiser):
             for engine in RUNTIMES:
-                seconds, memory, chunk = measure(bundle, engine, header)
+                seconds, memory, chunk = measure(name, engine, header=header)
                 said = f"{seconds:.1f} s, {memory:.2f} GiB; a chunk of one segment {1000 * chunk:.1f} ms"
-                print(f"{bundle}, {engine}: {options.hours:g} h in {said}", flush=True)
+                print(f"{name}, {engine}: {options.hours:g} h in {said}", flush=True)
         (block, *_) = open_recording(header, ReadOptions()).blocks()
         signal = np.resize(block[:, 0], round(options.others * 3600 * FS))
         for name, detect in others().items():
-            detect(signal[: round(60 * FS)])  # imports, and code that is compiled at its first call
+            detect(signal[: round(60 * FS)])  # imports, and code that is compiled at the first call
             started = time.monotonic()
             detect(signal)
             seconds = (time.monotonic() - started) * options.hours / options.others

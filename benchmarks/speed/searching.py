@@ -1,4 +1,4 @@
-"""What the benchmarks of the search share."""
+"""Tasks and views that the benchmarks of the search share."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from ecg_study.tuning.plan import SearchPlan
 
 
 class Quiet:
-    """A `ecg_study.tuning.search.SearchView` that says nothing but notices."""
+    """A `ecg_study.tuning.search.SearchView` that prints notices only."""
 
     def search_began(self, plan: SearchPlan, *, finished: list[Trial], best: float | None) -> None:
-        """Nothing."""
+        """Print nothing."""
 
     def trial_began(self, spec: TrainingSpec) -> None:
-        """Nothing."""
+        """Print nothing."""
 
     def epoch_ended(self, trial: str, *, epoch: int, metrics: dict[str, float]) -> None:
-        """Nothing."""
+        """Print nothing."""
 
     def trial_ended(self, trial: Trial, *, best: float | None) -> None:
-        """Nothing."""
+        """Print nothing."""
 
     def notice(self, text: str) -> None:
-        """Print a notice: a lost worker spoils the figures."""
+        """Print a notice: a lost worker invalidates the times."""
         print(text)
 
 
-def synthetic_task(name: str, preset: Preset, directory: Path, seconds: float) -> TrainingTask:
-    """A task on synthetic records of so many seconds, made in ``directory``."""
+def synthetic_task(name: str, preset: Preset, *, directory: Path, seconds: float) -> TrainingTask:
+    """Return a task on synthetic records of some seconds, made in ``directory``."""
     raw = directory / "raw"
     if not raw.exists():
         write_synthetic(raw, seed=1, duration=seconds)

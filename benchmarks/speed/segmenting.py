@@ -1,7 +1,7 @@
-"""Cutting and labelling windows: the arrays of this project against a loop that slices and copies window by window.
+"""Cutting and labeling windows: our arrays against a loop that slices and copies window by window.
 
-Both do the same work in the same run on the same lead: the windows of 30 minutes of ECG, each labelled as holding an
-R peak or not. What counts is the ratio.
+Both do the same work in the same run on the same lead: the windows of 30 minutes of ECG, each labeled as holding an R
+peak or not. Only the ratio matters.
 
     python -m benchmarks.speed.segmenting
     python -m benchmarks.speed.segmenting --record ../mitdb/100
@@ -24,8 +24,8 @@ FS, MINUTES, SEGMENT, WINDOW = 360, 30, 2016, 144
 REPEATS = 9
 
 
-def vectorised(signal: np.ndarray, r_peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Windows of shape ``(windows, 144)``, their own copy, and labels of shape ``(windows,)``."""
+def vectorized(signal: np.ndarray, r_peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a copy of the windows, shape ``(windows, 144)``, and their labels, shape ``(windows,)``."""
     starts = segment_starts(len(signal), SEGMENT)
     segments = cut_segments(signal, starts, segment_samples=SEGMENT).copy()
     marks = cut_segments(mark_r_peaks(r_peaks, len(signal)), starts, segment_samples=SEGMENT)
@@ -33,7 +33,7 @@ def vectorised(signal: np.ndarray, r_peaks: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def loop(signal: np.ndarray, r_peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same, one window after the other."""
+    """Return the same, one window after the other."""
     windows, labels = [], []
     for start in range(0, len(signal) // SEGMENT * SEGMENT, WINDOW):
         windows.append(signal[start : start + WINDOW].copy())
@@ -42,7 +42,7 @@ def loop(signal: np.ndarray, r_peaks: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Time of one call."""
+    """Return the time of one call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
@@ -59,15 +59,15 @@ def main() -> None:
     else:
         signal = np.random.default_rng(0).standard_normal(FS * 60 * MINUTES, dtype=np.float32)
         r_peaks = np.arange(100, len(signal), round(FS * 60 / 75))
-    ours, theirs = vectorised(signal, r_peaks), loop(signal, r_peaks)
+    ours, theirs = vectorized(signal, r_peaks), loop(signal, r_peaks)
     if not all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True)):
-        raise SystemExit("the two ways differ; their times mean nothing")
+        raise SystemExit("the results differ, so the times cannot be compared")
     pairs = [
-        (seconds(lambda: vectorised(signal, r_peaks)), seconds(lambda: loop(signal, r_peaks))) for _ in range(REPEATS)
+        (seconds(lambda: vectorized(signal, r_peaks)), seconds(lambda: loop(signal, r_peaks))) for _ in range(REPEATS)
     ]
     ratio = statistics.median(slow / fast for fast, slow in pairs)
     fast, slow = (1000 * statistics.median(column) for column in zip(*pairs, strict=True))
-    print(f"{len(ours[1]):,} windows, medians of {REPEATS}: vectorised {fast:.2f} ms, loop {slow:.2f} ms")
+    print(f"{len(ours[1]):,} windows, medians of {REPEATS}: vectorized {fast:.2f} ms, loop {slow:.2f} ms")
     print(f"ratio, median of pairs: {ratio:.0f}")
 
 

@@ -1,15 +1,15 @@
-"""Two workers against one, and the overhead of the search over bare training; each a ratio of times in one run.
+"""Two workers against one, and the overhead of the search over bare training, as ratios of times in one run.
 
     python -m benchmarks.speed.workers [--pairs 3]
 
-Trials of one-directional networks of equal size, on synthetic records. The start of the processes is not counted: it
-is some seconds, whatever the length of the search. Bare training fits the same models on the same batches one after
-the other in this process, and keeps nothing. On a machine that others use, its time varies more than the overhead; so
-the time that passed outside of trials is given as well, which is measured within one search. Not in these figures:
-a worker process is started anew after 15 trials, which takes some 6 s.
+The trials are unidirectional networks of equal size, on synthetic records. The start of the processes, some seconds
+whatever the length of the search, is excluded. Bare training fits the same models on the same batches one after the
+other in this process, and keeps nothing. On a shared machine its time varies more than the overhead, so the time that
+passed outside of trials within one search is printed as well. The restart of a worker after 15 trials, which takes some
+6 s, is not included.
 
-What two processes can gain at most depends on the machine: cores may share caches, memory, or the time of a host. So
-bare training is measured in one process of one thread and in two such side by side, too.
+The largest possible speedup of two processes depends on the machine: cores may share caches, memory, or the time of a
+host. So bare training is also measured in one process of one thread and in two such processes in parallel.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ PRESET = replace(
 )
 
 
-def search(task: TrainingTask, directory: Path, workers: Executor) -> float:
-    """Seconds of a search."""
+def search(task: TrainingTask, directory: Path, *, workers: Executor) -> float:
+    """Return the seconds of a search."""
     started = time.monotonic()
     result = run_search(task, SearchOptions(0), directory=directory, executor=workers, view=Quiet())
     seconds = time.monotonic() - started
@@ -59,7 +59,7 @@ def search(task: TrainingTask, directory: Path, workers: Executor) -> float:
 
 
 def train(task: TrainingTask, directory: Path) -> float:
-    """Seconds of the same training without a search."""
+    """Return the seconds of the same training without a search."""
     trials = load_search(directory).trials
     started = time.monotonic()
     for trial in trials:
@@ -81,8 +81,8 @@ def _fit(task: TrainingTask, plan: TrainingSpec, epochs: int) -> None:
     )
 
 
-def train_side_by_side(reference: TaskReference, directory: Path, processes: int) -> float:
-    """Seconds of the same training in processes of one thread each, their start not counted."""
+def train_in_parallel(reference: TaskReference, directory: Path, *, processes: int) -> float:
+    """Return the seconds of the same training in processes of one thread each, without their start."""
     context = multiprocessing.get_context("spawn")
     ready, done = context.Barrier(processes + 1), context.Barrier(processes + 1)
     shares = [(number, processes) for number in range(processes)]
@@ -113,9 +113,9 @@ def _train_share(reference: TaskReference, directory: Path, share: tuple[int, in
 
 
 def main() -> None:
-    """Measure in turns, and print the medians of the ratios."""
+    """Measure alternately, and print the medians of the ratios."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--pairs", type=int, default=3, help="how often each is measured (default: 3)")
+    parser.add_argument("--pairs", type=int, default=3, help="number of measurements of each (default: 3)")
     pairs = parser.parse_args().pairs
     import_tensorflow()
     outside: list[float] = []
@@ -123,19 +123,21 @@ def main() -> None:
     kinds: dict[str, tuple[int, int | None]] = {"two": (2, None), "one": (1, None), "one with one thread": (1, 1)}
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
-        task = synthetic_task(DENOISER, PRESET, directory, seconds=300.0)
+        task = synthetic_task(DENOISER, PRESET, directory=directory, seconds=300.0)
         warm = replace(task, preset=replace(PRESET, iterations=1, segments_per_epoch=64))
         for number in range(pairs):
             for kind, (count, threads) in kinds.items():
-                # One cluster at a time: idle processes are not quite idle.
+                # One cluster at a time: idle processes use some time.
                 with open_dask_executor(count, threads=threads) as workers:
-                    search(warm, directory / f"warm {kind} {number}", workers)  # imports and first traces
-                    times[kind].append(search(task, directory / f"{kind} {number}", workers))
+                    search(warm, directory / f"warm {kind} {number}", workers=workers)  # imports and first traces
+                    times[kind].append(search(task, directory / f"{kind} {number}", workers=workers))
             trials = load_search(directory / f"one {number}").trials
             outside.append(times["one"][-1] / sum(trial.outcome.seconds for trial in trials) - 1)
             times["bare"].append(train(task, directory / f"one {number}"))
             for processes, name in enumerate(BARE, start=1):
-                times[name].append(train_side_by_side(task.reference(), directory / f"one {number}", processes))
+                times[name].append(
+                    train_in_parallel(task.reference(), directory / f"one {number}", processes=processes)
+                )
     for name, seconds in times.items():
         print(f"{name}: {', '.join(f'{value:.1f}' for value in seconds)} s")
     all_cores, one_core = _ratio(times["one"], times["two"]), _ratio(times["one with one thread"], times["two"])
