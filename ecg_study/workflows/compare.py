@@ -74,12 +74,14 @@ class StudyComparison:
     Attributes:
         names: folders or files of the studies.
         differences: differences of data and noise that make the results not comparable; empty if they are.
+        same_clean_signal: whether both denoisers, if any, were measured against the same clean signal.
         metrics: results on the test records.
         models: the models that both studies have.
     """
 
     names: tuple[str, str]
     differences: list[str]
+    same_clean_signal: bool
     metrics: list[ComparedMetric]
     models: list[ComparedModel]
 
@@ -97,12 +99,20 @@ def compare_studies(first: Path, second: Path) -> StudyComparison:
     paths = [path / "report.json" if path.is_dir() else path for path in (first, second)]
     reports = read_report(paths[0]), read_report(paths[1])
     differences = _differences(*reports)
-    metrics = [*_denoising(reports), *_peaks(reports), *_windows(reports)]
+    same_clean_signal = len({r.denoiser.removes_baseline_wander for r in reports if r.denoiser is not None}) < 2
+    denoising = _denoising(reports)
+    if not same_clean_signal:
+        denoising = _without_comparison(denoising)
+    metrics = [*denoising, *_peaks(reports), *_windows(reports)]
     if differences:
-        metrics = [ComparedMetric(item.metric, item.first, item.second) for item in metrics]
+        metrics = _without_comparison(metrics)
     if not metrics:
         raise StateError(f"{second}: no metric in common with {first}; one lacks the denoiser, the other the detector")
-    return StudyComparison((str(first), str(second)), differences, metrics, _models(reports))
+    return StudyComparison((str(first), str(second)), differences, same_clean_signal, metrics, _models(reports))
+
+
+def _without_comparison(metrics: list[ComparedMetric]) -> list[ComparedMetric]:
+    return [ComparedMetric(item.metric, item.first, item.second) for item in metrics]
 
 
 def render_comparison(comparison: StudyComparison) -> str:
@@ -115,6 +125,11 @@ def render_comparison(comparison: StudyComparison) -> str:
             "Both studies were tested on the same records with the same noise. Brackets give the 95 % confidence "
             "interval (bootstrap over records). Differences are paired by record and positive if the second study is "
             "better. A difference is significant if its interval excludes 0."
+        )
+    if not comparison.same_clean_signal:
+        notes += (
+            "\n\nThe denoising results are not comparable: only one of the two denoisers removes baseline wander, so "
+            "they were measured against different clean signals."
         )
     models = [_models_table(comparison)] if comparison.models else []
     return to_markdown(Page("Comparison of two studies", (notes, _metrics_table(comparison), *models)))

@@ -23,6 +23,7 @@ from ecg_study.reports.schema import dump_report, read_report, report_schema
 from ecg_study.reports.sentences import compare_with_reference
 from ecg_study.tuning.analysis import summarize_search
 from ecg_study.tuning.state import load_search, search_directory
+from ecg_study.workflows.compare import compare_studies, render_comparison
 from tests.reports.test_html import PIXEL
 from tests.tiny import ROOT, TINY
 
@@ -216,6 +217,18 @@ def test_comparing_two_studies(tiny_study: Path, tmp_path: Path, capsys: pytest.
     assert "0.0010 [" not in said
     assert study.main(["compare", str(tiny_study), str(tmp_path / "none")]) == 2
     assert "report not found" in capsys.readouterr().err
+
+
+def test_denoisers_with_different_clean_signals_are_not_compared(tiny_study: Path, tmp_path: Path) -> None:
+    content = json.loads((tiny_study / "report.json").read_text())
+    content["denoiser"]["removes_baseline_wander"] = True
+    (tmp_path / "report.json").write_text(json.dumps(content))
+    comparison = compare_studies(tiny_study, tmp_path)
+    assert comparison.differences == []
+    compared = {item.metric: item.comparison is not None for item in comparison.metrics}
+    assert not compared[f"{LSTM}: RMSE in mV"] and compared[f"{GRU}: R peaks: F1 at 150 ms"]
+    assert "The denoising results are not comparable" in render_comparison(comparison)
+    assert "not comparable" not in render_comparison(compare_studies(tiny_study, tiny_study))
 
 
 def test_best_epoch_is_that_of_the_lowest_validation_loss(report: Any) -> None:
