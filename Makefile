@@ -29,7 +29,7 @@ lint: .venv/dev
 	.venv/bin/lint-imports --no-cache
 
 evaluate-models: .venv/study
-	$(PY) -m ecg_study.workflows.evaluate $(ARGS)
+	$(PY) study.py evaluate $(ARGS)
 
 format: .venv/dev
 	$(PY) -m ruff format .

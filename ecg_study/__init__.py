@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ecg_study.inference.loading import DEFAULT_MODEL, ModelEntry, list_models, load_model
     from ecg_study.models.card import ModelCard
     from ecg_study.models.folder import open_model, save_model
+    from ecg_study.workflows.evaluate import evaluate
     from ecg_study.workflows.study import Study
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Study",
     "TrainingError",
     "__version__",
+    "evaluate",
     "list_models",
     "load_model",
     "open_database",
@@ -70,6 +72,7 @@ _MODULES = {
     "ModelEntry": "ecg_study.inference.loading",
     "RPeaks": "ecg_study.inference.detector",
     "Study": "ecg_study.workflows.study",
+    "evaluate": "ecg_study.workflows.evaluate",
     "list_models": "ecg_study.inference.loading",
     "load_model": "ecg_study.inference.loading",
     "open_database": "ecg_study.ecg_data.databases.catalog",

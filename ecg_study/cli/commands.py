@@ -12,6 +12,7 @@ from ecg_study.cli.console import open_console, print_error
 from ecg_study.cli.options import as_options, with_options
 from ecg_study.cli.verb_options import (
     CompareOptions,
+    EvaluateOptions,
     ExportOptions,
     FineTuneOptions,
     PlanOptions,
@@ -96,6 +97,39 @@ def models(_: object, call: Call) -> int:
     for line in model_lines(found):
         console.print(line)
     return 2 if any(entry.problem for entry in found) else 0
+
+
+def evaluate(options: EvaluateOptions, call: Call) -> int:
+    """Measure models on records that they have not seen."""
+    from ecg_study.cli.progress_bars import ProgressBars
+    from ecg_study.ecg_data.databases.catalog import open_database
+    from ecg_study.ecg_data.noise_records import find_noise_directory
+    from ecg_study.inference.loading import load_model
+    from ecg_study.workflows.evaluate import evaluate_on, evaluation_lines, open_records, pretrained_models
+
+    console, settings = open_console(), call.settings
+    names = options.models or pretrained_models()
+    models = {name: load_model(name, models_dir=Path(settings.output_dir) / "models") for name in names}
+    with ProgressBars(console) as bars:
+        data = open_database(
+            options.database,
+            data_dir=settings.data_dir,
+            raw_dir=settings.raw_dir or None,
+            annotator=settings.annotator,
+            progress=bars,
+        )
+        noise_dir = find_noise_directory(
+            data,
+            raw_dir=settings.raw_dir or None,
+            noise_dir=settings.noise_dir or None,
+            data_dir=settings.data_dir,
+            progress=bars,
+        )
+    records = open_records(data, part=options.part, noise_dir=noise_dir, records=settings.records)
+    for name, model in models.items():
+        for line in evaluation_lines(evaluate_on(model, records, name=name, data=data)):
+            console.print(line)
+    return 0
 
 
 def prepare(_: object, call: Call) -> int:
@@ -218,7 +252,7 @@ def _is_model(name: str, models_dir: Path) -> bool:
 
 COMMANDS: dict[str, Callable[[Any, Call], int]] = {
     command.__name__: command
-    for command in (predict, models, prepare, plan, search, report, run, compare, finetune, export)
+    for command in (predict, models, evaluate, prepare, plan, search, report, run, compare, finetune, export)
 }
 """The function of each verb: it takes the verb's options and the call, and returns the exit code."""
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from ecg_study.cli.options import OPTIONS
 from ecg_study.cli.verb_options import (
     CompareOptions,
+    EvaluateOptions,
     ExportOptions,
     FineTuneOptions,
     NoOptions,
@@ -59,6 +60,7 @@ _METAVARS = {
     "noise_sigma_mv": "MV",
     "output": "FILE",
     "output_dir": "DIR",
+    "part": "PART",
     "preset": "NAME",
     "raw_dir": "DIR",
     "records": _LIST,
@@ -135,6 +137,19 @@ _MODELS = Verb(
   {prog} models
       pretrained models, and the models in outputs/
   {prog} models --output-dir mitdb-study""",
+)
+
+_EVALUATE = Verb(
+    "evaluate",
+    "measure models on records that they have not seen",
+    EvaluateOptions,
+    ("raw_dir", "noise_dir", "records", "annotator", "data_dir", "output_dir"),
+    """\
+  {prog} evaluate
+      measure all pretrained models on the 22 test records of MIT-BIH, in minutes; downloads the databases (100 MB)
+  {prog} evaluate gru-detector --raw-dir ../mitdb --noise-dir ../nstdb
+  {prog} evaluate outputs/models/detector --database folder --raw-dir my_records --part validation""",
+    (("models", "MODEL", "*", "name of a model, or model folder (default: all pretrained models)"),),
 )
 
 _PREPARE = Verb(
@@ -258,7 +273,7 @@ _EXAMPLES = """\
       a complete study on the synthetic database, in minutes"""
 
 GROUPS: dict[str, tuple[Verb, ...]] = {
-    "use models (no study needed)": (_PREDICT, _MODELS),
+    "use models (no study needed)": (_PREDICT, _MODELS, _EVALUATE),
     "run a study": (_PREPARE, _PLAN, _SEARCH, _REPORT, _RUN),
     "after a study": (_COMPARE, _FINETUNE, _EXPORT),
 }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ecg_study.ecg_data.databases.catalog import DATABASES
 from ecg_study.inference.loading import DEFAULT_MODEL
 from ecg_study.models.card import MODEL_KINDS
 from ecg_study.prediction.outputs import DEFAULT_FORMATS, FORMATS
 from ecg_study.workflows.report import SECTIONS
 from ecg_study.workflows.validation import (
     CheckedModel,
+    Expected,
     Flag,
     Names,
     Number,
@@ -100,6 +102,16 @@ class PredictOptions(CheckedModel):
     )
     gain: PositiveNumber | None = Field(default=None, description="ADC units per mV (CSV and NumPy files)")
     adc_zero: Number | None = Field(default=None, description="ADC units at 0 mV; requires a gain (default: 0)")
+
+
+class EvaluateOptions(CheckedModel):
+    """Options of ``evaluate``."""
+
+    models: Names = ()
+    database: Annotated[Text, one_of(DATABASES)] = Field(default="mitdb", description="source of the records")
+    part: Annotated[Literal["test", "validation"], Expected("test or validation")] = Field(
+        default="test", description="test, or validation to choose between models"
+    )
 
 
 class FineTuneOptions(CheckedModel):

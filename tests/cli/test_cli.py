@@ -181,6 +181,18 @@ def test_old_names_lead_to_the_new_ones(options: list[str], says: str, capsys: p
     assert says in _error(options, capsys)
 
 
+def test_models_are_evaluated_on_test_records(
+    raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--database", "folder", "--raw-dir", str(raw_dir), "--data-dir", str(tmp_path)]
+    assert study.main(["evaluate", "gru-detector", "lstm-denoiser-white", *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("gru-detector") and "F1 within 150 ms" in line for line in lines)
+    assert any(line.startswith("lstm-denoiser-white") and "MAE / RMSE in mV" in line for line in lines)
+    message = _error(["evaluate", "gru-detector", *options, "--records", "x"], capsys)
+    assert "--records: x: not in the test part; choose from s" in message
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [
