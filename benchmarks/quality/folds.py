@@ -35,8 +35,8 @@ from ecg_study.models.card import DENOISER, DETECTOR, MODEL_KINDS
 from ecg_study.result_cache import ResultCache
 from ecg_study.search_spaces.presets import PRESETS
 from ecg_study.training.environment import import_tensorflow
-from ecg_study.training.loop import train_final
-from ecg_study.training.specs import TrainingSpec
+from ecg_study.training.loop import train
+from ecg_study.training.specs import TrainingOptions, TrainingSpec
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.weights import load_weights
 from ecg_study.workflows.evaluate import evaluation_lines, open_records
@@ -72,13 +72,19 @@ def main(arguments: list[str] | None = None) -> int:
     except EcgStudyError as error:
         print(f"folds: error: {error}", file=sys.stderr)
         return 2
-    plan = TrainingSpec(f"{task.name}-fold", None, 0, 0, 0, 0, options.epochs, hyperparameters)
-    trained = train_final(task, plan, options.seed, on_epoch=lambda epoch, logs: print(epoch, logs, flush=True))
+    plan = TrainingSpec(id=f"{task.name}-fold", epochs=options.epochs, hyperparameters=hyperparameters)
+    trained = train(
+        task,
+        plan,
+        options=TrainingOptions.for_final(task),
+        seed=options.seed,
+        on_progress=lambda epoch, logs: print(epoch, logs, flush=True),
+    )
     if trained.weights is None:
-        print(f"folds: error: {trained.outcome.reason}", file=sys.stderr)
+        print(f"folds: error: {trained.result.reason}", file=sys.stderr)
         return 2
     network = task.build(hyperparameters)
-    load_weights(network, trained.weights, plan.id)
+    load_weights(network, trained.weights, trial=plan.id)
     with tempfile.TemporaryDirectory() as kept:
         model = cached_task_model(network, task, store=ResultCache(Path(kept)))
         for line in _measure(model, task, records, options):

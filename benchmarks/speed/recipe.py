@@ -70,7 +70,7 @@ def search_ours(cache: SegmentCache, split: Split, *, directory: Path) -> Search
             task, SearchOptions(0), directory=directory / "ours", executor=workers, view=_Progress("ours")
         )
     epochs = sum(rung.total_epochs for rung in schedule_of(preset))
-    best = result.best().outcome.score
+    best = result.best().result.score
     assert best is not None
     return SearchOutcome(time.monotonic() - started, epochs, best)
 

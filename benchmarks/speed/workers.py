@@ -29,7 +29,7 @@ from ecg_study.search_spaces.presets import PRESETS, HyperparameterRanges
 from ecg_study.training.environment import import_tensorflow, seed_everything
 from ecg_study.training.executors.base import Executor
 from ecg_study.training.executors.dask_cluster import open_dask_executor
-from ecg_study.training.specs import TrainingSpec, trial_seed
+from ecg_study.training.specs import TrainingSpec, training_seed
 from ecg_study.training.task import TaskReference, TrainingTask
 from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.search import SearchOptions, run_search
@@ -63,7 +63,7 @@ def train(task: TrainingTask, directory: Path) -> float:
     trials = load_search(directory).trials
     started = time.monotonic()
     for trial in trials:
-        _fit(task, trial.plan, EPOCHS)
+        _fit(task, trial.spec, EPOCHS)
     return time.monotonic() - started
 
 
@@ -71,9 +71,9 @@ def _fit(task: TrainingTask, plan: TrainingSpec, epochs: int) -> None:
     import keras
 
     keras.backend.clear_session()
-    seed_everything(trial_seed(0, task.name, plan.id))
+    seed_everything(training_seed(0, task=task.name, name=plan.id))
     task.build(plan.hyperparameters).fit(
-        task.training_batches(trial_seed(0, task.name, f"{plan.id}/data"), None),
+        task.training_batches(training_seed(0, task=task.name, name=f"{plan.id}/data"), None),
         validation_data=task.validation_batches(),
         epochs=epochs,
         shuffle=False,
@@ -105,10 +105,10 @@ def _train_share(reference: TaskReference, directory: Path, share: tuple[int, in
     task = reference.open()
     assert task is not None
     trials = load_search(directory).trials
-    _fit(task, trials[0].plan, 1)  # imports and first traces
+    _fit(task, trials[0].spec, 1)  # imports and first traces
     ready.wait()
     for trial in trials[share[0] :: share[1]]:
-        _fit(task, trial.plan, EPOCHS)
+        _fit(task, trial.spec, EPOCHS)
     done.wait()
 
 
@@ -132,7 +132,7 @@ def main() -> None:
                     search(warm, directory / f"warm {kind} {number}", workers=workers)  # imports and first traces
                     times[kind].append(search(task, directory / f"{kind} {number}", workers=workers))
             trials = load_search(directory / f"one {number}").trials
-            outside.append(times["one"][-1] / sum(trial.outcome.seconds for trial in trials) - 1)
+            outside.append(times["one"][-1] / sum(trial.result.seconds for trial in trials) - 1)
             times["bare"].append(train(task, directory / f"one {number}"))
             for processes, name in enumerate(BARE, start=1):
                 times[name].append(

@@ -296,7 +296,7 @@ def _print_searches(searches: dict[str, SearchResult], console: Console) -> None
         if result.stopped:
             console.print(f"The search of the {name} stopped early: {result.stopped}")
         best = result.best()
-        console.print(f"Best {name}: trial {best.plan.id}, {describe(best.plan.hyperparameters)}")
+        console.print(f"Best {name}: trial {best.spec.id}, {describe(best.spec.hyperparameters)}")
 
 
 def _print_report(made: Report, call: Call, console: Console) -> None:

@@ -31,11 +31,11 @@ class _Watched:
 
     @property
     def failures(self) -> int:
-        return sum(trial.outcome.status == FAILED for trial in self.finished)
+        return sum(trial.result.status == FAILED for trial in self.finished)
 
     def done(self, rung: Rung) -> int:
         place = (rung.iteration, rung.bracket, rung.rung)
-        return sum((t.plan.iteration, t.plan.bracket, t.plan.rung) == place for t in self.finished)
+        return sum((t.spec.iteration, t.spec.bracket, t.spec.rung) == place for t in self.finished)
 
     def seconds_left(self) -> float | None:
         """Estimate the remaining time from the pace so far, or from the plan before the first epoch.
@@ -43,7 +43,7 @@ class _Watched:
         The estimate is at most the rest of the budget.
         """
         epochs = self.plan.epochs_in_budget - sum(
-            trial.plan.epochs - trial.plan.initial_epoch for trial in self.finished
+            trial.spec.epochs - trial.spec.initial_epoch for trial in self.finished
         )
         started = sum(self.epoch[trial] - spec.initial_epoch for trial, spec in self.running.items())
         here = time.monotonic() - self.began
@@ -100,12 +100,12 @@ class SearchDisplay:
         """Count a trial as finished."""
         watched = self._watched()
         watched.finished.append(trial)
-        watched.running.pop(trial.plan.id, None)
+        watched.running.pop(trial.spec.id, None)
         watched.best = best
         if self._live is None:
             self.console.print(_trial_line(trial, watched), soft_wrap=True)
-        elif trial.outcome.status == FAILED:
-            self.console.print(f"trial {trial.plan.id} failed: {trial.outcome.reason}")
+        elif trial.result.status == FAILED:
+            self.console.print(f"trial {trial.spec.id} failed: {trial.result.reason}")
 
     def notice(self, text: str) -> None:
         """Show a notice."""
@@ -203,7 +203,7 @@ def _running_table(watched: _Watched) -> Table:
 
 
 def _trial_line(trial: Trial, watched: _Watched) -> str:
-    plan, outcome = trial.plan, trial.outcome
+    plan, outcome = trial.spec, trial.result
     number = f"{len(watched.finished)} of {watched.plan.trials}"
     place = f"trial {plan.id} ({number}), bracket {plan.bracket}, rung {plan.rung}"
     if outcome.status == FAILED:

@@ -1,16 +1,16 @@
-"""The final training of the best models: all training records, several seeds, side by side on the workers."""
+"""Final training of the best models: all training records, several seeds, in parallel, kept on disk."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import TrainingError
 from ecg_study.files import write_bytes, write_json
 from ecg_study.models.card import DETECTOR
 from ecg_study.progress import Progress
@@ -25,186 +25,205 @@ from ecg_study.training.executors.base import (
     TrialInterrupted,
     WorkerLost,
 )
-from ecg_study.training.loop import train_final
-from ecg_study.training.specs import TrainedTrial, TrainingResult, TrainingSpec
+from ecg_study.training.specs import FinishedTraining, TrainingOptions, TrainingResult, TrainingSpec, Trial
 from ecg_study.training.task import TrainingTask, augmentation_as_json
 from ecg_study.training.weights import load_weights
-from ecg_study.tuning.state import SearchResult
 
 if TYPE_CHECKING:
     import keras
 
 TRAINING_FORMAT = 1
-"""Raised whenever the same training would give other weights."""
+"""Increase it whenever the same training would give other weights."""
 
 _ATTEMPTS = 3
+
+Role = Literal["final", "thresholds"]
+"""Use of a model: it is reported and saved, or it only selects the thresholds of refitted models."""
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A best model, trained to the end.
+    """A best configuration after its final training.
 
     Attributes:
         task: denoiser or detector.
-        number: which of the seeds, from 1; 0 for the one that thresholds are chosen with where the others are trained
-            on the validation records too.
-        trial: the trial whose hyperparameters were taken.
-        plan: what was trained.
-        outcome: history, epoch whose weights are kept, time.
+        seed_index: number of the seed, from 1.
+        role: ``"thresholds"`` if thresholds are selected with it because the final models are refitted on the
+            validation records too.
+        trial: id of the trial with these hyperparameters.
+        spec: the training.
+        result: history, epoch whose weights are kept, time.
         model: with the weights of that epoch.
     """
 
     task: str
-    number: int
+    seed_index: int
+    role: Role
     trial: str
-    plan: TrainingSpec
-    outcome: TrainingResult
+    spec: TrainingSpec
+    result: TrainingResult
     model: keras.Model
 
 
 def train_final_models(
-    tasks: dict[str, TrainingTask],
-    searches: dict[str, SearchResult],
+    tasks: Mapping[str, TrainingTask],
+    best: Mapping[str, Trial],
+    *,
     seed: int,
     directory: Path,
     open_executor: Callable[[], AbstractContextManager[Executor]],
     progress: Progress,
 ) -> list[TrainedModel]:
-    """Train the best configuration of each search with the preset's number of seeds, or take what is there.
+    """Train the best configuration of each task with the preset's number of seeds, or read the trained weights.
 
-    What was trained is kept in ``directory`` with everything that decided it, so that a report that was stopped goes
-    on, and one that is made again does not train anew.
+    Weights are kept in ``directory`` with all conditions that determine them. A report that was stopped continues with
+    them, and a report that is written again trains nothing.
 
     Args:
         tasks: the models and their data.
-        searches: the search of each.
+        best: best trial of each task.
         seed: seed of the study.
-        directory: where to keep the weights.
-        open_workers: who trains; not called where everything is there already.
-        progress: told the epochs done.
+        directory: folder of the weights.
+        open_executor: opens the executor; not called if all weights exist.
+        progress: called with the number of finished epochs.
 
     Raises:
-        StudyError: a training failed.
+        TrainingError: a training failed.
     """
     jobs: dict[str, Job] = {}
-    numbers: dict[str, int] = {}
+    roles: dict[str, tuple[int, Role]] = {}
     for name, task in tasks.items():
-        for number in _numbers(task):
-            plan = _plan(task, searches[name].best().plan.hyperparameters, number)
-            trains = replace(task, refit=task.preset.refit and number > 0)
-            jobs[plan.id], numbers[plan.id] = Job(trains, plan, seed, train=train_final), number
-    kept = _Kept(directory, seed)
-    trained: dict[str, TrainedTrial] = {}
+        for seed_index, role in _roles(task):
+            spec = _spec(task, best[name].spec.hyperparameters, seed_index, role)
+            trained_task = replace(task, refit=task.preset.refit and role == "final")
+            jobs[spec.id] = Job(trained_task, spec, TrainingOptions.for_final(trained_task), seed)
+            roles[spec.id] = seed_index, role
+    kept = _KeptTrainings(directory, seed)
+    finished: dict[str, FinishedTraining] = {}
     for job in jobs.values():
-        found = kept.load(job.task, job.plan)
+        found = kept.load(job.task, job.spec)
         if found is not None:
-            trained[job.plan.id] = found
-    missing = [job for job in jobs.values() if job.plan.id not in trained]
+            finished[job.spec.id] = found
+    missing = [job for job in jobs.values() if job.spec.id not in finished]
     if missing:
-        with open_executor() as workers:
-            _train(missing, trained, kept, workers, progress)
+        with open_executor() as executor:
+            _train(missing, finished, kept, executor, progress)
     models = []
     for job in jobs.values():
-        name, plan, result = job.task.name, job.plan, trained[job.plan.id]
-        model = job.task.build(plan.hyperparameters)
-        load_weights(model, result.weights or b"", plan.id)
-        models.append(TrainedModel(name, numbers[plan.id], searches[name].best().plan.id, plan, result.outcome, model))
+        name, spec, training = job.task.name, job.spec, finished[job.spec.id]
+        model = build_trained(job.task, spec, training)
+        models.append(TrainedModel(name, *roles[spec.id], best[name].spec.id, spec, training.result, model))
     return models
 
 
-def _numbers(task: TrainingTask) -> range:
-    """The seeds; and 0, for thresholds, where the others leave no records to choose them on."""
-    return range(0 if task.preset.refit and task.name == DETECTOR else 1, task.preset.seeds + 1)
+def build_trained(task: TrainingTask, spec: TrainingSpec, training: FinishedTraining) -> keras.Model:
+    """Build the model of a finished training with its weights."""
+    model = task.build(spec.hyperparameters)
+    load_weights(model, training.weights or b"", trial=spec.id)
+    return model
 
 
-def _plan(task: TrainingTask, hyperparameters: dict[str, Any], number: int) -> TrainingSpec:
-    return TrainingSpec(f"{task.name}-final-{number}", None, 0, 0, 0, 0, task.preset.final_epochs, hyperparameters)
+def _roles(task: TrainingTask) -> list[tuple[int, Role]]:
+    """Return seed and role of each training of a task."""
+    final: list[tuple[int, Role]] = [(index, "final") for index in range(1, task.preset.seeds + 1)]
+    # Refitting leaves no records to select thresholds on.
+    return [(1, "thresholds"), *final] if task.preset.refit and task.name == DETECTOR else final
+
+
+def _spec(task: TrainingTask, hyperparameters: dict[str, Any], seed_index: int, role: Role) -> TrainingSpec:
+    # The number is part of file names, and the random seeds are derived from the id.
+    number = seed_index if role == "final" else 0
+    return TrainingSpec(
+        id=f"{task.name}-final-{number}", epochs=task.preset.final_epochs, hyperparameters=hyperparameters
+    )
 
 
 def _train(
-    jobs: list[Job], trained: dict[str, TrainedTrial], kept: _Kept, workers: Executor, progress: Progress
+    jobs: list[Job],
+    finished: dict[str, FinishedTraining],
+    kept: _KeptTrainings,
+    executor: Executor,
+    progress: Progress,
 ) -> None:
-    """Train all jobs, several at a time; a lost worker's job is begun again."""
-    waiting, running = list(jobs), {job.plan.id: job for job in jobs}
+    """Run all jobs, several at a time; repeat the job of a lost worker."""
+    waiting, running = list(jobs), {job.spec.id: job for job in jobs}
     attempts = dict.fromkeys(running, 0)
     epochs = dict.fromkeys(running, 0)
-    total = sum(job.plan.epochs for job in jobs)
+    total = sum(job.spec.epochs for job in jobs)
 
-    def again(trial: str, reason: str) -> None:
-        if attempts[trial] >= _ATTEMPTS:
-            raise EcgStudyError(f"final training {trial}: {reason}; try another --seed")
+    def repeat(trial: str, reason: str, *, retryable: bool = True) -> None:
+        if not retryable or attempts[trial] >= _ATTEMPTS:
+            raise TrainingError(f"final training {trial}: {reason}; try another seed", parameters=["seed"])
         waiting.append(running[trial])
 
     def handle(event: Event) -> None:
         if isinstance(event, EpochFinished):
             epochs[event.trial] = event.epoch
         elif isinstance(event, WorkerLost):
-            again(event.trial, event.reason)
+            repeat(event.trial, event.reason)
         elif isinstance(event, TrialInterrupted):
-            again(event.trial, "was stopped")
+            repeat(event.trial, "was stopped")
         elif isinstance(event, TrialFinished):
-            reason = event.trained.outcome.reason
-            if event.trained.weights is None and not event.trained.retryable:
-                raise EcgStudyError(f"final training {event.trial}: {reason}; try another --seed")
-            if event.trained.weights is None:
-                again(event.trial, reason)
+            training = event.training
+            if training.weights is None:
+                repeat(event.trial, training.result.reason, retryable=training.retryable)
                 return
             job = running.pop(event.trial)
-            kept.save(job.task, job.plan, event.trained)
-            trained[event.trial] = event.trained
-            epochs[event.trial] = job.plan.epochs  # those not needed count as done
+            kept.save(job.task, job.spec, training)
+            finished[event.trial] = training
+            epochs[event.trial] = job.spec.epochs  # epochs after an early stop count as done
 
     try:
         while running:
-            while waiting and workers.free():
+            while waiting and executor.free():
                 job = waiting.pop(0)
-                attempts[job.plan.id] += 1
-                workers.start(job)
-            workers.wait(handle)
+                attempts[job.spec.id] += 1
+                executor.start(job)
+            executor.wait(handle)
             progress("Final training, epochs", sum(epochs.values()), total)
     finally:
-        workers.cancel()
+        executor.cancel()
 
 
-class _Kept:
-    """Trained weights on disk, each with what decided them."""
+class _KeptTrainings:
+    """Trained weights on disk with the conditions that determine them."""
 
     def __init__(self, directory: Path, seed: int) -> None:
         self.directory = directory
         self.seed = seed
 
-    def load(self, task: TrainingTask, plan: TrainingSpec) -> TrainedTrial | None:
-        """What was trained under the very same conditions; ``None`` where nothing was, under others, or is damaged."""
+    def load(self, task: TrainingTask, spec: TrainingSpec) -> FinishedTraining | None:
+        """Return the training with exactly these conditions; ``None`` if it is missing or damaged."""
         try:
-            content = json.loads((self.directory / f"{plan.id}.json").read_text(encoding="utf-8"))
-            if content["conditions"] != self._conditions(task, plan):
+            content = json.loads((self.directory / f"{spec.id}.json").read_text(encoding="utf-8"))
+            if content["conditions"] != self._conditions(task, spec):
                 return None
-            weights = (self.directory / f"{plan.id}.npz").read_bytes()
+            weights = (self.directory / f"{spec.id}.npz").read_bytes()
             if hashlib.sha256(weights).hexdigest() != content["sha256"]:
                 return None
-            return TrainedTrial(TrainingResult(**content["outcome"]), weights)
+            return FinishedTraining(TrainingResult(**content["outcome"]), weights)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None  # it is trained again
 
-    def save(self, task: TrainingTask, plan: TrainingSpec, trained: TrainedTrial) -> None:
-        weights = trained.weights or b""
-        write_bytes(self.directory / f"{plan.id}.npz", weights)
+    def save(self, task: TrainingTask, spec: TrainingSpec, training: FinishedTraining) -> None:
+        weights = training.weights or b""
+        write_bytes(self.directory / f"{spec.id}.npz", weights)
         content = {
-            "conditions": self._conditions(task, plan),
+            "conditions": self._conditions(task, spec),
             "sha256": hashlib.sha256(weights).hexdigest(),
-            "outcome": asdict(trained.outcome),
+            "outcome": asdict(training.result),
         }
-        write_json(self.directory / f"{plan.id}.json", content)
+        write_json(self.directory / f"{spec.id}.json", content)
 
-    def _conditions(self, task: TrainingTask, plan: TrainingSpec) -> dict[str, Any]:
+    def _conditions(self, task: TrainingTask, spec: TrainingSpec) -> dict[str, Any]:
         versions = environment()
         return {
             "format": TRAINING_FORMAT,
             "data": task.cache.key,
             "training records": list(task.training_records),
             "validation records": [] if task.refit else list(task.split.validation),
-            "hyperparameters": plan.hyperparameters,
-            "epochs": plan.epochs,
+            "hyperparameters": spec.hyperparameters,
+            "epochs": spec.epochs,
             "batch size": task.preset.batch_size,
             "patience": task.preset.patience,
             "seed": self.seed,

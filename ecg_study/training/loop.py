@@ -1,31 +1,29 @@
-"""One trial: what it is, and its training."""
+"""The training loop of search trials, final trainings and fine-tuning."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import EcgStudyError, ModelError
 from ecg_study.progress import raise_if_interrupted
-from ecg_study.search_spaces.presets import COSINE
 from ecg_study.training.environment import seed_everything
 from ecg_study.training.specs import (
     COMPLETED,
     DIVERGED,
     FAILED,
     EpochCallback,
-    TrainedTrial,
+    FinishedTraining,
+    TrainingOptions,
     TrainingResult,
     TrainingSpec,
     TrialStopped,
-    Tuned,
-    failed_trial,
     is_better,
-    trial_seed,
+    training_seed,
 )
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.weights import copy_variables, load_weights, pack_weights
@@ -33,210 +31,221 @@ from ecg_study.training.weights import copy_variables, load_weights, pack_weight
 if TYPE_CHECKING:
     import keras
 
+InitialWeights = bytes | Sequence[np.ndarray]
+"""Weights to start from: packed weights restore the optimizer too, arrays are those of the model alone."""
 
-def train_trial(
+_LOSS = "val_loss"
+"""Decides which weights of a final training are kept, for the detector too. Near its maximum, the area under the curve
+of windows, which ranks trials, depends on a few windows and varies from epoch to epoch; the loss does not."""
+
+
+def train(
     task: TrainingTask,
-    plan: TrainingSpec,
+    spec: TrainingSpec,
+    *,
+    options: TrainingOptions,
     seed: int,
-    parent: bytes | None = None,
-    on_epoch: EpochCallback | None = None,
+    initial_weights: InitialWeights | None = None,
+    on_progress: EpochCallback | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> TrainedTrial:
-    """Train one trial.
+) -> FinishedTraining:
+    """Train one configuration.
 
-    An error of the model or of its training makes a failed trial. An error of the disk, or of the
-    parent's weights, is raised: it would hit other trials too.
+    An error of the model or of its training gives a failed result. An error of the disk or of the initial weights is
+    raised, since it would affect other trainings too.
 
     Args:
-        task: the model and its data.
-        plan: what to train, from where to where.
+        task: the model and its data. With ``task.refit``, it trains on the validation records too and is not validated.
+        spec: configuration and epochs.
+        options: what is kept, learning rate, patience.
         seed: seed of the study.
-        parent: the weights of ``plan.parent``, needed where there is one.
-        on_epoch: told of each epoch.
-        asked_to_stop: asked after each batch.
+        initial_weights: weights to start from (default: random).
+        on_progress: called after each epoch.
+        should_stop: called after each batch; training stops if it returns true.
 
     Raises:
-        TrialStopped: ``should_stop`` said so.
+        TrialStopped: ``should_stop`` returned true.
+        ModelError: the initial weights do not fit the model.
     """
     import keras
 
     started = time.monotonic()
     keras.backend.clear_session()
-    seed_everything(trial_seed(seed, task.name, plan.id))
-    best = _BestWeights(task.objective, on_epoch, should_stop)
-    parameters = None
+    seed_everything(training_seed(seed, task=task.name, name=spec.id))
+    recorder = _Recorder(task, options, on_progress, should_stop)
+    parameters: int | None = None
     failure: Exception | None = None
     try:
-        model = task.build(plan.hyperparameters)
+        model = task.build(spec.hyperparameters)
         parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-        if plan.parent is not None:
-            load_weights(model, parent or b"", plan.parent)
-        best.model = model
+        _start_from(model, spec, options, initial_weights)
+        validation = None if task.refit else task.validation_batches()
+        recorder.start(model, validation)
+        data_seed = training_seed(seed, task=task.name, name=f"{spec.id}/data")
         model.fit(
-            task.training_batches(trial_seed(seed, task.name, f"{plan.id}/data"), task.preset.segments_per_epoch),
-            validation_data=task.validation_batches(),
-            initial_epoch=plan.initial_epoch,
-            epochs=plan.epochs,
-            callbacks=[best.callback()],
+            task.training_batches(data_seed, options.segments_per_epoch),
+            validation_data=validation,
+            initial_epoch=spec.initial_epoch,
+            epochs=spec.epochs,
+            callbacks=[*_schedule_callbacks(task, spec, options), recorder.callback()],
             shuffle=False,
             verbose=0,
         )
     except (OSError, EcgStudyError, TrialStopped):
         raise
-    except Exception as error:  # noqa: BLE001  # whatever a configuration makes Keras raise is that trial's failure
+    except Exception as error:  # noqa: BLE001  # any error that a configuration causes in Keras fails that training
         failure = error
+    recorder.finish()
     seconds = round(time.monotonic() - started, 3)
+    if failure is None and recorder.score is not None:
+        weights = pack_weights(recorder.kept_variables())
+        result = TrainingResult(COMPLETED, recorder.score, recorder.epoch, recorder.history, seconds, parameters)
+        return FinishedTraining(result, weights, initial_loss=recorder.initial_loss)
+    reason, retryable = DIVERGED, False
     if failure is not None:
-        reason, retry = f"{type(failure).__name__}: {' '.join(str(failure).split())[:300]}", parameters is not None
-    elif best.score is None:
-        reason, retry = DIVERGED, False
-    else:
-        outcome = TrainingResult(COMPLETED, best.score, best.epoch, best.history, seconds, parameters)
-        return TrainedTrial(outcome, pack_weights(best.weights))
-    # A lack of memory may be another process's doing, even while the model is built.
-    retry = retry or isinstance(failure, MemoryError) or type(failure).__name__ == "ResourceExhaustedError"
-    return TrainedTrial(TrainingResult(FAILED, None, None, best.history, seconds, parameters, reason), None, retry)
+        reason = f"{type(failure).__name__}: {' '.join(str(failure).split())[:300]}"
+        # Another process may cause a lack of memory, even while the model is built.
+        out_of_memory = isinstance(failure, MemoryError) or type(failure).__name__ == "ResourceExhaustedError"
+        retryable = parameters is not None or out_of_memory
+    failed = TrainingResult(FAILED, None, None, recorder.history, seconds, parameters, reason)
+    return FinishedTraining(failed, None, retryable, recorder.initial_loss)
 
 
-class _BestWeights:
-    """Keeps the history of a training and the weights of its best epoch."""
+def _start_from(
+    model: keras.Model, spec: TrainingSpec, options: TrainingOptions, initial_weights: InitialWeights | None
+) -> None:
+    """Load the initial weights and set the learning rate."""
+    if spec.parent is not None or isinstance(initial_weights, bytes):
+        assert initial_weights is None or isinstance(initial_weights, bytes)
+        load_weights(model, initial_weights or b"", trial=spec.parent or spec.id)
+    elif initial_weights is not None:
+        try:
+            model.set_weights(list(initial_weights))
+        except ValueError as error:
+            raise ModelError(
+                "the weights of the model do not fit the hyperparameters of its card; use an unchanged copy"
+            ) from error
+    if options.learning_rate is not None:
+        model.optimizer.learning_rate.assign(options.learning_rate)
+
+
+class _Recorder:
+    """Records the history of a training and keeps the weights of one epoch."""
 
     def __init__(
-        self, objective: tuple[str, str], on_epoch: EpochCallback | None, should_stop: Callable[[], bool]
+        self,
+        task: TrainingTask,
+        options: TrainingOptions,
+        on_progress: EpochCallback | None,
+        should_stop: Callable[[], bool],
     ) -> None:
-        self.model: Any = None
-        self.metric, self.direction = objective
-        self.on_epoch = on_epoch
-        self.should_stop = should_stop
+        self._options, self._on_progress, self._should_stop = options, on_progress, should_stop
+        self._metric, self._direction = {
+            "best objective": task.objective,
+            "best loss": (_LOSS, "min"),
+            "last": ("loss" if task.refit else _LOSS, ""),
+        }[options.keep]
+        self._model: Any = None
+        self._best: list[np.ndarray] = []
+        self._initial: list[np.ndarray] = []
+        self._not_better = 0
+        self.history: list[dict[str, float]] = []
+        self.initial_loss: float | None = None
         self.score: float | None = None
         self.epoch: int | None = None
-        self.weights: list[np.ndarray] = []
-        self.history: list[dict[str, float]] = []
+
+    def start(self, model: keras.Model, validation: Any) -> None:
+        """Take the model before its first epoch, and measure its initial weights if they may be kept."""
+        self._model = model
+        if self._options.keep_initial:
+            self.initial_loss = float(model.evaluate(validation, verbose=0, return_dict=True)["loss"])
+            self._initial = model.get_weights()
 
     def callback(self) -> Any:
+        """Return the Keras callback, which must come last: others add to the metrics of an epoch."""
         import keras
 
         return keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda _, logs: self._batch_ended(logs),
-            on_epoch_end=lambda epoch, logs: self._record(epoch, logs),
+            on_epoch_end=lambda epoch, logs: self._epoch_ended(epoch + 1, logs),
         )
+
+    def finish(self) -> None:
+        """Return to the initial weights if they may be kept and no epoch was better."""
+        if self.initial_loss is not None and self.score is not None and not self.score < self.initial_loss:
+            self._best = self._initial
+            self.score, self.epoch = self.initial_loss, 0
+
+    def kept_variables(self) -> list[np.ndarray]:
+        """Return the variables of model and optimizer to be kept."""
+        if self._options.keep == "best objective":
+            return self._best
+        if self._options.keep == "best loss":
+            # The optimizer is that of the last epoch: nothing is trained from here.
+            self._model.set_weights(self._best)
+        return copy_variables(self._model)
 
     def _batch_ended(self, logs: dict[str, Any]) -> None:
         raise_if_interrupted()
-        if self.should_stop():
+        if self._should_stop():
             raise TrialStopped
-        # A loss that is not finite never becomes so again: the rest of the epochs would be wasted.
-        if not math.isfinite(logs["loss"]):
-            self.model.stop_training = True
+        # A loss that is not finite stays so: the remaining epochs would be wasted.
+        if self._options.stop_when_diverged and not math.isfinite(logs["loss"]):
+            self._model.stop_training = True
 
-    def _record(self, epoch: int, logs: dict[str, Any]) -> None:
+    def _epoch_ended(self, epoch: int, logs: dict[str, Any]) -> None:
         metrics = {name: float(value) for name, value in logs.items()}
-        # NaN and infinity are no JSON; what is missing in the history was not finite.
+        # JSON has no NaN or infinity; a metric that is missing in the history was not finite.
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        self.history.append({"epoch": epoch + 1, **finite})
-        # An area under a curve can look well where the activations are NaN; then the losses are not finite.
-        score = metrics[self.metric] if len(finite) == len(metrics) else math.nan
-        if is_better(score, self.score, self.direction):
-            self.weights = copy_variables(self.model)
-            self.score, self.epoch = score, epoch + 1
-        if self.on_epoch is not None:
-            self.on_epoch(epoch + 1, metrics)
+        self.history.append({"epoch": epoch, **finite})
+        self._keep(epoch, metrics, all_finite=len(finite) == len(metrics))
+        if self._on_progress is not None:
+            self._on_progress(epoch, metrics)
+
+    def _keep(self, epoch: int, metrics: dict[str, float], *, all_finite: bool) -> None:
+        """Keep the weights of this epoch if they are better, and stop if none was for too long."""
+        score = metrics.get(self._metric, math.nan)
+        if self._options.keep == "last":
+            self.score, self.epoch = (score, epoch) if math.isfinite(score) else (None, None)
+        elif self._options.keep == "best objective":
+            # An area under a curve can be high where outputs are NaN; then the losses are not finite.
+            if all_finite and is_better(score, self.score, direction=self._direction):
+                self._best = copy_variables(self._model)
+                self.score, self.epoch = score, epoch
+        elif is_better(score, self.score, direction=self._direction):
+            self._best = self._model.get_weights()
+            self.score, self.epoch = score, epoch
+            self._not_better = 0
+        else:
+            self._not_better += 1
+            if self._not_better >= self._options.patience:
+                self._model.stop_training = True
 
 
-_DECIDES = "val_loss"
-"""What decides, on a plateau schedule, when to stop and which weights to keep. For the detector too: near its top the
-area under the curve of windows, which ranked the trials, hangs on a few windows and jumps from epoch to epoch; the loss
-does not."""
-
-
-def train_final(
-    task: TrainingTask,
-    plan: TrainingSpec,
-    seed: int,
-    parent: bytes | None = None,
-    on_epoch: EpochCallback | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> TrainedTrial:
-    """Train a configuration from fresh weights on all training records; the counterpart of `train_trial`.
-
-    The learning rate follows the preset's schedule. On a plateau schedule training ends when the validation loss stands
-    still for the preset's patience, and the weights of the best epoch are kept. A cosine schedule is made to be run to
-    its end, and its last weights are kept: so the model that thresholds are chosen with, which is validated, ends as do
-    those that are trained on the validation records too, which cannot be. Test records play no part.
-
-    Args:
-        task: the model and its data.
-        plan: configuration and most epochs.
-        seed: seed of the study.
-        parent: none; final trainings begin anew.
-        on_epoch: told of each epoch.
-        asked_to_stop: asked after each batch.
-
-    Raises:
-        TrialStopped: ``should_stop`` said so.
-    """
-    assert parent is None
+def _schedule_callbacks(task: TrainingTask, spec: TrainingSpec, options: TrainingOptions) -> list[Any]:
+    """Return the callback that changes the learning rate; empty for a constant rate."""
     import keras
 
-    started = time.monotonic()
-    keras.backend.clear_session()
-    seed_everything(trial_seed(seed, task.name, plan.id))
-    try:
-        model = task.build(plan.hyperparameters)
-        stop, callbacks = _callbacks(task, plan.epochs, on_epoch, should_stop)
-        to_the_end = task.refit or task.preset.schedule == COSINE
-        fitted = model.fit(
-            task.training_batches(trial_seed(seed, task.name, f"{plan.id}/data"), None),
-            validation_data=None if task.refit else task.validation_batches(),
-            epochs=plan.epochs,
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=0,
-        )
-    except (OSError, EcgStudyError, TrialStopped):
-        raise
-    except Exception as error:  # noqa: BLE001  # whatever training trips over is this training's failure
-        return failed_trial(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", retryable=True)
-    history = epoch_rows(fitted.history)
-    seconds = round(time.monotonic() - started, 3)
-    scores = fitted.history.get("loss" if task.refit else _DECIDES, [])
-    if not any(math.isfinite(score) for score in scores) or (to_the_end and not math.isfinite(scores[-1])):
-        return TrainedTrial(TrainingResult(FAILED, None, None, history, seconds, reason=DIVERGED), None)
-    best, score = (len(scores), scores[-1]) if to_the_end else (stop.best_epoch + 1, stop.best)
-    parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    outcome = TrainingResult(COMPLETED, float(score), best, history, seconds, parameters)
-    return TrainedTrial(outcome, pack_weights(copy_variables(model)))
-
-
-def _callbacks(
-    task: TrainingTask, epochs: int, on_epoch: EpochCallback | None, should_stop: Callable[[], bool]
-) -> tuple[Any, list[Any]]:
-    import keras
-
-    patience = task.preset.patience
-    stop = keras.callbacks.EarlyStopping(_DECIDES, mode="min", patience=patience, restore_best_weights=True)
-    if task.preset.schedule == COSINE:
-        slower: Any = _cosine(task.training_steps(), epochs)
-    else:
-        slower = keras.callbacks.ReduceLROnPlateau(
-            _DECIDES, mode="min", factor=0.5, patience=max(1, patience // 2), min_delta=0
-        )
-
-    def batch_ended() -> None:
-        raise_if_interrupted()
-        if should_stop():
-            raise TrialStopped
-
-    def epoch_ended(epoch: int, logs: dict[str, Any]) -> None:
-        if on_epoch is not None:
-            on_epoch(epoch + 1, {name: float(value) for name, value in logs.items()})
-
-    said = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: batch_ended(), on_epoch_end=epoch_ended)
-    return stop, [slower, said] if task.refit or task.preset.schedule == COSINE else [stop, slower, said]
+    if options.schedule == "cosine":
+        return [_cosine(task.training_steps(), spec.epochs)]
+    if options.schedule == "plateau":
+        patience = max(1, options.patience // 2)
+        return [keras.callbacks.ReduceLROnPlateau(_LOSS, mode="min", factor=0.5, patience=patience, min_delta=0)]
+    return []
 
 
 def _cosine(steps: int, epochs: int) -> Any:
-    """The learning rate batch by batch: it rises from 0 over the first epoch, and falls to 0 along half a cosine."""
+    """Return a callback that sets the learning rate before each batch.
+
+    It rises from 0 over the first epoch and falls to 0 along half a cosine.
+
+    Args:
+        steps: batches per epoch.
+        epochs: length of the training.
+
+    References:
+        Loshchilov and Hutter, SGDR: Stochastic gradient descent with warm restarts, ICLR 2017.
+    """
     import keras
 
     class Cosine(keras.callbacks.Callback):
@@ -250,88 +259,3 @@ def _cosine(steps: int, epochs: int) -> Any:
             self.done += 1
 
     return Cosine()
-
-
-def epoch_rows(logs: dict[str, list[float]]) -> list[dict[str, float]]:
-    """One row an epoch; what is not finite is left out, since NaN is no JSON."""
-    epochs = range(len(next(iter(logs.values()), [])))
-    rows = [{name: float(values[epoch]) for name, values in logs.items()} for epoch in epochs]
-    return [
-        {"epoch": epoch + 1, **{name: value for name, value in row.items() if math.isfinite(value)}}
-        for epoch, row in enumerate(rows)
-    ]
-
-
-_PATIENCE = 3
-
-
-def fine_tune(
-    task: TrainingTask,
-    hyperparameters: dict[str, Any],
-    weights: list[np.ndarray],
-    learning_rate: float,
-    epochs: int,
-    seed: int,
-    on_epoch: Callable[[int, int], None],
-) -> Tuned:
-    """Train a model further on the training records, and keep the epoch with the lowest validation loss.
-
-    The weights it came with count as epoch 0: further training never makes it worse on validation records.
-
-    Args:
-        task: the model and its data.
-        hyperparameters: it was built with.
-        weights: it came with.
-        learning_rate: of Adam; well below that of the first training, so that what was learned is not lost.
-        epochs: the most.
-        seed: order of the segments, and dropout.
-        on_epoch: told the epochs done and their total.
-
-    Raises:
-        StudyError: the weights are of another model, or training diverged at once.
-    """
-    import keras
-
-    started = time.monotonic()
-    keras.backend.clear_session()
-    seed_everything(trial_seed(seed, task.name, "fine-tuning"))
-    model = task.build(hyperparameters)
-    try:
-        model.set_weights(weights)
-    except ValueError as error:
-        raise EcgStudyError(
-            "the bundle's weights do not fit the hyperparameters of its card; take a fresh copy"
-        ) from error
-    model.optimizer.learning_rate.assign(learning_rate)
-    validation = task.validation_batches()
-    before = _loss(model, validation)
-    stop = keras.callbacks.EarlyStopping(_DECIDES, mode="min", patience=_PATIENCE, restore_best_weights=True)
-
-    def epoch_ended(epoch: int) -> None:
-        on_epoch(epoch + 1, epochs)
-
-    said = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda *_, **__: raise_if_interrupted(), on_epoch_end=lambda epoch, _: epoch_ended(epoch)
-    )
-    fitted = model.fit(
-        task.training_batches(trial_seed(seed, task.name, "fine-tuning/data"), None),
-        validation_data=validation,
-        epochs=epochs,
-        callbacks=[stop, said],
-        shuffle=False,
-        verbose=0,
-    )
-    on_epoch(epochs, epochs)
-    losses = [loss for loss in fitted.history.get(_DECIDES, []) if math.isfinite(loss)]
-    if not losses:
-        raise EcgStudyError("training diverged in its first epoch; give a smaller --learning-rate")
-    best_epoch, after = int(np.argmin(losses)) + 1, min(losses)
-    if not after < before:
-        model.set_weights(weights)
-        best_epoch, after = 0, before
-    return Tuned(model, best_epoch, before, after, epoch_rows(fitted.history), round(time.monotonic() - started, 3))
-
-
-def _loss(model: keras.Model, batches: Any) -> float:
-    loss: float = model.evaluate(batches, verbose=0, return_dict=True)["loss"]
-    return loss

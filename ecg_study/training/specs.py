@@ -1,4 +1,4 @@
-"""What a training is to do and what came of it."""
+"""Training specifications, options and results."""
 
 from __future__ import annotations
 
@@ -6,59 +6,114 @@ import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Literal
 
 from ecg_study.training.task import TrainingTask
-
-if TYPE_CHECKING:
-    import keras
 
 COMPLETED, FAILED = "completed", "failed"
 DIVERGED = "its loss was never a finite number: training diverged"
 
+FINE_TUNING = "fine-tuning"
+"""Id of a fine-tuning, from which its random seeds are derived."""
+
+FINE_TUNING_PATIENCE = 3
+"""Epochs without a lower validation loss after which fine-tuning stops."""
+
 EpochCallback = Callable[[int, dict[str, float]], None]
-"""Called after each epoch with its number, from 1, and its metrics."""
+"""A function that is called after each epoch with its number, from 1, and its metrics."""
+
+Keep = Literal["best objective", "best loss", "last"]
+"""The epoch whose weights are kept: the best by the task's objective or by the validation loss, or the last."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingSpec:
-    """What a trial is to do. Epochs ``initial_epoch + 1`` to ``epochs`` are trained, from the parent's weights.
+    """A training: epochs ``initial_epoch + 1`` to ``epochs`` of one configuration.
 
     Attributes:
-        id: number of the configuration, in the order in which they are drawn, and rung: ``"007-r1"``. It does not
-            depend on how many workers there are.
-        parent: the trial of the same configuration one rung below.
-        iteration: which of Hyperband's iterations, from 0.
-        bracket: how many rungs its bracket has, less one.
+        id: name of the training, from which its random seeds are derived. For a trial of a search: number of the
+            configuration in the order in which they are drawn, and rung, as in ``"007-r1"``. It does not depend on the
+            number of workers.
+        parent: the trial of the same configuration one rung below, from whose weights this one starts.
+        iteration: Hyperband's iteration, from 0.
+        bracket: Hyperband's bracket: number of its rungs, minus one.
         rung: from 0.
         initial_epoch: epochs that the parent has trained.
-        epochs: epochs after this trial.
+        epochs: epochs after this training.
         hyperparameters: the configuration.
     """
 
     id: str
-    parent: str | None
-    iteration: int
-    bracket: int
-    rung: int
-    initial_epoch: int
+    parent: str | None = None
+    iteration: int = 0
+    bracket: int = 0
+    rung: int = 0
+    initial_epoch: int = 0
     epochs: int
     hyperparameters: dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """The ways in which search trials, final trainings and fine-tuning differ.
+
+    Attributes:
+        keep: the epoch whose weights are kept. With ``"best loss"``, training stops after `patience` epochs without a
+            lower validation loss.
+        schedule: learning rate over the epochs. ``"plateau"`` halves it when the validation loss has not improved for
+            half of `patience`. ``"cosine"`` rises over the first epoch and falls to 0 along half a cosine.
+        patience: in epochs; needed for ``"best loss"`` and ``"plateau"``.
+        learning_rate: replaces that of the hyperparameters.
+        segments_per_epoch: largest number of segments per epoch, drawn again each epoch; ``None`` takes all.
+        stop_when_diverged: stop at the first batch whose loss is not finite.
+        keep_initial: keep the initial weights if no epoch has a lower validation loss.
+    """
+
+    keep: Keep
+    schedule: Literal["constant", "plateau", "cosine"] = "constant"
+    patience: int = 0
+    learning_rate: float | None = None
+    segments_per_epoch: int | None = None
+    stop_when_diverged: bool = False
+    keep_initial: bool = False
+
+    @classmethod
+    def for_search(cls, task: TrainingTask) -> TrainingOptions:
+        """Return the options of a search trial: ranked by the objective, on part of the segments."""
+        return cls(keep="best objective", segments_per_epoch=task.preset.segments_per_epoch, stop_when_diverged=True)
+
+    @classmethod
+    def for_final(cls, task: TrainingTask) -> TrainingOptions:
+        """Return the options of a final training on all training records.
+
+        On a plateau schedule the weights with the lowest validation loss are kept. A cosine schedule runs to its end
+        and its last weights are kept. So the model that selects thresholds, which is validated, ends like the models
+        that are refitted on the validation records, which cannot be validated.
+        """
+        preset = task.preset
+        last = task.refit or preset.schedule == "cosine"
+        return cls(keep="last" if last else "best loss", schedule=preset.schedule, patience=preset.patience)
+
+    @classmethod
+    def for_fine_tuning(cls, learning_rate: float) -> TrainingOptions:
+        """Return the options of fine-tuning, which never makes a model worse on validation records."""
+        return cls(keep="best loss", patience=FINE_TUNING_PATIENCE, learning_rate=learning_rate, keep_initial=True)
+
+
 @dataclass(frozen=True)
 class TrainingResult:
-    """What came of a trial.
+    """The result of a training, without its weights.
 
     Attributes:
         status: `COMPLETED` or `FAILED`.
-        score: the best validation objective; ``None`` for a failed trial.
-        best_epoch: the epoch of that score, whose weights are kept, counted from 1 over all rungs.
-        history: metrics of each epoch of this trial.
+        score: what `TrainingOptions.keep` compares, at the epoch that is kept: the validation objective of a trial,
+            otherwise a loss; ``None`` if the training failed.
+        best_epoch: the epoch whose weights are kept, counted from 1 over all rungs; 0 for the initial weights.
+        history: metrics of each epoch of this training.
         seconds: wall-clock time of the last attempt.
         parameters: trainable weights of the model.
         reason: why it failed.
-        attempts: how often it was begun in this run of the program, until it completed or was given up.
+        attempts: attempts in this run of the program until it completed or was given up.
     """
 
     status: str
@@ -72,88 +127,55 @@ class TrainingResult:
 
 
 @dataclass(frozen=True)
-class TrainedTrial:
-    """A trial as it comes from its training.
+class FinishedTraining:
+    """The result of a training with its weights, as a worker returns it.
 
     Attributes:
-        outcome: what came of it.
-        weights: of the epoch that is kept, the bytes of an ``.npz`` file; ``None`` for a failed trial.
-        worth_retrying: another attempt may end otherwise. Not so where training diverged or the model cannot be
-            built: each trial has its own fixed seed, and would do the same again.
+        result: history, score and time.
+        weights: model and optimizer at the epoch that is kept, the bytes of an ``.npz`` file; ``None`` if the training
+            failed.
+        retryable: another attempt may succeed. False if training diverged or the model cannot be built: seeds are
+            fixed, so it would fail again.
+        initial_loss: validation loss of the initial weights, measured only for `TrainingOptions.keep_initial`.
     """
 
-    outcome: TrainingResult
+    result: TrainingResult
     weights: bytes | None
     retryable: bool = False
+    initial_loss: float | None = None
 
 
-class TrainFunction(Protocol):
-    """Trains what a plan says: `train_trial`, or the final training."""
+@dataclass(frozen=True)
+class Trial:
+    """A finished trial of a search.
 
-    def __call__(
-        self,
-        task: TrainingTask,
-        plan: TrainingSpec,
-        seed: int,
-        parent: bytes | None = None,
-        on_epoch: EpochCallback | None = None,
-        should_stop: Callable[[], bool] = ...,
-    ) -> TrainedTrial:
-        """See `train_trial`."""
+    Attributes:
+        spec: the training.
+        result: its result.
+        ended: seconds of searching until it ended, over all runs of the program.
+    """
 
-
-class TrialStopped(Exception):  # noqa: N818  # no error: it was asked for
-    """Training was told to stop before its end."""
+    spec: TrainingSpec
+    result: TrainingResult
+    ended: float = 0.0
 
 
-def trial_seed(seed: int, task: str, trial: str) -> int:
-    """The seed of weights and shuffling of one trial, from the study's seed and the trial's id."""
-    return zlib.crc32(f"{seed}/{task}/{trial}".encode())
+class TrialStopped(Exception):  # noqa: N818  # not an error: it was requested
+    """Training was stopped before its end."""
 
 
-def is_better(score: float, than: float | None, direction: str) -> bool:
-    """Whether a finite score beats another; anything beats ``None``, NaN beats nothing."""
+def training_seed(seed: int, *, task: str, name: str) -> int:
+    """Return the seed of a training's weights or data, from the study's seed and the training's name."""
+    return zlib.crc32(f"{seed}/{task}/{name}".encode())
+
+
+def is_better(score: float, than: float | None, *, direction: str) -> bool:
+    """Return whether a finite score beats another; any score beats ``None``, NaN beats nothing."""
     if not math.isfinite(score):
         return False
     return than is None or (score < than if direction == "min" else score > than)
 
 
-def failed_trial(reason: str, seconds: float = 0.0, retryable: bool = False) -> TrainedTrial:
-    """A trial of which nothing came."""
-    return TrainedTrial(TrainingResult(FAILED, None, None, seconds=seconds, reason=reason), None, retryable)
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """A model that was trained further.
-
-    Attributes:
-        model: with the weights of the best epoch; those it came with, where no epoch was better.
-        best_epoch: that epoch; 0 where none was better.
-        before: validation loss of the weights it came with.
-        after: validation loss of those it has now.
-        history: what was measured after each epoch.
-        seconds: it took.
-    """
-
-    model: keras.Model
-    best_epoch: int
-    before: float
-    after: float
-    history: list[dict[str, float]]
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A trial that was run, with what came of it.
-
-    Attributes:
-        plan: what it was to do.
-        outcome: what came of it.
-        ended: seconds of searching, over all runs of the program, until it ended.
-    """
-
-    plan: TrainingSpec
-    outcome: TrainingResult
-    ended: float = 0.0
+def failed_training(reason: str, *, seconds: float = 0.0, retryable: bool = False) -> FinishedTraining:
+    """Return the result of a training that failed."""
+    return FinishedTraining(TrainingResult(FAILED, None, None, seconds=seconds, reason=reason), None, retryable)

@@ -1,7 +1,7 @@
-"""The weights of a trial with the state of its optimizer, as bytes that travel and as files.
+"""Weights of a model with the state of its optimizer, as bytes.
 
-They are plain NumPy arrays and not HDF5: where the disk is full, HDF5 fails while it closes its file, with an error
-that names nothing or with the end of the process. Nothing in them can be run when they are read.
+They are plain NumPy arrays, not HDF5: on a full disk, HDF5 fails while it closes its file, with an error that names no
+file, or ends the process. Reading them runs no code.
 """
 
 from __future__ import annotations
@@ -13,45 +13,43 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import StateError
 
 if TYPE_CHECKING:
     import keras
 
 
 def weights_path(directory: Path, trial: str) -> Path:
-    """Where the weights of a trial's best epoch are kept."""
+    """Return the file with the weights of a trial's best epoch."""
     return directory / f"{trial}.npz"
 
 
 def copy_variables(model: keras.Model) -> list[np.ndarray]:
-    """The present values of all variables of a model and of its optimizer."""
+    """Return copies of all variables of a model and of its optimizer."""
     return [np.array(variable.numpy()) for variable in _variables(model)]
 
 
 def pack_weights(values: list[np.ndarray]) -> bytes:
-    """Variables as the bytes of an ``.npz`` file."""
+    """Return variables as the bytes of an ``.npz`` file."""
     packed = io.BytesIO()
     np.savez(packed, allow_pickle=False, **{f"{index:04d}": value for index, value in enumerate(values)})
     return packed.getvalue()
 
 
-def load_weights(model: keras.Model, packed: bytes, trial: str) -> None:
-    """Put the variables of ``trial`` into a model of the same configuration, whose optimizer is built.
+def load_weights(model: keras.Model, packed: bytes, *, trial: str) -> None:
+    """Load the variables of ``trial`` into a model of the same configuration whose optimizer is built.
 
     Raises:
-        StudyError: the bytes are damaged or of another model.
+        StateError: the bytes are damaged or belong to another model.
     """
     variables = _variables(model)
     try:
         with np.load(io.BytesIO(packed), allow_pickle=False) as saved:
             arrays = [saved[name] for name in sorted(saved.files)]
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise EcgStudyError(
-            f"the weights of trial {trial} are damaged ({error}); give --fresh to begin the search anew"
-        ) from error
+        raise StateError(f"weights of trial {trial}: damaged ({error}); restart the search") from error
     if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
-        raise EcgStudyError(f"the weights of trial {trial} are of another model; give --fresh to begin the search anew")
+        raise StateError(f"weights of trial {trial}: they belong to another model; restart the search")
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
 

@@ -61,7 +61,7 @@ def summarize_search(
         seed: seed of the bootstrap behind the importances.
     """
     objective, direction = search.objective
-    trials = [_trial(trial, objective, (milliseconds or {}).get(trial.plan.id)) for trial in search.ranked()]
+    trials = [_trial(trial, objective, (milliseconds or {}).get(trial.spec.id)) for trial in search.ranked()]
     importances, explained = estimate_importances(trials, direction=direction, seed=seed)
     measured = [trial for trial in trials if trial.milliseconds is not None]
     summary = SearchSummary(
@@ -71,7 +71,7 @@ def summarize_search(
         rungs=_rungs(search, preset),
         trials=trials,
         failures=_failures(search),
-        seconds=sum(trial.outcome.seconds for trial in search.trials),
+        seconds=sum(trial.result.seconds for trial in search.trials),
         wall_seconds=search.seconds,
         stopped=search.stopped,
         warm_start=search.identity["warm start"],
@@ -138,7 +138,7 @@ def find_range_ends(trials: Sequence[TrialSummary], ranges: HyperparameterRanges
 
 
 def _trial(trial: Trial, objective: str, milliseconds: float | None) -> TrialSummary:
-    plan, outcome = trial.plan, trial.outcome
+    plan, outcome = trial.spec, trial.result
     assert outcome.score is not None
     return TrialSummary(
         id=plan.id,
@@ -156,7 +156,7 @@ def _trial(trial: Trial, objective: str, milliseconds: float | None) -> TrialSum
 
 
 def _rungs(search: SearchResult, preset: Preset) -> list[RungSummary]:
-    ran = [(trial.plan.bracket, trial.plan.rung, trial.outcome.status) for trial in search.trials]
+    ran = [(trial.spec.bracket, trial.spec.rung, trial.result.status) for trial in search.trials]
     planned: dict[tuple[int, int, int], int] = {}
     for rung in schedule_of(preset):
         place = (rung.bracket, rung.rung, rung.epochs)
@@ -171,10 +171,10 @@ def _rungs(search: SearchResult, preset: Preset) -> list[RungSummary]:
 
 def _failures(search: SearchResult) -> dict[str, str]:
     return {
-        trial.plan.id: trial.outcome.reason
-        + (f" ({trial.outcome.attempts} attempts)" if trial.outcome.attempts > 1 else "")
+        trial.spec.id: trial.result.reason
+        + (f" ({trial.result.attempts} attempts)" if trial.result.attempts > 1 else "")
         for trial in search.trials
-        if trial.outcome.status == FAILED
+        if trial.result.status == FAILED
     }
 
 

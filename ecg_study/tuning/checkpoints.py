@@ -22,15 +22,15 @@ def needed_weights(finished: Sequence[Trial], *, schedule: Iterable[Rung], direc
         direction: ``"min"`` or ``"max"``.
     """
     sign = 1 if direction == "min" else -1
-    completed = [trial for trial in finished if trial.outcome.status == COMPLETED]
-    scores = {trial.plan.id: sign * (trial.outcome.score or 0.0) for trial in completed}
-    continued = {trial.plan.parent for trial in finished}
+    completed = [trial for trial in finished if trial.result.status == COMPLETED]
+    scores = {trial.spec.id: sign * (trial.result.score or 0.0) for trial in completed}
+    continued = {trial.spec.parent for trial in finished}
     promoted = {(rung.iteration, rung.bracket, rung.rung - 1): rung.trials for rung in schedule if rung.rung}
     needed = set()
     if completed:
         needed.add(min(scores, key=lambda trial: scores[trial]))
     for place, seats in promoted.items():
-        here = [t.plan.id for t in completed if (t.plan.iteration, t.plan.bracket, t.plan.rung) == place]
+        here = [t.spec.id for t in completed if (t.spec.iteration, t.spec.bracket, t.spec.rung) == place]
         for trial in here:
             better = sum(scores[other] < scores[trial] for other in here)
             if better < seats and trial not in continued:

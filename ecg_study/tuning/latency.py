@@ -44,13 +44,13 @@ def measure_latencies(
     found: dict[str, float] = {}
     by_configuration: dict[str, float] = {}
     for trial in ranked:
-        name = repr(sorted(trial.plan.hyperparameters.items()))
+        name = repr(sorted(trial.spec.hyperparameters.items()))
         if name not in by_configuration:
             if len(by_configuration) == MEASURED:
                 continue
             progress(f"Inference time of the {task.name}", len(by_configuration), MEASURED)
-            by_configuration[name] = _milliseconds(task, trial.plan.hyperparameters, store)
-        found[trial.plan.id] = by_configuration[name]
+            by_configuration[name] = _milliseconds(task, trial.spec.hyperparameters, store)
+        found[trial.spec.id] = by_configuration[name]
     progress(f"Inference time of the {task.name}", len(by_configuration), len(by_configuration))
     return found
 

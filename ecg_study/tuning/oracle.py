@@ -8,7 +8,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.src.engine.trial import Trial
 
-from ecg_study.training.specs import TrainingSpec, trial_seed
+from ecg_study.training.specs import TrainingSpec, training_seed
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.schedule import first_rungs, schedule_of
 
@@ -50,7 +50,7 @@ class SearchOracle(keras_tuner.oracles.HyperbandOracle):
             max_epochs=task.preset.max_epochs,
             factor=task.preset.factor,
             hyperband_iterations=task.preset.iterations,
-            seed=trial_seed(seed, task.name, "oracle") | 1,
+            seed=training_seed(seed, task=task.name, name="oracle") | 1,
             hyperparameters=hyperparameters,
         )
         self.verbose = 0

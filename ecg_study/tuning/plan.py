@@ -143,7 +143,7 @@ def measured_speeds(finished: Sequence[Trial]) -> tuple[Speed, ...]:
     """Return the speeds of completed trials, which are more accurate than a measurement before the search."""
     speeds = []
     for trial in finished:
-        if trial.outcome.status == COMPLETED:
-            epochs = trial.plan.epochs - trial.plan.initial_epoch
-            speeds.append(Speed(trial.outcome.parameters or 0, epoch_seconds=trial.outcome.seconds / epochs))
+        if trial.result.status == COMPLETED:
+            epochs = trial.spec.epochs - trial.spec.initial_epoch
+            speeds.append(Speed(trial.result.parameters or 0, epoch_seconds=trial.result.seconds / epochs))
     return tuple(speeds)

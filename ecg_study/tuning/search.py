@@ -13,8 +13,7 @@ from ecg_study.errors import StateError
 from ecg_study.files import locked, remove_half_written, write_bytes
 from ecg_study.progress import raise_if_interrupted
 from ecg_study.training.executors.base import EpochFinished, Event, Executor, Job, Notice, TrialFinished, WorkerLost
-from ecg_study.training.loop import train_trial
-from ecg_study.training.specs import FAILED, TrainedTrial, TrainingSpec, Trial, failed_trial
+from ecg_study.training.specs import FAILED, FinishedTraining, TrainingOptions, TrainingSpec, Trial, failed_training
 from ecg_study.training.task import TrainingTask, augmentation_as_json
 from ecg_study.training.weights import weights_path
 from ecg_study.tuning.checkpoints import needed_weights, remove_unneeded
@@ -214,16 +213,17 @@ class _Search:
             spec = self.to_repeat.pop(0) if self.to_repeat else self.oracle.next_trial()
             if spec is None:
                 return False
-            if spec.parent in {trial.plan.id for trial in self.saved.finished if trial.outcome.status == FAILED}:
+            if spec.parent in {trial.spec.id for trial in self.saved.finished if trial.result.status == FAILED}:
                 # A failed trial is promoted only if its whole rung failed. It has no weights to continue from.
-                self.conclude(spec, failed_trial(f"continues trial {spec.parent}, which failed"))
+                self.conclude(spec, failed_training(f"continues trial {spec.parent}, which failed"))
                 continue
             self.running[spec.id] = spec
             self.attempts[spec.id] = self.attempts.get(spec.id, 0) + 1
             self.view.trial_began(spec)
             parent = None if spec.parent is None else weights_path(self.weights, spec.parent).read_bytes()
             left = self.options.budget.remaining_seconds(self.spent())
-            self.executor.start(Job(self.task, spec, self.options.seed, parent, left, train_trial))
+            options = TrainingOptions.for_search(self.task)
+            self.executor.start(Job(self.task, spec, options, self.options.seed, parent, left))
         return False
 
     def handle(self, event: Event) -> None:
@@ -235,28 +235,28 @@ class _Search:
         else:
             spec = self.running.pop(event.trial)
             if isinstance(event, TrialFinished):
-                self.take(spec, event.trained)
+                self.take(spec, event.training)
             elif isinstance(event, WorkerLost):
-                self.take(spec, failed_trial(event.reason, retryable=True))
+                self.take(spec, failed_training(event.reason, retryable=True))
             elif not self.exhausted_limit():
                 self.to_repeat.append(spec)  # it was stopped although there is time left
 
-    def take(self, spec: TrainingSpec, trained: TrainedTrial) -> None:
+    def take(self, spec: TrainingSpec, trained: FinishedTraining) -> None:
         """Repeat a trial whose failure may not repeat, or conclude it."""
         attempts = self.attempts.get(spec.id, 1)
         if trained.retryable and attempts < _ATTEMPTS:
-            reason = trained.outcome.reason
+            reason = trained.result.reason
             self.view.notice(f"trial {spec.id}: {reason}; starting attempt {attempts + 1} of {_ATTEMPTS}")
             self.to_repeat.append(spec)
             return
-        self.conclude(spec, replace(trained, outcome=replace(trained.outcome, attempts=attempts)))
+        self.conclude(spec, replace(trained, result=replace(trained.result, attempts=attempts)))
 
-    def conclude(self, spec: TrainingSpec, trained: TrainedTrial) -> None:
+    def conclude(self, spec: TrainingSpec, trained: FinishedTraining) -> None:
         """Keep the result of a trial: first its weights, then the state that names them; then remove old weights."""
         if trained.weights is not None:
             write_bytes(weights_path(self.weights, spec.id), trained.weights)
-        self.oracle.finish(spec.id, trained.outcome.score)
-        trial = Trial(spec, trained.outcome, round(self.spent(), 3))
+        self.oracle.finish(spec.id, trained.result.score)
+        trial = Trial(spec, trained.result, round(self.spent(), 3))
         self.saved.finished.append(trial)
         self.save()
         remove_unneeded(self.weights, self.needed())

@@ -48,7 +48,7 @@ class SearchResult:
 
     def ranked(self) -> list[Trial]:
         """Return the completed trials, best first; of equals, the earlier first."""
-        completed = [trial for trial in self.trials if trial.outcome.status == COMPLETED]
+        completed = [trial for trial in self.trials if trial.result.status == COMPLETED]
         sign = 1 if self.objective[1] == "min" else -1
         return sorted(completed, key=lambda trial: sign * _score(trial))
 
@@ -60,7 +60,7 @@ class SearchResult:
         """
         ranked = self.ranked()
         if not ranked:
-            reasons = sorted({trial.outcome.reason for trial in self.trials})
+            reasons = sorted({trial.result.reason for trial in self.trials})
             why = f"all {len(self.trials)} trials failed ({'; '.join(reasons)})" if reasons else "none was started"
             advice = f"; {self.stopped}: raise it" if self.stopped else ""
             raise TrainingError(f"{self.directory}: no trial was completed: {why}{advice}")
@@ -68,8 +68,8 @@ class SearchResult:
 
 
 def _score(trial: Trial) -> float:
-    assert trial.outcome.score is not None
-    return trial.outcome.score
+    assert trial.result.score is not None
+    return trial.result.score
 
 
 @dataclass
@@ -179,21 +179,21 @@ def best_score(finished: Sequence[Trial], direction: str) -> float | None:
     """Return the best score of finished trials; ``None`` if none was completed."""
     best: float | None = None
     for trial in finished:
-        if trial.outcome.score is not None and is_better(trial.outcome.score, best, direction):
-            best = trial.outcome.score
+        if trial.result.score is not None and is_better(trial.result.score, best, direction=direction):
+            best = trial.result.score
     return best
 
 
 def trials_csv(finished: Sequence[Trial]) -> str:
     """Format trials as CSV text, one row per trial."""
-    names = sorted({name for trial in finished for name in trial.plan.hyperparameters})
+    names = sorted({name for trial in finished for name in trial.spec.hyperparameters})
     head = ["id", "parent", "iteration", "bracket", "rung", "initial_epoch", "epochs", *names]
     head += ["score", "best_epoch", "seconds", "ended", "parameters", "attempts", "status", "reason"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
     for trial in finished:
-        plan, outcome = trial.plan, trial.outcome
+        plan, outcome = trial.spec, trial.result
         row: list[Any] = [plan.id, plan.parent, plan.iteration, plan.bracket, plan.rung, plan.initial_epoch]
         row += [plan.epochs, *(plan.hyperparameters.get(name) for name in names)]
         row += [outcome.score, outcome.best_epoch, outcome.seconds, trial.ended, outcome.parameters]
@@ -204,7 +204,7 @@ def trials_csv(finished: Sequence[Trial]) -> str:
 
 # The keys "plan" and "outcome" are those of format 3, whatever the fields of a trial are called.
 def _trial_to_json(trial: Trial) -> dict[str, Any]:
-    return {"plan": asdict(trial.plan), "outcome": asdict(trial.outcome), "ended": trial.ended}
+    return {"plan": asdict(trial.spec), "outcome": asdict(trial.result), "ended": trial.ended}
 
 
 def _trial_from_json(stored: dict[str, Any]) -> Trial:

@@ -60,7 +60,7 @@ def read_warm_start(study: Path, task: TrainingTask) -> WarmStart:
     for trial in earlier.ranked():
         if len(chosen) == wanted:
             break
-        configuration = in_space(task, trial.plan.hyperparameters)
+        configuration = in_space(task, trial.spec.hyperparameters)
         if configuration is None:
             skipped += 1
         elif configuration not in chosen:  # else a trial of the same configuration on another rung

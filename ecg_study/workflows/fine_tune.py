@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import Database
-from ecg_study.errors import DataError, SettingsError, StateError
+from ecg_study.errors import DataError, SettingsError, StateError, TrainingError
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.r_peaks import match
 from ecg_study.evaluation.leads import EvaluationLead, by_record, read_leads
@@ -27,12 +27,16 @@ from ecg_study.reports.schema import to_json
 from ecg_study.result_cache import ResultCache
 from ecg_study.search_spaces.presets import load_preset
 from ecg_study.training.environment import import_tensorflow
-from ecg_study.training.loop import fine_tune
-from ecg_study.training.specs import Tuned
+from ecg_study.training.final_training import build_trained
+from ecg_study.training.loop import train
+from ecg_study.training.specs import FINE_TUNING, FinishedTraining, TrainingOptions, TrainingSpec
 from ecg_study.training.task import TrainingTask
 from ecg_study.workflows.settings import SETTINGS_FILE, Settings, save_settings
 from ecg_study.workflows.study import prepare_data, require_packages
 from ecg_study.workflows.task_models import cached_task_model
+
+if TYPE_CHECKING:
+    import keras
 
 SUMMARY = "finetune.json"
 
@@ -95,21 +99,30 @@ def _fine_tune(
     out: Path,
     progress: Progress,
 ) -> FineTuning:
+    import keras
+
     target = out / "models" / task.name
     old = open_model(bundle)
     _refuse_known(old.card, task)
     rate = learning_rate if learning_rate is not None else float(old.card.hyperparameters["learning_rate"]) / 10
-    tuned = fine_tune(
+    spec = TrainingSpec(id=FINE_TUNING, epochs=epochs, hyperparameters=old.card.hyperparameters)
+    tuned = train(
         task,
-        old.card.hyperparameters,
-        old.model.get_weights(),
-        rate,
-        epochs,
-        seed,
-        lambda done, total: progress("Fine-tuning, epochs", done, total),
+        spec,
+        options=TrainingOptions.for_fine_tuning(rate),
+        seed=seed,
+        initial_weights=old.model.get_weights(),
+        on_progress=lambda epoch, _: progress("Fine-tuning, epochs", epoch, epochs),
     )
+    if tuned.weights is None:
+        raise TrainingError(
+            f"fine-tuning: {tuned.result.reason}; try a lower learning_rate", parameters=("learning_rate",)
+        )
+    progress("Fine-tuning, epochs", epochs, epochs)
+    keras.backend.clear_session()  # the layers of a saved model are numbered from the first
+    new_model = build_trained(task, spec, tuned)
     store = ResultCache(out / "measured")
-    before, after = (cached_task_model(model, task, store=store) for model in (old.model, tuned.model))
+    before, after = (cached_task_model(model, task, store=store) for model in (old.model, new_model))
     thresholds: dict[str, float] = {}
     test_leads = read_leads(task.cache, database, records=task.split.test)
     if task.name == DENOISER:
@@ -120,7 +133,7 @@ def _fine_tune(
         before, after = before.with_thresholds(old.card.thresholds), after.with_thresholds(thresholds)
         changes = _detector_changes(before, after, test_leads, seed)
     result = _result(bundle, task, database, rate, tuned, thresholds, changes)
-    _write(target, out, old.card, task, result, tuned)
+    _write(target, out, old.card, task, result, new_model)
     return result
 
 
@@ -194,7 +207,7 @@ def _result(
     task: TrainingTask,
     database: Database,
     learning_rate: float,
-    tuned: Tuned,
+    tuned: FinishedTraining,
     thresholds: dict[str, float],
     changes: tuple[Comparison, ...],
 ) -> FineTuning:
@@ -205,16 +218,16 @@ def _result(
         database=database.name,
         parts={name: task.split.part(name) for name in ("train", "validation", "test")},
         learning_rate=learning_rate,
-        best_epoch=tuned.best_epoch,
-        loss_before=tuned.before,
-        loss_after=tuned.after,
-        history=tuned.history,
+        best_epoch=tuned.result.best_epoch or 0,
+        loss_before=tuned.initial_loss or 0.0,
+        loss_after=tuned.result.score or 0.0,
+        history=tuned.result.history,
         thresholds=thresholds,
         changes=changes,
     )
 
 
-def _write(target: Path, out: Path, old: ModelCard, task: TrainingTask, result: FineTuning, tuned: Tuned) -> None:
+def _write(target: Path, out: Path, old: ModelCard, task: TrainingTask, result: FineTuning, model: keras.Model) -> None:
     cache = task.cache
     signals = dict(old.data.get("signals", {}))
     signals |= cache.signals([*task.split.train, *task.split.validation])
@@ -240,7 +253,7 @@ def _write(target: Path, out: Path, old: ModelCard, task: TrainingTask, result: 
     )
     # The bundle last: a run that is stopped before it can be made again.
     write_json(out / SUMMARY, asdict(result))
-    save_model(target, tuned.model, card=card, page=render_fine_tuned_card(card, result))
+    save_model(target, model, card=card, page=render_fine_tuned_card(card, result))
 
 
 def _without_signals(data: dict[str, Any]) -> dict[str, Any]:

@@ -179,9 +179,18 @@ class ReportBuilder:
         task = next(iter(study.tasks.values()))
         self.cache, self.split = task.cache, task.split
         self.store = ResultCache(out / MEASURED)
-        finals = train_final_models(study.tasks, study.searches, study.seed, out / TRAININGS, open_executor, progress)
-        self.finals = {name: [item for item in finals if item.task == name and item.number] for name in study.tasks}
-        self.choosing = next((item for item in finals if item.number == 0), None)
+        finals = train_final_models(
+            study.tasks,
+            {name: study.searches[name].best() for name in study.tasks},
+            seed=study.seed,
+            directory=out / TRAININGS,
+            open_executor=open_executor,
+            progress=progress,
+        )
+        self.finals = {
+            name: [item for item in finals if item.task == name and item.role == "final"] for name in study.tasks
+        }
+        self.choosing = next((item for item in finals if item.role == "thresholds"), None)
         self.applied = {name: [self._applied(item) for item in items] for name, items in self.finals.items()}
         self.detectors = self._calibrated()
         self.leads = read_leads(self.cache, study.database, records=self.split.test)
@@ -346,13 +355,13 @@ class ReportBuilder:
 
 
 def _training(final: TrainedModel, thresholds: dict[str, float], augmentation: dict[str, Any]) -> Training:
-    outcome = final.outcome
+    outcome = final.result
     return Training(
         task=final.task,
-        seed_index=final.number or 1,
-        role="final" if final.number else "thresholds",
+        seed_index=final.seed_index,
+        role=final.role,
         trial=final.trial,
-        hyperparameters=final.plan.hyperparameters,
+        hyperparameters=final.spec.hyperparameters,
         parameters=outcome.parameters or 0,
         history=outcome.history,
         best_epoch=outcome.best_epoch or 0,

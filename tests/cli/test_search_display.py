@@ -18,7 +18,9 @@ from ecg_study.training.timing import Speed
 from ecg_study.tuning.plan import Budget, SearchPlan
 from ecg_study.tuning.schedule import hyperband_schedule
 
-PLAN = TrainingSpec("003-r0", None, 0, 1, 0, 0, 2, {"layers": 2, "learning_rate": 0.00123456, "direction": "both"})
+PLAN = TrainingSpec(
+    id="003-r0", bracket=1, epochs=2, hyperparameters={"layers": 2, "learning_rate": 0.00123456, "direction": "both"}
+)
 
 
 def _console(terminal: bool) -> Console:
@@ -32,7 +34,7 @@ def _shown(console: Console) -> str:
     return console.file.getvalue()
 
 
-OTHER = TrainingSpec("004-r0", None, 0, 0, 0, 0, 6, {"layers": 1})
+OTHER = TrainingSpec(id="004-r0", epochs=6, hyperparameters={"layers": 1})
 
 
 def _plan(**changes: Any) -> SearchPlan:

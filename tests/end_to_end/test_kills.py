@@ -100,7 +100,7 @@ def test_many_kills_lose_nothing_and_repeat_nothing(
         assert result.done
         assert len(result.trials) == TRIALS
         assert _plans(result) == _plans(reference)
-        assert [path.name for path in (directory / "weights").iterdir()] == [f"{result.best().plan.id}.npz"]
+        assert [path.name for path in (directory / "weights").iterdir()] == [f"{result.best().spec.id}.npz"]
         assert not list(directory.glob(".*"))
     assert kills >= 10
 
@@ -126,15 +126,15 @@ def test_a_search_killed_in_training_ends_as_if_never_killed(
     assert _without_times(state) == _without_times(undisturbed)
     result = load_search(state.parent)
     best = result.best()
-    model = TrainingTask(DENOISER, small_data.cache, small_data.split, TINY).build(best.plan.hyperparameters)
-    load_weights(model, weights_path(state.parent / "weights", best.plan.id).read_bytes(), best.plan.id)
+    model = TrainingTask(DENOISER, small_data.cache, small_data.split, TINY).build(best.spec.hyperparameters)
+    load_weights(model, weights_path(state.parent / "weights", best.spec.id).read_bytes(), trial=best.spec.id)
     measured = model.evaluate(
         TrainingTask(DENOISER, small_data.cache, small_data.split, TINY).validation_batches(),
         verbose=0,
         return_dict=True,
     )
-    assert measured["loss"] == pytest.approx(best.outcome.score, rel=1e-6), "score and weights are of one run"
-    assert asdict(best.plan)["id"] in (state.parent / "trials.csv").read_text()
+    assert measured["loss"] == pytest.approx(best.result.score, rel=1e-6), "score and weights are of one run"
+    assert asdict(best.spec)["id"] in (state.parent / "trials.csv").read_text()
 
 
 def test_a_worker_killed_in_a_trial_is_replaced(small_options: list[str], undisturbed: Path, tmp_path: Path) -> None:

@@ -117,5 +117,12 @@ def test_a_study_goes_on_without_training_again(cache_of_today: SegmentCache, ra
     def train() -> AbstractContextManager[Any]:
         raise AssertionError("trained again")
 
-    final = train_final_models(tasks, searches, 1, tmp_path / "trainings", train, lambda *_: None)
+    final = train_final_models(
+        tasks,
+        {name: search.best() for name, search in searches.items()},
+        seed=1,
+        directory=tmp_path / "trainings",
+        open_executor=train,
+        progress=lambda *_: None,
+    )
     assert [item.task for item in final].count(DETECTOR) == 2

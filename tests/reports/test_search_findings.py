@@ -55,7 +55,7 @@ def test_too_few_configurations_for_importances() -> None:
 def test_one_completed_trial() -> None:
     search = made_up_search(DENOISER, SMALL, score=realistic)
     lost = TrainingResult(FAILED, None, None, seconds=1.0, reason="ValueError: no", attempts=2)
-    trials = (*(replace(trial, outcome=lost) for trial in search.trials[:-1]), search.trials[-1])
+    trials = (*(replace(trial, result=lost) for trial in search.trials[:-1]), search.trials[-1])
     summary = summarize_search(DENOISER, replace(search, trials=trials), preset=SMALL)
     said = findings(summary)
     assert said[0] == "Failed trials, which are not part of the findings: 9 of 10."
@@ -67,7 +67,7 @@ def test_no_completed_trial() -> None:
     search = made_up_search(DENOISER, SMALL, score=realistic)
     lost = TrainingResult(FAILED, None, None, reason="ValueError: no")
     summary = summarize_search(
-        DENOISER, replace(search, trials=tuple(replace(trial, outcome=lost) for trial in search.trials)), preset=SMALL
+        DENOISER, replace(search, trials=tuple(replace(trial, result=lost) for trial in search.trials)), preset=SMALL
     )
     assert findings(summary) == ["No trial was completed, so there are no findings."]
     assert plot_search(summary) == {}
@@ -123,7 +123,7 @@ def test_a_range_that_cannot_be_wider() -> None:
 def test_a_range_end_as_frequent_as_drawn_may_be_chance() -> None:
     search = made_up_search(DENOISER, LARGE, score=realistic)
     same = tuple(
-        replace(trial, plan=replace(trial.plan, hyperparameters=trial.plan.hyperparameters | {"frame": 16}))
+        replace(trial, spec=replace(trial.spec, hyperparameters=trial.spec.hyperparameters | {"frame": 16}))
         for trial in search.trials
     )
     said = findings(summarize_search(DENOISER, replace(search, trials=same), preset=LARGE))
@@ -224,7 +224,7 @@ def test_plots_that_need_more_trials_are_left_out(task: str) -> None:
 def test_a_gap_in_a_curve_can_be_drawn() -> None:
     search = made_up_search(DENOISER, SMALL, score=realistic)
     first = search.trials[0]
-    holed = replace(first, outcome=replace(first.outcome, history=[{"epoch": 1}, *first.outcome.history[1:]]))
+    holed = replace(first, result=replace(first.result, history=[{"epoch": 1}, *first.result.history[1:]]))
     assert _save(summarize_search(DENOISER, replace(search, trials=(holed, *search.trials[1:])), preset=SMALL))
 
 

@@ -149,15 +149,15 @@ def test_optimizer_state_travels_with_the_weights() -> None:
     model.fit(_segments(), _segments(), epochs=3, batch_size=1, verbose=0)
     packed = pack_weights(copy_variables(model))
     again = build_denoiser(DenoiserConfig(STACK, True), 288)
-    load_weights(again, packed, "000-r0")
+    load_weights(again, packed, trial="000-r0")
     assert int(again.optimizer.iterations) == 9
     pairs = zip(
         [*model.variables, *model.optimizer.variables], [*again.variables, *again.optimizer.variables], strict=True
     )
     for ours, theirs in pairs:
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs))
-    with pytest.raises(EcgStudyError, match="the weights of trial 000-r0 are damaged"):
-        load_weights(again, packed[:-100], "000-r0")
+    with pytest.raises(EcgStudyError, match="weights of trial 000-r0: damaged"):
+        load_weights(again, packed[:-100], trial="000-r0")
     other = build_denoiser(DenoiserConfig(replace(STACK, units=(2,)), True), 288)
-    with pytest.raises(EcgStudyError, match="the weights of trial 000-r0 are of another model"):
-        load_weights(other, packed, "000-r0")
+    with pytest.raises(EcgStudyError, match="weights of trial 000-r0: they belong to another model"):
+        load_weights(other, packed, trial="000-r0")

@@ -89,7 +89,7 @@ def test_final_trainings_run_side_by_side_and_give_the_same(
     side_by_side = train(task, tmp_path / "remote", cluster)
     here = train(task, tmp_path / "here", InProcessExecutor())
     for ours, theirs in zip(here, side_by_side, strict=True):
-        assert ours.plan == theirs.plan
+        assert ours.spec == theirs.spec
         for first, second in zip(ours.model.get_weights(), theirs.model.get_weights(), strict=True):
             np.testing.assert_allclose(first, second, atol=1e-6)
 
@@ -104,8 +104,8 @@ def test_processes_are_started_anew_after_some_trials(
     result = run_search(_task(small_data), SearchOptions(0), directory=tmp_path / "s", executor=cluster, view=watcher)
     assert len(result.trials) == 2
     # What is said of the last epoch may come behind the trial itself, and is then of no more use.
-    assert {(trial.plan.id, 1) for trial in result.trials} <= set(watcher.epochs)
-    assert {trial.outcome.attempts for trial in result.trials} == {1}, "none was lost by it"
+    assert {(trial.spec.id, 1) for trial in result.trials} <= set(watcher.epochs)
+    assert {trial.result.attempts for trial in result.trials} == {1}, "none was lost by it"
     deadline = time.monotonic() + 30
     while (len(_pids(cluster)) < 2 or _pids(cluster) & before) and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -16,9 +16,8 @@ from ecg_study.models.card import DENOISER
 from ecg_study.training.executors.base import EventHandler, Executor, Job, TrialFinished, TrialInterrupted, WorkerLost
 from ecg_study.training.executors.in_process import InProcessExecutor
 from ecg_study.training.final_training import TrainedModel, train_final_models
-from ecg_study.training.specs import COMPLETED, TrainingResult, TrainingSpec, Trial, failed_trial
+from ecg_study.training.specs import COMPLETED, TrainingResult, TrainingSpec, Trial, failed_training
 from ecg_study.training.task import TrainingTask
-from ecg_study.tuning.state import SearchResult
 from tests.conftest import SmallData
 from tests.tiny import TINY
 
@@ -42,21 +41,27 @@ def task(small_data: SmallData) -> TrainingTask:
     return TrainingTask(DENOISER, small_data.cache, small_data.split, preset)
 
 
-def _search(**changes: object) -> SearchResult:
-    plan = TrainingSpec("000-r0", None, 0, 0, 0, 0, 1, CONFIGURATION | changes)
-    trial = Trial(plan, TrainingResult(COMPLETED, 0.1, 1))
-    return SearchResult(Path(), {}, ("val_loss", "min"), (trial,), True)
+def _best(**changes: object) -> Trial:
+    plan = TrainingSpec(id="000-r0", epochs=1, hyperparameters=CONFIGURATION | changes)
+    return Trial(plan, TrainingResult(COMPLETED, 0.1, 1))
 
 
 def train(
-    task: TrainingTask, directory: Path, workers: Executor | None, search: SearchResult | None = None
+    task: TrainingTask, directory: Path, workers: Executor | None, best: Trial | None = None
 ) -> list[TrainedModel]:
     @contextmanager
     def opened() -> Iterator[Executor]:
         assert workers is not None, "nothing is to be trained"
         yield workers
 
-    return train_final_models({DENOISER: task}, {DENOISER: search or _search()}, 1, directory, opened, lambda *_: None)
+    return train_final_models(
+        {DENOISER: task},
+        {DENOISER: best or _best()},
+        seed=1,
+        directory=directory,
+        open_executor=opened,
+        progress=lambda *_: None,
+    )
 
 
 def _weights(models: list[TrainedModel]) -> list[list[np.ndarray]]:
@@ -72,8 +77,8 @@ def trained(task: TrainingTask, tmp_path_factory: pytest.TempPathFactory) -> tup
     """Two trained seeds, and where they are kept. Not to be changed."""
     directory = tmp_path_factory.mktemp("final")
     models = train(task, directory, InProcessExecutor())
-    assert [(item.number, item.plan.id) for item in models] == [(1, "denoiser-final-1"), (2, "denoiser-final-2")]
-    assert all(len(item.outcome.history) == 2 and item.outcome.parameters for item in models)
+    assert [(item.seed_index, item.spec.id) for item in models] == [(1, "denoiser-final-1"), (2, "denoiser-final-2")]
+    assert all(len(item.result.history) == 2 and item.result.parameters for item in models)
     return directory, _weights(models)
 
 
@@ -96,7 +101,7 @@ def test_what_is_there_is_taken(task: TrainingTask, trained: tuple[Path, list[li
     "change",
     [
         lambda task, _: (replace(task, preset=replace(task.preset, final_epochs=1)), None),
-        lambda task, _: (task, _search(learning_rate=0.02)),
+        lambda task, _: (task, _best(learning_rate=0.02)),
         lambda task, directory: (directory / "denoiser-final-2.npz").write_bytes(b"half") and (task, None),
         lambda task, directory: (directory / "denoiser-final-2.json").write_text("{") and (task, None),
         lambda task, directory: (directory / "denoiser-final-2.npz").unlink() or (task, None),
@@ -104,16 +109,16 @@ def test_what_is_there_is_taken(task: TrainingTask, trained: tuple[Path, list[li
     ids=["epochs", "configuration", "damaged weights", "damaged conditions", "weights gone"],
 )
 def test_what_was_trained_otherwise_or_is_damaged_is_trained_anew(
-    change: Callable[[TrainingTask, Path], tuple[TrainingTask, SearchResult | None]],
+    change: Callable[[TrainingTask, Path], tuple[TrainingTask, Trial | None]],
     task: TrainingTask,
     trained: tuple[Path, list[list[np.ndarray]]],
     tmp_path: Path,
 ) -> None:
     for path in trained[0].iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    changed, search = change(task, tmp_path)
+    changed, best = change(task, tmp_path)
     with pytest.raises(AssertionError, match="nothing is to be trained"):
-        train(changed, tmp_path, None, search)
+        train(changed, tmp_path, None, best)
 
 
 class _Unlucky(InProcessExecutor):
@@ -125,21 +130,21 @@ class _Unlucky(InProcessExecutor):
         self.started: list[str] = []
 
     def start(self, job: Job) -> None:
-        self.started.append(job.plan.id)
+        self.started.append(job.spec.id)
         super().start(job)
 
     def wait(self, handle: EventHandler) -> None:
         if self._job is None or not self.misfortunes:
             super().wait(handle)
             return
-        trial, self._job = self._job.plan.id, None
+        trial, self._job = self._job.spec.id, None
         kind = self.misfortunes.pop(0)
         if kind is TrialInterrupted:
             handle(TrialInterrupted(trial))
         elif kind is WorkerLost:
             handle(WorkerLost(trial, "worker gone"))
         else:
-            handle(TrialFinished(trial, failed_trial(str(kind), retryable="memory" in str(kind))))
+            handle(TrialFinished(trial, failed_training(str(kind), retryable="memory" in str(kind))))
 
 
 def test_a_lost_training_is_begun_again(

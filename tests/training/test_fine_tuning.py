@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +14,16 @@ import study
 from ecg_study.ecg_data.databases.synthetic import write_synthetic
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.ecg_data.resampling import resample_record
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import ModelError
 from ecg_study.inference.loading import load_detector
 from ecg_study.models.card import read_card
 from ecg_study.models.folder import open_model
-from ecg_study.training.loop import fine_tune
+from ecg_study.training.final_training import build_trained
+from ecg_study.training.loop import train
+from ecg_study.training.specs import FINE_TUNING, FinishedTraining, TrainingOptions, TrainingSpec
 from ecg_study.training.task import TrainingTask
 from tests.conftest import SmallData
+from tests.tiny import TINY
 
 
 @pytest.fixture(scope="module")
@@ -89,32 +93,35 @@ def test_records_that_were_trained_on_are_not_tested_on(
     assert not (tmp_path / "mine" / "models").exists()
 
 
+def _fine_tune(
+    task: TrainingTask, hyperparameters: dict[str, Any], weights: list[np.ndarray], learning_rate: float
+) -> FinishedTraining:
+    spec = TrainingSpec(id=FINE_TUNING, epochs=1, hyperparameters=hyperparameters)
+    options = TrainingOptions.for_fine_tuning(learning_rate)
+    return train(task, spec, options=options, seed=1, initial_weights=weights)
+
+
 @pytest.mark.slow
 def test_what_does_not_help_is_not_kept(tiny_study: Path, small_data: SmallData) -> None:
     bundle = open_model(tiny_study / "models" / "detector")
-    from tests.tiny import TINY
-
     task = TrainingTask("detector", small_data.cache, small_data.split, TINY)
-    weights, told = bundle.model.get_weights(), []
-    tuned = fine_tune(
-        task, bundle.card.hyperparameters, weights, 1e-12, 1, 1, lambda done, total: told.append((done, total))
-    )
-    assert tuned.after <= tuned.before
-    worse = fine_tune(task, bundle.card.hyperparameters, weights, 30.0, 1, 1, lambda *_: None)
-    assert (worse.best_epoch, worse.after) == (0, worse.before)
-    for kept, came in zip(worse.model.get_weights(), weights, strict=True):
+    weights = bundle.model.get_weights()
+    tuned = _fine_tune(task, bundle.card.hyperparameters, weights, 1e-12)
+    assert tuned.result.score is not None and tuned.initial_loss is not None
+    assert tuned.result.score <= tuned.initial_loss
+    worse = _fine_tune(task, bundle.card.hyperparameters, weights, 30.0)
+    assert (worse.result.best_epoch, worse.result.score) == (0, worse.initial_loss)
+    spec = TrainingSpec(id=FINE_TUNING, epochs=1, hyperparameters=bundle.card.hyperparameters)
+    for kept, came in zip(build_trained(task, spec, worse).get_weights(), weights, strict=True):
         np.testing.assert_array_equal(kept, came)
-    assert told[-1] == (1, 1)
 
 
 @pytest.mark.slow
 def test_weights_of_another_model_are_refused(tiny_study: Path, small_data: SmallData) -> None:
-    from tests.tiny import TINY
-
     task = TrainingTask("detector", small_data.cache, small_data.split, TINY)
     card = read_card(tiny_study / "models" / "detector")
-    with pytest.raises(EcgStudyError, match="do not fit the hyperparameters of its card"):
-        fine_tune(task, card.hyperparameters, [np.zeros(3)], 1e-3, 1, 1, lambda *_: None)
+    with pytest.raises(ModelError, match="do not fit the hyperparameters of its card"):
+        _fine_tune(task, card.hyperparameters, [np.zeros(3)], 1e-3)
 
 
 def test_records_are_brought_to_another_rate_with_their_annotations(raw_dir: Path) -> None:

@@ -77,14 +77,22 @@ def made_up_search(task: str, preset: Preset, *, score: Score, seed: int = 0) ->
                 number, configuration = f"{drawn:03d}", draw(task, getattr(preset, task), rng=rng)
                 drawn += 1
             else:
-                number, configuration = above[seat].plan.id[:3], above[seat].plan.hyperparameters
-            parent = above[seat].plan.id if rung.rung else None
-            place = (rung.iteration, rung.bracket, rung.rung, rung.initial_epoch, rung.epochs)
-            plan = TrainingSpec(f"{number}-r{rung.rung}", parent, *place, configuration)
+                number, configuration = above[seat].spec.id[:3], above[seat].spec.hyperparameters
+            parent = above[seat].spec.id if rung.rung else None
+            plan = TrainingSpec(
+                id=f"{number}-r{rung.rung}",
+                parent=parent,
+                iteration=rung.iteration,
+                bracket=rung.bracket,
+                rung=rung.rung,
+                initial_epoch=rung.initial_epoch,
+                epochs=rung.epochs,
+                hyperparameters=configuration,
+            )
             clock += 20.0 * (rung.epochs - rung.initial_epoch)
             here.append(finish(task, plan, score=score, ended=clock))
         trials += here
-        above = sorted(here, key=lambda trial: sign * (trial.outcome.score or 0))
+        above = sorted(here, key=lambda trial: sign * (trial.result.score or 0))
     return SearchResult(Path("made-up"), {"warm start": ""}, OBJECTIVES[task], tuple(trials), True, "", clock + 5)
 
 
@@ -137,7 +145,7 @@ def summary_by_units() -> SearchSummary:
 def realistic_summary(task: str) -> SearchSummary:
     """Summarize 70 trials of a task, all with a measured inference time."""
     search = made_up_search(task, LARGE, score=REALISTIC[task])
-    times = {trial.plan.id: 0.1 + (trial.outcome.parameters or 0) / 1e5 for trial in search.trials}
+    times = {trial.spec.id: 0.1 + (trial.result.parameters or 0) / 1e5 for trial in search.trials}
     return summarize_search(task, search, preset=LARGE, milliseconds=times)
 
 
@@ -146,8 +154,8 @@ def summary_of_two(task: str, *, scores: tuple[float, float], ended: tuple[float
     first = made_up_search(task, SMALL, score=lambda *_: scores[0]).trials[0]
     second = replace(
         first,
-        plan=replace(first.plan, id="000-r1", parent="000-r0", rung=1),
-        outcome=replace(first.outcome, score=scores[1]),
+        spec=replace(first.spec, id="000-r1", parent="000-r0", rung=1),
+        result=replace(first.result, score=scores[1]),
     )
     trials = tuple(replace(trial, ended=time) for trial, time in zip((first, second), ended, strict=True))
     found = SearchResult(Path("made-up"), {"warm start": ""}, OBJECTIVES[task], trials, True, "", 100.0)

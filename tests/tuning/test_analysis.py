@@ -65,21 +65,21 @@ def test_trials_are_ordered_best_first_with_their_curves(whole: SearchSummary) -
 def test_an_epoch_without_a_finite_objective_is_a_gap_in_the_curve() -> None:
     search = made_up_search(DENOISER, SMALL, score=realistic)
     first = search.trials[0]
-    holed = replace(first, outcome=replace(first.outcome, history=[{"epoch": 1}, *first.outcome.history[1:]]))
+    holed = replace(first, result=replace(first.result, history=[{"epoch": 1}, *first.result.history[1:]]))
     summary = summarize_search(DENOISER, replace(search, trials=(holed, *search.trials[1:])), preset=SMALL)
-    curve = next(trial.curve for trial in summary.trials if trial.id == first.plan.id)
+    curve = next(trial.curve for trial in summary.trials if trial.id == first.spec.id)
     assert curve[0] == (1, None) and curve[1][1] is not None
 
 
 def test_failed_trials_are_listed_with_reason_and_attempts() -> None:
     search = made_up_search(DENOISER, SMALL, score=realistic)
     lost = TrainingResult(FAILED, None, None, seconds=1.0, reason="ValueError: no", attempts=2)
-    trials = (*(replace(trial, outcome=lost) for trial in search.trials[:-1]), search.trials[-1])
+    trials = (*(replace(trial, result=lost) for trial in search.trials[:-1]), search.trials[-1])
     summary = summarize_search(DENOISER, replace(search, trials=trials), preset=SMALL)
     assert len(summary.trials) == 1 and len(summary.failures) == 9
     assert set(summary.failures.values()) == {"ValueError: no (2 attempts)"}
     assert sum(rung.failed for rung in summary.rungs) == 9
-    assert summary.pareto_parameters == [search.trials[-1].plan.id]
+    assert summary.pareto_parameters == [search.trials[-1].spec.id]
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 1.0 - 1e-12])
@@ -120,7 +120,7 @@ def test_pareto_fronts_hold_the_best_trial_of_each_configuration(whole: SearchSu
 
 def test_only_measured_trials_are_on_the_latency_front() -> None:
     search = made_up_search(DENOISER, SMALL, score=realistic)
-    one = search.ranked()[-1].plan.id
+    one = search.ranked()[-1].spec.id
     summary = summarize_search(DENOISER, search, preset=SMALL, milliseconds={one: 0.5})
     assert summary.pareto_latency == ([one] if one in {t.id for t in best_per_configuration(summary.trials)} else [])
     assert [trial.milliseconds for trial in summary.trials if trial.id == one] == [0.5]

@@ -61,24 +61,37 @@ def _row(epoch: int, **metrics: float) -> dict[str, float]:
 
 TRIALS = [
     Trial(
-        TrainingSpec("000-r0", None, 0, 1, 0, 0, 1, {"layers": 1, "learning_rate": 0.004, "residual": True}),
+        TrainingSpec(
+            id="000-r0", bracket=1, epochs=1, hyperparameters={"layers": 1, "learning_rate": 0.004, "residual": True}
+        ),
         TrainingResult(COMPLETED, 0.5, 1, [_row(1, loss=0.7, val_loss=0.5)], 3.0, 300),
         4.0,
     ),
     Trial(
         TrainingSpec(
-            "001-r0", None, 0, 1, 0, 0, 1, {"layers": 2, "units_2": 16, "learning_rate": 1e-2, "residual": True}
+            id="001-r0",
+            bracket=1,
+            epochs=1,
+            hyperparameters={"layers": 2, "units_2": 16, "learning_rate": 1e-2, "residual": True},
         ),
         TrainingResult(FAILED, None, None, [_row(1, val_loss=0.1)], 2.0, 500, DIVERGED),
         6.5,
     ),
     Trial(
-        TrainingSpec("000-r1", "000-r0", 0, 1, 1, 1, 3, {"layers": 1, "learning_rate": 0.004, "residual": True}),
+        TrainingSpec(
+            id="000-r1",
+            parent="000-r0",
+            bracket=1,
+            rung=1,
+            initial_epoch=1,
+            epochs=3,
+            hyperparameters={"layers": 1, "learning_rate": 0.004, "residual": True},
+        ),
         TrainingResult(COMPLETED, 0.25, 2, [_row(2, loss=0.4, val_loss=0.25), _row(3, val_loss=0.01)], 4.0, 300),
         11.0,
     ),
     Trial(
-        TrainingSpec("002-r0", None, 0, 0, 0, 0, 3, {"layers": 1, "learning_rate": 1e-3, "residual": False}),
+        TrainingSpec(id="002-r0", epochs=3, hyperparameters={"layers": 1, "learning_rate": 1e-3, "residual": False}),
         TrainingResult(FAILED, None, None, reason="the worker was lost", attempts=3),
         12.0,
     ),
@@ -149,14 +162,14 @@ def test_a_real_study_is_read_back_as_it_was(
             read = optuna.load_study(study_name=name, storage=storage)
             trials, best = read.get_trials(), result.best()
             assert read.direction.name == direction
-            assert (read.best_trial.user_attrs["id"], read.best_value) == (best.plan.id, best.outcome.score)
+            assert (read.best_trial.user_attrs["id"], read.best_value) == (best.spec.id, best.result.score)
             assert read.user_attrs["validation records"] == result.identity["validation records"]
-        assert [trial.params for trial in trials] == [trial.plan.hyperparameters for trial in result.trials]
-        assert [trial.value for trial in trials] == [trial.outcome.score for trial in result.trials]
+        assert [trial.params for trial in trials] == [trial.spec.hyperparameters for trial in result.trials]
+        assert [trial.value for trial in trials] == [trial.result.score for trial in result.trials]
         for trial, ours in zip(trials, result.trials, strict=True):
-            curve = {int(row["epoch"]): row[result.objective[0]] for row in ours.outcome.history}
+            curve = {int(row["epoch"]): row[result.objective[0]] for row in ours.result.history}
             assert trial.intermediate_values == curve
-            assert set(trial.intermediate_values) == set(range(ours.plan.initial_epoch + 1, ours.plan.epochs + 1))
+            assert set(trial.intermediate_values) == set(range(ours.spec.initial_epoch + 1, ours.spec.epochs + 1))
             assert ("units_2" in trial.params) == (trial.params["layers"] == 2)
             rate = trial.distributions["learning_rate"]
             assert isinstance(rate, FloatDistribution)
@@ -259,8 +272,8 @@ def test_every_kind_of_hyperparameter_has_its_distribution(tmp_path: Path) -> No
     drawn = [
         replace(
             TRIALS[0],
-            plan=replace(
-                TRIALS[0].plan,
+            spec=replace(
+                TRIALS[0].spec,
                 hyperparameters={item.name: item.random_sample(seed) for item in hp.space},
             ),
         )
@@ -269,7 +282,7 @@ def test_every_kind_of_hyperparameter_has_its_distribution(tmp_path: Path) -> No
     result = _search(tmp_path, trials=drawn, space=space)
     export_optuna({DENOISER: result}, tmp_path / "t.db", overwrite=False)
     read = _trials(tmp_path / "t.db")
-    assert [trial.params for trial in read] == [trial.plan.hyperparameters for trial in drawn]
+    assert [trial.params for trial in read] == [trial.spec.hyperparameters for trial in drawn]
     found = read[0].distributions
     assert found["share"] == FloatDistribution(0, 1)
     assert found["width"] == IntDistribution(16, 96, step=16)

@@ -52,7 +52,7 @@ def test_random_scores_are_not_explained() -> None:
     rng = np.random.default_rng(5)
     first = [_with_random_score(search.trials[0], number, rng) for number in range(40)]
     # The next rung of each has the same score: a forest that had seen one could predict the other.
-    second = [replace(trial, plan=replace(trial.plan, id=f"{trial.plan.id[:3]}-r1", rung=1)) for trial in first]
+    second = [replace(trial, spec=replace(trial.spec, id=f"{trial.spec.id[:3]}-r1", rung=1)) for trial in first]
     many = replace(search, trials=(*first, *second))
     summary = summarize_search(DENOISER, many, preset=LARGE)
     assert summary.explained is not None and summary.explained < 0.2
@@ -80,5 +80,5 @@ def test_too_few_configurations_and_equal_scores_have_no_importances(preset: Pre
 
 
 def _with_random_score(trial: Trial, number: int, rng: np.random.Generator) -> Trial:
-    plan = replace(trial.plan, id=f"{number:03d}-r0", hyperparameters=draw(DENOISER, LARGE.denoiser, rng=rng))
-    return Trial(plan, replace(trial.outcome, score=float(rng.uniform(1e-4, 1e-2))), float(number))
+    plan = replace(trial.spec, id=f"{number:03d}-r0", hyperparameters=draw(DENOISER, LARGE.denoiser, rng=rng))
+    return Trial(plan, replace(trial.result, score=float(rng.uniform(1e-4, 1e-2))), float(number))

@@ -16,10 +16,9 @@ import pytest
 
 from ecg_study.errors import EcgStudyError
 from ecg_study.models.card import DENOISER, DETECTOR
-from ecg_study.training import loop
 from ecg_study.training.executors.in_process import InProcessExecutor
-from ecg_study.training.loop import train_trial
-from ecg_study.training.specs import TrainingSpec, Trial
+from ecg_study.training.loop import train
+from ecg_study.training.specs import TrainingOptions, TrainingSpec, Trial
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.oracle import SearchOracle
 from ecg_study.tuning.plan import SearchPlan
@@ -57,7 +56,7 @@ class Watcher:
         self.epochs.append((trial, epoch))
 
     def trial_ended(self, trial: Trial, *, best: float | None) -> None:
-        assert trial.outcome.status
+        assert trial.result.status
         self.bests.append(best)
 
     def notice(self, text: str) -> None:
@@ -90,30 +89,30 @@ def searched(small_data: SmallData, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def _without_times(result: SearchResult) -> list[Any]:
-    return [(trial.plan, replace(trial.outcome, seconds=0.0)) for trial in result.trials]
+    return [(trial.spec, replace(trial.result, seconds=0.0)) for trial in result.trials]
 
 
 def test_every_planned_trial_runs(searched: tuple[SearchResult, Watcher]) -> None:
     result, watcher = searched
     assert watcher.trials == 6
-    assert [(t.plan.bracket, t.plan.rung) for t in result.trials] == [(1, 0)] * 3 + [(1, 1)] + [(0, 0)] * 2
+    assert [(t.spec.bracket, t.spec.rung) for t in result.trials] == [(1, 0)] * 3 + [(1, 1)] + [(0, 0)] * 2
     promoted = result.trials[3]
-    assert [trial.plan.id for trial in result.trials] == ["000-r0", "001-r0", "002-r0", "001-r1", "003-r0", "004-r0"]
-    first_rung = {trial.plan.id: trial.outcome.score for trial in result.trials[:3]}
-    assert promoted.plan.parent == min(first_rung, key=lambda name: first_rung[name] or 0)
-    assert [epoch for trial, epoch in watcher.epochs if trial == promoted.plan.id] == [2, 3]
-    assert watcher.bests[-1] == result.best().outcome.score == min(t.outcome.score or 9 for t in result.trials)
+    assert [trial.spec.id for trial in result.trials] == ["000-r0", "001-r0", "002-r0", "001-r1", "003-r0", "004-r0"]
+    first_rung = {trial.spec.id: trial.result.score for trial in result.trials[:3]}
+    assert promoted.spec.parent == min(first_rung, key=lambda name: first_rung[name] or 0)
+    assert [epoch for trial, epoch in watcher.epochs if trial == promoted.spec.id] == [2, 3]
+    assert watcher.bests[-1] == result.best().result.score == min(t.result.score or 9 for t in result.trials)
     for trial in result.trials:
-        assert trial.outcome.score == min(row["val_loss"] for row in trial.outcome.history)
+        assert trial.result.score == min(row["val_loss"] for row in trial.result.history)
 
 
 def test_trials_csv_holds_each_trial(searched: tuple[SearchResult, Watcher]) -> None:
     result, _ = searched
     with open(result.directory / "trials.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["id"] for row in rows] == [trial.plan.id for trial in result.trials]
-    assert rows[3]["parent"] == result.trials[3].plan.parent
-    assert float(rows[0]["score"]) == result.trials[0].outcome.score
+    assert [row["id"] for row in rows] == [trial.spec.id for trial in result.trials]
+    assert rows[3]["parent"] == result.trials[3].spec.parent
+    assert float(rows[0]["score"]) == result.trials[0].result.score
     assert all((row["units_2"] == "") == (row["layers"] == "1") for row in rows)
 
 
@@ -130,7 +129,7 @@ def test_same_seed_same_search(searched: tuple[SearchResult, Watcher], small_dat
     assert _without_times(again) == _without_times(searched[0])
     asked = SearchOracle(_task(small_data), seed=1).next_trial()
     assert asked is not None
-    assert asked.hyperparameters != again.trials[0].plan.hyperparameters
+    assert asked.hyperparameters != again.trials[0].spec.hyperparameters
 
 
 def test_other_threads_that_draw_random_numbers_change_nothing(small_data: SmallData) -> None:
@@ -138,7 +137,8 @@ def test_other_threads_that_draw_random_numbers_change_nothing(small_data: Small
     task = _task(small_data)
     plan = next(p for _ in range(9) if (p := SearchOracle(task, seed=0).next_trial()) is not None)
     plan = replace(plan, hyperparameters=plan.hyperparameters | {"dropout": 0.1})
-    quiet = train_trial(task, plan, 0)
+    options = TrainingOptions.for_search(task)
+    quiet = train(task, plan, options=options, seed=0)
     done = threading.Event()
 
     def draw() -> None:
@@ -148,11 +148,11 @@ def test_other_threads_that_draw_random_numbers_change_nothing(small_data: Small
     thread = threading.Thread(target=draw)
     thread.start()
     try:
-        disturbed = train_trial(task, plan, 0)
+        disturbed = train(task, plan, options=options, seed=0)
     finally:
         done.set()
         thread.join()
-    assert disturbed.outcome.history == quiet.outcome.history
+    assert disturbed.result.history == quiet.result.history
     assert disturbed.weights == quiet.weights
 
 
@@ -203,13 +203,13 @@ def test_failed_trials_are_listed_and_halving_goes_on(
     watcher = Watcher()
     result = _search(task, tmp_path / "s", watcher)
     assert len(result.trials) == 6
-    first, second = (next(t.outcome for t in result.trials if t.plan.id == name) for name in ("000-r0", "001-r0"))
+    first, second = (next(t.result for t in result.trials if t.spec.id == name) for name in ("000-r0", "001-r0"))
     assert (first.status, first.score, first.attempts) == ("failed", None, 3)
     assert first.reason == "MemoryError: no room for this model"
     assert watcher.notices == [f"trial 000-r0: {first.reason}; starting attempt {n} of 3" for n in (2, 3)]
     assert (second.status, second.attempts) == ("failed", 1)
     assert second.reason == "its loss was never a finite number: training diverged"
-    assert result.trials[3].plan.parent == result.trials[2].plan.id
+    assert result.trials[3].spec.parent == result.trials[2].spec.id
     assert "no room for this model" in (tmp_path / "s" / "trials.csv").read_text()
     json.loads((tmp_path / "s" / "search.json").read_text(), parse_constant=pytest.fail)
 
@@ -229,16 +229,15 @@ def test_a_search_in_which_all_fails_says_why(
 def test_an_error_of_the_disk_stops_the_search_and_keeps_it(
     small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = loop.train_trial
     calls = []
 
-    def train(*args: Any, **kwargs: Any) -> Any:
+    def train_or_fail(*args: Any, **kwargs: Any) -> Any:
         calls.append(args)
         if len(calls) == 3:
             raise OSError(28, "No space left on device")
-        return real(*args, **kwargs)
+        return train(*args, **kwargs)
 
-    monkeypatch.setattr("ecg_study.tuning.search.train_trial", train)
+    monkeypatch.setattr("ecg_study.training.executors.in_process.train", train_or_fail)
     with pytest.raises(OSError, match="No space left"):
         _search(_task(small_data), tmp_path / "s")
     assert len(load_search(tmp_path / "s").trials) == 2

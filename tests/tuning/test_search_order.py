@@ -18,7 +18,7 @@ from ecg_study.files import locked
 from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.presets import HyperparameterRanges
 from ecg_study.training.executors.base import Event, EventHandler, Job, TrialFinished, TrialInterrupted, WorkerLost
-from ecg_study.training.specs import COMPLETED, TrainedTrial, TrainingResult, TrainingSpec, Trial, failed_trial
+from ecg_study.training.specs import COMPLETED, FinishedTraining, TrainingResult, TrainingSpec, Trial, failed_training
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
 from ecg_study.tuning.checkpoints import most_weights
@@ -52,24 +52,24 @@ class FakeWorkers:
         self.started: list[str] = []
         self.weights, self.most_kept = weights, 0
         self.before_each: Callable[[], None] = lambda: None
-        self.answer: Callable[[Job], Event] = lambda job: TrialFinished(job.plan.id, _trained(job.plan))
+        self.answer: Callable[[Job], Event] = lambda job: TrialFinished(job.spec.id, _trained(job.spec))
 
     def free(self) -> int:
         return self.count - len(self.jobs)
 
     def start(self, job: Job) -> None:
         assert self.free() > 0
-        assert (job.parent is None) == (job.plan.parent is None)
-        if job.plan.parent is not None:
-            assert job.parent == job.plan.parent.encode(), "goes on from its parent's weights"
-        self.started.append(job.plan.id)
+        assert (job.initial_weights is None) == (job.spec.parent is None)
+        if job.spec.parent is not None:
+            assert job.initial_weights == job.spec.parent.encode(), "goes on from its parent's weights"
+        self.started.append(job.spec.id)
         self.jobs.append(job)
 
     def wait(self, handle: EventHandler) -> None:
         self.before_each()
         job = self.jobs.pop(self.order.randrange(len(self.jobs)))
         lost = self.order.random() < self.losses
-        handle(WorkerLost(job.plan.id, "killed") if lost else self.answer(job))
+        handle(WorkerLost(job.spec.id, "killed") if lost else self.answer(job))
         if self.weights is not None:
             self.most_kept = max(self.most_kept, len(list(self.weights.glob("*.npz"))))
 
@@ -81,9 +81,9 @@ class FakeWorkers:
         return [Speed(10, 100, 1.0, 2.0) for _ in configurations]
 
 
-def _trained(plan: TrainingSpec) -> TrainedTrial:
+def _trained(plan: TrainingSpec) -> FinishedTraining:
     score = abs(plan.hyperparameters["learning_rate"] - 0.005) / plan.epochs
-    return TrainedTrial(
+    return FinishedTraining(
         TrainingResult(COMPLETED, score, plan.epochs, [{"epoch": 1, "val_loss": score}]), plan.id.encode()
     )
 
@@ -104,7 +104,7 @@ def reference(task: TrainingTask, tmp_path_factory: pytest.TempPathFactory) -> S
 
 
 def _plans(result: SearchResult) -> dict[str, TrainingSpec]:
-    return {trial.plan.id: trial.plan for trial in result.trials}
+    return {trial.spec.id: trial.spec for trial in result.trials}
 
 
 def test_brackets_and_rungs_are_those_of_the_schedule(task: TrainingTask, reference: SearchResult) -> None:
@@ -141,15 +141,15 @@ def test_any_number_of_workers_in_any_order_finds_the_same(
                 started += workers.started
                 continue
             break
-        if not any(trial.outcome.status != COMPLETED for trial in result.trials):
+        if not any(trial.result.status != COMPLETED for trial in result.trials):
             assert _plans(result) == _plans(reference)
             best = result.best()
             wanted = replace(reference.best(), ended=0.0)
-            assert replace(best, outcome=replace(best.outcome, attempts=1), ended=0.0) == wanted
+            assert replace(best, result=replace(best.result, attempts=1), ended=0.0) == wanted
         assert len(result.trials) == len(_plans(result)) == TRIALS, "each trial once"
         # Of the trials whose weights nobody needs any more, none is kept.
         assert workers.most_kept <= most_weights(schedule_of(task.preset))
-        assert [path.name for path in (search / "weights").iterdir()] == [f"{result.best().plan.id}.npz"]
+        assert [path.name for path in (search / "weights").iterdir()] == [f"{result.best().spec.id}.npz"]
 
 
 def test_several_iterations_are_told_apart(small_data: SmallData, tmp_path: Path) -> None:
@@ -164,14 +164,14 @@ def test_several_iterations_are_told_apart(small_data: SmallData, tmp_path: Path
 def test_a_worker_lost_again_and_again_fails_the_trial_and_halving_goes_on(task: TrainingTask, tmp_path: Path) -> None:
     workers = FakeWorkers(2, random.Random(0))
     workers.answer = lambda job: (
-        WorkerLost(job.plan.id, "worker 7 was killed")
-        if job.plan.id == "001-r0"
-        else TrialFinished(job.plan.id, _trained(job.plan))
+        WorkerLost(job.spec.id, "worker 7 was killed")
+        if job.spec.id == "001-r0"
+        else TrialFinished(job.spec.id, _trained(job.spec))
     )
     watcher = Watcher()
     result = run_search(task, SearchOptions(3), directory=tmp_path / "s", executor=workers, view=watcher)
-    (failed,) = [trial for trial in result.trials if trial.outcome.status != COMPLETED]
-    assert (failed.plan.id, failed.outcome.attempts, failed.outcome.reason) == ("001-r0", 3, "worker 7 was killed")
+    (failed,) = [trial for trial in result.trials if trial.result.status != COMPLETED]
+    assert (failed.spec.id, failed.result.attempts, failed.result.reason) == ("001-r0", 3, "worker 7 was killed")
     assert workers.started.count("001-r0") == 3
     assert len(result.trials) == TRIALS
     assert watcher.notices[0] == "trial 001-r0: worker 7 was killed; starting attempt 2 of 3"
@@ -181,11 +181,11 @@ def test_a_worker_lost_again_and_again_fails_the_trial_and_halving_goes_on(task:
 def test_a_whole_rung_that_fails_ends_its_bracket_and_no_other(task: TrainingTask, tmp_path: Path) -> None:
     workers = FakeWorkers(3, random.Random(0))
     workers.answer = lambda job: TrialFinished(
-        job.plan.id, failed_trial("no") if job.plan.id < "009" else _trained(job.plan)
+        job.spec.id, failed_training("no") if job.spec.id < "009" else _trained(job.spec)
     )
     result = run_search(task, SearchOptions(3), directory=tmp_path / "s", executor=workers, view=Watcher())
     assert len(result.trials) == TRIALS
-    reasons = {trial.plan.id: trial.outcome.reason for trial in result.trials if trial.outcome.reason}
+    reasons = {trial.spec.id: trial.result.reason for trial in result.trials if trial.result.reason}
     assert len(reasons) == 13
     assert sum("continues trial" in reason for reason in reasons.values()) == 4
 
@@ -219,7 +219,7 @@ def test_a_budget_of_time_counts_all_runs_and_drops_what_it_stops(task: Training
 
     def answer(job: Job) -> Event:
         left.append(job.seconds_left)
-        return TrialFinished(job.plan.id, _trained(job.plan)) if len(left) < 4 else TrialInterrupted(job.plan.id)
+        return TrialFinished(job.spec.id, _trained(job.spec)) if len(left) < 4 else TrialInterrupted(job.spec.id)
 
     workers.answer = answer
     with pytest.raises(KeyboardInterrupt):
@@ -263,7 +263,7 @@ def test_a_budget_too_small_for_one_trial_says_so(task: TrainingTask, tmp_path: 
 def test_a_trial_that_is_stopped_while_there_is_time_is_run_again(task: TrainingTask, tmp_path: Path) -> None:
     workers = FakeWorkers(2, random.Random(0))
     workers.answer = lambda job: (
-        TrialInterrupted(job.plan.id) if len(workers.started) == 5 else TrialFinished(job.plan.id, _trained(job.plan))
+        TrialInterrupted(job.spec.id) if len(workers.started) == 5 else TrialFinished(job.spec.id, _trained(job.spec))
     )
     result = run_search(task, SearchOptions(3), directory=tmp_path / "s", executor=workers, view=Watcher())
     assert result.done
@@ -353,7 +353,7 @@ def test_a_space_that_is_just_large_enough_is_searched_to_the_end(small_data: Sm
         task, SearchOptions(3), directory=tmp_path / "s", executor=FakeWorkers(3, random.Random(0)), view=Watcher()
     )
     assert len(result.trials) == TRIALS
-    assert {trial.plan.hyperparameters["units_1"] for trial in result.trials} == set(range(1, 18))
+    assert {trial.spec.hyperparameters["units_1"] for trial in result.trials} == set(range(1, 18))
 
 
 def _earlier(task: TrainingTask, study: Path, seed: int = 3) -> SearchResult:
@@ -365,7 +365,7 @@ def _earlier(task: TrainingTask, study: Path, seed: int = 3) -> SearchResult:
 
 def test_a_warm_start_tries_the_best_of_an_earlier_study_first(task: TrainingTask, tmp_path: Path) -> None:
     earlier = _earlier(task, tmp_path / "first")
-    best = list(dict.fromkeys(str(trial.plan.hyperparameters) for trial in earlier.ranked()))[:3]
+    best = list(dict.fromkeys(str(trial.spec.hyperparameters) for trial in earlier.ranked()))[:3]
     watcher = Watcher()
     warm = SearchOptions(8, warm_start=tmp_path / "first")
     result = run_search(
@@ -398,7 +398,7 @@ def test_a_warm_start_leaves_out_what_does_not_fit(task: TrainingTask, small_dat
     result = run_search(
         other, warm, directory=tmp_path / "second", executor=FakeWorkers(1, random.Random(0)), view=watcher
     )
-    fitting = [t.plan.hyperparameters for t in earlier.ranked() if t.plan.hyperparameters["layers"] == 1]
+    fitting = [t.spec.hyperparameters for t in earlier.ranked() if t.spec.hyperparameters["layers"] == 1]
     assert _plans(result)["000-r0"].hyperparameters == fitting[0]
     assert "do not fit this space" in watcher.notices[0]
     none = replace(PRESET, denoiser=replace(PRESET.denoiser, frame=(8,)))
@@ -460,7 +460,7 @@ def test_logs_for_tensorboard_hold_each_trial(task: TrainingTask, tmp_path: Path
         task, options, directory=tmp_path / "s", executor=FakeWorkers(2, random.Random(0)), view=Watcher()
     )
     for trial in result.trials:
-        logs = EventAccumulator(str(tmp_path / "s" / "tensorboard" / trial.plan.id)).Reload()
+        logs = EventAccumulator(str(tmp_path / "s" / "tensorboard" / trial.spec.id)).Reload()
         (event,) = logs.Scalars("val_loss")
-        assert event.value == pytest.approx(trial.outcome.score)
+        assert event.value == pytest.approx(trial.result.score)
         assert b"learning_rate" in logs.SummaryMetadata("_hparams_/session_start_info").plugin_data.content

@@ -1,4 +1,4 @@
-"""Who trains trials: one face for this process and for processes elsewhere."""
+"""Executor protocol: trains in this process or in others, and reports events."""
 
 from __future__ import annotations
 
@@ -7,36 +7,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ecg_study.training.loop import train_trial
-from ecg_study.training.specs import TrainedTrial, TrainFunction, TrainingSpec
+from ecg_study.training.specs import FinishedTraining, TrainingOptions, TrainingSpec
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
 
 
 @dataclass(frozen=True)
 class Job:
-    """A trial to be trained.
+    """A training for an executor.
 
     Attributes:
         task: the model and its data.
-        plan: what to train.
+        spec: configuration and epochs.
+        options: what is kept, learning rate, patience.
         seed: seed of the study.
-        parent: the weights to go on from, the bytes of an ``.npz`` file.
-        seconds_left: after so many seconds it shall stop; ``None`` for no limit.
-        train: how to train it; a function of this project, which a worker finds by its name.
+        initial_weights: packed weights to start from; ``None`` for random ones.
+        seconds_left: seconds after which it stops; ``None`` for no limit.
     """
 
     task: TrainingTask
-    plan: TrainingSpec
+    spec: TrainingSpec
+    options: TrainingOptions
     seed: int
-    parent: bytes | None = None
+    initial_weights: bytes | None = None
     seconds_left: float | None = None
-    train: TrainFunction = train_trial
 
 
 @dataclass(frozen=True)
 class EpochFinished:
-    """An epoch of a running trial, counted from 1, is done."""
+    """The end of an epoch, counted from 1, of a running trial."""
 
     trial: str
     epoch: int
@@ -45,22 +44,22 @@ class EpochFinished:
 
 @dataclass(frozen=True)
 class TrialFinished:
-    """A trial has ended by itself."""
+    """The end of a trial, completed or failed."""
 
     trial: str
-    trained: TrainedTrial
+    training: FinishedTraining
 
 
 @dataclass(frozen=True)
 class TrialInterrupted:
-    """A trial was stopped, since its time was over; nothing of it is kept."""
+    """A trial that stopped because its time was over. None of its results are kept."""
 
     trial: str
 
 
 @dataclass(frozen=True)
 class WorkerLost:
-    """The worker of a trial is gone."""
+    """The loss of the worker that trained a trial."""
 
     trial: str
     reason: str
@@ -68,7 +67,7 @@ class WorkerLost:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something that the user should know."""
+    """A message for the user."""
 
     text: str
 
@@ -82,25 +81,25 @@ class Executor(Protocol):
 
     @property
     def count(self) -> int:
-        """How many trials run side by side when all is well."""
+        """Number of trials that normally run in parallel."""
 
     def free(self) -> int:
-        """How many trials can be started now."""
+        """Return the number of trials that can start now."""
 
     def start(self, job: Job) -> None:
-        """Begin a trial; `free` has said that there is room."""
+        """Start a trial. Call it only if `free` is positive."""
 
     def wait(self, handle: EventHandler) -> None:
-        """Hand over what has happened, waiting a moment where nothing has."""
+        """Pass new events to ``handle``; wait a moment if there are none."""
 
     def cancel(self) -> None:
-        """Give up all running trials."""
+        """Cancel all running trials."""
 
     def measure(self, task: TrainingTask, configurations: list[dict[str, Any]]) -> list[Speed]:
-        """How fast each configuration trains, as many side by side as trials would be."""
+        """Measure how fast each configuration trains, with as many in parallel as trials would be."""
 
 
 def deadline(seconds: float | None) -> Callable[[], bool]:
-    """Says whether so many seconds have passed since it was made; never for ``None``."""
+    """Return a function that tells whether ``seconds`` have passed since this call; never for ``None``."""
     end = None if seconds is None else time.monotonic() + seconds
     return lambda: end is not None and time.monotonic() >= end

@@ -38,6 +38,7 @@ from ecg_study.training.executors.base import (
 from ecg_study.training.executors.dask_worker import (
     Halted,
     NoSegments,
+    RemoteJob,
     WorkerContext,
     measure_remotely,
     receive_segments,
@@ -146,14 +147,14 @@ class DaskExecutor:
 
     def measure(self, task: TrainingTask, configurations: list[dict[str, Any]]) -> list[Speed]:
         """See `Executor`."""
-        setting = self._setting(task)
+        context = self._context(task)
         found: list[Speed | None] = [None] * len(configurations)
         left = list(enumerate(configurations))
         while left:
             workers = self._wait_for_workers()
             side_by_side, left = left[: len(workers)], left[len(workers) :]
             futures = [
-                self.client.submit(measure_remotely, setting, configuration, workers=[worker], pure=False)
+                self.client.submit(measure_remotely, context, configuration, workers=[worker], pure=False)
                 for worker, (_, configuration) in zip(workers, side_by_side, strict=False)
             ]
             for (place, configuration), worker, future in zip(side_by_side, workers, futures, strict=False):
@@ -176,17 +177,13 @@ class DaskExecutor:
         future = self._call(
             self.client.submit,
             train_remotely,
-            self._setting(job.task),
-            job.plan,
-            job.seed,
-            job.parent,
-            job.seconds_left,
-            job.train,
-            key=f"{job.task.name}-{job.plan.id}-{uuid.uuid4().hex}",
+            self._context(job.task),
+            RemoteJob(job.spec, job.options, job.seed, job.initial_weights, job.seconds_left),
+            key=f"{job.task.name}-{job.spec.id}-{uuid.uuid4().hex}",
             workers=[worker],
             pure=False,
         )
-        self._running[job.plan.id] = _Running(job, future, worker)
+        self._running[job.spec.id] = _Running(job, future, worker)
         future.add_done_callback(self._arrived.put)
 
     def _take(self, future: Future, handle: EventHandler) -> None:
@@ -334,7 +331,7 @@ class DaskExecutor:
                 raise EcgStudyError(f"worker {worker} cannot keep the segments: {answer}; make room there")
             # Any other error is its death, which shows at the next look around.
 
-    def _setting(self, task: TrainingTask) -> WorkerContext:
+    def _context(self, task: TrainingTask) -> WorkerContext:
         return WorkerContext(task.reference(), self._topic)
 
     def _address(self) -> str:

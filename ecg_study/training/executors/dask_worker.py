@@ -1,7 +1,7 @@
-"""What runs in a worker process: Dask calls these functions there.
+"""Functions that Dask calls in a worker process.
 
-A worker may be on another machine. It has this project's code and packages, but need not see our files: the segments
-are looked for by their key and sent where they are not, weights travel with the job and with its result.
+A worker may be on another machine. It has the code of this project and its packages, but need not see our files.
+Segments are found by their key, or sent if they are missing. Weights are sent with the job and with its result.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from typing import Any, TypeVar
 from ecg_study.ecg_data.segments.transfer import PackedSegments, unpack_segments
 from ecg_study.training.environment import import_tensorflow
 from ecg_study.training.executors.base import deadline
-from ecg_study.training.specs import TrainedTrial, TrainFunction, TrainingSpec, TrialStopped
+from ecg_study.training.loop import train
+from ecg_study.training.specs import FinishedTraining, TrainingOptions, TrainingSpec, TrialStopped
 from ecg_study.training.task import TaskReference, TrainingTask
 from ecg_study.training.timing import Speed, measure_speed
 
 _one_at_a_time = threading.Lock()
-"""Keras keeps models, seeds and names per process, so a process trains one trial at a time, whatever its threads."""
+"""Keras keeps names and seeds per process: a process trains one trial at a time, however many threads it has."""
 
 _Answer = TypeVar("_Answer")
 _OPEN_TASKS = 4
@@ -31,15 +32,34 @@ _tasks: OrderedDict[tuple[str, str, str], TrainingTask] = OrderedDict()
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What a worker must know.
+    """The task of a job, and the topic of its events.
 
     Attributes:
-        task: the model, with its segments by name.
-        topic: Dask topic under which epochs are told.
+        task: the model and the key of its segments.
+        topic: Dask topic of finished epochs.
     """
 
     task: TaskReference
     topic: str
+
+
+@dataclass(frozen=True)
+class RemoteJob:
+    """A `Job` without its task, which `WorkerContext` names.
+
+    Attributes:
+        spec: configuration and epochs.
+        options: what is kept, learning rate, patience.
+        seed: seed of the study.
+        initial_weights: packed weights to start from.
+        seconds_left: seconds after which it stops.
+    """
+
+    spec: TrainingSpec
+    options: TrainingOptions
+    seed: int
+    initial_weights: bytes | None
+    seconds_left: float | None
 
 
 @dataclass(frozen=True)
@@ -51,48 +71,49 @@ class NoSegments:
 
 @dataclass(frozen=True)
 class Halted:
-    """The answer of a worker whose time for the trial was over."""
+    """The answer of a worker that stopped a trial: its time was over, or it was cancelled."""
 
 
-def train_remotely(
-    setting: WorkerContext,
-    plan: TrainingSpec,
-    seed: int,
-    parent: bytes | None,
-    seconds_left: float | None,
-    train: TrainFunction,
-) -> TrainedTrial | NoSegments | Halted:
+def train_remotely(context: WorkerContext, job: RemoteJob) -> FinishedTraining | NoSegments | Halted:
     """Train one trial in this worker."""
     from distributed import get_worker
 
     worker = get_worker()
     key = worker.get_current_task()
-    late = deadline(seconds_left)
+    late = deadline(job.seconds_left)
 
-    def stop() -> bool:
-        # A job that was given up goes on in its thread until it looks up: Dask cannot end a thread.
+    def should_stop() -> bool:
+        # A cancelled job continues in its thread until it checks: Dask cannot end a thread.
         state = worker.state.tasks.get(key)
         return late() or state is None or state.state != "executing"
 
-    def said(epoch: int, metrics: dict[str, float]) -> None:
-        worker.log_event(setting.topic, {"trial": plan.id, "epoch": epoch, "metrics": metrics})
+    def report(epoch: int, metrics: dict[str, float]) -> None:
+        worker.log_event(context.topic, {"trial": job.spec.id, "epoch": epoch, "metrics": metrics})
 
-    def work(task: TrainingTask) -> TrainedTrial | Halted:
+    def work(task: TrainingTask) -> FinishedTraining | Halted:
         try:
-            return train(task, plan, seed, parent, said, stop)
+            return train(
+                task,
+                job.spec,
+                options=job.options,
+                seed=job.seed,
+                initial_weights=job.initial_weights,
+                on_progress=report,
+                should_stop=should_stop,
+            )
         except TrialStopped:
             return Halted()
 
-    return _with_task(setting, work)
+    return _with_task(context, work)
 
 
-def measure_remotely(setting: WorkerContext, hyperparameters: dict[str, Any]) -> Speed | NoSegments:
+def measure_remotely(context: WorkerContext, hyperparameters: dict[str, Any]) -> Speed | NoSegments:
     """Time one configuration in this worker."""
-    return _with_task(setting, functools.partial(_measure, hyperparameters))
+    return _with_task(context, functools.partial(_measure, hyperparameters))
 
 
 def receive_segments(key: str, packed: PackedSegments, dask_worker: Any) -> None:
-    """Keep segments in the worker's own folder, for as long as it lives. Dask fills in ``dask_worker``."""
+    """Store segments in the folder of this worker while it lives. Dask passes ``dask_worker``."""
     directory = _own_folder(Path(dask_worker.local_directory), key)
     if not directory.is_dir():
         unpack_segments(packed, directory)
@@ -102,12 +123,12 @@ def _measure(hyperparameters: dict[str, Any], task: TrainingTask) -> Speed:
     return measure_speed(task, hyperparameters)
 
 
-def _with_task(setting: WorkerContext, work: Callable[[TrainingTask], _Answer]) -> _Answer | NoSegments:
+def _with_task(context: WorkerContext, work: Callable[[TrainingTask], _Answer]) -> _Answer | NoSegments:
     from distributed import get_worker
 
     worker = get_worker()
     with _one_at_a_time:
-        task = _open(setting.task, Path(worker.local_directory))
+        task = _open(context.task, Path(worker.local_directory))
         if task is None:
             return NoSegments(worker.address)
         import_tensorflow(worker.state.nthreads)

@@ -12,17 +12,19 @@ from ecg_study.training.executors.base import (
     TrialInterrupted,
     deadline,
 )
+from ecg_study.training.loop import train
 from ecg_study.training.specs import TrialStopped
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed, measure_speed
 
 
 class InProcessExecutor:
-    """Trains one trial after the other in this very process, on all cores: for debugging a search space, and tests."""
+    """Executor that trains one trial after the other on all cores, to debug a search space and for tests."""
 
     count = 1
 
     def __init__(self) -> None:
+        """Create an executor without a job."""
         self._job: Job | None = None
 
     def free(self) -> int:
@@ -38,17 +40,25 @@ class InProcessExecutor:
         job, self._job = self._job, None
         if job is None:
             return
-        trial = job.plan.id
+        trial = job.spec.id
 
-        def said(epoch: int, metrics: dict[str, float]) -> None:
+        def report(epoch: int, metrics: dict[str, float]) -> None:
             handle(EpochFinished(trial, epoch, metrics))
 
         try:
-            trained = job.train(job.task, job.plan, job.seed, job.parent, said, deadline(job.seconds_left))
+            training = train(
+                job.task,
+                job.spec,
+                options=job.options,
+                seed=job.seed,
+                initial_weights=job.initial_weights,
+                on_progress=report,
+                should_stop=deadline(job.seconds_left),
+            )
         except TrialStopped:
             handle(TrialInterrupted(trial))
         else:
-            handle(TrialFinished(trial, trained))
+            handle(TrialFinished(trial, training))
 
     def cancel(self) -> None:
         """See `Executor`."""

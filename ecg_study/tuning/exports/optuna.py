@@ -158,7 +158,7 @@ def _add_study(storage: BaseStorage, name: str, result: SearchResult) -> None:
 def _trial(trial: Trial, metric: str, began: datetime, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
     from optuna.trial import TrialState, create_trial
 
-    plan, outcome = trial.plan, trial.outcome
+    plan, outcome = trial.spec, trial.result
     made = create_trial(
         state=TrialState.COMPLETE if outcome.status == COMPLETED else TrialState.FAIL,
         value=outcome.score,
@@ -174,7 +174,7 @@ def _trial(trial: Trial, metric: str, began: datetime, distributions: Mapping[st
 
 def _attributes(trial: Trial) -> dict[str, Any]:
     """Return the values for which Optuna has no field of its own, without those that a trial lacks."""
-    plan, outcome = trial.plan, trial.outcome
+    plan, outcome = trial.spec, trial.result
     attributes = {
         "id": plan.id,
         "parent": plan.parent,
@@ -201,7 +201,7 @@ def _distributions(result: SearchResult) -> dict[str, BaseDistribution]:
     """Return the distribution of each hyperparameter that a trial has, from the saved space of the search."""
     seen: dict[str, list[Any]] = {}
     for trial in result.trials:
-        for name, value in trial.plan.hyperparameters.items():
+        for name, value in trial.spec.hyperparameters.items():
             seen.setdefault(name, []).append(value)
     space = result.identity["space"]
     return {

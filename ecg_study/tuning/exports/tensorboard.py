@@ -38,11 +38,11 @@ class TensorBoardLogs:
         from tensorboard.plugins.hparams.api import hparams_pb
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        writer = EventFileWriter(str(self.directory / trial.plan.id))
+        writer = EventFileWriter(str(self.directory / trial.spec.id))
         try:
-            configuration = hparams_pb(trial.plan.hyperparameters, trial_id=trial.plan.id)
+            configuration = hparams_pb(trial.spec.hyperparameters, trial_id=trial.spec.id)
             writer.add_event(Event(wall_time=time.time(), step=0, summary=configuration))
-            for row in trial.outcome.history:
+            for row in trial.result.history:
                 event = Event(wall_time=time.time(), step=int(row["epoch"]))
                 for name, value in row.items():
                     if name != "epoch":

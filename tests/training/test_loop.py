@@ -1,0 +1,38 @@
+"""The training loop gives the histories and weights that version 0.1.0 gave."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import ROOT
+from tests.training.recorded_trainings import machine
+
+RECORDED = json.loads((Path(__file__).parent / "recorded_trainings.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_trainings_are_those_of_version_0_1_0(tmp_path: Path) -> None:
+    """Search trials, final trainings and fine-tuning had three loops then. One thread: more round differently."""
+    file = tmp_path / "trainings.json"
+    command = [sys.executable, "-m", "tests.training.recorded_trainings", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    trainings, recorded = json.loads(file.read_text())["trainings"], RECORDED["trainings"]
+    assert list(trainings) == list(recorded)
+    if machine() == RECORDED["machine"]:
+        for name, training in trainings.items():
+            assert training == recorded[name], name
+        return
+    for name, training in trainings.items():
+        for key in ("status", "parameters", "reason"):
+            assert training.get(key) == recorded[name].get(key), (name, key)
+        # Differences of rounding grow with the epochs, most at the high learning rates of some of these trainings.
+        if training["history"] and "loss" in training["history"][0]:
+            first = {key: pytest.approx(value, rel=0.02) for key, value in recorded[name]["history"][0].items()}
+            assert training["history"][0] == first, name
