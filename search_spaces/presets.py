@@ -237,7 +237,7 @@ _BUILT_IN = (
     _ROBUST,
     replace(
         _ROBUST,
-        name="white",
+        name="white-noise",
         summary="the same with fresh Gaussian noise alone, of up to 0.1 mV, for a denoiser that keeps the baseline",
         final_epochs=8,
         denoiser_augmentation=_WHITE,
@@ -247,6 +247,9 @@ _BUILT_IN = (
 
 PRESETS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset in _BUILT_IN})
 """The built-in presets by name."""
+
+RENAMED_PRESETS = {"white": "white-noise"}
+"""Names of built-in presets in files of version 0.1.0, and their names now. Saved searches keep the old name."""
 
 
 def load_preset(name: str | Path) -> Preset:

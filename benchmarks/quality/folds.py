@@ -176,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", default="data", type=Path, help="for downloads and segments (default: data)")
     parser.add_argument("--fold", type=int, choices=tuple(FOLDS), default=1, help="(default: 1)")
     parser.add_argument("--task", choices=MODEL_KINDS, default=DETECTOR, help="(default: detector)")
-    parser.add_argument("--preset", choices=("robust", "white"), default="robust", help="(default: robust)")
+    parser.add_argument("--preset", choices=("robust", "white-noise"), default="robust", help="(default: robust)")
     parser.add_argument("--units", default="64,64", help="units of each layer (default: 64,64)")
     parser.add_argument("--frame", type=int, default=8, help="(default: 8)")
     parser.add_argument("--dropout", type=float, default=0.0, help="(default: 0)")

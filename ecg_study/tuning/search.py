@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from ecg_study.errors import StateError
 from ecg_study.files import locked, remove_half_written, write_bytes
 from ecg_study.progress import raise_if_interrupted
+from ecg_study.search_spaces.presets import RENAMED_PRESETS
 from ecg_study.training.executors.base import EpochFinished, Event, Executor, Job, Notice, TrialFinished, WorkerLost
 from ecg_study.training.specs import FAILED, FinishedTraining, TrainingOptions, TrainingSpec, Trial, failed_training
 from ecg_study.training.task import TrainingTask, augmentation_as_json
@@ -120,6 +121,7 @@ def search_identity(task: TrainingTask, *, seed: int, warm_start: str) -> dict[s
     from ecg_study.tuning.oracle import hyperparameter_space
 
     preset = asdict(task.preset)
+    stored_names = {now: before for before, now in RENAMED_PRESETS.items()}
     sizes = ("max_epochs", "factor", "iterations", "batch_size", "segments_per_epoch")
     seen = task.cache.signals([*task.split.train, *task.split.validation])
     return {
@@ -130,7 +132,7 @@ def search_identity(task: TrainingTask, *, seed: int, warm_start: str) -> dict[s
         "training records": list(task.split.train),
         "validation records": list(task.split.validation),
         "signals": sorted(digest for digests in seen.values() for digest in digests),
-        "preset": task.preset.name,
+        "preset": stored_names.get(task.preset.name, task.preset.name),
         "sizes": {name: preset[name] for name in sizes},
         **augmentation_as_json(task),
         "space": hyperparameter_space(task),

@@ -25,7 +25,7 @@ from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.reports.model_card import render_fine_tuned_card
 from ecg_study.reports.schema import to_json
 from ecg_study.result_cache import ResultCache
-from ecg_study.search_spaces.presets import load_preset
+from ecg_study.search_spaces.presets import RENAMED_PRESETS, load_preset
 from ecg_study.training.environment import import_tensorflow
 from ecg_study.training.final_training import build_trained
 from ecg_study.training.loop import train
@@ -71,10 +71,11 @@ def fine_tune_model(
     require_packages()
     bundle, out, seed, progress = find_model(name), Path(settings.output_dir), settings.seed, on_progress
     card = read_card(bundle)
-    given = preset or card.preset
+    trained_with = RENAMED_PRESETS.get(card.preset, card.preset)
+    given = preset or trained_with
     searched = load_preset(given)
-    if searched.name != card.preset:
-        raise SettingsError("preset", f"{given!r} is not the preset of {bundle} ({card.preset!r})", value=given)
+    if searched.name != trained_with:
+        raise SettingsError("preset", f"{given!r} is not the preset of {bundle} ({trained_with!r})", value=given)
     target = out / "models" / card.model_kind
     if target.exists():
         raise StateError(f"{target}: exists; choose another output folder", parameters=("output_dir",))

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from ecg_study.ecg_data.databases.catalog import DATABASES
 from ecg_study.errors import SettingsError
 from ecg_study.files import write_text
-from ecg_study.search_spaces.presets import PRESETS, load_preset
+from ecg_study.search_spaces.presets import PRESETS, RENAMED_PRESETS, load_preset
 from ecg_study.workflows.validation import (
     CheckedModel,
     Flag,
@@ -47,7 +47,8 @@ RUNTIME_SETTINGS = ("workers", "scheduler", "tensorboard")
 
 def _checked_preset(name: str) -> str:
     if name not in PRESETS and not name.endswith(".toml"):
-        suggestion = did_you_mean(name, PRESETS)
+        now = RENAMED_PRESETS.get(name)
+        suggestion = f"; it is now called {now!r}" if now else did_you_mean(name, PRESETS)
         raise ValueError(f"{name!r} is not one of {', '.join(PRESETS)}, nor a .toml file{suggestion}")
     load_preset(name)
     return name
@@ -88,8 +89,8 @@ class Settings(CheckedModel):
     )
     noise_sigma_mv: NonNegativeNumber = Field(
         default=0.05,
-        description="standard deviation of the added Gaussian noise in mV; the presets robust and white train with "
-        "noise levels of their own",
+        description="standard deviation of the added Gaussian noise in mV; the presets robust and white-noise train "
+        "with noise levels of their own",
     )
     skip_invalid: Flag = Field(
         default=False, description="skip records that cannot be used, and list them, instead of stopping"
@@ -144,7 +145,7 @@ def load_settings(path: Path) -> dict[str, Any]:
         name = OLD_KEYS.get(key, key).replace("-", "_")
         if name in values:
             raise SettingsError(key, "is given twice, by its old and its new name", value=value, source=path)
-        values[name] = value
+        values[name] = RENAMED_PRESETS.get(value, value) if key == "preset" and isinstance(value, str) else value
     try:
         made = Settings(**values)
     except SettingsError as error:

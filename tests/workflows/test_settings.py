@@ -109,5 +109,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_settings(tmp_path / "none.toml")
 
 
+def test_a_renamed_preset_is_read_from_a_file_and_named_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text('preset = "white"')
+    assert load_settings(tmp_path / "s.toml") == {"preset": "white-noise"}
+    with pytest.raises(SettingsError, match=r"preset: 'white' is not .*; it is now called 'white-noise'"):
+        Settings(preset="white")
+
+
 def test_keys_are_the_names_of_options() -> None:
     assert set(as_mapping(Settings())) == {name.replace("_", "-") for name in Settings.model_fields}
