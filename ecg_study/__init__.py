@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         StateError,
         TrainingError,
     )
+    from ecg_study.evaluation.experiments.model_evaluation import DenoiserEvaluation, DetectorEvaluation
+    from ecg_study.evaluation.results.values import Estimate
     from ecg_study.inference.denoiser import Denoiser
     from ecg_study.inference.detector import Detector, RPeaks
     from ecg_study.inference.loading import DEFAULT_MODEL, ModelEntry, list_models, load_model
@@ -41,8 +43,11 @@ __all__ = [
     "DEFAULT_MODEL",
     "DataError",
     "Denoiser",
+    "DenoiserEvaluation",
     "Detector",
+    "DetectorEvaluation",
     "EcgStudyError",
+    "Estimate",
     "InputError",
     "ModelCard",
     "ModelEntry",
@@ -67,7 +72,10 @@ __all__ = [
 _MODULES = {
     "DEFAULT_MODEL": "ecg_study.inference.loading",
     "Denoiser": "ecg_study.inference.denoiser",
+    "DenoiserEvaluation": "ecg_study.evaluation.experiments.model_evaluation",
     "Detector": "ecg_study.inference.detector",
+    "DetectorEvaluation": "ecg_study.evaluation.experiments.model_evaluation",
+    "Estimate": "ecg_study.evaluation.results.values",
     "ModelCard": "ecg_study.models.card",
     "ModelEntry": "ecg_study.inference.loading",
     "RPeaks": "ecg_study.inference.detector",

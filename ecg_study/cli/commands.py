@@ -102,31 +102,14 @@ def models(_: object, call: Call) -> int:
 def evaluate(options: EvaluateOptions, call: Call) -> int:
     """Measure models on records that they have not seen."""
     from ecg_study.cli.progress_bars import ProgressBars
-    from ecg_study.ecg_data.databases.catalog import open_database
-    from ecg_study.ecg_data.noise_records import find_noise_directory
     from ecg_study.inference.loading import load_model
-    from ecg_study.workflows.evaluate import evaluate_on, evaluation_lines, open_records, pretrained_models
+    from ecg_study.workflows.evaluate import evaluate_on, evaluation_lines, open_evaluation, pretrained_models
 
     console, settings = open_console(), call.settings
-    names = options.models or pretrained_models()
-    models = {name: load_model(name, models_dir=Path(settings.output_dir) / "models") for name in names}
     with ProgressBars(console) as bars:
-        data = open_database(
-            options.database,
-            data_dir=settings.data_dir,
-            raw_dir=settings.raw_dir or None,
-            annotator=settings.annotator,
-            progress=bars,
-        )
-        noise_dir = find_noise_directory(
-            data,
-            raw_dir=settings.raw_dir or None,
-            noise_dir=settings.noise_dir or None,
-            data_dir=settings.data_dir,
-            progress=bars,
-        )
-    records = open_records(data, part=options.part, noise_dir=noise_dir, records=settings.records)
-    for name, model in models.items():
+        data, records = open_evaluation(settings, database=options.database, part=options.part, on_progress=bars)
+    for name in options.models or pretrained_models():
+        model = load_model(name, models_dir=Path(settings.output_dir) / "models")
         for line in evaluation_lines(evaluate_on(model, records, name=name, data=data)):
             console.print(line)
     return 0

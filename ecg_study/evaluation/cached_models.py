@@ -44,6 +44,7 @@ class CachedModel:
     """
 
     def __init__(self, model: Detector | Denoiser, *, store: ResultCache | None = None, weights_hash: str = "") -> None:
+        """Wrap a model."""
         if store is not None and not weights_hash:
             raise InputError("weights_hash: missing; a result cache needs it")
         self.model = model

@@ -12,10 +12,10 @@ from typing import Any, overload
 
 import numpy as np
 
-from ecg_study.ecg_data.databases.catalog import Database, split_database
+from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
 from ecg_study.ecg_data.databases.splits import DS2, MITDB_VALIDATION, NOISE_STRESS, TEST, VALIDATION, Part
 from ecg_study.ecg_data.noise import gaussian_noise
-from ecg_study.ecg_data.noise_records import open_noise_records
+from ecg_study.ecg_data.noise_records import find_noise_directory, open_noise_records
 from ecg_study.ecg_data.readers.recording import ALL_LEADS
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.errors import DataError, InputError, ModelError
@@ -43,8 +43,10 @@ from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import list_models, load_model
 from ecg_study.models.card import ModelCard
+from ecg_study.progress import Progress
+from ecg_study.workflows.settings import Settings
 
-PARTS: tuple[Part, ...] = (TEST, VALIDATION)
+PARTS: dict[str, Part] = {TEST: TEST, VALIDATION: VALIDATION}
 
 Evaluation = DetectorEvaluation | DenoiserEvaluation
 
@@ -54,7 +56,7 @@ def evaluate(
     model: Detector,
     data: Database,
     *,
-    part: Part = ...,
+    part: str = ...,
     noise_dir: str | Path | None = ...,
     records: Sequence[str] = ...,
     name: str = ...,
@@ -66,7 +68,7 @@ def evaluate(
     model: Denoiser,
     data: Database,
     *,
-    part: Part = ...,
+    part: str = ...,
     noise_dir: str | Path | None = ...,
     records: Sequence[str] = ...,
     name: str = ...,
@@ -78,7 +80,7 @@ def evaluate(
     model: str | Path,
     data: Database,
     *,
-    part: Part = ...,
+    part: str = ...,
     noise_dir: str | Path | None = ...,
     records: Sequence[str] = ...,
     name: str = ...,
@@ -89,7 +91,7 @@ def evaluate(
     model: Detector | Denoiser | str | Path,
     data: Database,
     *,
-    part: Part = TEST,
+    part: str = TEST,
     noise_dir: str | Path | None = None,
     records: Sequence[str] = (),
     name: str = "",
@@ -147,7 +149,7 @@ def pretrained_models() -> list[str]:
 def open_records(
     data: Database,
     *,
-    part: Part = TEST,
+    part: str = TEST,
     noise_dir: str | Path | None = None,
     records: Sequence[str] = (),
     known: Sequence[str] = (),
@@ -167,7 +169,8 @@ def open_records(
     """
     if part not in PARTS:
         raise InputError(f"part: {part!r} is unknown; choose from {', '.join(PARTS)}", parameters=("part",))
-    known = known or _records_of(data, part)
+    evaluated = PARTS[part]
+    known = known or _records_of(data, evaluated)
     if unknown := [name for name in records if name not in known]:
         raise InputError(
             f"records: {', '.join(unknown)}: not in the {part} part; choose from {', '.join(known)}",
@@ -186,7 +189,37 @@ def open_records(
     if noise is not None and noise.fs != leads[0].fs:
         raise DataError(f"{noise_dir}: the noise has {noise.fs:g} Hz, but the records have {leads[0].fs:g} Hz")
     published_stress = data.name == "mitdb" and part == TEST and not records
-    return EvaluationRecords(part, leads, all_leads, noise, published_stress)
+    return EvaluationRecords(evaluated, leads, all_leads, noise, published_stress)
+
+
+def open_evaluation(
+    settings: Settings, *, database: str, part: str, on_progress: Progress | None = None
+) -> tuple[Database, EvaluationRecords]:
+    """Open a database and its records of one part; download what is missing.
+
+    Args:
+        settings: folders, records and annotator.
+        database: name of the database.
+        part: ``"test"`` or ``"validation"``.
+        on_progress: called with the name of a step, the number of steps done, and their total.
+    """
+    raw_dir = settings.raw_dir or None
+    data = open_database(
+        database,
+        data_dir=settings.data_dir,
+        raw_dir=raw_dir,
+        annotator=settings.annotator,
+        progress=on_progress,
+    )
+    noise_dir = find_noise_directory(
+        data,
+        noise_dir=settings.noise_dir or None,
+        raw_dir=raw_dir,
+        data_dir=settings.data_dir,
+        progress=on_progress,
+        required=database == "mitdb",
+    )
+    return data, open_records(data, part=part, noise_dir=noise_dir, records=settings.records)
 
 
 def _records_of(data: Database, part: Part) -> tuple[str, ...]:
@@ -232,7 +265,7 @@ def evaluation_lines(result: Evaluation) -> Iterator[str]:
     """Yield the metrics of an evaluation as text, one line each."""
     metrics = _detector_metrics(result) if isinstance(result, DetectorEvaluation) else _denoiser_metrics(result)
     for metric, value in [("weights", f"{result.parameters:,}"), *metrics]:
-        yield f"{result.model:24} {metric:44} {value}"
+        yield f"{result.model:24} {metric:54} {value}"
 
 
 def _detector_metrics(result: DetectorEvaluation) -> Iterator[tuple[str, str]]:

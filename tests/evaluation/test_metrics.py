@@ -15,7 +15,7 @@ from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.baselines.detectors import detect_r_peaks
 from ecg_study.evaluation.baselines.filters import lowpass, wavelet
 from ecg_study.evaluation.matching import match_r_peaks
-from ecg_study.evaluation.metrics import bootstrap, confusion, counts, denoising, pooled_f1
+from ecg_study.evaluation.metrics import bootstrap, confusion, counts, denoising, paired_difference, pooled_f1
 
 
 def test_denoising_by_hand() -> None:
@@ -91,3 +91,31 @@ def test_classical_methods_do_as_published(real_data: Path) -> None:
     found = detect_r_peaks("wfdb xqrs", clean, fs=360)
     assert found.error == ""
     assert counts(match_r_peaks(record.r_peaks, found.samples, tolerance=54).table).f1 > 0.999
+
+
+def test_a_difference_is_significant_if_its_interval_excludes_0() -> None:
+    good, bad = np.array([[99, 1, 0]] * 6), np.array([[90, 10, 0]] * 6)
+    better = paired_difference("F1", model=("a", good), reference=("b", bad), statistic=pooled_f1, seed=1)
+    assert better.difference.low > 0
+    assert (better.model, better.reference, better.significant) == ("a", "b", True)
+    assert better.model_value == bootstrap(good, pooled_f1, seed=1)
+    worse = paired_difference("F1", model=("b", bad), reference=("a", good), statistic=pooled_f1, seed=1)
+    assert (worse.difference.value, worse.significant) == (-better.difference.value, True)
+    same = paired_difference("F1", model=("a", good), reference=("a", good), statistic=pooled_f1, seed=1)
+    assert same.significant is False
+    few = paired_difference("F1", model=("a", good[:5]), reference=("b", bad[:5]), statistic=pooled_f1, seed=1)
+    assert few.difference.low > 0
+    assert few.significant is None, "five records are too few, whatever the interval"
+
+
+def test_a_lower_error_is_a_positive_difference() -> None:
+    low, high = np.full((6, 1), 0.1), np.full((6, 1), 0.3)
+    found = paired_difference(
+        "RMSE",
+        model=("a", low),
+        reference=("b", high),
+        statistic=lambda rows: float(rows.mean()),
+        lower_is_better=True,
+        seed=1,
+    )
+    assert found.difference.value == pytest.approx(0.2)

@@ -47,6 +47,7 @@ class ClassicalDetectors:
     """
 
     def __init__(self, store: ResultCache, progress: Progress) -> None:
+        """Start without worker processes."""
         self.store = store
         self.progress = progress
         self._pool: loky.ProcessPoolExecutor | None = None

@@ -1,0 +1,98 @@
+"""Tests of the evaluation of models on records that they were not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import ecg_study as es
+import study
+from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
+from ecg_study.inference.denoiser import Denoiser
+from ecg_study.inference.detector import Detector
+from ecg_study.workflows.evaluate import evaluation_lines
+
+DETECTOR, DENOISER = "gru-detector", "lstm-denoiser-white"
+
+
+@pytest.fixture(scope="module")
+def data(raw_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Database:
+    """Return the small synthetic database."""
+    return open_database("folder", data_dir=tmp_path_factory.mktemp("data"), raw_dir=raw_dir)
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    """Return the pretrained detector."""
+    loaded = es.load_model(DETECTOR)
+    assert isinstance(loaded, Detector)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def denoiser() -> Denoiser:
+    """Return the pretrained denoiser for white noise."""
+    loaded = es.load_model(DENOISER)
+    assert isinstance(loaded, Denoiser)
+    return loaded
+
+
+def test_a_detector_has_f1_by_tolerance_and_input(data: Database, detector: Detector) -> None:
+    result = es.evaluate(detector, data)
+    f1 = result.f1(tolerance_ms=150)
+    assert isinstance(f1, es.Estimate)
+    assert 0.9 < f1.low <= f1.value <= f1.high <= 1
+    assert result.f1(tolerance_ms=50).value <= f1.value
+    assert result.f1(condition="all leads").value > 0.9
+    assert result.window_f1(condition="gaussian").value > 0.9
+    assert result.noise_stress == {}, "it needs noise records"
+    assert (result.model, result.part, result.parameters) == ("detector", "test", detector.card.parameters)
+    with pytest.raises(
+        es.InputError, match="f1: no result for tolerance_ms=100, condition='recorded'; choose tolerance"
+    ):
+        result.f1(tolerance_ms=100)
+
+
+def test_a_denoiser_has_errors_and_snr_improvements(data: Database, denoiser: Denoiser, noise_dir: Path) -> None:
+    result = es.evaluate(denoiser, data, noise_dir=noise_dir)
+    assert 0 < result.mae().value < result.rmse().value < 0.05
+    assert result.snr_improvement(noise="gaussian", snr_db=6).value > 5
+    assert {noise for noise, _ in result.snr_improvement_by_record} == {"gaussian", "bw", "em", "ma", "mix"}
+    without = es.evaluate(denoiser, data)
+    assert {noise for noise, _ in without.snr_improvement_by_record} == {"gaussian"}
+    assert without.rmse() == result.rmse()
+    with pytest.raises(es.InputError, match=r"noise='em'.*choose noise from 'gaussian' and snr_db from -6, 0, 6, 12"):
+        without.snr_improvement(noise="em", snr_db=6)
+
+
+def test_the_validation_part_has_its_own_records_and_noise(data: Database, detector: Detector, noise_dir: Path) -> None:
+    result = es.evaluate(detector, data, part="validation", noise_dir=noise_dir)
+    records = split_database(data, data.records, seed=1).validation
+    assert len(result.peak_counts["recorded", 150]) == len(records)
+    assert list(result.noise_stress) == [12, 6, 0, -6]
+
+
+def test_unsuitable_records_are_refused(data: Database, detector: Detector) -> None:
+    (first, *_) = split_database(data, data.records, seed=1).test
+    with pytest.raises(es.InputError, match="part: 'train' is unknown; choose from test, validation"):
+        es.evaluate(detector, data, part="train")
+    with pytest.raises(es.InputError, match="records: x9: not in the test part; choose from s"):
+        es.evaluate(detector, data, records=["x9"])
+    digests = [digest for name, digest in data.checksums.items() if name == f"{first}.dat"]
+    card = replace(detector.card, data={"signals": {"under another name": digests}})
+    with pytest.raises(es.ModelError, match=f"mine: was trained on {first}; evaluate it on other records"):
+        es.evaluate(Detector(card, detector.runtime), data, name="mine")
+    with pytest.raises(es.ModelError, match="detector: expects 250 Hz, but the records have 360 Hz"):
+        es.evaluate(Detector(replace(detector.card, fs=250.0), detector.runtime), data)
+
+
+def test_the_command_prints_the_same_metrics(
+    data: Database, raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--database", "folder", "--raw-dir", str(raw_dir), "--data-dir", str(tmp_path)]
+    assert study.main(["evaluate", DENOISER, DETECTOR, *options]) == 0
+    lines = [line for name in (DENOISER, DETECTOR) for line in evaluation_lines(es.evaluate(name, data))]
+    assert capsys.readouterr().out.splitlines() == lines
+    assert any(line.startswith(f"{DETECTOR:24} R peaks, as recorded: F1 within 150 ms ") for line in lines)
