@@ -1,0 +1,1 @@
+"""Search spaces: which hyperparameters may vary, within which ranges."""

@@ -1,4 +1,4 @@
-"""What the tests share: a small database, a small search, one small study run from end to end."""
+"""Fixtures that tests share: a small database, its cache, a stored study and a study that is run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ from ecg_study.ecg_data.databases.synthetic import write_synthetic
 from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
 from tests.make_fixtures import TINY_STUDY_DIR
-from tests.tiny import ROOT as ROOT
 from tests.tiny import SECONDS, write_noise, write_preset
-from tests.tiny import TINY as TINY
 
-# Examples take longer on a busy machine, which is no failure: neither profile has a deadline.
+# No deadlines: examples take longer on a busy machine, which is not a failure.
 _PATIENT = [HealthCheck.too_slow]
 settings.register_profile("fast", max_examples=25, deadline=None, suppress_health_check=_PATIENT)
 settings.register_profile(
@@ -63,7 +61,7 @@ def raw_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def own_raw_dir(raw_dir: Path, tmp_path: Path) -> Path:
-    """Five of the records, the test's own to damage, without a list of checksums."""
+    """Five of the records, without a list of checksums, for the test to damage."""
     directory = tmp_path / "own"
     directory.mkdir()
     for record in ("s01", "s02", "s03", "s04", "s05"):
@@ -74,7 +72,7 @@ def own_raw_dir(raw_dir: Path, tmp_path: Path) -> Path:
 
 @dataclass(frozen=True)
 class SmallData:
-    """The small database with cache and split."""
+    """The small database with its cache and split."""
 
     database: Database
     cache: SegmentCache
@@ -136,7 +134,7 @@ def small_study(small_options: list[str], tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder with the real databases; never missing in CI."""
+    """The folder with the real databases. In CI it must exist."""
     named = os.environ.get("ECG_TEST_DATA")
     if not named:
         if os.environ.get("CI"):
@@ -144,7 +142,7 @@ def real_data() -> Path:
         pytest.skip("set ECG_TEST_DATA to a folder with mitdb/ to run this on real records")
     directory = Path(named)
     if not (directory / "mitdb" / "100.hea").is_file():
-        pytest.fail(f"ECG_TEST_DATA={named} holds no mitdb/100.hea")
+        pytest.fail(f"ECG_TEST_DATA={named} does not contain mitdb/100.hea")
     return directory
 
 
@@ -153,7 +151,7 @@ WriteRecord = Callable[..., Path]
 
 @pytest.fixture
 def write_record(tmp_path: Path) -> WriteRecord:
-    """Writes a WFDB record of given samples in mV, beats and symbols; returns its path."""
+    """A function that writes a WFDB record (samples in mV, beats, symbols) and returns its path."""
 
     def write(
         name: str = "r",

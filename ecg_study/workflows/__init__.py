@@ -1,0 +1,1 @@
+"""Workflows: what a command or a method of `Study` does."""

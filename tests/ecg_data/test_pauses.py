@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg_study.ecg_data.segments.pauses import add_pause, extend_rest
@@ -39,7 +39,6 @@ def _inside_the_longest(made: np.ndarray, marks: np.ndarray) -> np.ndarray:
     return made[peaks[longest] + round(0.45 * FS) : max(0, peaks[longest + 1] - round(0.27 * FS))]
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     interval=st.floats(0.75, 1.8), seconds=st.floats(0.8, 6.0), blocked=st.booleans(), seed=st.integers(0, 2**32 - 1)
 )

@@ -1,4 +1,4 @@
-"""A small real study: a few MIT-BIH records, the whole way through the command line."""
+"""A small study of MIT-BIH records, through the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study of the preset ``robust``, made tiny: trained under real noise, refitted, reported, handed over."""
+"""A tiny study with the preset ``robust``: trained with recorded noise, on training and validation records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROBUST = PRESETS["robust"]
 
 @pytest.fixture(scope="module")
 def robust_study(raw_dir: Path, noise_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """Its outputs, and the options of the data."""
+    """The outputs of the study, and its data options."""
     directory = tmp_path_factory.mktemp("robust")
     tiny = replace(
         ROBUST,
@@ -45,12 +45,12 @@ def robust_study(raw_dir: Path, noise_dir: Path, tmp_path_factory: pytest.TempPa
 
 
 def _without_segment(options: list[str]) -> list[str]:
-    """Options for fine-tuning, which takes the segment from the model."""
+    """Return the options for fine-tuning, which takes the segment length from the model."""
     place = options.index("--segment-samples")
     return options[:place] + options[place + 2 :]
 
 
-def test_the_report_says_what_was_done(robust_study: tuple[Path, list[str]]) -> None:
+def test_report_and_cards_describe_the_training(robust_study: tuple[Path, list[str]]) -> None:
     out, _ = robust_study
     report = read_report(out / "report.json")
     assert report.denoiser is not None and report.denoiser.removes_baseline_wander
@@ -79,24 +79,24 @@ def test_the_report_says_what_was_done(robust_study: tuple[Path, list[str]]) -> 
     )
 
 
-def test_its_bundles_know_what_they_are(robust_study: tuple[Path, list[str]], raw_dir: Path) -> None:
+def test_models_remove_wander_and_find_both_polarities(robust_study: tuple[Path, list[str]], raw_dir: Path) -> None:
     out, _ = robust_study
     denoiser, detector = load_denoiser(out / "models" / "denoiser"), load_detector(out / "models" / "detector")
     assert denoiser.card.baseline_wander == "removed" and detector.card.polarity == "either"
     assert denoiser.card.data["augmentation"]["removes_drift"]
     signal = read_record(raw_dir / "s02").signal[:, 0]
-    for engine in ("onnx", "keras"):
-        made = load_denoiser(out / "models" / "denoiser", runtime=engine).denoise(signal + 50, fs=360.0)
+    for runtime in ("onnx", "keras"):
+        made = load_denoiser(out / "models" / "denoiser", runtime=runtime).denoise(signal + 50, fs=360.0)
         assert abs(np.median(made)) < 1
     np.testing.assert_allclose(denoiser.denoise(signal, fs=360.0), made, atol=1e-3)
 
 
-def test_training_it_further_has_the_same_noise(
+def test_fine_tuning_prepares_the_noise_and_refuses_the_records_of_the_training(
     robust_study: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The data are made ready, noise and all, and then the records are refused: the bundle was trained on them."""
+    """The data are prepared with recorded noise; then the records are refused, since the model was trained on them."""
     out, options = robust_study
-    bundle = str(out / "models" / "detector")
-    assert study.main(["finetune", bundle, *_without_segment(options), "--out", str(tmp_path), "--epochs", "1"]) == 2
+    model = str(out / "models" / "detector")
+    assert study.main(["finetune", model, *_without_segment(options), "--out", str(tmp_path), "--epochs", "1"]) == 2
     assert "the model was trained on these records" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()

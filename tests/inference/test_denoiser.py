@@ -46,7 +46,7 @@ def test_noise_is_removed_at_any_rate(denoiser: Denoiser, fs: float) -> None:
 
 
 @given(st.floats(-1e6, 1e6), st.sampled_from([200.0, 360.0, 700.0]))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_an_offset_is_kept(offset: float, fs: float) -> None:
     denoiser, signal = Denoiser(DENOISER, Smooth()), ecg(fs)
     np.testing.assert_allclose(
@@ -63,7 +63,7 @@ class Centered(Smooth):
 
 
 @given(st.floats(-1e6, 1e6), st.sampled_from([200.0, 360.0]))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_without_baseline_wander_the_output_lies_around_0(offset: float, fs: float) -> None:
     denoiser, signal = Denoiser(replace(DENOISER, baseline_wander="removed"), Centered()), ecg(fs)
     signal[round(4 * fs) : round(7 * fs)] = np.nan
@@ -75,7 +75,6 @@ def test_without_baseline_wander_the_output_lies_around_0(offset: float, fs: flo
 
 
 @given(st.lists(st.integers(0, 9000), max_size=15), st.sampled_from([128.0, 360.0, 500.0]), st.integers(1, 3))
-@settings(deadline=None, max_examples=25)
 def test_a_stream_gives_the_same_samples_in_time(cuts: list[int], fs: float, n_leads: int) -> None:
     denoiser = Denoiser(DENOISER, Smooth())
     signal = ecg(fs, n_leads).reshape(-1, n_leads)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -107,7 +107,6 @@ def test_peaks_are_found_at_any_rate(detector: Detector, fs: float) -> None:
 @given(
     st.floats(0.05, 1000), st.floats(-1e6, 1e6), st.booleans(), st.integers(0, 2000), st.sampled_from([200.0, 360.0])
 )
-@settings(deadline=None, max_examples=25)
 def test_amplitude_offset_polarity_and_shift_do_not_matter(
     scale: float, offset: float, inverted: bool, shift: int, fs: float
 ) -> None:
@@ -125,7 +124,6 @@ def test_amplitude_offset_polarity_and_shift_do_not_matter(
 
 
 @given(st.lists(st.integers(0, 9000), max_size=15), st.sampled_from([128.0, 360.0, 500.0]), st.integers(1, 3))
-@settings(deadline=None, max_examples=25)
 def test_a_stream_gives_the_same_peaks_in_time(cuts: list[int], fs: float, leads: int) -> None:
     detector, signal = Detector(CARD, SlopeRuntime()), ecg(fs, leads)
     signal = signal.reshape(len(signal), -1)
@@ -175,7 +173,6 @@ def test_the_delay_is_bounded(detector: Detector) -> None:
     ),
     st.sampled_from([100.0, 360.0, 1999.0]),
 )
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_any_numbers_are_accepted(signal: np.ndarray, fs: float) -> None:
     check_valid(Detector(CARD, SlopeRuntime()).detect(signal, fs=fs), len(signal), fs)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg_study.inference.rhythm_filter import SURE_PROBABILITY, RhythmFilter
@@ -78,7 +78,6 @@ HEIGHTS = st.sampled_from([0.05, 0.2, 0.3, 0.39, 0.4, 0.41, 0.6, 0.9])
     st.lists(st.integers(0, 12_000), max_size=12),
     st.sampled_from([0.05, 0.2, 0.4, 0.6]),
 )
-@settings(deadline=None)
 def test_chunks_and_thresholds_do_not_change_the_other_peaks(
     peaks: list[tuple[int, float]], cuts: list[int], threshold: float
 ) -> None:

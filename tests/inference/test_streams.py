@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg_study.ecg_data.buffers import SampleBuffer
@@ -43,7 +43,6 @@ def with_gaps(seed: int, length: int) -> np.ndarray:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 1500), CUTS)
-@settings(deadline=None)
 def test_filling_does_not_depend_on_chunks(seed: int, length: int, cuts: list[int]) -> None:
     signal = with_gaps(seed, length)
     filled, usable = fill(signal, [], 100.0)
@@ -93,7 +92,6 @@ def resample(signal: np.ndarray, cuts: list[int], fs: float) -> np.ndarray:
 
 
 @given(st.integers(0, 1500), CUTS, RATES)
-@settings(deadline=None)
 def test_resampling_does_not_depend_on_chunks(length: int, cuts: list[int], fs: float) -> None:
     signal = np.random.default_rng(length).normal(size=length).astype(np.float32)
     at_once = resample(signal, [], fs)
@@ -135,7 +133,6 @@ def position(segments: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 @given(st.integers(0, 3000), CUTS, st.integers(1, 400))
-@settings(deadline=None)
 def test_stitching_does_not_depend_on_chunks(length: int, cuts: list[int], segment: int) -> None:
     signal = np.random.default_rng(length).normal(size=length).astype(np.float32)
 
@@ -172,7 +169,6 @@ def test_many_segments_are_run_in_batches() -> None:
 
 
 @given(st.integers(0, 2000), CUTS, st.integers(1, 3), st.integers(1, 2))
-@settings(deadline=None)
 def test_fusion_does_not_depend_on_chunks(length: int, cuts: list[int], leads: int, each: int) -> None:
     rng, members = np.random.default_rng(length), leads * each
     probabilities = (rng.random((members, length)) ** 6).astype(np.float32)
@@ -211,7 +207,6 @@ def test_the_certain_lead_decides() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 800), CUTS, st.integers(1, 40), st.integers(0, 5))
-@settings(deadline=None)
 def test_peaks_do_not_depend_on_chunks(seed: int, length: int, cuts: list[int], refractory: int, reach: int) -> None:
     rng = np.random.default_rng(seed)
     probability = np.round(np.clip(rng.normal(0.3, 0.4, length), 0, 1), 1).astype(np.float32)  # with plateaus

@@ -117,7 +117,7 @@ def test_brackets_and_rungs_are_those_of_the_schedule(task: TrainingTask, refere
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(count=st.integers(1, 9), seed=st.integers(0, 10**6), losses=st.sampled_from([0.0, 0.05]))
 def test_any_number_of_workers_in_any_order_finds_the_same(
     task: TrainingTask, reference: SearchResult, count: int, seed: int, losses: float
