@@ -58,7 +58,7 @@ def summarize_search(
         search: the saved search.
         preset: the preset that it was planned with.
         milliseconds: trial id → inference time per segment, for the trials with a measured time.
-        seed: seed of the bootstrap behind the importances.
+        seed: seed of the bootstrap of the importances.
     """
     objective, direction = search.objective
     trials = [_trial(trial, objective, (milliseconds or {}).get(trial.spec.id)) for trial in search.ranked()]

@@ -1,4 +1,4 @@
-"""What is shown: a live table on a terminal, plain lines elsewhere."""
+"""Displays of a search and of progress: live on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _follow(display: SearchDisplay) -> None:
         display.notice("a worker was lost")
 
 
-def test_plain_lines_say_plan_trial_rung_epochs_best_and_time_left() -> None:
+def test_plain_lines_show_plan_trial_rung_epochs_best_and_time_left() -> None:
     console = _console(terminal=False)
     _follow(SearchDisplay(console))
     lines = _shown(console).splitlines()
@@ -94,7 +94,7 @@ def test_the_live_table_shows_rungs_and_running_trials() -> None:
         assert text in shown
 
 
-def test_a_plan_says_what_ends_it_and_what_could_not_be_measured() -> None:
+def test_a_plan_shows_limits_and_failed_measurements() -> None:
     said = plan_lines(_plan(budget=Budget(7200, 20), speeds=(Speed(failure="too large"),)), done=3)
     assert said[0].endswith("36 epochs, 3 trials already done")
     assert said[-1] == (
@@ -123,11 +123,11 @@ def test_time_left_is_at_most_what_the_budget_leaves() -> None:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_steps(terminal: bool) -> None:
+def test_progress_bars(terminal: bool) -> None:
     console = _console(terminal)
-    with ProgressBars(console) as steps:
+    with ProgressBars(console) as bars:
         for done in range(101):
-            steps("Segments", done, 100)
+            bars("Segments", done, 100)
     shown = _shown(console)
     assert ("100/100" if terminal else "Segments: 100 of 100") in shown
     if not terminal:
@@ -135,12 +135,12 @@ def test_steps(terminal: bool) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(45, "45 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
-def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("n_bytes", "text"), [(340, "0.3 kB"), (24_400, "24 kB"), (3.6e6, "3.6 MB"), (2.5e9, "2.5 GB")]
 )
-def test_sizes_read_as_people_say_them(n_bytes: float, text: str) -> None:
+def test_sizes(n_bytes: float, text: str) -> None:
     assert size(n_bytes) == text

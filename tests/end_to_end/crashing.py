@@ -21,7 +21,7 @@ from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.models.card import DENOISER
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.search import SearchOptions, run_search
-from tests.tuning.test_search_order import PRESET, FakeWorkers, Watcher
+from tests.tuning.fake_executor import PRESET, FakeExecutor, Watcher
 
 LONGEST = 0.4  # seconds until the kill; more after rounds that finished nothing, as on a busy machine
 
@@ -61,7 +61,7 @@ def main(raw_dir: str, data_dir: str, directory: Path, seed: int) -> None:
         child = os.fork()
         if child == 0:
             slow_down()
-            run_search(task, SearchOptions(3), directory=directory, executor=FakeWorkers(3, order), view=Watcher())
+            run_search(task, SearchOptions(3), directory=directory, executor=FakeExecutor(3, order), view=Watcher())
             os._exit(0)
         time.sleep(order.uniform(0, longest))
         order.random()  # the next round's workers end their trials in another order

@@ -25,7 +25,8 @@ from ecg_study.training.weights import load_weights, weights_path
 from ecg_study.tuning.state import SearchResult, load_search
 from tests.conftest import SmallData
 from tests.tiny import PROGRAM, ROOT, TINY
-from tests.tuning.test_search_order import TRIALS, _plans, reference, task  # noqa: F401  # fixtures
+from tests.tuning.conftest import reference, task  # noqa: F401  # fixtures
+from tests.tuning.fake_executor import TRIALS, specs_by_id
 
 pytestmark = pytest.mark.slow
 
@@ -99,7 +100,7 @@ def test_many_kills_lose_nothing_and_repeat_nothing(
         result = load_search(directory)
         assert result.done
         assert len(result.trials) == TRIALS
-        assert _plans(result) == _plans(reference)
+        assert specs_by_id(result) == specs_by_id(reference)
         assert [path.name for path in (directory / "weights").iterdir()] == [f"{result.best().spec.id}.npz"]
         assert not list(directory.glob(".*"))
     assert kills >= 10

@@ -1,4 +1,4 @@
-"""The export to Optuna: read back, it says what the search says; nothing is half written."""
+"""Export to Optuna: the storage holds what the search holds, and is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ecg_study.tuning.state import STATE_FILE, SavedSearch, SearchResult, StateF
 from tests.tiny import ROOT
 
 SAVED = datetime(2026, 7, 1, 12)
-"""When the searches of these tests were last saved."""
+"""Time at which the searches of these tests were last saved."""
 
 SPACE: list[dict[str, Any]] = [
     {"class_name": "Choice", "config": {"name": "layers", "conditions": [], "values": [1, 2], "ordered": True}},
@@ -105,7 +105,7 @@ def _search(
     space: list[dict[str, Any]] = SPACE,
     **more: Any,
 ) -> SearchResult:
-    """A search as one finds it on disk."""
+    """Write a search and load it again."""
     identity = {
         "objective": ["val_loss", "min"],
         "preset": "quick",
@@ -138,16 +138,14 @@ def _trials(path: Path, name: str = DENOISER) -> list[FrozenTrial]:
 
 
 def _error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line that a refused command prints."""
+    """Return the one line that a refused command prints."""
     assert study.main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("ecg-study: error: ")
     return str(line)
 
 
-def test_a_real_study_is_read_back_as_it_was(
-    tiny_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_study_is_read_back_unchanged(tiny_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "trials.db"
     before = {file: file.read_bytes() for file in tiny_study.rglob("*.json")}
     assert study.main(["export", "--out", str(tiny_study), "--storage", str(path)]) == 0
@@ -179,7 +177,7 @@ def test_a_real_study_is_read_back_as_it_was(
         assert all(earlier < later for earlier, later in itertools.pairwise(ends))
 
 
-def test_each_trial_is_told_with_what_it_has(tmp_path: Path) -> None:
+def test_each_trial_is_exported_with_the_values_it_has(tmp_path: Path) -> None:
     result = _search(tmp_path)
     assert export_optuna({DENOISER: result}, tmp_path / "t.db", overwrite=False) == {DENOISER: 4}
     first, diverged, promoted, lost = _trials(tmp_path / "t.db")
@@ -188,7 +186,7 @@ def test_each_trial_is_told_with_what_it_has(tmp_path: Path) -> None:
     assert diverged.state == lost.state == TrialState.FAIL
     assert diverged.value is lost.value is None
     assert promoted.value == 0.25
-    # What is missing in a row was not finite: such an epoch counts for nothing, however well its rest looks.
+    # A value missing in a row was not finite, so the epoch is left out.
     assert [trial.intermediate_values for trial in (first, diverged, promoted, lost)] == [{1: 0.5}, {}, {2: 0.25}, {}]
     assert first.params == {"layers": 1, "learning_rate": 0.004, "residual": True}
     assert diverged.params["units_2"] == 16
@@ -216,7 +214,7 @@ def test_each_trial_is_told_with_what_it_has(tmp_path: Path) -> None:
     )
 
 
-def test_the_study_says_what_was_searched(tmp_path: Path) -> None:
+def test_the_study_describes_the_search(tmp_path: Path) -> None:
     export_optuna({DENOISER: _search(tmp_path, stopped="2 trials are the limit")}, tmp_path / "t.db", overwrite=False)
     with _opened(tmp_path / "t.db") as storage:
         read = optuna.load_study(study_name=DENOISER, storage=storage)
@@ -231,7 +229,7 @@ def test_the_study_says_what_was_searched(tmp_path: Path) -> None:
         }
 
 
-def test_an_unfinished_search_is_exported_as_far_as_it_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unfinished_search_is_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _search(tmp_path)
     _search(tmp_path, DETECTOR, trials=[])
     assert study.main(["export", "--out", str(tmp_path)]) == 0
@@ -242,7 +240,7 @@ def test_an_unfinished_search_is_exported_as_far_as_it_went(tmp_path: Path, caps
     assert _trials(tmp_path / "search" / "optuna.db", DETECTOR) == []
 
 
-def test_a_study_with_one_search_says_which_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_search_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _search(tmp_path, done=True)
     assert study.main(["export", "--out", str(tmp_path)]) == 0
     assert "denoiser: 4 trials; the search is finished\ndetector: no search\n" in capsys.readouterr().out
@@ -294,7 +292,9 @@ def test_every_kind_of_hyperparameter_has_its_distribution(tmp_path: Path) -> No
     assert set(found["merge"].choices) == {"sum", "concat"}
 
 
-def test_an_existing_storage_is_kept_unless_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_existing_storage_is_replaced_only_with_overwrite(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     _search(tmp_path)
     path = tmp_path / "search" / "optuna.db"
     path.write_bytes(b"notes of a week")
@@ -307,7 +307,7 @@ def test_an_existing_storage_is_kept_unless_told(tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize("fails", ["ecg_study.files.os.fsync", "optuna.study.Study.add_trials"])
-def test_nothing_is_half_written(fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_export_changes_nothing(fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = _search(tmp_path)
     path = tmp_path / "storages" / "t.db"
     export_optuna({DENOISER: result}, path, overwrite=False)
@@ -327,7 +327,7 @@ def test_nothing_is_half_written(fails: str, tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("name", ["a b", "50%25", "what?mode=ro", "#1", "{x}", "è'\"&+~"])
-def test_odd_paths_work(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_special_characters_in_paths(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _search(tmp_path)
     path = tmp_path / name / f"{name}.db"
     assert study.main(["export", "--out", str(tmp_path), "--storage", str(path)]) == 0
@@ -342,13 +342,15 @@ def test_a_relative_path_gives_an_absolute_address(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("out", ["none", "empty"])
-def test_without_a_search_there_is_one_line(out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_search_there_is_an_error_of_one_line(
+    out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "empty" / "search" / "denoiser").mkdir(parents=True)
     assert "no search found; run the search first" in _error(["export", "--out", str(tmp_path / out)], capsys)
     assert not list(tmp_path.rglob("*.db"))
 
 
-def test_without_optuna_there_is_one_line(
+def test_without_optuna_there_is_an_error_of_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _search(tmp_path)
@@ -359,7 +361,7 @@ def test_without_optuna_there_is_one_line(
 
 
 @pytest.mark.slow
-def test_it_needs_neither_tensorflow_nor_data_and_warns_of_nothing(tmp_path: Path) -> None:
+def test_export_needs_neither_tensorflow_nor_data(tmp_path: Path) -> None:
     _search(tmp_path)
     code = "import sys, study; study.main(sys.argv[1:]); print({'tensorflow', 'keras'} & set(sys.modules))"
     command = [sys.executable, "-W", "error", "-c", code, "export", "--out", str(tmp_path)]

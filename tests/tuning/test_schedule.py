@@ -1,4 +1,4 @@
-"""Hyperband's schedule against the figures of the method's own oracle."""
+"""Hyperband schedule, compared with Keras Tuner's oracle."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ecg_study.tuning.schedule import hyperband_schedule
 def test_totals(max_epochs: int, trials: int, epochs: int) -> None:
     schedule = hyperband_schedule(max_epochs=max_epochs, factor=3)
     assert sum(rung.trials for rung in schedule) == trials
-    # A promoted trial trains only what its rung adds; its parent trained the rest.
+    # A promoted trial trains only the epochs that its rung adds.
     assert sum(rung.total_epochs for rung in schedule) == epochs
 
 
@@ -31,7 +31,7 @@ def test_rungs_of_nine_epochs_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("max_epochs", "factor", "iterations"), [(6, 3, 1), (9, 3, 2), (10, 2, 1), (1, 3, 1)])
-def test_the_oracle_does_just_that(max_epochs: int, factor: int, iterations: int, tmp_path: object) -> None:
+def test_the_schedule_is_what_the_oracle_runs(max_epochs: int, factor: int, iterations: int, tmp_path: object) -> None:
     hp = keras_tuner.HyperParameters()
     hp.Float("x", 0, 1)
     oracle = keras_tuner.oracles.HyperbandOracle(

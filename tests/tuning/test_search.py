@@ -1,4 +1,4 @@
-"""The search: whole, resumable after a kill, repeatable, honest about failures."""
+"""Searches that train networks: complete, repeatable, resumable, with failures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Watcher:
-    """A view that remembers."""
+    """A view that records events."""
 
     def __init__(self) -> None:
         self.began: list[str] = []
@@ -82,7 +82,7 @@ def _search(
 
 @pytest.fixture(scope="module")
 def searched(small_data: SmallData, tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchResult, Watcher]:
-    """One finished search of the denoiser with what a view was told."""
+    """One finished search of the denoiser, and the view that watched it."""
     watcher = Watcher()
     directory = tmp_path_factory.mktemp("search") / "denoiser"
     return _search(_task(small_data), directory, watcher), watcher
@@ -132,8 +132,8 @@ def test_same_seed_same_search(searched: tuple[SearchResult, Watcher], small_dat
     assert asked.hyperparameters != again.trials[0].spec.hyperparameters
 
 
-def test_other_threads_that_draw_random_numbers_change_nothing(small_data: SmallData) -> None:
-    """As those of the network do in a worker process."""
+def test_random_numbers_of_other_threads_change_nothing(small_data: SmallData) -> None:
+    """Threads of the network code draw random numbers in a worker process."""
     task = _task(small_data)
     plan = next(p for _ in range(9) if (p := SearchOracle(task, seed=0).next_trial()) is not None)
     plan = replace(plan, hyperparameters=plan.hyperparameters | {"dropout": 0.1})
@@ -156,7 +156,7 @@ def test_other_threads_that_draw_random_numbers_change_nothing(small_data: Small
     assert disturbed.weights == quiet.weights
 
 
-def test_other_settings_are_refused_with_both_values(
+def test_a_saved_search_with_other_settings_is_refused_with_both_values(
     searched: tuple[SearchResult, Watcher], small_data: SmallData
 ) -> None:
     directory = searched[0].directory
@@ -169,7 +169,7 @@ def test_other_settings_are_refused_with_both_values(
     assert (directory / "search.json").read_bytes() == before
 
 
-def test_fresh_sets_the_old_search_aside(small_data: SmallData, tmp_path: Path) -> None:
+def test_restart_renames_the_old_search(small_data: SmallData, tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "search.json").write_text("{ damaged")
     with pytest.raises(
@@ -182,7 +182,7 @@ def test_fresh_sets_the_old_search_aside(small_data: SmallData, tmp_path: Path) 
     assert len(load_search(tmp_path / "s").trials) == 6
 
 
-def test_failed_trials_are_listed_and_halving_goes_on(
+def test_failed_trials_are_listed_and_halving_continues(
     small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = _task(small_data, DETECTOR)
@@ -214,7 +214,7 @@ def test_failed_trials_are_listed_and_halving_goes_on(
     json.loads((tmp_path / "s" / "search.json").read_text(), parse_constant=pytest.fail)
 
 
-def test_a_search_in_which_all_fails_says_why(
+def test_the_reason_is_given_if_all_trials_fail(
     small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def build(*_: Any) -> Any:
@@ -226,7 +226,7 @@ def test_a_search_in_which_all_fails_says_why(
         _search(task, tmp_path / "s")
 
 
-def test_an_error_of_the_disk_stops_the_search_and_keeps_it(
+def test_a_disk_error_stops_the_search_which_can_resume(
     small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -247,10 +247,8 @@ def test_an_error_of_the_disk_stops_the_search_and_keeps_it(
     assert watcher.began[0] == "002-r0"
 
 
-def test_a_disk_that_is_really_full_ends_in_one_line_and_keeps_the_search(
-    small_options: list[str], small_data: SmallData, tmp_path: Path
-) -> None:
-    """The limit on the size of a file stands in for the disk: the cache is there, weights do not fit."""
+def test_a_full_disk_is_an_error_of_one_line(small_options: list[str], small_data: SmallData, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk: the cache exists, weights do not fit."""
     assert small_data
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
     command = [sys.executable, "-c", limit + PROGRAM, "search", *small_options, "--model-kind", "denoiser"]
@@ -261,7 +259,7 @@ def test_a_disk_that_is_really_full_ends_in_one_line_and_keeps_the_search(
     assert not list(tmp_path.rglob("*.npz"))
 
 
-def test_an_unfinished_search_is_read_as_such_and_another_is_refused(
+def test_an_unfinished_search_is_loaded_and_another_is_refused(
     searched: tuple[SearchResult, Watcher], small_data: SmallData, tmp_path: Path
 ) -> None:
     state = json.loads((searched[0].directory / "search.json").read_text())
