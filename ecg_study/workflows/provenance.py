@@ -32,8 +32,8 @@ _PACKAGES = (
 )
 
 
-def describe_run(command: str, settings: Mapping[str, Any], seed: int, seconds: float) -> Provenance:
-    """Command, settings, versions, machine and time of a report."""
+def describe_run(command: str, settings: Mapping[str, Any], *, seed: int, seconds: float) -> Provenance:
+    """Return command, settings, versions, machine and time of a report."""
     return Provenance(
         command=command,
         settings=dict(settings),
@@ -64,8 +64,8 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def summarise_data(database: Database, cache: SegmentCache, split: Split) -> DataSummary:
-    """Records, segments and windows of each part, and the checksum of the raw files."""
+def summarize_data(database: Database, cache: SegmentCache, *, split: Split) -> DataSummary:
+    """Return records, segments and windows of each part, and the checksum of the raw files."""
     settings = cache.settings
     parts: dict[str, PartSummary] = {}
     for part in PARTS:

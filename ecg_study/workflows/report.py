@@ -1,4 +1,4 @@
-"""Making the report: train, measure, summarise, render, publish."""
+"""The report of a study: train, evaluate, assemble, render, publish."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.noise_records import NoiseRecords, open_noise_records
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import EcgStudyError, StateError
 from ecg_study.evaluation.baselines.process_memory import release_freed_memory
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
 from ecg_study.evaluation.cached_models import CachedModel
@@ -40,14 +40,14 @@ from ecg_study.tuning.latency import measure_latencies
 from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.state import SearchResult
 from ecg_study.workflows.export_model import export_model
-from ecg_study.workflows.provenance import describe_run, summarise_data
+from ecg_study.workflows.provenance import describe_run, summarize_data
 from ecg_study.workflows.task_models import cached_task_model
 
 SECTIONS = ("search", "denoiser", "detector", "stress", "failures")
-"""What can be made again alone."""
+"""The sections of a report that can be computed again one by one."""
 
 TRAININGS, MEASURED = "trainings", "measured"
-"""Folders of what is kept between reports: final weights, and what models and detectors made of the test records."""
+"""Folders of what is kept between reports: final weights, and the outputs of models and detectors."""
 
 OpenExecutor = Callable[[], AbstractContextManager[Executor]]
 _Part = TypeVar("_Part")
@@ -55,18 +55,18 @@ _Part = TypeVar("_Part")
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """What a report is made of.
+    """The inputs of a report.
 
     Attributes:
         database: the raw records.
         tasks: the models that have a search: denoiser, detector or both, over the same cache and split.
         searches: the search of each.
-        missing: what the report lacks and why.
-        noise: folder of the noise records; ``None`` for none.
+        missing: what the report lacks, and why; one sentence each.
+        noise: folder of the noise records, or ``None``.
         seed: seed of the study.
-        settings: the settings that were used, for the page.
-        command: the command that makes the report again.
-        data_dir: where results that other studies can use are kept.
+        settings: settings of the study by their stored names.
+        command: command that makes the report again.
+        data_dir: folder of results that other studies can use.
     """
 
     database: Database
@@ -83,14 +83,14 @@ class ReportInputs:
 def usable_searches(
     tasks: dict[str, TrainingTask], searches: dict[str, SearchResult]
 ) -> tuple[dict[str, SearchResult], list[str]]:
-    """The searches that a report can be made of, and what it lacks without the others.
+    """Return the searches that a report can use, and what the report lacks without the others.
 
     Args:
-        tasks: the models of a whole study.
-        searches: what there is.
+        tasks: the models of a complete study.
+        searches: the searches that exist.
 
     Raises:
-        StudyError: no trial of any search was completed.
+        EcgStudyError: no search has a completed trial.
     """
     usable, missing, errors = {}, [], []
     for name, task in tasks.items():
@@ -119,33 +119,38 @@ def usable_searches(
 
 
 def make_report(
-    study: ReportInputs, out: Path, open_executor: OpenExecutor, progress: Progress, sections: Sequence[str] = SECTIONS
+    study: ReportInputs,
+    out: Path,
+    *,
+    open_executor: OpenExecutor,
+    progress: Progress,
+    sections: Sequence[str] = SECTIONS,
 ) -> Report:
-    """Retrain the best of each search, measure on test records, and write the report into ``out``.
+    """Train the best configuration of each search, evaluate the models on the test records, and write the report.
 
-    Everything is written beside and put in place when it is complete. Trained weights and what was measured are kept,
-    so that a report that was stopped goes on, and one that is made again is made of what is there.
+    The files replace those of an earlier report when all are complete. Trained weights and measured results are kept:
+    a stopped report continues, and a repeated one trains nothing.
 
     Args:
         study: searches, data and settings.
-        out: folder of the study's outputs.
-        open_workers: who trains, where training is needed.
-        progress: told of training epochs and records.
-        sections: what to compute; the rest is taken from the report that is there.
+        out: output folder of the study.
+        open_executor: opens the executor that trains; not called if all models are trained.
+        progress: receives training epochs and records.
+        sections: sections to compute; the others are taken from the existing report.
 
     Raises:
-        StudyError: a training failed; or a section is to be taken from a report that is not there or not of these
-            models.
+        TrainingError: a training failed.
+        StateError: the existing report is missing, or of other models.
     """
     release_freed_memory()
     previous = None if set(sections) == set(SECTIONS) else _read_with_findings(out / "report.json")
     classical = ClassicalDetectors(ResultCache(study.data_dir / MEASURED), progress)
     try:
-        maker = ReportBuilder(study, out, open_executor, classical, progress)
-        report = maker.make(sections, previous)
+        builder = ReportBuilder(study, out, open_executor=open_executor, classical=classical, progress=progress)
+        report = builder.build(sections, previous)
     finally:
         classical.close()
-    publish(out, lambda staging: maker.write(staging, report))
+    publish(out, lambda staging: builder.write(staging, report))
     return report
 
 
@@ -164,12 +169,13 @@ def _read_with_findings(path: Path) -> Report:
 
 
 class ReportBuilder:
-    """A report at work."""
+    """The models, detectors and leads of a report, from which its sections are computed."""
 
     def __init__(
         self,
         study: ReportInputs,
         out: Path,
+        *,
         open_executor: OpenExecutor,
         classical: ClassicalDetectors,
         progress: Progress,
@@ -195,11 +201,12 @@ class ReportBuilder:
         self.detectors = self._calibrated()
         self.leads = read_leads(self.cache, study.database, records=self.split.test)
 
-    def make(self, sections: Sequence[str], previous: Report | None) -> Report:
+    def build(self, sections: Sequence[str], previous: Report | None) -> Report:
         """Compute these sections, and take the others from the previous report."""
         trainings = self._trainings()
         if previous is not None and [_same(item) for item in previous.trainings] != [_same(i) for i in trainings]:
-            raise EcgStudyError("--sections: the report that is there is of other models; make the whole report first")
+            problem = "the existing report is of other models; make the whole report first"
+            raise StateError(f"sections: {problem}", parameters=("sections",))
 
         def part(name: str, compute: Callable[[], _Part], get: Callable[[Report], _Part]) -> _Part:
             return compute() if previous is None or name in sections else get(previous)
@@ -214,8 +221,10 @@ class ReportBuilder:
         study = self.study
         report = Report(
             format=REPORT_FORMAT,
-            provenance=describe_run(study.command, study.settings, study.seed, time.monotonic() - self.started),
-            data=summarise_data(study.database, self.cache, self.split),
+            provenance=describe_run(
+                study.command, study.settings, seed=study.seed, seconds=time.monotonic() - self.started
+            ),
+            data=summarize_data(study.database, self.cache, split=self.split),
             missing=missing,
             comparisons=compare_with_classical(self.leads, denoiser=denoiser, detector=detector, seed=study.seed),
             searches=searches,
@@ -230,7 +239,7 @@ class ReportBuilder:
         return rounded(report)
 
     def write(self, staging: Path, report: Report) -> None:
-        """Write bundles, tables of samples, and the rendered report."""
+        """Write the models, the tables of samples, and the rendered report."""
         signals = self.cache.signals([*self.split.train, *self.split.validation])
         for name, finals in self.finals.items():
             task = self.study.tasks[name]
@@ -244,7 +253,7 @@ class ReportBuilder:
         names = [lead.record for lead in self.leads]
         for done, lead in enumerate(self.leads):
             self.progress("CSV files", done, len(self.leads))
-            # Where a record is measured in one lead, its name alone says which. Names of leads come from the records.
+            # The lead is in the name only if several leads are measured. Names of leads come from the records.
             several = names.count(lead.record) > 1
             name = f"{lead.record}-{re.sub(r'[^A-Za-z0-9+_-]', '_', lead.lead)}" if several else lead.record
             denoised = self.applied[DENOISER][0].denoise(lead.noisy) if DENOISER in self.applied else None
@@ -260,7 +269,7 @@ class ReportBuilder:
         if not models:
             return []
         leads = read_leads(self.cache, self.study.database, records=self.split.validation)
-        # Models that were trained on the validation records take the thresholds of the one that was not.
+        # Models that were trained on the validation records use the thresholds of the model that was not.
         choosing = models if self.choosing is None else [self._applied(self.choosing)]
         noise = self.study.tasks[DETECTOR].validation_noise
         chosen = []
@@ -294,7 +303,7 @@ class ReportBuilder:
         ]
 
     def _noise(self) -> tuple[NoiseRecords | None, str]:
-        """The noise records, or why they are not used."""
+        """Return the noise records, or why they are not used."""
         if self.study.noise is None:
             return None, "not measured, because the study has no noise_dir with the MIT-BIH Noise Stress Test Database."
         noise = open_noise_records(self.study.noise)
@@ -372,5 +381,5 @@ def _training(final: TrainedModel, thresholds: dict[str, float], augmentation: d
 
 
 def _same(training: Training) -> Any:
-    """What tells one training from another, whatever else was written of it, with the digits of a written report."""
+    """Return what identifies a training, rounded as in a stored report."""
     return to_json(replace(training, history=[], seconds=0.0))

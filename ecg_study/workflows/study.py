@@ -221,7 +221,13 @@ class Study:
             return open_executor(settings.workers, settings.scheduler)
 
         with deferred_interrupts():
-            report = make_report(inputs, self.output_dir, executor, self.on_progress, sections or SECTIONS)
+            report = make_report(
+                inputs,
+                self.output_dir,
+                open_executor=executor,
+                progress=self.on_progress,
+                sections=sections or SECTIONS,
+            )
         self._save_settings()
         return report
 

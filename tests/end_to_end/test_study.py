@@ -87,7 +87,7 @@ def test_sections_are_made_again_alone(
     content["trainings"][0]["best_epoch"] += 1
     (out / "report.json").write_text(json.dumps(content))
     assert study.main(["report", "--sections", "failures", *options]) == 2
-    assert "is of other models; make the whole report first" in capsys.readouterr().err
+    assert "--sections: the existing report is of other models; make the whole report first" in capsys.readouterr().err
 
 
 def test_each_test_record_has_a_csv_file(small_study: Path, report: Any) -> None:
