@@ -1,4 +1,4 @@
-"""The LSTM denoiser: noisy segment → clean segment, in mV."""
+"""LSTM denoiser: noisy segment → clean segment, in mV."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ecg_study.search_spaces.metrics import log_error
 from ecg_study.search_spaces.presets import HyperparameterRanges
 
 OBJECTIVE, WANDER_REMOVED_OBJECTIVE = ("val_loss", "min"), ("val_log_error", "min")
-"""Of denoisers that keep the baseline, and of those that remove its wander."""
+"""Objectives of denoisers that keep baseline wander, and of those that remove it."""
 
 KEEPS_BASELINE_WANDER = "the mean of each segment is taken off before and put back after; amplitudes stay in mV"
 REMOVES_BASELINE_WANDER = (
@@ -22,49 +22,52 @@ REMOVES_BASELINE_WANDER = (
 )
 
 _UNIT = 0.25
-"""Amplitudes reach the network in quarters of a mV, the standard deviation of a typical ECG, where its activations are
-steepest. Fixed, and not that of the segment, since the noise to be removed has a level in mV."""
+"""Unit of the network's input in mV: the standard deviation of a typical ECG. It is fixed and not that of the segment,
+since the noise to be removed has a level in mV."""
 
 _VARIANCE_FLOOR = 1e-4
-"""mV²: 10 µV, below the noise of any electrode; a flat segment is not blown up to noise."""
+"""In mV², (10 µV)²: below the noise of any electrode. It keeps flat segments from being scaled up to noise."""
 
 
 @dataclass(frozen=True)
 class DenoiserConfig:
-    """One point of the denoiser's space.
+    """Configuration of a denoiser.
 
     Attributes:
-        stack: the recurrent stack.
-        residual: the network gives the correction to its input instead of the clean signal itself.
+        stack: recurrent layers and optimizer.
+        residual: the network computes a correction of its input instead of the clean signal.
     """
 
     stack: StackConfig
     residual: bool
 
 
-def build_denoiser(config: DenoiserConfig, segment: int, removes_baseline_wander: bool = False) -> keras.Model:
-    """A compiled model from ``(batch, segment, 1)`` to ``(batch, segment, 1)``, both in mV.
+def build_denoiser(
+    config: DenoiserConfig, segment_samples: int, *, removes_baseline_wander: bool = False
+) -> keras.Model:
+    """Build a compiled model from ``(batch, segment, 1)`` to ``(batch, segment, 1)``, both in mV.
 
-    The mean of each segment is taken off before the stack, so that an offset of the recording does not matter.
+    The mean of each segment is subtracted before the recurrent layers, so the offset of a recording does not matter. A
+    model that keeps baseline wander adds it again and is trained by the mean squared error. A model that removes
+    baseline wander meets noise of any level: it scales each segment by its standard deviation, returns a signal around
+    0 and is trained by `log_error`.
 
     Args:
-        config: the hyperparameters.
-        segment: samples a segment.
-        removes_baseline_wander: whether baseline wander is removed as well. Such a model meets noise of any level:
-            it scales each segment by its standard deviation, gives a signal around 0 and is trained by `log_error`.
-            One that keeps it works in mV, puts the mean back and is trained by the mean squared error.
+        config: hyperparameters.
+        segment_samples: samples per segment.
+        removes_baseline_wander: baseline wander counts as noise.
     """
-    noisy = keras.Input((segment, 1), name="noisy_mv")
+    noisy = keras.Input((segment_samples, 1), name="noisy_mv")
     mean = ops.mean(noisy, axis=1, keepdims=True)
-    centred = ops.subtract(noisy, mean)
+    centered = ops.subtract(noisy, mean)
     if removes_baseline_wander:
-        variance = ops.mean(ops.multiply(centred, centred), axis=1, keepdims=True)
+        variance = ops.mean(ops.multiply(centered, centered), axis=1, keepdims=True)
         unit = ops.sqrt(ops.add(variance, _VARIANCE_FLOOR))
     else:
         unit = _UNIT
-    scaled = ops.divide(centred, unit)
-    x = recurrent_stack(scaled, layers.LSTM, config.stack)
-    x = unfold(layers.Dense(config.stack.frame, name="samples")(x), segment)
+    scaled = ops.divide(centered, unit)
+    x = recurrent_stack(scaled, config.stack, cell=layers.LSTM)
+    x = unfold(layers.Dense(config.stack.frame, name="samples")(x), segment_samples)
     if config.residual:
         x = ops.add(x, scaled)
     clean = ops.multiply(x, unit)
@@ -79,31 +82,36 @@ def build_denoiser(config: DenoiserConfig, segment: int, removes_baseline_wander
 
 
 class DenoiserSpace(keras_tuner.HyperModel):
-    """What may vary in the denoiser.
+    """Search space of the denoiser.
 
     Args:
-        bounds: the range of each hyperparameter.
-        segment: samples a segment.
-        removes_baseline_wander: whether the wander of the baseline is removed as well.
+        ranges: values of each hyperparameter.
+        segment_samples: samples per segment.
+        removes_baseline_wander: baseline wander counts as noise.
 
     Raises:
-        ValueError: a frame does not divide the segment.
+        SettingsError: the segment is not a multiple of a frame.
     """
 
-    def __init__(self, bounds: HyperparameterRanges, segment: int, removes_baseline_wander: bool = False) -> None:
+    def __init__(
+        self, ranges: HyperparameterRanges, segment_samples: int, *, removes_baseline_wander: bool = False
+    ) -> None:
+        """Create the space of a segment length."""
         super().__init__(name="denoiser")
-        bounds.check_segment(segment)
-        self.bounds = bounds
-        self.segment = segment
+        ranges.check_segment(segment_samples)
+        self.ranges = ranges
+        self.segment_samples = segment_samples
         self.removes_baseline_wander = removes_baseline_wander
 
     def configure(self, hp: Any) -> DenoiserConfig:
-        """Declare every hyperparameter in ``hp`` and read its value, without building a model."""
-        stack = choose_stack(hp, self.bounds)
-        if len(self.bounds.residual) == 1:
-            return DenoiserConfig(stack, bool(hp.Fixed("residual", self.bounds.residual[0])))
+        """Declare every hyperparameter in ``hp`` and return the values, without building a model."""
+        stack = choose_stack(hp, self.ranges)
+        if len(self.ranges.residual) == 1:
+            return DenoiserConfig(stack, bool(hp.Fixed("residual", self.ranges.residual[0])))
         return DenoiserConfig(stack, bool(hp.Boolean("residual")))
 
     def build(self, hp: Any) -> keras.Model:
-        """The compiled model of these hyperparameters."""
-        return build_denoiser(self.configure(hp), self.segment, self.removes_baseline_wander)
+        """Build the compiled model of these hyperparameters."""
+        return build_denoiser(
+            self.configure(hp), self.segment_samples, removes_baseline_wander=self.removes_baseline_wander
+        )

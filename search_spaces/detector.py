@@ -1,4 +1,4 @@
-"""The GRU detector: segment → activation, the probability per sample that an R peak is there."""
+"""GRU detector: segment → probability of an R peak at each sample."""
 
 from __future__ import annotations
 
@@ -14,81 +14,91 @@ from ecg_study.search_spaces.metrics import WindowPrecisionRecallArea
 from ecg_study.search_spaces.presets import HyperparameterRanges
 
 OBJECTIVE = ("val_window_pr_auc", "max")
-NORMALISATION = "each segment is scaled to mean 0 and standard deviation 1"
+NORMALIZATION = "each segment is scaled to mean 0 and standard deviation 1"
 
 _PRIOR_LOGIT = -3.5
-"""Logit of 0.03, the mean of the targets at 75 beats/min: training need not begin by learning that peaks are rare."""
+"""Logit of 0.03, the mean of the targets at 75 beats/min: training need not first learn that peaks are rare."""
 
-_VARIANCE_FLOOR = 1e-4  # mV²: 10 µV, below the noise of any electrode; a flat segment is not blown up to noise
+_VARIANCE_FLOOR = 1e-4  # in mV², (10 µV)²: keeps flat segments from being scaled up to noise
 
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """One point of the detector's space.
+    """Configuration of a detector.
 
     Attributes:
-        stack: the recurrent stack.
-        dense_units: units of a dense layer between stack and output; 0 for none.
+        stack: recurrent layers and optimizer.
+        dense_units: units of a dense layer before the output; 0 for no dense layer.
     """
 
     stack: StackConfig
     dense_units: int
 
 
-def build_detector(config: DetectorConfig, segment: int, window: int, refractory: int) -> keras.Model:
-    """A compiled model from ``(batch, segment, 1)`` in mV to the activation ``(batch, segment, 1)``, 0 to 1.
+def build_detector(
+    config: DetectorConfig, segment_samples: int, *, window_samples: int, refractory_samples: int
+) -> keras.Model:
+    """Build a compiled model from ``(batch, segment, 1)`` in mV to probabilities ``(batch, segment, 1)``.
 
-    Each segment is scaled to mean 0 and standard deviation 1 inside the model, so that gain and offset of the
-    recording do not matter. Loss: binary cross-entropy per sample against the soft target.
+    Each segment is scaled to mean 0 and standard deviation 1 in the model, so the gain and offset of a recording do
+    not matter. The loss is the binary cross-entropy per sample against the soft target.
 
     Args:
-        config: the hyperparameters.
-        segment: samples a segment.
-        window: samples a window, for the metric.
-        refractory: samples within which there is but one R peak, for the metric.
+        config: hyperparameters.
+        segment_samples: samples per segment.
+        window_samples: samples per window of the metric.
+        refractory_samples: shortest distance of two R peaks in the metric.
     """
-    signal = keras.Input((segment, 1), name="signal_mv")
+    signal = keras.Input((segment_samples, 1), name="signal_mv")
     scaled = layers.LayerNormalization(axis=1, epsilon=_VARIANCE_FLOOR, center=False, scale=False, name="normalise")(
         signal
     )
-    x = recurrent_stack(scaled, layers.GRU, config.stack)
+    x = recurrent_stack(scaled, config.stack, cell=layers.GRU)
     if config.dense_units:
         x = layers.Dense(config.dense_units, activation="relu", name="head")(x)
     prior = keras.initializers.Constant(_PRIOR_LOGIT)
     x = layers.Dense(config.stack.frame, activation="sigmoid", bias_initializer=prior, name="samples")(x)
-    model = keras.Model(signal, unfold(x, segment), name="gru_detector")
-    metric = WindowPrecisionRecallArea(window, refractory, name="window_pr_auc")
+    model = keras.Model(signal, unfold(x, segment_samples), name="gru_detector")
+    metric = WindowPrecisionRecallArea(window_samples, refractory_samples, name="window_pr_auc")
     compile_model(model, config.stack, loss="binary_crossentropy", metrics=[metric])
     return model
 
 
 class DetectorSpace(keras_tuner.HyperModel):
-    """What may vary in the detector.
+    """Search space of the detector.
 
     Args:
-        bounds: the range of each hyperparameter.
-        segment: samples a segment.
-        window: samples a window.
-        refractory: samples within which there is but one R peak.
+        ranges: values of each hyperparameter.
+        segment_samples: samples per segment.
+        window_samples: samples per window.
+        refractory_samples: shortest distance of two R peaks.
 
     Raises:
-        ValueError: a frame does not divide the segment.
+        SettingsError: the segment is not a multiple of a frame.
     """
 
-    def __init__(self, bounds: HyperparameterRanges, segment: int, window: int, refractory: int) -> None:
+    def __init__(
+        self, ranges: HyperparameterRanges, segment_samples: int, *, window_samples: int, refractory_samples: int
+    ) -> None:
+        """Create the space of a segment length."""
         super().__init__(name="detector")
-        bounds.check_segment(segment)
-        self.bounds = bounds
-        self.segment = segment
-        self.window = window
-        self.refractory = refractory
+        ranges.check_segment(segment_samples)
+        self.ranges = ranges
+        self.segment_samples = segment_samples
+        self.window_samples = window_samples
+        self.refractory_samples = refractory_samples
 
     def configure(self, hp: Any) -> DetectorConfig:
-        """Declare every hyperparameter in ``hp`` and read its value, without building a model."""
+        """Declare every hyperparameter in ``hp`` and return the values, without building a model."""
         return DetectorConfig(
-            choose_stack(hp, self.bounds), int(hp.Choice("dense_units", list(self.bounds.dense_units)))
+            choose_stack(hp, self.ranges), int(hp.Choice("dense_units", list(self.ranges.dense_units)))
         )
 
     def build(self, hp: Any) -> keras.Model:
-        """The compiled model of these hyperparameters."""
-        return build_detector(self.configure(hp), self.segment, self.window, self.refractory)
+        """Build the compiled model of these hyperparameters."""
+        return build_detector(
+            self.configure(hp),
+            self.segment_samples,
+            window_samples=self.window_samples,
+            refractory_samples=self.refractory_samples,
+        )

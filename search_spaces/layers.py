@@ -1,4 +1,4 @@
-"""The recurrent stack that the LSTM denoiser and the GRU detector share."""
+"""Recurrent layers of the LSTM denoiser and the GRU detector."""
 
 from __future__ import annotations
 
@@ -12,46 +12,45 @@ from keras import layers
 from ecg_study.search_spaces.presets import BOTH, HyperparameterRanges
 
 CONV_KERNEL_SAMPLES = 31
-"""Samples that a filter of the convolution before the recurrent layers reads: 86 ms at 360 Hz, a QRS complex of normal
-width."""
+"""Kernel size of the convolution before the recurrent layers: 86 ms at 360 Hz, the width of a normal QRS complex."""
 
 
 @dataclass(frozen=True)
 class StackConfig:
-    """One point of the space of the recurrent stack.
+    """Configuration of the recurrent layers and the optimizer.
 
     Attributes:
-        units: units of each layer (of each direction), first layer first.
-        dropout: share of a layer's outputs set to 0 while training.
-        frame: samples that a layer reads in one step.
-        direction: ``"forward"`` or ``"both"``.
-        learning_rate: of Adam.
-        filters: of the convolution before the recurrent layers; 0 for none.
+        units: units of each layer, per direction, first layer first.
+        dropout: share of a layer's outputs that is set to 0 in training.
+        frame: samples that the first layer reads per step.
+        bidirectional: each layer reads forward and backward, and joins both outputs.
+        learning_rate: learning rate of Adam.
+        filters: filters of the convolution before the recurrent layers; 0 for no convolution.
     """
 
     units: tuple[int, ...]
     dropout: float
     frame: int
-    direction: str
+    bidirectional: bool
     learning_rate: float
     filters: int = 0
 
 
 def recurrent_stack(
-    x: keras.KerasTensor, cell: Callable[..., keras.layers.Layer], config: StackConfig
+    x: keras.KerasTensor, config: StackConfig, *, cell: Callable[..., keras.layers.Layer]
 ) -> keras.KerasTensor:
-    """Fold a segment into frames and pass it through recurrent layers.
+    """Fold a segment into frames and apply the recurrent layers.
 
-    Folding lays the samples of a frame side by side, or, after filters over all samples, it is a second convolution
-    that goes on by a frame at a time and gives as many numbers as the first recurrent layer has units.
+    Without filters, a frame is the vector of its samples. With filters, a second convolution with a stride of one frame
+    follows them; its output has as many channels as the first recurrent layer has units.
 
     Args:
-        x: shape ``(batch, segment, 1)``; the segment is a multiple of the frame.
+        x: tensor ``(batch, segment, 1)``; the segment is a multiple of the frame.
+        config: configuration of the layers.
         cell: ``keras.layers.LSTM`` or ``keras.layers.GRU``.
-        config: filters, frame, layers, units, dropout, direction.
 
     Returns:
-        Shape ``(batch, segment / frame, units)``, twice the units for both directions.
+        Tensor ``(batch, segment / frame, units)``, with twice the units if bidirectional.
     """
     if config.filters:
         x = layers.Conv1D(config.filters, CONV_KERNEL_SAMPLES, padding="same", activation="relu", name="filters")(x)
@@ -60,7 +59,7 @@ def recurrent_stack(
         x = layers.Reshape((x.shape[1] // config.frame, config.frame), name="fold")(x)
     for number, units in enumerate(config.units, start=1):
         recurrent = cell(units, return_sequences=True)
-        if config.direction == BOTH:
+        if config.bidirectional:
             recurrent = layers.Bidirectional(recurrent)
         x = recurrent(x)
         if config.dropout:
@@ -68,46 +67,46 @@ def recurrent_stack(
     return x
 
 
-def unfold(x: keras.KerasTensor, segment: int) -> keras.KerasTensor:
-    """From ``(batch, segment / frame, frame)`` back to samples, ``(batch, segment, 1)``."""
-    return layers.Reshape((segment, 1), name="unfold")(x)
+def unfold(x: keras.KerasTensor, segment_samples: int) -> keras.KerasTensor:
+    """Reshape frames ``(batch, segment / frame, frame)`` to samples ``(batch, segment, 1)``."""
+    return layers.Reshape((segment_samples, 1), name="unfold")(x)
 
 
-def choose_stack(hp: Any, bounds: HyperparameterRanges) -> StackConfig:
-    """Declare the hyperparameters of the stack and read their values.
+def choose_stack(hp: Any, ranges: HyperparameterRanges) -> StackConfig:
+    """Declare the hyperparameters of the recurrent layers and return their values.
 
-    ``units_2`` and ``units_3`` live in conditional scopes: they exist only in trials that have such a layer;
-    ``filters`` only where the space has any.
+    ``units_2`` and ``units_3`` are in conditional scopes: they exist only in trials with such a layer. ``filters``
+    exists only in spaces with a convolution.
 
     Args:
-        hp: Keras Tuner's ``HyperParameters``.
-        bounds: the values each may take.
+        hp: ``HyperParameters`` of Keras Tuner.
+        ranges: values of each hyperparameter.
     """
-    n_layers = hp.Choice("layers", list(bounds.layers))
-    units = [hp.Choice("units_1", list(bounds.units))]
-    for number in range(2, max(bounds.layers) + 1):
-        with hp.conditional_scope("layers", [n for n in bounds.layers if n >= number]):
-            units.append(hp.Choice(f"units_{number}", list(bounds.units)))
+    n_layers = hp.Choice("layers", list(ranges.layers))
+    units = [hp.Choice("units_1", list(ranges.units))]
+    for number in range(2, max(ranges.layers) + 1):
+        with hp.conditional_scope("layers", [n for n in ranges.layers if n >= number]):
+            units.append(hp.Choice(f"units_{number}", list(ranges.units)))
     return StackConfig(
         units=tuple(int(n) for n in units[:n_layers]),
-        dropout=float(hp.Choice("dropout", list(bounds.dropout))),
-        frame=int(hp.Choice("frame", list(bounds.frame))),
-        direction=str(hp.Choice("direction", list(bounds.direction))),
+        dropout=float(hp.Choice("dropout", list(ranges.dropout))),
+        frame=int(hp.Choice("frame", list(ranges.frame))),
+        bidirectional=hp.Choice("direction", list(ranges.direction)) == BOTH,
         learning_rate=float(
-            hp.Float("learning_rate", bounds.learning_rate[0], bounds.learning_rate[1], sampling="log")
+            hp.Float("learning_rate", ranges.learning_rate[0], ranges.learning_rate[1], sampling="log")
         ),
-        filters=int(hp.Choice("filters", list(bounds.filters))) if any(bounds.filters) else 0,
+        filters=int(hp.Choice("filters", list(ranges.filters))) if any(ranges.filters) else 0,
     )
 
 
-def compile_model(model: keras.Model, config: StackConfig, loss: Any, metrics: list[keras.metrics.Metric]) -> None:
-    """Compile for training, with an optimizer whose state can be loaded from a checkpoint.
+def compile_model(model: keras.Model, config: StackConfig, *, loss: Any, metrics: list[keras.metrics.Metric]) -> None:
+    """Compile a model with an optimizer whose state can be loaded from a checkpoint.
 
-    The gradient norm is clipped at 1, since recurrent layers over hundreds of steps diverge otherwise at the upper
-    learning rates. XLA is off: for these layers on a CPU it costs minutes of compilation and gains nothing.
+    The gradient norm is clipped at 1: otherwise recurrent layers over hundreds of steps diverge at high learning rates.
+    XLA is off: for these layers on a CPU, it takes minutes to compile and does not train faster.
     """
     optimizer = keras.optimizers.Adam(config.learning_rate, clipnorm=1.0)
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=False)
-    # Built now, not at the first step: only a built optimizer takes up its state when weights are loaded, and a
-    # promoted trial would otherwise go on with Adam at iteration 0.
+    # Built now, not at the first step: only a built optimizer restores its state when weights are loaded. A promoted
+    # trial would otherwise continue with Adam at iteration 0.
     optimizer.build(model.trainable_variables)

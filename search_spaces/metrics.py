@@ -1,4 +1,4 @@
-"""What models are trained and judged by, where Keras has nothing of the kind."""
+"""Loss and metric that Keras lacks."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ import keras
 from keras import ops
 
 _SMALL_ERROR = 1e-4
-"""mV²: an error of 10 µV, two steps of MIT-BIH's converter; what is below hardly counts."""
+"""In mV², (10 µV)²: two steps of the converter of the MIT-BIH records. Smaller errors hardly count."""
 
 _THRESHOLDS = 400
 _IS_R_PEAK = 0.99  # the soft target is 1 at the R peak itself and at most 0.96 beside it
 
 
 def log_error(y_true: Any, y_pred: Any) -> Any:
-    """ln(1 + MSE / (10 µV)²) of each segment, shape ``(batch,)``, from signals in mV, shape ``(batch, segment, 1)``.
+    """Return ln(1 + MSE / (10 µV)²) of each segment, shape ``(batch,)``.
 
-    One decibel less of error counts the same at any level of noise, as it does in the improvement of the SNR; by the
-    mean squared error the noisiest segments alone would decide.
+    A decibel of error counts the same at any noise level, as in the SNR improvement. With the mean squared error, the
+    noisiest segments would dominate.
+
+    Args:
+        y_true: clean signals in mV, shape ``(batch, segment, 1)``.
+        y_pred: denoised signals, likewise.
     """
     error = ops.mean(ops.square(ops.subtract(y_true, y_pred)), axis=(1, 2))
     return ops.log1p(error / _SMALL_ERROR)
@@ -27,30 +31,32 @@ def log_error(y_true: Any, y_pred: Any) -> Any:
 class WindowPrecisionRecallArea(keras.metrics.AUC):
     """Area under the precision–recall curve of windows.
 
-    A window is positive if an R peak lies in it, and its score is the largest activation peak within it: a sample
-    counts only where it is the largest within the refractory period, so that the flank of a peak just across the
-    border does not count as a peak of its own.
+    A window is positive if it contains an R peak. Its score is the highest peak of the per-sample probability in it. A
+    sample counts only if it is the highest within the refractory period, so the flank of a peak just across the border
+    does not count as another peak.
 
     Args:
-        window: samples a window; the segment is a multiple of it.
-        refractory: samples on either side in which a larger activation suppresses a sample.
+        window: samples per window; the segment is a multiple of it.
+        refractory: samples on either side within which a higher probability suppresses a sample.
         name: name of the metric.
+        **kwargs: other arguments of ``keras.metrics.AUC``.
     """
 
-    def __init__(self, window: int, refractory: int, name: str = "window_pr_auc", **kwargs: Any) -> None:
+    def __init__(self, window: int, refractory: int, *, name: str = "window_pr_auc", **kwargs: Any) -> None:
+        """Create an empty metric."""
         super().__init__(num_thresholds=_THRESHOLDS, curve="PR", name=name, **kwargs)
         self.window = window
         self.refractory = refractory
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch of targets and activations, both of shape ``(batch, segment, 1)``."""
+        """Add a batch of targets and probabilities, both of shape ``(batch, segment, 1)``."""
         labels = ops.cast(_window_maximum(y_true, self.window) > _IS_R_PEAK, "float32")
         around = ops.max_pool(y_pred, 2 * self.refractory + 1, strides=1, padding="same")
         peaks = ops.where(y_pred >= around, y_pred, ops.zeros_like(y_pred))
         super().update_state(labels, _window_maximum(peaks, self.window), sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this metric again."""
+        """Return the arguments of this metric."""
         config = {"name": self.name, "dtype": self.dtype}
         return config | {"window": self.window, "refractory": self.refractory}
 

@@ -1,4 +1,4 @@
-"""Presets: how wide the spaces are, and how long Hyperband explores them."""
+"""Presets: ranges of the hyperparameters and sizes of a study, built in or from TOML files."""
 
 from __future__ import annotations
 
@@ -18,82 +18,107 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from ecg_study.ecg_data.segments.augmentation import Augmentation
 from ecg_study.errors import SettingsError
 from ecg_study.files import write_text
+from ecg_study.search_spaces.hyperparameters import HYPERPARAMETERS, LEARNING_RATE
 
 Direction = Literal["forward", "both"]
 FORWARD: Direction = "forward"
 BOTH: Direction = "both"
-"""Directions of a recurrent layer: past to future alone, or both, the outputs joined."""
+"""Directions of a recurrent layer: forward only, or forward and backward with both outputs joined."""
 
 Schedule = Literal["plateau", "cosine"]
 PLATEAU: Schedule = "plateau"
 COSINE: Schedule = "cosine"
 
 _AtLeast1 = Annotated[int, Field(ge=1)]
-_AtLeast0 = Annotated[int, Field(ge=0)]
 _NotEmpty = Field(min_length=1)
+
+
+def _limits(name: str) -> Any:
+    """Return the limits of a hyperparameter for pydantic."""
+    facts = HYPERPARAMETERS[name]
+    return Field(ge=facts.minimum, gt=facts.above, lt=facts.below)
+
+
+_Layers = Annotated[int, _limits("layers")]
+_Units = Annotated[int, _limits("units")]
+_Dropout = Annotated[float, _limits("dropout")]
+_Frame = Annotated[int, _limits("frame")]
+_LearningRate = Annotated[float, _limits(LEARNING_RATE)]
+_DenseUnits = Annotated[int, _limits("dense_units")]
+_Filters = Annotated[int, _limits("filters")]
 _NONE = "none"
 """TOML has no null: this text stands for ``None`` in the file of a preset."""
 
 
 @dataclass(frozen=True)
 class HyperparameterRanges:
-    """The values each hyperparameter may take.
+    """Values of each hyperparameter.
 
     Attributes:
         layers: numbers of recurrent layers.
-        units: units of a layer, of each direction.
-        dropout: shares of outputs dropped while training.
-        frame: samples read in one step; each must divide the segment.
+        units: units per layer and direction.
+        dropout: shares of outputs that are set to 0 in training.
+        frame: samples per step; the segment must be a multiple of each.
         direction: `FORWARD`, `BOTH`.
-        learning_rate: lowest and highest, drawn on a logarithmic scale.
-        residual: denoiser alone: whether the network gives a correction to its input.
-        dense_units: detector alone: units of a dense layer before the output, 0 for none.
-        filters: of a convolution before the recurrent layers, 0 for none.
+        learning_rate: lowest and highest learning rate, drawn on a logarithmic scale.
+        residual: denoiser only: the network computes a correction of its input.
+        dense_units: detector only: units of a dense layer before the output; 0 for no dense layer.
+        filters: filters of a convolution before the recurrent layers; 0 for no convolution.
     """
 
-    layers: Annotated[tuple[_AtLeast1, ...], _NotEmpty]
-    units: Annotated[tuple[_AtLeast1, ...], _NotEmpty]
-    dropout: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], _NotEmpty]
-    frame: Annotated[tuple[_AtLeast1, ...], _NotEmpty]
+    layers: Annotated[tuple[_Layers, ...], _NotEmpty]
+    units: Annotated[tuple[_Units, ...], _NotEmpty]
+    dropout: Annotated[tuple[_Dropout, ...], _NotEmpty]
+    frame: Annotated[tuple[_Frame, ...], _NotEmpty]
     direction: Annotated[tuple[Direction, ...], _NotEmpty]
-    learning_rate: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    learning_rate: tuple[_LearningRate, _LearningRate]
     residual: Annotated[tuple[bool, ...], _NotEmpty] = (False, True)
-    dense_units: Annotated[tuple[_AtLeast0, ...], _NotEmpty] = (0,)
-    filters: Annotated[tuple[_AtLeast0, ...], _NotEmpty] = (0,)
+    dense_units: Annotated[tuple[_DenseUnits, ...], _NotEmpty] = (0,)
+    filters: Annotated[tuple[_Filters, ...], _NotEmpty] = (0,)
 
-    def check_segment(self, segment: int) -> None:
-        """Raise ValueError where a frame does not divide the segment."""
-        wrong = [frame for frame in self.frame if segment % frame]
+    def check_segment(self, segment_samples: int) -> None:
+        """Check that a segment is a multiple of every frame.
+
+        Raises:
+            SettingsError: it is not.
+        """
+        wrong = [frame for frame in self.frame if segment_samples % frame]
         if wrong:
-            raise ValueError(
-                f"--segment: {segment} samples is no multiple of the frame of {wrong[0]} samples that the preset "
-                f"searches; choose a multiple of {max(self.frame)}"
+            raise SettingsError(
+                "segment_samples",
+                f"{segment_samples} is not a multiple of the preset's frame ({wrong[0]}); use a multiple of "
+                f"{math.lcm(*self.frame)}",
+                value=segment_samples,
             )
 
 
 @dataclass(frozen=True)
 class Preset:
-    """One size of study.
+    """Size of a study.
 
     Attributes:
         name: stored in model cards and searches.
         summary: one line for the help.
-        max_epochs: the most epochs a trial trains (Hyperband's R).
-        factor: of how many trials one is promoted (Hyperband's η).
-        iterations: how many times Hyperband runs.
-        batch_size: segments a batch.
-        segments_per_epoch: at most so many segments an epoch of the search, drawn anew each epoch; ``None`` for all.
-        final_epochs: the most epochs of the final training.
-        seeds: how many times the final training is run, each from other weights and in another order.
-        patience: epochs without a better validation loss after which a final training on a plateau schedule ends.
-        denoiser: bounds of the denoiser's space.
-        detector: bounds of the detector's space.
-        denoiser_augmentation: how the denoiser's segments are varied; ``None`` trains on them as they are cached.
-        detector_augmentation: likewise.
-        schedule: of the final training's learning rate: `PLATEAU` halves it when the validation loss stands still;
-            `COSINE` rises over the first epoch and falls to 0 along half a cosine (Loshchilov and Hutter, ICLR 2017).
-        refit: whether the models handed over are trained on training and validation records together, as many epochs
-            as there are, when all choices have been made; thresholds come from one that was not.
+        max_epochs: most epochs of a trial (Hyperband's R).
+        factor: one of this many trials is promoted (Hyperband's η).
+        iterations: runs of Hyperband.
+        batch_size: segments per batch.
+        segments_per_epoch: most segments per epoch of the search, drawn again each epoch; ``None`` for all.
+        final_epochs: most epochs of a final training.
+        seeds: final trainings per model, each with other initial weights and another order of the segments.
+        patience: epochs without a lower validation loss after which a final training on a plateau schedule ends.
+        denoiser: ranges of the denoiser.
+        detector: ranges of the detector.
+        denoiser_augmentation: augmentation of the denoiser's segments; ``None`` trains on cached segments.
+        detector_augmentation: likewise for the detector.
+        schedule: learning rate of a final training. `PLATEAU` halves it when the validation loss stops improving.
+            `COSINE` rises over the first epoch and falls to 0 along half a cosine.
+        refit: the final models are trained on training and validation records for all epochs, after all choices have
+            been made. Thresholds come from a model that was not.
+
+    References:
+        Li et al., Hyperband: A novel bandit-based approach to hyperparameter optimization, JMLR 18(185), 2018.
+        Loshchilov and Hutter, SGDR: Stochastic gradient descent with warm restarts, ICLR 2017.
     """
 
     name: str
@@ -115,11 +140,11 @@ class Preset:
 
     @property
     def augmented(self) -> bool:
-        """Whether a model is trained on augmented segments, for which real noise is needed."""
+        """A model is trained on augmented segments, which needs recorded noise."""
         return self.denoiser_augmentation is not None or self.detector_augmentation is not None
 
 
-# What the two models' spaces have in common.
+# Ranges that both models share.
 _QUICK = HyperparameterRanges(
     layers=(1, 2),
     units=(16, 32, 48),
@@ -148,9 +173,9 @@ _FULL = HyperparameterRanges(
 )
 
 
-# What the searches of `standard` taught: two layers and more learn most, and both directions matter. Three layers of 64
-# would have more weights than a bundle may have.
-_BOTH_WAYS = HyperparameterRanges(
+# In the searches of `standard`, two or more layers and both directions were best. Three layers of 64 units would have
+# more weights than a pretrained model may have.
+_BIDIRECTIONAL = HyperparameterRanges(
     layers=(2,),
     units=(48, 64),
     dropout=(0.0, 0.1),
@@ -160,32 +185,32 @@ _BOTH_WAYS = HyperparameterRanges(
 )
 
 
-# Noise of any level up to twice the usual 0.05 mV: a model of one level leaves what is louder. Not stretched:
-# interpolation smooths the noise that segments were recorded with, which a denoiser is to keep.
+# Noise of all levels up to twice the usual 0.05 mV: a model trained on one level leaves louder noise. Time is not
+# stretched: interpolation would smooth the recorded noise, which the denoiser should keep.
 _WHITE = Augmentation(
     noise_probability=0.0, gaussian_sigma_range_mv=(0.0, 0.1), hum_probability=0.0, time_stretch_probability=0.0
 )
 
 _ROBUST = Preset(
     name="robust",
-    summary="10 trials a model of networks that read both ways, trained on all leads under real noise; how the bundles "
-    "that come with the project were made: three hours on the real records",
+    summary="10 trials per model of bidirectional networks, trained on all leads with recorded noise, as the "
+    "pretrained models were: three hours on the MIT-BIH records",
     max_epochs=6,
     factor=3,
     iterations=1,
     batch_size=64,
     segments_per_epoch=3072,
-    # Both still learn after twelve; what that gains and loses is in docs/bundles.md.
+    # Both models still improve after 12 epochs (docs/experiments.md).
     final_epochs=24,
     seeds=3,
     patience=10,
-    denoiser=_BOTH_WAYS,
-    # The search ranks by windows, and preferred 2 x 48 with frames of 16; by R peaks as recorded, 2 x 64 with frames of
-    # 8 did better on validation people, and was fixed by hand (docs/bundles.md).
-    detector=replace(_BOTH_WAYS, units=(64,), dropout=(0.0, 0.1, 0.2), frame=(8,), dense_units=(0, 32)),
+    denoiser=_BIDIRECTIONAL,
+    # The search ranks by windows and preferred 2 × 48 units with frames of 16. By R peaks on validation records without
+    # added noise, 2 × 64 units with frames of 8 were better, and were set by hand (docs/experiments.md).
+    detector=replace(_BIDIRECTIONAL, units=(64,), dropout=(0.0, 0.1, 0.2), frame=(8,), dense_units=(0, 32)),
     denoiser_augmentation=Augmentation(removes_baseline_wander=True),
-    # The noise stress test compares noise with the QRS complex, which is larger than the signal as a whole. Noise is
-    # left as it is: docs/bundles.md has what varying it gave either model on validation records.
+    # The noise stress test defines SNR by the QRS complex, whose amplitude exceeds that of the whole signal, hence the
+    # wide range. Transforming the noise did not help the detector on validation records (docs/experiments.md).
     detector_augmentation=Augmentation(snr_range_db=(-12.0, 18.0), transform_noise=False, pause_probability=0.1),
     schedule=COSINE,
     refit=True,
@@ -194,7 +219,7 @@ _ROBUST = Preset(
 _BUILT_IN = (
     Preset(
         name="quick",
-        summary="10 trials a model of small networks, on part of the segments: minutes",
+        summary="10 trials per model of small networks on part of the segments: minutes",
         max_epochs=6,
         factor=3,
         iterations=1,
@@ -208,7 +233,7 @@ _BUILT_IN = (
     ),
     Preset(
         name="standard",
-        summary="70 trials a model, up to 27 epochs each: an hour or two on the real records",
+        summary="70 trials per model of up to 27 epochs: one to two hours on the MIT-BIH records",
         max_epochs=27,
         factor=3,
         iterations=1,
@@ -222,7 +247,7 @@ _BUILT_IN = (
     ),
     Preset(
         name="full",
-        summary="211 trials a model, up to 81 epochs each, down to the plain per-sample network: days",
+        summary="211 trials per model of up to 81 epochs, down to one sample per step: days",
         max_epochs=81,
         factor=3,
         iterations=1,
@@ -238,7 +263,7 @@ _BUILT_IN = (
     replace(
         _ROBUST,
         name="white-noise",
-        summary="the same with fresh Gaussian noise alone, of up to 0.1 mV, for a denoiser that keeps the baseline",
+        summary="as robust, with Gaussian noise of up to 0.1 mV only, for a denoiser that keeps baseline wander",
         final_epochs=8,
         denoiser_augmentation=_WHITE,
         detector_augmentation=_WHITE,
@@ -290,7 +315,7 @@ def _preset_from(content: dict[str, Any], path: Path) -> Preset:
     """Return the preset of a TOML file, checked."""
     given = dict(content)
     base = given.pop("base", None)
-    if base is not None and base not in PRESETS:
+    if base is not None and (not isinstance(base, str) or base not in PRESETS):
         raise SettingsError("preset", f"{path}: base: {base!r} is not one of {_listed(PRESETS)}", value=base)
     _check_keys(given, Preset, path, ())
     for table, kind in (
@@ -315,7 +340,8 @@ def _preset_from(content: dict[str, Any], path: Path) -> Preset:
         shown = "missing" if first["type"] == "missing" else f"{value!r}: {_lower(first['msg'])}"
         raise SettingsError("preset", f"{path}: {place}: {shown}", value=value) from error
     _check_ranges(preset, path)
-    if preset.name in PRESETS and preset != PRESETS[preset.name]:
+    taken = PRESETS.get(RENAMED_PRESETS.get(preset.name, preset.name))
+    if taken is not None and preset != taken:
         raise SettingsError(
             "preset", f"{path}: name: {preset.name!r} is a built-in preset; choose another name", value=preset.name
         )
@@ -341,7 +367,7 @@ def _check_ranges(preset: Preset, path: Path) -> None:
     for table in ("denoiser", "detector", "denoiser_augmentation", "detector_augmentation"):
         part = getattr(preset, table)
         for name, value in ({} if part is None else asdict(part)).items():
-            pair = name == "learning_rate" or (isinstance(part, Augmentation) and isinstance(value, tuple))
+            pair = name == LEARNING_RATE or (isinstance(part, Augmentation) and isinstance(value, tuple))
             if pair and not value[0] <= value[1]:
                 raise SettingsError(
                     "preset", f"{path}: {table}.{name}: {list(value)} must be in ascending order", value=value

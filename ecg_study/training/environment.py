@@ -1,4 +1,4 @@
-"""What a process trains with: versions and code that must be the same on every worker."""
+"""Environment of a training: versions, hash of the code, TensorFlow setup and random seeds."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pathlib import Path
 PACKAGES = ("tensorflow", "keras", "keras-tuner", "numpy")
 
 _PACKAGES_OF_CODE = ("ecg_data", "search_spaces", "training")
-"""The packages whose code decides what a training gives, with all that they contain."""
+"""Packages whose code determines the result of a training, with their subpackages."""
 
 _NOTICE = re.compile(rb"(I0000 |WARNING: All log messages before absl::InitializeLog)")
 
 
 @cache
 def environment() -> dict[str, str]:
-    """Name → version of all that decides what a trial gives, this project's own code among it (as a hash)."""
+    """Return the versions of all that determines the result of a trial, and the hash of this project's code."""
     found = {"Python": ".".join(platform.python_version_tuple()[:2])}
     for package in PACKAGES:
         try:
@@ -37,13 +37,13 @@ def environment() -> dict[str, str]:
 
 
 def package_folders() -> dict[str, Path]:
-    """Return the folder of each package whose code decides what a training gives, by the package's name."""
-    # Asked of the import system: in a checkout, two of these packages are links to the top level.
+    """Return the folder of each hashed package by its name."""
+    # From the import system: in a checkout, two of these packages are links to the top level.
     return {name: Path(str(files(f"ecg_study.{name}"))) for name in _PACKAGES_OF_CODE}
 
 
 def code_hash(folders: Mapping[str, Path]) -> str:
-    """Return the SHA-256 of all Python files of packages, in subfolders too, whatever the order of the file system.
+    """Return the SHA-256 of all Python files of packages and their subfolders, in an order of its own.
 
     Args:
         folders: folder of each package by its name.
@@ -57,12 +57,12 @@ def code_hash(folders: Mapping[str, Path]) -> str:
 
 
 def import_tensorflow(threads: int | None = None) -> None:
-    """Import TensorFlow without its start-up notices (no GPU, oneDNN is on), and pass on all else that it says.
+    """Import TensorFlow without its start-up notices (no GPU, oneDNN is on); other messages are passed on.
 
-    The notices are written straight to the process's standard error before any log level is in force.
+    TensorFlow writes the notices to the standard error of the process before any log level applies.
 
     Args:
-        threads: cores to use; ``None`` for all. Only before TensorFlow has computed anything can it be set.
+        threads: cores to use (default: all). It has no effect after TensorFlow has computed something.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # several processes may share one GPU
@@ -77,25 +77,25 @@ def import_tensorflow(threads: int | None = None) -> None:
             os.close(kept)
             said.seek(0)
             os.write(2, b"".join(line for line in said if not _NOTICE.match(line)))
-    # Each trial has a model of its own and traces it once; TensorFlow takes these for one function traced too often.
+    # Each trial traces its own model once. TensorFlow mistakes them for one function that is traced too often.
     logging.getLogger("tensorflow").addFilter(lambda record: "triggered tf.function retracing" not in record.msg)
     if threads is not None:
         try:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
         except RuntimeError:
-            pass  # this process has run TensorFlow before, and keeps the threads that it began with
+            pass  # TensorFlow has run in this process and keeps its threads
 
 
 def seed_everything(seed: int) -> None:
     """Seed weights, dropout and shuffling of the next model.
 
-    Keras gives each layer a seed from Python's shared random state. In a worker process other threads, such as those
-    of the network, draw from that state too, now and then between two layers; so Keras gets a state of its own here,
-    which gives the same seeds as the shared one would give undisturbed.
+    Keras draws the seed of each layer from Python's shared random state. In a worker process, other threads, such as
+    those of the network, draw from it between two layers. Keras therefore gets its own state, which gives the seeds
+    that the shared state would give without these threads.
     """
     import keras
-    from keras.src.random import seed_generator  # keras has no public place to hand in a state
+    from keras.src.random import seed_generator  # Keras has no public way to pass a state
 
     keras.utils.set_random_seed(seed)
     seed_generator.python_random = random.Random(seed)

@@ -1,4 +1,4 @@
-"""The two models of a study as tasks of the same form: a space, its data and its objective."""
+"""Training tasks: a model with its search space, data and objective."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.ecg_data.segments.augmentation import Augmentation
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.transfer import CacheReference, find_cache, refer_to
-from ecg_study.errors import EcgStudyError
 from ecg_study.models.card import DENOISER, REFRACTORY_PERIOD
 from ecg_study.search_spaces.presets import Preset
 
@@ -27,15 +26,14 @@ _VALIDATION_BATCH = 128
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """A model to be searched or trained, with its data.
+    """A model to search or train, with its data.
 
     Attributes:
         name: one of `MODEL_KINDS`.
         cache: the segments.
-        split: which records train and validate.
-        preset: size of the space and of the training.
-        refit: whether it is trained on the validation records too, and with the noise for validation, when all choices
-            have been made.
+        split: training, validation and test records.
+        preset: ranges of the hyperparameters and size of the training.
+        refit: train on the validation records and their noise too, after all choices have been made.
     """
 
     name: str
@@ -46,34 +44,34 @@ class TrainingTask:
 
     @property
     def training_records(self) -> tuple[str, ...]:
-        """The records that it is trained on."""
+        """Records that the model is trained on."""
         return (*self.split.train, *self.split.validation) if self.refit else self.split.train
 
     @property
     def augmentation(self) -> Augmentation | None:
-        """How training segments are varied; ``None`` where they are shown as they are cached."""
+        """Augmentation of training segments; ``None`` for cached segments."""
         return self.preset.denoiser_augmentation if self.name == DENOISER else self.preset.detector_augmentation
 
     @property
     def removes_baseline_wander(self) -> bool:
-        """Whether the wander of the baseline counts as noise to be removed."""
+        """The model removes baseline wander too."""
         return self.name == DENOISER and self.augmentation is not None and self.augmentation.removes_baseline_wander
 
     @property
     def validation_noise(self) -> NoiseSource | None:
-        """Real noise to choose thresholds under; ``None`` where training has none."""
+        """Recorded noise for threshold selection; ``None`` if training uses none."""
         if self.augmentation is None or not self.augmentation.noise_probability:
             return None
         return self.cache.noise[VALIDATION]
 
     @property
     def polarity(self) -> Literal["upright", "either"]:
-        """Whether training shows leads both ways up."""
+        """``"either"`` if training shows inverted leads too."""
         return "either" if self.augmentation is not None and self.augmentation.inversion_probability else "upright"
 
     @property
     def objective(self) -> tuple[str, str]:
-        """Name of the validation metric that decides, and ``"min"`` or ``"max"``."""
+        """Name of the validation metric that ranks trials, and ``"min"`` or ``"max"``."""
         if self.name == DENOISER:
             from ecg_study.search_spaces.denoiser import OBJECTIVE, WANDER_REMOVED_OBJECTIVE
 
@@ -83,26 +81,31 @@ class TrainingTask:
         return DETECTOR_OBJECTIVE
 
     def space(self) -> Any:
-        """The Keras Tuner hypermodel.
+        """Return the hypermodel for Keras Tuner.
 
         Raises:
-            StudyError: the segment does not fit the space.
+            SettingsError: the segment is not a multiple of a frame.
         """
         settings = self.cache.settings
-        try:
-            if self.name == DENOISER:
-                from ecg_study.search_spaces.denoiser import DenoiserSpace
+        if self.name == DENOISER:
+            from ecg_study.search_spaces.denoiser import DenoiserSpace
 
-                return DenoiserSpace(self.preset.denoiser, settings.segment_samples, self.removes_baseline_wander)
-            from ecg_study.search_spaces.detector import DetectorSpace
+            return DenoiserSpace(
+                self.preset.denoiser,
+                settings.segment_samples,
+                removes_baseline_wander=self.removes_baseline_wander,
+            )
+        from ecg_study.search_spaces.detector import DetectorSpace
 
-            refractory = round(REFRACTORY_PERIOD * self.cache.fs)
-            return DetectorSpace(self.preset.detector, settings.segment_samples, settings.window_samples, refractory)
-        except ValueError as error:
-            raise EcgStudyError(str(error)) from error
+        return DetectorSpace(
+            self.preset.detector,
+            settings.segment_samples,
+            window_samples=settings.window_samples,
+            refractory_samples=round(REFRACTORY_PERIOD * self.cache.fs),
+        )
 
     def build(self, hyperparameters: dict[str, Any]) -> keras.Model:
-        """The compiled model of these hyperparameters, weights fresh from the present random state."""
+        """Build the compiled model of these hyperparameters, with weights from the present random state."""
         import keras_tuner
 
         values = keras_tuner.HyperParameters()
@@ -110,35 +113,35 @@ class TrainingTask:
         return self.space().build(values)
 
     def reference(self) -> TaskReference:
-        """The task without its segments, to travel."""
+        """Return the task without its segments, to send it to a worker."""
         return TaskReference(self.name, refer_to(self.cache), self.split, self.preset, self.refit)
 
     def training_batches(self, seed: int, segments_per_epoch: int | None) -> tf.data.Dataset:
-        """Shuffled batches of the training records."""
+        """Return shuffled batches of the training records."""
         from ecg_study.ecg_data.segments.batches import Batches
 
         batches = Batches(self.preset.batch_size, seed, segments_per_epoch, self.refit)
         return self._batches(self._training_rows(), batches)
 
     def validation_batches(self) -> tf.data.Dataset:
-        """Batches of the validation records, in order."""
+        """Return batches of the validation records, in order."""
         from ecg_study.ecg_data.segments.batches import Batches
 
         return self._batches(self.cache.rows(self.split.validation), Batches(_VALIDATION_BATCH))
 
     def batches_per_epoch(self) -> tuple[int, int]:
-        """Batches of an epoch of the search: of training, of validation."""
+        """Return the batches per epoch of a search trial: for training, for validation."""
         training, validation = len(self._training_rows()), len(self.cache.rows(self.split.validation))
         if self.preset.segments_per_epoch is not None:
             training = min(training, self.preset.segments_per_epoch)
         return math.ceil(training / self.preset.batch_size), math.ceil(validation / _VALIDATION_BATCH)
 
     def training_steps(self) -> int:
-        """Batches of an epoch of the final training, which sees every segment."""
+        """Return the batches per epoch of a final training, which uses all segments."""
         return math.ceil(len(self._training_rows()) / self.preset.batch_size)
 
     def _training_rows(self) -> np.ndarray:
-        """Augmented training has every lead of a record."""
+        # Augmented training uses every lead of a record.
         return self.cache.rows(self.training_records, include_training_only=self.augmentation is not None)
 
     def _batches(self, rows: np.ndarray, batches: Any) -> tf.data.Dataset:
@@ -149,7 +152,7 @@ class TrainingTask:
 
 
 def augmentation_as_json(task: TrainingTask) -> dict[str, Any]:
-    """How training segments are varied, for records of what decided a result; empty where they are not."""
+    """Return the augmentation of a task for stored conditions; empty if there is none."""
     if task.augmentation is None:
         return {}
     return {"augmentation": task.augmentation.as_mapping()}
@@ -157,7 +160,7 @@ def augmentation_as_json(task: TrainingTask) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TaskReference:
-    """A `TrainingTask` that names its segments instead of holding them."""
+    """A `TrainingTask` with a reference to its segments instead of the segments."""
 
     name: str
     cache: CacheReference
@@ -166,6 +169,6 @@ class TaskReference:
     refit: bool = False
 
     def open(self, *others: Path) -> TrainingTask | None:
-        """The task with its segments from this machine, ``None`` where they are not; ``others`` are looked in too."""
+        """Return the task with its segments, or ``None`` if neither this machine's cache nor ``others`` has them."""
         cache = find_cache(self.cache, *others)
         return None if cache is None else TrainingTask(self.name, cache, self.split, self.preset, self.refit)

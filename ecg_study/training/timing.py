@@ -1,4 +1,4 @@
-"""How fast a configuration trains here: a short measurement, from which the time of a search is estimated."""
+"""Training speed of a configuration, measured on a few batches to estimate the time of a search."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     import keras
 
 _SECONDS = 0.7
-"""How long batches are timed: some five batches of an average network."""
+"""Time for measuring batches: about five batches of an average network."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What one configuration costs.
+    """Cost of training one configuration.
 
     Attributes:
         parameters: trainable weights.
-        weights_bytes: size of its checkpoint, with the state of the optimizer.
-        setup_seconds: building the model and tracing its graphs, once a trial.
-        epoch_seconds: training and validation of one epoch of the search.
-        failure: why it could not be measured; the figures are 0 then.
+        weights_bytes: size of its checkpoint with the state of the optimizer.
+        setup_seconds: time to build the model and trace its graphs, once per trial.
+        epoch_seconds: time for training and validation of one epoch of the search.
+        failure: why it could not be measured; all numbers are 0 then.
     """
 
     parameters: int = 0
@@ -36,7 +36,7 @@ class Speed:
 
 
 def measure_speed(task: TrainingTask, hyperparameters: dict[str, Any]) -> Speed:
-    """Time some batches of one configuration.
+    """Measure some batches of one configuration.
 
     Args:
         task: the model and its data.
@@ -55,13 +55,13 @@ def measure_speed(task: TrainingTask, hyperparameters: dict[str, Any]) -> Speed:
         setup = time.monotonic() - started
         training, validation = task.batches_per_epoch()
         seconds = training * _time(model.train_on_batch, train) + validation * _time(model.test_on_batch, validate)
-    except Exception as error:  # noqa: BLE001  # whatever a configuration makes Keras raise will fail that trial too
+    except Exception as error:  # noqa: BLE001  # the same error will fail its trial
         return Speed(failure=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
     return Speed(_size(model.trainable_variables), 4 * _size(_kept(model)), setup, seconds)
 
 
 def _time(run: Any, batches: Any) -> float:
-    """Seconds a batch."""
+    """Return the seconds per batch."""
     done, started = 0, time.monotonic()
     while done == 0 or time.monotonic() - started < _SECONDS:
         run(*next(batches))

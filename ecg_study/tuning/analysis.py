@@ -30,6 +30,7 @@ from ecg_study.evaluation.results.search import (
     best_per_configuration,
 )
 from ecg_study.models.card import DENOISER
+from ecg_study.search_spaces.hyperparameters import LEARNING_RATE, hyperparameter
 from ecg_study.search_spaces.presets import HyperparameterRanges, Preset
 from ecg_study.training.specs import COMPLETED, FAILED, Trial
 from ecg_study.tuning.importance import estimate_importances
@@ -39,8 +40,6 @@ from ecg_study.tuning.state import SearchResult
 _MIN_BEST = 4  # configurations; with fewer, half of them at one value is chance
 _EDGE = 0.1  # share of the logarithmic range of the learning rate that counts as its end
 _MIN_PAIRS = 10  # of configurations, to report changes in their order
-_LEARNING_RATE = "learning_rate"
-_LOWEST_POSSIBLE = {"layers": 1, "dropout": 0, "frame": 1, "dense_units": 0, "filters": 0}
 
 
 def summarize_search(
@@ -129,7 +128,7 @@ def find_range_ends(trials: Sequence[TrialSummary], ranges: HyperparameterRanges
         values = [t.hyperparameters[name] for t in best if t.hyperparameters.get(name) is not None]
         if len(values) < _MIN_BEST:
             continue
-        reach = _EDGE * math.log(highest / lowest) if name == _LEARNING_RATE else 0.0
+        reach = _EDGE * math.log(highest / lowest) if name == LEARNING_RATE else 0.0
         for end, place in (("lowest", lowest), ("highest", highest)):
             share = sum(_lies_at(value, place, reach) for value in values) / len(values)
             if share >= 0.5:
@@ -195,7 +194,7 @@ def _ends(ranges: HyperparameterRanges) -> dict[str, tuple[float, float]]:
     choices |= {"filters": ranges.filters}
     ends = {name: (min(values), max(values)) for name, values in choices.items() if len(set(values)) > 2}
     if ranges.learning_rate[0] < ranges.learning_rate[1]:
-        ends[_LEARNING_RATE] = ranges.learning_rate
+        ends[LEARNING_RATE] = ranges.learning_rate
     return ends
 
 
@@ -223,7 +222,7 @@ def _preference(name: str, best: Sequence[TrialSummary], distinct: Sequence[Tria
     values, all_values = _values(name, best), _values(name, distinct)
     if not values:
         return Preference(name, best=0, all=len(all_values))
-    if name == _LEARNING_RATE:
+    if name == LEARNING_RATE:
         return Preference(
             name,
             best=len(values),
@@ -257,12 +256,13 @@ def _test_range_end(end: RangeEnd, best: Sequence[TrialSummary], distinct: Seque
     name = end.hyperparameter
     values, all_values = _values(name, best), _values(name, distinct)
     at_end = round(end.share * len(values))
-    if name == _LEARNING_RATE:
+    if name == LEARNING_RATE:
         all_at_end = None
         p_value = float(stats.binom.sf(at_end - 1, len(values), _EDGE))
     else:
         all_at_end = all_values.count(end.value)
         p_value = float(stats.hypergeom.sf(at_end - 1, len(all_values), all_at_end, len(values)))
+    lowest = hyperparameter(name).minimum
     return RangeEndTest(
         name,
         best=len(values),
@@ -270,7 +270,7 @@ def _test_range_end(end: RangeEnd, best: Sequence[TrialSummary], distinct: Seque
         all=len(all_values),
         all_at_end=all_at_end,
         p_value=p_value,
-        can_be_wider=end.end == "highest" or end.value > _LOWEST_POSSIBLE.get(name, -math.inf),
+        can_be_wider=end.end == "highest" or lowest is None or end.value > lowest,
     )
 
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from ecg_study.evaluation.results.search import EPOCHS, MIN_CONFIGURATIONS, Importance, TrialSummary, as_loss
 from ecg_study.evaluation.results.values import Estimate
+from ecg_study.search_spaces.hyperparameters import hyperparameter
 
 _DRAWS = 50  # bootstrap samples
 _TREES = 60
 _SHUFFLES = 8  # of each column, on each draw
 _INTERVAL = (2.5, 97.5)  # percentiles
-_LEARNING_RATE = "learning_rate"
 
 
 def estimate_importances(
@@ -74,7 +74,7 @@ def _features(trials: Sequence[TrialSummary]) -> tuple[list[str], np.ndarray]:
 
 def _column(name: str, values: Sequence[Any]) -> np.ndarray:
     """Return the values of one hyperparameter as numbers, 0 for a trial without it."""
-    if name == _LEARNING_RATE:
+    if hyperparameter(name).scale == "log":
         return np.array([math.log10(value) for value in values])
     words = sorted({value for value in values if isinstance(value, str)})
     return np.array([words.index(v) if isinstance(v, str) else float(v or 0) for v in values], dtype=float)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ecg_study.errors import StateError
+from ecg_study.search_spaces.hyperparameters import optional_hyperparameters
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.schedule import condition_holds, first_rungs, schedule_of
 from ecg_study.tuning.state import load_search, search_directory
@@ -74,10 +75,6 @@ def _refused(problem: str) -> StateError:
     return StateError(f"warm_start: {problem}", parameters=("warm_start",))
 
 
-_NONE = {"filters"}
-"""Hyperparameters that only some spaces have, whose value 0 builds the same network as a space without them."""
-
-
 def in_space(task: TrainingTask, configuration: dict[str, Any]) -> dict[str, Any] | None:
     """Return a configuration in the form of this task's space, or ``None`` if it is outside.
 
@@ -94,9 +91,13 @@ def in_space(task: TrainingTask, configuration: dict[str, Any]) -> dict[str, Any
         if all(condition_holds(condition, configuration) for condition in item.conditions)
     ]
     names = {item.name for item in active}
-    known = {name: value for name, value in configuration.items() if name in names or name not in _NONE or value}
-    for name in _NONE & (names - set(known)):
-        known[name] = 0
+    optional = optional_hyperparameters()
+    known = {
+        name: value
+        for name, value in configuration.items()
+        if name in names or name not in optional or value != optional[name]
+    }
+    known |= {name: absent for name, absent in optional.items() if name in names and name not in known}
     if names != set(known) or not all(_allows(item, known[item.name]) for item in active):
         return None
     return known

@@ -41,9 +41,9 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
 
         normalization = REMOVES_BASELINE_WANDER if task.removes_baseline_wander else KEEPS_BASELINE_WANDER
     else:
-        from ecg_study.search_spaces.detector import NORMALISATION
+        from ecg_study.search_spaces.detector import NORMALIZATION
 
-        normalization = NORMALISATION
+        normalization = NORMALIZATION
     return ModelCard(
         model_kind="denoiser" if training.task == DENOISER else "detector",
         fs=data.fs,

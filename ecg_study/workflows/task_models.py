@@ -34,9 +34,9 @@ def task_card(task: TrainingTask, *, parameters: int = 0) -> ModelCard:
 
         normalization = REMOVES_BASELINE_WANDER if task.removes_baseline_wander else KEEPS_BASELINE_WANDER
     else:
-        from ecg_study.search_spaces.detector import NORMALISATION
+        from ecg_study.search_spaces.detector import NORMALIZATION
 
-        normalization = NORMALISATION
+        normalization = NORMALIZATION
     return ModelCard(
         model_kind="denoiser" if task.name == DENOISER else "detector",
         fs=task.cache.fs,

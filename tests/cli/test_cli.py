@@ -247,7 +247,7 @@ def test_a_segment_that_no_frame_divides_is_refused_before_training(
 ) -> None:
     options = [*small_options, "--segment-samples", "360", "--window-samples", "72", "--out", str(tmp_path)]
     assert study.main(["search", *options]) == 2
-    assert "360 samples is no multiple of the frame of 16" in capsys.readouterr().err
+    assert "360 is not a multiple of the preset's frame (16)" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

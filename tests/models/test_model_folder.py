@@ -40,7 +40,7 @@ CARD = ModelCard(
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
-    stack = StackConfig(units=(4,), dropout=0.1, frame=16, direction="both", learning_rate=1e-3)
+    stack = StackConfig(units=(4,), dropout=0.1, frame=16, bidirectional=True, learning_rate=1e-3)
     return build_denoiser(DenoiserConfig(stack, residual=True), 288)
 
 
@@ -161,15 +161,17 @@ def test_a_file_that_is_not_a_keras_model_is_refused(saved: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("direction", ["forward", "both"])
+@pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize(("layers", "filters"), [(1, 0), (2, 0), (2, 3)])
-def test_keras_and_onnx_give_the_same_output(direction: str, layers: int, filters: int, tmp_path: Path) -> None:
-    stack = StackConfig((5,) * layers, 0.1, 8, direction, 1e-3, filters)
+def test_keras_and_onnx_give_the_same_output(bidirectional: bool, layers: int, filters: int, tmp_path: Path) -> None:
+    stack = StackConfig((5,) * layers, 0.1, 8, bidirectional, 1e-3, filters)
     rng = np.random.default_rng(layers)
     signal = rng.normal(0.2, 0.5, (7, 288)).astype(np.float32)
     signal[3] = 0.0
     models = [build_denoiser(DenoiserConfig(stack, residual), 288) for residual in (True, False)]
-    models += [build_detector(DetectorConfig(stack, units), 288, 72, 20) for units in (0, 6)]
+    models += [
+        build_detector(DetectorConfig(stack, units), 288, window_samples=72, refractory_samples=20) for units in (0, 6)
+    ]
     for number, model in enumerate(models):
         # Random weights, because initial biases are 0 and would hide a wrong order of gates.
         model.set_weights([weight + 0.3 * rng.normal(size=weight.shape) for weight in model.get_weights()])

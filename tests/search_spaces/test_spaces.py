@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import SettingsError, StateError
 from ecg_study.evaluation.cached_models import window_scores
 from ecg_study.search_spaces.denoiser import DenoiserConfig, DenoiserSpace, build_denoiser
 from ecg_study.search_spaces.detector import DetectorConfig, DetectorSpace, build_detector
@@ -20,7 +20,7 @@ from ecg_study.search_spaces.metrics import WindowPrecisionRecallArea, log_error
 from ecg_study.search_spaces.presets import PRESETS
 from ecg_study.training.weights import copy_variables, load_weights, pack_weights
 
-STACK = StackConfig(units=(5, 4), dropout=0.1, frame=8, direction="both", learning_rate=1e-3)
+STACK = StackConfig(units=(5, 4), dropout=0.1, frame=8, bidirectional=True, learning_rate=1e-3)
 FULL = PRESETS["full"]
 
 
@@ -29,9 +29,9 @@ def _segments(count: int = 3, segment: int = 288) -> np.ndarray:
 
 
 @pytest.mark.parametrize("residual", [False, True])
-@pytest.mark.parametrize(("frame", "direction"), [(1, "forward"), (16, "both")])
-def test_denoiser_keeps_shape_and_offset(residual: bool, frame: int, direction: str) -> None:
-    stack = replace(STACK, frame=frame, direction=direction)
+@pytest.mark.parametrize(("frame", "bidirectional"), [(1, False), (16, True)])
+def test_denoiser_keeps_shape_and_offset(residual: bool, frame: int, bidirectional: bool) -> None:
+    stack = replace(STACK, frame=frame, bidirectional=bidirectional)
     model = build_denoiser(DenoiserConfig(stack, residual), 288)
     noisy = _segments()
     cleaned = model.predict_on_batch(noisy)
@@ -60,7 +60,9 @@ def test_log_error_by_hand() -> None:
 
 @pytest.mark.parametrize(("dense_units", "filters"), [(0, 0), (6, 0), (0, 3)])
 def test_detector_gives_probabilities_whatever_gain_and_offset(dense_units: int, filters: int) -> None:
-    model = build_detector(DetectorConfig(replace(STACK, filters=filters), dense_units), 288, window=72, refractory=20)
+    model = build_detector(
+        DetectorConfig(replace(STACK, filters=filters), dense_units), 288, window_samples=72, refractory_samples=20
+    )
     signal = _segments()
     activation = model.predict_on_batch(signal)
     assert activation.shape == signal.shape
@@ -72,11 +74,19 @@ def test_detector_gives_probabilities_whatever_gain_and_offset(dense_units: int,
 
 def test_a_flat_segment_gives_finite_numbers() -> None:
     flat = np.full((1, 288, 1), 0.7, np.float32)
-    assert np.isfinite(build_detector(DetectorConfig(STACK, 0), 288, 72, refractory=20).predict_on_batch(flat)).all()
+    assert np.isfinite(
+        build_detector(DetectorConfig(STACK, 0), 288, window_samples=72, refractory_samples=20).predict_on_batch(flat)
+    ).all()
     assert np.isfinite(build_denoiser(DenoiserConfig(STACK, True), 288).predict_on_batch(flat)).all()
 
 
-@pytest.mark.parametrize("space", [DenoiserSpace(FULL.denoiser, 2016), DetectorSpace(FULL.detector, 2016, 144, 72)])
+@pytest.mark.parametrize(
+    "space",
+    [
+        DenoiserSpace(FULL.denoiser, 2016),
+        DetectorSpace(FULL.detector, 2016, window_samples=144, refractory_samples=72),
+    ],
+)
 def test_units_of_a_layer_exist_only_where_the_layer_does(space: Any) -> None:
     hp = keras_tuner.HyperParameters()
     space.configure(hp)
@@ -95,12 +105,12 @@ def test_filters_are_asked_for_only_where_the_space_has_any() -> None:
     bounds = replace(FULL.detector, filters=(0, 4), layers=(1,), frame=(8,))
     values = keras_tuner.HyperParameters()
     values.Fixed("filters", 4)
-    model = DetectorSpace(bounds, 288, 144, 72).build(values)
+    model = DetectorSpace(bounds, 288, window_samples=144, refractory_samples=72).build(values)
     reached = {layer.name: layer.output.shape[1:] for layer in model.layers}
     assert reached["filters"] == (288, 4)
     assert reached["fold"] == (288 / 8, values.get("units_1"))
     without = keras_tuner.HyperParameters()
-    DetectorSpace(replace(bounds, filters=(0,)), 288, 144, 72).configure(without)
+    DetectorSpace(replace(bounds, filters=(0,)), 288, window_samples=144, refractory_samples=72).configure(without)
     assert "filters" not in without.values
 
 
@@ -114,7 +124,9 @@ def test_the_full_preset_holds_the_plain_per_sample_network() -> None:
 
 
 def test_a_segment_that_no_frame_divides_is_refused() -> None:
-    with pytest.raises(ValueError, match="--segment: 1000 samples is no multiple of the frame of 16"):
+    with pytest.raises(
+        SettingsError, match=r"segment_samples: 1000 is not a multiple of the preset's frame \(16\); use a"
+    ):
         DenoiserSpace(PRESETS["quick"].denoiser, 1000)
 
 
@@ -156,8 +168,8 @@ def test_optimizer_state_travels_with_the_weights() -> None:
     )
     for ours, theirs in pairs:
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs))
-    with pytest.raises(EcgStudyError, match="weights of trial 000-r0: damaged"):
+    with pytest.raises(StateError, match="weights of trial 000-r0: damaged"):
         load_weights(again, packed[:-100], trial="000-r0")
     other = build_denoiser(DenoiserConfig(replace(STACK, units=(2,)), True), 288)
-    with pytest.raises(EcgStudyError, match="weights of trial 000-r0: they belong to another model"):
+    with pytest.raises(StateError, match="weights of trial 000-r0: they belong to another model"):
         load_weights(other, packed, trial="000-r0")

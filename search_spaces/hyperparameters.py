@@ -1,0 +1,67 @@
+"""Facts about hyperparameters: scale, limits, and the value that stands for their absence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+LEARNING_RATE = "learning_rate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameter:
+    """Facts about one hyperparameter.
+
+    Attributes:
+        name: its name in Keras Tuner, searches and model cards. Stored: never change it.
+        scale: ``"log"`` if equal ratios matter equally.
+        minimum: lowest possible value; ``None`` if there is none or it is not a number.
+        above: values must be higher than this.
+        below: values must be lower than this.
+        absent_value: the value that builds the same model as a space without this hyperparameter; ``None`` if every
+            space has it, or if it exists only with another one, as units of the second layer do.
+    """
+
+    name: str
+    scale: Literal["linear", "log"] = "linear"
+    minimum: float | None = None
+    above: float | None = None
+    below: float | None = None
+    absent_value: int | None = None
+
+
+_UNITS = Hyperparameter(name="units", minimum=1)
+_UNITS_OF_LAYER = re.compile(r"units_\d+")
+
+HYPERPARAMETERS: Mapping[str, Hyperparameter] = MappingProxyType(
+    {
+        facts.name: facts
+        for facts in (
+            Hyperparameter(name="layers", minimum=1),
+            _UNITS,
+            Hyperparameter(name="dropout", minimum=0, below=1),
+            Hyperparameter(name="frame", minimum=1),
+            Hyperparameter(name="direction"),
+            Hyperparameter(name=LEARNING_RATE, scale="log", above=0),
+            Hyperparameter(name="residual"),
+            Hyperparameter(name="dense_units", minimum=0),
+            Hyperparameter(name="filters", minimum=0, absent_value=0),
+        )
+    }
+)
+"""The hyperparameters of both spaces; ``units`` stands for those of every layer."""
+
+
+def hyperparameter(name: str) -> Hyperparameter:
+    """Return the facts about a hyperparameter; one that is not known has a linear scale and no limits."""
+    if _UNITS_OF_LAYER.fullmatch(name):
+        return replace(_UNITS, name=name)
+    return HYPERPARAMETERS.get(name, Hyperparameter(name=name))
+
+
+def optional_hyperparameters() -> dict[str, int]:
+    """Return the hyperparameters that only some spaces have, with the value that stands for their absence."""
+    return {facts.name: facts.absent_value for facts in HYPERPARAMETERS.values() if facts.absent_value is not None}
