@@ -1,7 +1,7 @@
 """Errors that a user can correct, and one-line messages.
 
-The library names parameters (``fs``) and never command-line options. The command line prints an error as one line,
-with options in place of parameters (``--fs``), and exits with code 2.
+The library names parameters, such as ``fs``, and never command-line options. The command line prints an error as one
+line, with options in place of parameters, and exits with code 2.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Augmentation: what is shown in training, where it comes from, and that it stays true."""
+"""Tests of augmentation: content, source and marks of training segments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache: found again, never stale, never half built, never loaded whole."""
+"""Tests of the segment cache: reuse, keys, interrupted builds and memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real noise: which of it is for what, its level, and the recipe of the noise stress records."""
+"""Tests of recorded noise: parts, levels, and the recipe of the noise stress records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pauses that are made in a segment: where they are, what is in them, and that the beats stay what they were."""
+"""Tests of inserted pauses: position, content, and unchanged beats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Downloading MIT-BIH, from a server on this machine that serves a small stand-in."""
+"""Tests of downloads, from a local server with a small substitute for MIT-BIH."""
 
 from __future__ import annotations
 

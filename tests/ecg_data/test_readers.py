@@ -1,4 +1,4 @@
-"""Recordings of every kind: what is written is what is read, and what cannot be read is said in one line."""
+"""Tests of recordings in all formats: values, and one-line errors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from ecg_study.ecg_data.readers import recording as recording_module
 from ecg_study.ecg_data.readers.opening import find_recordings, open_recording
 from ecg_study.ecg_data.readers.recording import ReadOptions, Recording
+from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.errors import EcgStudyError, RecordError
 from tests.conftest import WriteRecord
 
@@ -57,6 +58,28 @@ def test_wfdb_records_are_read_in_blocks(write_record: WriteRecord) -> None:
     assert "'II' is not among its leads (V5, MLII)" in says(path, lead="II")
     path.with_suffix(".hea").rename(path.with_suffix(".HEA"))
     assert "WFDB files have lower-case extensions; rename them" in says(path.with_suffix(".HEA"))
+
+
+def test_a_loaded_recording_has_all_blocks(write_record: WriteRecord, tmp_path: Path) -> None:
+    path = write_record(signal=leads(), fs=FS, leads=("V5", "MLII"), beats=())
+    record = opened(path, lead="all").load()
+    assert (record.name, record.fs, record.leads) == ("r", FS, ("V5", "MLII"))
+    assert record.signal.dtype == np.float32
+    np.testing.assert_array_equal(record.signal, read(opened(path, lead="all")).astype(np.float32))
+    np.testing.assert_array_equal(record.signal, read_record(path, lead="all", annotator=None).signal)
+    assert not len(record.r_peaks)
+    np.save(tmp_path / "a.npy", leads())
+    np.testing.assert_allclose(opened(tmp_path / "a.npy", fs=FS, lead="2").load().signal, leads()[:, 1:], atol=1e-6)
+
+
+def test_a_damaged_lead_matters_to_a_database_but_not_to_a_recording_of_another(write_record: WriteRecord) -> None:
+    path = write_record(signal=leads(), fs=FS, leads=("V5", "MLII"), beats=())
+    content = bytearray(path.with_suffix(".dat").read_bytes())
+    content[40] ^= 1  # of V5
+    path.with_suffix(".dat").write_bytes(content)
+    assert len(read(opened(path, lead="MLII"))) == 2500
+    with pytest.raises(RecordError, match="lead V5: checksum"):
+        read_record(path, lead="MLII", annotator=None)
 
 
 def test_the_first_lead_of_a_wfdb_record_is_the_usual_one(write_record: WriteRecord) -> None:

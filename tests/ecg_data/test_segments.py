@@ -1,4 +1,4 @@
-"""Segments and windows against slow and obvious loops."""
+"""Tests of segments and windows against simple loops."""
 
 from __future__ import annotations
 

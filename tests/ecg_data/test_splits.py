@@ -1,4 +1,4 @@
-"""Splits: no person in two parts, ever."""
+"""Tests of splits: no subject is in two parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The synthetic database: exact, repeatable, varied."""
+"""Tests of the synthetic database: exact, reproducible, varied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading records: what is right is read right, what is wrong is named."""
+"""Tests of reading WFDB records: values, and errors for damaged records."""
 
 from __future__ import annotations
 

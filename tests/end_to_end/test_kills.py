@@ -151,7 +151,7 @@ def test_a_worker_killed_in_a_trial_is_replaced(small_options: list[str], undist
             worker.kill()
         out, err = process.communicate(timeout=180)
         assert process.returncode == 0, err
-    assert re.search(r"trial \S+: worker \S+ was killed \(out of memory\?\); it is tried again \(2 of 3\)", out), out
+    assert re.search(r"trial \S+: worker \S+ was killed \(out of memory\?\); starting attempt 2 of 3", out), out
     assert "Traceback" not in err
     assert _without_times(state) == _without_times(undisturbed)
     assert {row.split(",")[-3] for row in (state.parent / "trials.csv").read_text().splitlines()[1:]} == {"1", "2"}
