@@ -45,7 +45,7 @@ def main() -> None:
             f"{name:32} {'  '.join(f'{100 * value:.2f}' for value in measure(detector, records, change=change))}",
             flush=True,
         )
-    whole = measure(detector, records, change=usual, find=in_chunks)
+    whole = measure(detector, records, change=usual, find=_in_chunks)
     print(f"{'a stream, chunks of a second':32} {'  '.join(f'{100 * value:.2f}' for value in whole)}")
 
 
@@ -73,7 +73,7 @@ def measure(
     return [pooled_f1(np.array(table)) for table in tables]
 
 
-def in_chunks(detector: Detector, signal: np.ndarray, /, fs: float) -> RPeaks:
+def _in_chunks(detector: Detector, signal: np.ndarray, fs: float) -> RPeaks:
     """Detect the R peaks of a signal that arrives in chunks of a second."""
     stream, second = detector.stream(fs=fs), round(fs)
     parts = [stream.push(signal[start : start + second]) for start in range(0, len(signal), second)]

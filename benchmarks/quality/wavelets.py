@@ -73,20 +73,20 @@ SETTINGS: dict[str, Apply] = {
 
 def improvements(raw_dir: Path, noise: NoiseRecords, *, apply: Apply) -> dict[str, list[float]]:
     """Return noise type → mean SNR improvement in dB at each level."""
-    found: dict[str, list[list[float]]] = {kind: [[] for _ in LEVELS] for kind in NOISE_TYPES}
+    found: dict[str, list[list[float]]] = {noise_type: [[] for _ in LEVELS] for noise_type in NOISE_TYPES}
     for number, name in enumerate(MITDB_VALIDATION):
         record = read_record(raw_dir / name)
         whole = remove_baseline_wander(record.signal[:, 0], record.fs)
         clean = whole[: len(whole) // SEGMENT * SEGMENT].reshape(-1, SEGMENT)[::EVERY].astype(np.float32)
-        for kind in NOISE_TYPES:
+        for noise_type in NOISE_TYPES:
             unit = np.random.default_rng(number).standard_normal(clean.shape, dtype=np.float32)
-            if kind != GAUSSIAN:
-                unit = noise.draw(kind, TRAIN, count=len(clean), samples=SEGMENT, seed=[number])
+            if noise_type != GAUSSIAN:
+                unit = noise.draw(noise_type, TRAIN, count=len(clean), samples=SEGMENT, seed=[number])
             for place, snr in enumerate(LEVELS):
                 added = scale_to_power(unit, np.var(clean, axis=1, keepdims=True, dtype=np.float64) * 10 ** (-snr / 10))
                 left = np.sum((apply(clean + added, record.fs) - clean) ** 2, axis=1)
-                found[kind][place].append(float(np.mean(10 * np.log10(np.sum(added**2, axis=1) / left))))
-    return {kind: [float(np.mean(values)) for values in levels] for kind, levels in found.items()}
+                found[noise_type][place].append(float(np.mean(10 * np.log10(np.sum(added**2, axis=1) / left))))
+    return {noise_type: [float(np.mean(values)) for values in levels] for noise_type, levels in found.items()}
 
 
 def main() -> None:
@@ -100,7 +100,9 @@ def main() -> None:
     for name, apply in SETTINGS.items():
         found = improvements(options.raw_dir, noise, apply=apply)
         mean = np.mean([value for values in found.values() for value in values])
-        each = "; ".join(f"{kind} {' / '.join(f'{value:.1f}' for value in values)}" for kind, values in found.items())
+        each = "; ".join(
+            f"{noise_type} {' / '.join(f'{value:.1f}' for value in values)}" for noise_type, values in found.items()
+        )
         print(f"{mean:.2f}  {name}: {each}")
 
 

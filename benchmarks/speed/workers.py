@@ -120,17 +120,17 @@ def main() -> None:
     import_tensorflow()
     outside: list[float] = []
     times: dict[str, list[float]] = {name: [] for name in ("two", "one", "one with one thread", "bare", *BARE)}
-    kinds: dict[str, tuple[int, int | None]] = {"two": (2, None), "one": (1, None), "one with one thread": (1, 1)}
+    setups: dict[str, tuple[int, int | None]] = {"two": (2, None), "one": (1, None), "one with one thread": (1, 1)}
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         task = synthetic_task(DENOISER, PRESET, directory=directory, seconds=300.0)
         warm = replace(task, preset=replace(PRESET, iterations=1, segments_per_epoch=64))
         for number in range(pairs):
-            for kind, (count, threads) in kinds.items():
+            for setup, (count, threads) in setups.items():
                 # One cluster at a time: idle processes use some time.
                 with open_dask_executor(count, threads=threads) as workers:
-                    search(warm, directory / f"warm {kind} {number}", workers=workers)  # imports and first traces
-                    times[kind].append(search(task, directory / f"{kind} {number}", workers=workers))
+                    search(warm, directory / f"warm {setup} {number}", workers=workers)  # imports and first traces
+                    times[setup].append(search(task, directory / f"{setup} {number}", workers=workers))
             trials = load_search(directory / f"one {number}").trials
             outside.append(times["one"][-1] / sum(trial.result.seconds for trial in trials) - 1)
             times["bare"].append(train(task, directory / f"one {number}"))

@@ -1,4 +1,4 @@
-"""The classical methods: what they find, what they leave, and that it is kept."""
+"""Tests of the classical methods: their results, and the result cache."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_detector_finds_the_beats_of_a_clean_record(name: str, raw_dir: Pa
 
 @given(
     signal=arrays(np.float64, st.integers(31, 150), elements=st.sampled_from([-1.0, 0.0, 0.5, 1.0, 2.0])),
-    radius=st.integers(1, 30),  # wfdb's own fails on a signal that is no longer than that
+    radius=st.integers(1, 30),  # wfdb's function fails on a shorter signal
 )
 @settings(max_examples=200, deadline=None)
 def test_local_peaks_are_those_of_wfdb(signal: np.ndarray, radius: int) -> None:
@@ -51,7 +51,7 @@ def test_xqrs_is_that_of_wfdb(raw_dir: Path) -> None:
         signal += gaussian_noise(len(signal), sigma_mv=0.1, seed=1, record=name, lead="MLII")
         theirs = wfdb.processing.xqrs_detect(signal, 360, verbose=False)
         np.testing.assert_array_equal(detect_r_peaks(XQRS, signal, fs=360).samples, theirs)
-    assert wfdb.processing.qrs.find_local_peaks is wfdb.processing.find_local_peaks, "given back"
+    assert wfdb.processing.qrs.find_local_peaks is wfdb.processing.find_local_peaks, "restored"
 
 
 @pytest.mark.parametrize("name", DETECTOR_NAMES)
@@ -78,11 +78,11 @@ def test_filters_take_leads_and_segments_alike_and_move_nothing(method: Filter, 
 
 
 @pytest.mark.parametrize("method", FILTERS[:3], ids=lambda item: item.name)
-@given(gain=st.floats(0.1, 10))
+@given(factor=st.floats(0.1, 10))
 @settings(max_examples=5, deadline=None)
-def test_filters_keep_the_gain(method: Filter, gain: float, raw_dir: Path) -> None:
+def test_filters_are_linear_in_amplitude(method: Filter, factor: float, raw_dir: Path) -> None:
     signal = read_record(raw_dir / "s02").signal[:3600, 0].astype(np.float64)
-    np.testing.assert_allclose(method.apply(gain * signal, 360), gain * method.apply(signal, 360), atol=1e-6)
+    np.testing.assert_allclose(method.apply(factor * signal, 360), factor * method.apply(signal, 360), atol=1e-6)
 
 
 def test_the_filters_for_white_noise_remove_it(raw_dir: Path) -> None:
@@ -97,16 +97,16 @@ def test_results_are_kept_by_the_content_of_the_signal(
 ) -> None:
     record = read_record(raw_dir / "s02")
     signal = record.signal[:, 0]
-    told: list[tuple[str, int, int]] = []
-    detectors = ClassicalDetectors(ResultCache(tmp_path), lambda *step: told.append(step))
+    reported: list[tuple[str, int, int]] = []
+    detectors = ClassicalDetectors(ResultCache(tmp_path), lambda *step: reported.append(step))
     first = detectors.detect({"a": signal}, ["sleepecg"], fs=360, label="Leads")
-    assert told == [("Leads", 1, 1)]
+    assert reported == [("Leads", 1, 1)]
     assert len(first["a"]["sleepecg"].samples) > 20
 
-    def asked(*_: object, **__: object) -> None:
+    def computed(*_: object, **__: object) -> None:
         pytest.fail("computed again")
 
-    monkeypatch.setattr("ecg_study.evaluation.baselines.runner.detect_r_peaks", asked)
+    monkeypatch.setattr("ecg_study.evaluation.baselines.runner.detect_r_peaks", computed)
     second = ClassicalDetectors(ResultCache(tmp_path), lambda *_: None)
     again = second.detect({"b": signal.copy()}, ["sleepecg"], fs=360, label="")
     np.testing.assert_array_equal(again["b"]["sleepecg"].samples, first["a"]["sleepecg"].samples)
@@ -142,7 +142,7 @@ def test_processes_find_the_same(tmp_path: Path, raw_dir: Path, monkeypatch: pyt
 
 
 def test_a_worker_that_leaks_memory_is_replaced(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a limit of 1 byte, every worker is replaced once it is older than loky's check interval of one second."""
+    """With a negative limit, every worker is replaced once it is older than loky's check interval of one second."""
     monkeypatch.setenv("LOKY_MAX_MEMORY_LEAK_SIZE", "-1e12")
     monkeypatch.setattr("ecg_study.evaluation.baselines.runner._WORTH_PROCESSES", 0)
     monkeypatch.setattr("ecg_study.evaluation.baselines.runner.os.cpu_count", lambda: 1)
@@ -150,11 +150,15 @@ def test_a_worker_that_leaks_memory_is_replaced(tmp_path: Path, raw_dir: Path, m
     lead = read_record(raw_dir / "s01").signal[:, 0]
     detectors.detect({"a": lead}, ["sleepecg"], fs=360, label="")
     first = _worker_pids(detectors)
-    time.sleep(1.2)
-    leads = {f"{number}": lead + number for number in range(1, 4)}
-    found = detectors.detect(leads, ["sleepecg"], fs=360, label="")
-    assert {name: len(item["sleepecg"]) > 20 for name, item in found.items()} == dict.fromkeys(leads, True)
-    assert not first & _worker_pids(detectors)
+    for attempt in range(20):
+        time.sleep(1.1)
+        leads = {f"{attempt} {number}": lead + attempt + number / 10 for number in range(3)}
+        found = detectors.detect(leads, ["sleepecg"], fs=360, label="")
+        assert all(len(item["sleepecg"]) > 20 for item in found.values()), "no lead is lost when a worker is replaced"
+        if not first & _worker_pids(detectors):
+            break
+    else:
+        pytest.fail("the worker was not replaced")
     detectors.close()
 
 
@@ -164,7 +168,7 @@ def _worker_pids(detectors: ClassicalDetectors) -> set[int]:
 
 
 @pytest.mark.slow
-def test_a_killed_process_is_one_line(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_process_is_one_error_line(tmp_path: Path, raw_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ecg_study.evaluation.baselines.runner._WORTH_PROCESSES", 0)
     monkeypatch.setattr("ecg_study.evaluation.baselines.runner.os.cpu_count", lambda: 2)
     detectors = ClassicalDetectors(ResultCache(tmp_path), lambda *_: None)

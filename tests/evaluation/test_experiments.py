@@ -1,4 +1,4 @@
-"""Measuring on whole leads: waves, peaks, windows, failures, by hand-worked signals."""
+"""Tests of the experiments on whole leads, with hand-worked signals."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from tests.conftest import WriteRecord
 FS = 360.0
 
 
-def _beats(height: float = 1.0, width: float = 0.02, st_level: float = 0.0, drift: float = 0.0) -> np.ndarray:
-    """Twenty beats, one a second, the R wave a bump, behind it a plateau of 200 ms."""
+def _beats(height: float = 1.0, width: float = 0.02, st_level: float = 0.0, slope: float = 0.0) -> np.ndarray:
+    """Return twenty beats, one per second: a bump as R wave, and a plateau of 200 ms after it."""
     time = np.arange(round(21 * FS)) / FS
-    signal = drift * time
+    signal = slope * time
     for beat in range(1, 21):
         signal += height * np.exp(-((time - beat) ** 2) / (2 * width**2))
         signal += st_level * ((time > beat + 0.08) & (time < beat + 0.28))
@@ -83,31 +83,31 @@ def test_a_wider_complex_is_measured_wider() -> None:
     assert widths[1] == pytest.approx(110, abs=25), "a bump of σ 20 ms is steep for some 5 σ"
 
 
-def test_a_slow_drift_hardly_moves_the_st_level() -> None:
+def test_slow_baseline_wander_hardly_moves_the_st_level() -> None:
     plain = measure_waves(_beats(), PEAKS[:-1], upright=np.ones(19, dtype=bool), fs=FS)
-    drifting = measure_waves(_beats(drift=0.1), PEAKS[:-1], upright=np.ones(19, dtype=bool), fs=FS)
+    drifting = measure_waves(_beats(slope=0.1), PEAKS[:-1], upright=np.ones(19, dtype=bool), fs=FS)
     np.testing.assert_allclose(drifting.st_level - plain.st_level, 0.1 * 0.2, atol=0.002)
 
 
-def test_what_moves_the_waves_is_said_for_each_signal_and_with_its_sign() -> None:
+def test_wave_changes_are_signed_and_by_signal() -> None:
     signals = {"as it is": _beats(), "raised": _beats(st_level=0.12), "lower": _beats(height=0.9)}
     moved = wave_changes(_beats(), signals, r_peaks=PEAKS, fs=FS, excluded_intervals=((0, round(3.5 * FS)),))
-    assert all(len(waves.st_level) == 17 for waves in moved.values()), "three beats lie in the unscored stretch"
+    assert all(len(waves.st_level) == 17 for waves in moved.values()), "three beats lie in the excluded interval"
     assert not moved["as it is"].st_level.any()
     np.testing.assert_allclose(moved["raised"].st_level, 0.12, atol=0.001)
     np.testing.assert_allclose(moved["lower"].r_amplitude, -0.1, atol=0.002)
 
 
-def test_where_no_beat_can_be_measured_nothing_is_said_to_move() -> None:
+def test_without_measurable_beats_there_are_no_wave_changes() -> None:
     assert wave_changes(_beats(), {"as it is": _beats()}, r_peaks=PEAKS[:0], fs=FS, excluded_intervals=()) == {}
 
 
-def test_beats_at_the_ends_and_in_unscored_stretches_are_left_out() -> None:
+def test_beats_at_the_ends_and_in_excluded_intervals_are_left_out() -> None:
     peaks = np.array([3, 500, 1000, 1500, 1999])
     assert inner_beats(peaks, 2000, fs=FS, excluded_intervals=((900, 1100),)).tolist() == [500, 1500]
 
 
-def test_the_first_five_minutes_are_left_out_and_said_apart() -> None:
+def test_counts_with_and_without_the_first_five_minutes() -> None:
     minute = round(60 * FS)
     peaks = np.arange(1, 10) * minute  # one a minute; the fifth, at 5:00, is the first that counts
     found = np.delete(peaks, [0, 7])  # misses the first and the eighth
@@ -175,7 +175,7 @@ def test_thresholds_are_chosen_under_every_noise_together() -> None:
     assert together == pytest.approx(0.3), "the middle of 0.22 to 0.4"
 
 
-def test_a_validation_lead_is_shown_with_motion_where_a_bank_is_given() -> None:
+def test_threshold_inputs_have_motion_with_recorded_noise() -> None:
     signal = np.tile(_beats(), 20)
     peaks = np.concatenate([PEAKS + len(_beats()) * n for n in range(20)])
     lead = EvaluationLead("r", "MLII", FS, signal, signal + 1, peaks, ())
@@ -213,7 +213,7 @@ def test_curves_agree_with_scikit_learn_and_calibration_adds_up() -> None:
     assert np.trapezoid(y, x) == pytest.approx(summary.roc_area, abs=0.005), "thinned, it is still that curve"
 
 
-def test_windows_of_one_kind_alone_have_no_roc() -> None:
+def test_windows_with_one_label_have_no_roc() -> None:
     lead = _lead(np.empty(0, np.int64))
     detected = {NOISY: [np.zeros(52)]}
     with pytest.warns(UserWarning, match="No positive"):
@@ -222,7 +222,7 @@ def test_windows_of_one_kind_alone_have_no_roc() -> None:
     assert summary.roc_area is None
 
 
-def test_means_at_once_are_those_one_by_one() -> None:
+def test_bootstrap_means_equal_separate_bootstraps() -> None:
     table = np.random.default_rng(0).normal(size=(9, 3))
     together = bootstrap_means(table, seed=7)
     for column, interval in enumerate(together):
@@ -242,7 +242,7 @@ def test_means_at_once_are_those_one_by_one() -> None:
     }
 
 
-def test_leads_of_one_record_are_one_witness() -> None:
+def test_leads_of_one_record_are_combined() -> None:
     first, second = _lead(), _lead()
     third = EvaluationLead("s", "II", FS, first.clean, first.noisy, PEAKS, ())
     rows = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
@@ -250,13 +250,13 @@ def test_leads_of_one_record_are_one_witness() -> None:
     assert by_record([first, second, third], rows, mean=True).tolist() == [[2, 3], [5, 6]]
 
 
-def test_stretches_move_inwards_at_the_ends() -> None:
+def test_excerpts_move_inwards_at_the_ends() -> None:
     assert excerpt_around(0, samples=100, seconds=2, fs=10) == slice(0, 20)
     assert excerpt_around(99, samples=100, seconds=2, fs=10) == slice(80, 100)
     assert excerpt_around(50, samples=12, seconds=2, fs=10) == slice(0, 12)
 
 
-def test_failures_with_what_the_annotations_tell(write_record: WriteRecord) -> None:
+def test_failures_have_reasons_from_the_annotations(write_record: WriteRecord) -> None:
     """Three bad places: ectopic beats in fibrillation, a marked artifact, and small complexes; and none elsewhere."""
     peaks = (np.arange(1, 100) * FS).astype(int)
     signal = np.zeros(round(100 * FS))

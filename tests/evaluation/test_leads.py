@@ -1,4 +1,4 @@
-"""Whole leads that are measured on."""
+"""Tests of whole leads for evaluation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ecg_study.evaluation.leads import EvaluationLead, read_leads
 from tests.conftest import SmallData
 
 
-def test_windows_that_touch_an_unscored_stretch_do_not_count() -> None:
+def test_windows_in_excluded_intervals_do_not_count() -> None:
     signal = np.zeros(1000, np.float32)
     lead = EvaluationLead("r", "II", 360, signal, signal, np.array([50, 250, 950]), ((299, 401), (600, 700)))
     labels, scored = lead.window_labels(100)

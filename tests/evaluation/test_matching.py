@@ -1,4 +1,4 @@
-"""Matching of R peaks: hand-worked cases, properties, and the beat-by-beat comparison of wfdb."""
+"""Tests of the matching of R peaks: hand-worked cases, properties, and the comparison of wfdb."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_by_hand(
     assert matches.offsets.tolist() == offsets
 
 
-def test_unscored_stretches_count_on_neither_side() -> None:
+def test_excluded_intervals_count_on_neither_side() -> None:
     matches = match_r_peaks(
         np.array([10, 100, 150, 300]), np.array([12, 120, 301]), tolerance=20, excluded_intervals=[(90, 200)]
     )
@@ -65,6 +65,6 @@ def test_agrees_with_wfdb_on_peaks_a_heart_can_make(seed: int) -> None:
     kept = annotated[rng.random(60) > 0.1]
     detected = np.unique(np.concatenate([kept + rng.integers(-50, 51, len(kept)), rng.integers(0, 20_000, 4)]))
     detected = detected[np.concatenate([[True], np.diff(detected) >= 72])]  # no detector reports within 0.2 s
-    theirs = compare_annotations(annotated, detected, 55)  # wfdb leaves out the tolerance itself, the standard does not
+    theirs = compare_annotations(annotated, detected, 55)  # wfdb excludes the tolerance itself, the standard does not
     ours = match_r_peaks(annotated, detected, tolerance=54)
     assert (ours.true_positives, ours.false_negatives, ours.false_positives) == (theirs.tp, theirs.fn, theirs.fp)

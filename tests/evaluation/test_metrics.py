@@ -1,4 +1,4 @@
-"""Metrics: hand-worked, and against scikit-learn."""
+"""Tests of the metrics: hand-worked cases, and scikit-learn."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def test_denoising_by_hand() -> None:
     clean = np.array([0.0, 1.0, 0.0, -1.0])
     noisy = clean + np.array([0.2, -0.2, 0.2, -0.2])
     half = clean + np.array([0.1, -0.1, 0.1, -0.1])
-    figures = denoising(clean, half, noisy=noisy, fs=360)
-    assert figures.mae == pytest.approx(0.1)
-    assert figures.rmse == pytest.approx(0.1)
-    assert figures.snr_improvement == pytest.approx(20 * np.log10(2))
+    result = denoising(clean, half, noisy=noisy, fs=360)
+    assert result.mae == pytest.approx(0.1)
+    assert result.rmse == pytest.approx(0.1)
+    assert result.snr_improvement == pytest.approx(20 * np.log10(2))
     assert denoising(clean, noisy, noisy=noisy, fs=360).snr_improvement == 0
     assert denoising(clean, half, noisy=clean, fs=360).snr_improvement is None
-    assert figures.prd == pytest.approx(100 * np.sqrt(0.04 / 2))
-    assert figures.cosine == pytest.approx(2.0 / np.sqrt(2 * (0.1**2 + 0.9**2 + 0.1**2 + 1.1**2)))
-    assert figures.ssd == pytest.approx(0.04 * 360 / 4)
-    assert figures.mad == pytest.approx(0.1)
+    assert result.prd == pytest.approx(100 * np.sqrt(0.04 / 2))
+    assert result.cosine == pytest.approx(2.0 / np.sqrt(2 * (0.1**2 + 0.9**2 + 0.1**2 + 1.1**2)))
+    assert result.ssd == pytest.approx(0.04 * 360 / 4)
+    assert result.mad == pytest.approx(0.1)
     undefined = denoising(np.zeros(4), half, noisy=noisy, fs=360)
     assert (undefined.prd, undefined.cosine) == (None, None)
 
 
 def test_counts_by_hand() -> None:
-    figures = counts((90, 10, 30))
-    assert (figures.sensitivity, figures.precision) == (0.9, 0.75)
-    assert figures.f1 == pytest.approx(2 * 0.9 * 0.75 / 1.65)
+    result = counts((90, 10, 30))
+    assert (result.sensitivity, result.precision) == (0.9, 0.75)
+    assert result.f1 == pytest.approx(2 * 0.9 * 0.75 / 1.65)
     assert counts((0, 0, 0)).f1 == 0
 
 
@@ -83,7 +83,7 @@ def test_filters_remove_noise_and_move_nothing(method: object, raw_dir: Path) ->
 
 
 def test_classical_methods_do_as_published(real_data: Path) -> None:
-    """One record of MIT-BIH, on which the figures of the whole set were found to be met as well."""
+    """One record of MIT-BIH; the values of the whole database were verified as well."""
     record = read_record(real_data / "mitdb" / "100")
     clean = record.signal[:, 0]
     noisy = clean + gaussian_noise(len(clean), sigma_mv=0.05, seed=1, record="100", lead="MLII")

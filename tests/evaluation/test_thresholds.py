@@ -1,4 +1,4 @@
-"""Choosing a threshold."""
+"""Tests of the choice of a threshold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GRID = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
 
 
 def _tables(errors: list[list[int]]) -> np.ndarray:
-    """Counts of 1,000 beats a record with so many missed, for each threshold and record."""
+    """Return counts of 1,000 beats per record with some missed, for each threshold and record."""
     missed = np.array(errors)
     return np.stack([1000 - missed, missed, np.zeros_like(missed)], axis=-1)
 
@@ -20,11 +20,11 @@ def _tables(errors: list[list[int]]) -> np.ndarray:
     ("errors", "chosen"),
     [
         ([[9, 9], [1, 1], [1, 1], [1, 1], [9, 9]], 0.3),  # the middle of three equals
-        ([[1, 1], [9, 9], [9, 9], [9, 9], [9, 9]], 0.1),  # records agree: no error, so the best alone
+        ([[1, 1], [9, 9], [9, 9], [9, 9], [9, 9]], 0.1),  # records agree: no standard error, so the best alone
         ([[9, 9], [9, 9], [9, 9], [9, 9], [1, 1]], 0.5),
         ([[0, 20], [1, 20], [0, 21], [1, 21], [90, 90]], 0.2),  # records differ widely: 0.1 to 0.4 count as equal
-        ([[1, 1], [90, 90], [1, 1], [1, 1], [1, 1]], 0.1),  # beyond a dip is no neighbour
+        ([[1, 1], [90, 90], [1, 1], [1, 1], [1, 1]], 0.1),  # a threshold after a dip is not a neighbor
     ],
 )
-def test_middle_of_those_as_good_as_the_best(errors: list[list[int]], chosen: float) -> None:
+def test_the_middle_of_equally_good_thresholds_is_chosen(errors: list[list[int]], chosen: float) -> None:
     assert choose_threshold(GRID, _tables(errors), seed=1) == chosen

@@ -120,7 +120,7 @@ def _of_lead(place: int, lead: EvaluationLead, r_peaks: np.ndarray) -> list[_Exc
         first = int(np.argmax(ends - np.arange(len(errors))))
         group = errors[first : ends[first]]
         start = int(np.clip((group[0] + group[-1] - length) // 2, 0, len(lead.clean) - length))
-        inside = [int(np.sum((kind >= start) & (kind < start + length))) for kind in kinds]
+        inside = [int(np.sum((found >= start) & (found < start + length))) for found in kinds]
         excerpts.append(_Excerpt(place, start, *inside))
         errors = errors[(errors < start - length) | (errors >= start + 2 * length)]
     return sorted(excerpts, key=lambda item: -item.errors)
