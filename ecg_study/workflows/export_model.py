@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ecg_study.evaluation.results.values import GRU, LSTM, NOISY, TOLERANCES_MS
-from ecg_study.models.card import DENOISER, REFRACTORY_PERIOD, ModelCard
+from ecg_study.models.card import DENOISER, ModelCard
 from ecg_study.models.folder import save_model
 from ecg_study.reports.model_card import render_card
 from ecg_study.reports.report import Report, Training
 from ecg_study.reports.schema import to_json
 from ecg_study.training.task import TrainingTask, augmentation_as_json
+from ecg_study.workflows.task_models import task_card
 
 
 def export_model(
@@ -36,25 +38,10 @@ def export_model(
 
 def _card(report: Report, training: Training, task: TrainingTask, signals: dict[str, list[str]]) -> ModelCard:
     data = report.data
-    if training.task == DENOISER:
-        from ecg_study.search_spaces.denoiser import KEEPS_BASELINE_WANDER, REMOVES_BASELINE_WANDER
-
-        normalization = REMOVES_BASELINE_WANDER if task.removes_baseline_wander else KEEPS_BASELINE_WANDER
-    else:
-        from ecg_study.search_spaces.detector import NORMALIZATION
-
-        normalization = NORMALIZATION
-    return ModelCard(
-        model_kind="denoiser" if training.task == DENOISER else "detector",
-        fs=data.fs,
-        segment_samples=data.segment_samples,
-        window_samples=data.window_samples,
-        normalization=normalization,
+    return replace(
+        task_card(task, parameters=training.parameters),
         thresholds=training.thresholds,
-        refractory_period=REFRACTORY_PERIOD,
-        preset=task.preset.name,
         hyperparameters=training.hyperparameters,
-        parameters=training.parameters,
         data={
             "database": data.database,
             "version": data.version,
@@ -70,15 +57,13 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
         },
         metrics=_metrics(report, training.task),
         seed=report.provenance.seed,
-        polarity=task.polarity,
-        baseline_wander="removed" if task.removes_baseline_wander else "kept",
     )
 
 
 def _metrics(report: Report, task: str) -> dict[str, Any]:
     if task == DENOISER and report.denoiser is not None:
-        ours = next(item for item in report.denoiser.summaries if item.method == LSTM)
-        return {"test, mean over records": to_json(ours.metrics)}
+        summary = next(item for item in report.denoiser.summaries if item.method == LSTM)
+        return {"test, mean over records": to_json(summary.metrics)}
     if report.detector is None:
         return {}
     peaks = [p for p in report.detector.peaks if (p.detector, p.input, p.after_learning) == (GRU, NOISY, False)]

@@ -1,14 +1,15 @@
-"""What further training of a bundle gave: measured on test records before and after, and kept as a bundle."""
+"""Fine-tuning of a model on new records, and its measurement before and after."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import Database
+from ecg_study.ecg_data.databases.splits import PARTS
 from ecg_study.errors import DataError, SettingsError, StateError, TrainingError
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.r_peaks import match
@@ -20,7 +21,7 @@ from ecg_study.evaluation.thresholds import choose_thresholds
 from ecg_study.files import sha256_of, write_json
 from ecg_study.inference.loading import find_model
 from ecg_study.models.card import DENOISER, ModelCard, read_card
-from ecg_study.models.folder import open_model, save_model
+from ecg_study.models.folder import SavedModel, open_model, save_model
 from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.reports.model_card import render_fine_tuned_card
 from ecg_study.reports.schema import to_json
@@ -38,7 +39,8 @@ from ecg_study.workflows.task_models import cached_task_model
 if TYPE_CHECKING:
     import keras
 
-SUMMARY = "finetune.json"
+SUMMARY_FILE = "finetune.json"
+"""File in the output folder with the results."""
 
 FINE_TUNED, ORIGINAL = "fine-tuned model", "original model"
 
@@ -55,7 +57,7 @@ def fine_tune_model(
     """Train a model further on new records, measure it before and after, and write the new model.
 
     Args:
-        name: name or folder of the model to start from.
+        name: name or folder of the original model.
         settings: records, seed and output folder; segment, window and sampling rate are those of the model.
         preset: name or TOML file of the preset that the model was trained with (default: the name in its card).
         learning_rate: learning rate of Adam (default: a tenth of the rate of the original training).
@@ -67,89 +69,101 @@ def fine_tune_model(
         SettingsError: the preset is unknown, or the model was trained with another one.
         DataError: the model was trained on a validation or test record.
         StateError: the new model exists.
+        TrainingError: the training diverged.
     """
     require_packages()
-    bundle, out, seed, progress = find_model(name), Path(settings.output_dir), settings.seed, on_progress
-    card = read_card(bundle)
+    folder, output_dir, seed = find_model(name), Path(settings.output_dir), settings.seed
+    card = read_card(folder)
     trained_with = RENAMED_PRESETS.get(card.preset, card.preset)
     given = preset or trained_with
-    searched = load_preset(given)
-    if searched.name != trained_with:
-        raise SettingsError("preset", f"{given!r} is not the preset of {bundle} ({trained_with!r})", value=given)
-    target = out / "models" / card.model_kind
+    loaded_preset = load_preset(given)
+    if loaded_preset.name != trained_with:
+        raise SettingsError("preset", f"{given!r} is not the preset of {folder} ({trained_with!r})", value=given)
+    target = output_dir / "models" / card.model_kind
     if target.exists():
         raise StateError(f"{target}: exists; choose another output folder", parameters=("output_dir",))
     import_tensorflow()
     settings = settings.changed(segment_samples=card.segment_samples, window_samples=card.window_samples, preset=given)
-    data = prepare_data(settings, fs=card.fs, on_progress=progress)
-    database = data.database
-    task = TrainingTask(card.model_kind, data.cache, data.split, searched)
+    data = prepare_data(settings, fs=card.fs, on_progress=on_progress)
+    task = TrainingTask(card.model_kind, data.cache, data.split, loaded_preset)
+    rate = learning_rate if learning_rate is not None else float(card.hyperparameters["learning_rate"]) / 10
     with deferred_interrupts():
-        result = _fine_tune(bundle, task, database, learning_rate, epochs, seed, out, progress)
-    save_settings(settings, out / SETTINGS_FILE)
-    return result
-
-
-def _fine_tune(
-    bundle: Path,
-    task: TrainingTask,
-    database: Database,
-    learning_rate: float | None,
-    epochs: int,
-    seed: int,
-    out: Path,
-    progress: Progress,
-) -> FineTuning:
-    import keras
-
-    target = out / "models" / task.name
-    old = open_model(bundle)
-    _refuse_known(old.card, task)
-    rate = learning_rate if learning_rate is not None else float(old.card.hyperparameters["learning_rate"]) / 10
-    spec = TrainingSpec(id=FINE_TUNING, epochs=epochs, hyperparameters=old.card.hyperparameters)
-    tuned = train(
-        task,
-        spec,
-        options=TrainingOptions.for_fine_tuning(rate),
-        seed=seed,
-        initial_weights=old.model.get_weights(),
-        on_progress=lambda epoch, _: progress("Fine-tuning, epochs", epoch, epochs),
-    )
-    if tuned.weights is None:
-        raise TrainingError(
-            f"fine-tuning: {tuned.result.reason}; try a lower learning_rate", parameters=("learning_rate",)
+        original = open_model(folder)
+        _refuse_training_records(original.card, task)
+        training, model = _train(original, task, rate=rate, epochs=epochs, seed=seed, on_progress=on_progress)
+        store = ResultCache(output_dir / "measured")
+        thresholds, changes = _measure(original, model, task=task, database=data.database, store=store, seed=seed)
+        result = FineTuning(
+            source=str(folder),
+            source_sha256=sha256_of(folder / "model.keras"),
+            task=task.name,
+            database=data.database.name,
+            parts={part: task.split.part(part) for part in PARTS},
+            learning_rate=rate,
+            best_epoch=training.result.best_epoch or 0,
+            loss_before=training.initial_loss or 0.0,
+            loss_after=training.result.score or 0.0,
+            history=training.result.history,
+            thresholds=thresholds,
+            changes=changes,
         )
-    progress("Fine-tuning, epochs", epochs, epochs)
-    keras.backend.clear_session()  # the layers of a saved model are numbered from the first
-    new_model = build_trained(task, spec, tuned)
-    store = ResultCache(out / "measured")
-    before, after = (cached_task_model(model, task, store=store) for model in (old.model, new_model))
-    thresholds: dict[str, float] = {}
-    test_leads = read_leads(task.cache, database, records=task.split.test)
-    if task.name == DENOISER:
-        changes = _denoiser_changes(before, after, test_leads, seed)
-    else:
-        leads = read_leads(task.cache, database, records=task.split.validation)
-        thresholds = choose_thresholds(after, leads, noise=task.validation_noise, seed=seed)
-        before, after = before.with_thresholds(old.card.thresholds), after.with_thresholds(thresholds)
-        changes = _detector_changes(before, after, test_leads, seed)
-    result = _result(bundle, task, database, rate, tuned, thresholds, changes)
-    _write(target, out, old.card, task, result, new_model)
+        # The model folder last: if it is missing, an interrupted run can be repeated.
+        write_json(output_dir / SUMMARY_FILE, asdict(result))
+        new_card = _card(original.card, task, result)
+        save_model(target, model, card=new_card, page=render_fine_tuned_card(new_card, result))
+    save_settings(settings, output_dir / SETTINGS_FILE)
     return result
 
 
-def _refuse_known(card: ModelCard, task: TrainingTask) -> None:
-    """Refuse to test or validate on the very signals that the bundle was trained on."""
+def _refuse_training_records(card: ModelCard, task: TrainingTask) -> None:
+    """Refuse validation and test records whose signals the original model was trained on."""
     trained = {digest for digests in card.data.get("signals", {}).values() for digest in digests}
-    asked = task.cache.signals([*task.split.validation, *task.split.test])
-    known = sorted(record for record, digests in asked.items() if trained & set(digests))
+    signals = task.cache.signals([*task.split.validation, *task.split.test])
+    known = sorted(record for record, digests in signals.items() if trained & set(digests))
     if known:
         problem = f"{', '.join(known)}: the model was trained on these records, so they cannot be used to measure it"
         raise DataError(f"{problem}; leave them out of records", parameters=("records",))
 
 
-def _denoiser_changes(
-    old: CachedModel, new: CachedModel, leads: list[EvaluationLead], seed: int
+def _train(
+    original: SavedModel, task: TrainingTask, *, rate: float, epochs: int, seed: int, on_progress: Progress
+) -> tuple[FinishedTraining, keras.Model]:
+    import keras
+
+    step = "Fine-tuning, epochs"
+    spec = TrainingSpec(id=FINE_TUNING, epochs=epochs, hyperparameters=original.card.hyperparameters)
+    training = train(
+        task,
+        spec,
+        options=TrainingOptions.for_fine_tuning(rate),
+        seed=seed,
+        initial_weights=original.model.get_weights(),
+        on_progress=lambda epoch, _: on_progress(step, epoch, epochs),
+    )
+    if training.weights is None:
+        problem = f"fine-tuning: {training.result.reason}; try a lower learning_rate"
+        raise TrainingError(problem, parameters=("learning_rate",))
+    on_progress(step, epochs, epochs)
+    keras.backend.clear_session()  # the layers of a saved model are numbered from the first
+    return training, build_trained(task, spec, training)
+
+
+def _measure(
+    original: SavedModel, model: keras.Model, *, task: TrainingTask, database: Database, store: ResultCache, seed: int
+) -> tuple[dict[str, float], tuple[Comparison, ...]]:
+    """Return the thresholds of the new model and its comparison with the original one on the test records."""
+    before, after = (cached_task_model(each, task, store=store) for each in (original.model, model))
+    test_leads = read_leads(task.cache, database, records=task.split.test)
+    if task.name == DENOISER:
+        return {}, _compare_denoisers(before, after, leads=test_leads, seed=seed)
+    validation_leads = read_leads(task.cache, database, records=task.split.validation)
+    thresholds = choose_thresholds(after, validation_leads, noise=task.validation_noise, seed=seed)
+    before, after = before.with_thresholds(original.card.thresholds), after.with_thresholds(thresholds)
+    return thresholds, _compare_detectors(before, after, leads=test_leads, seed=seed)
+
+
+def _compare_denoisers(
+    original: CachedModel, fine_tuned: CachedModel, *, leads: list[EvaluationLead], seed: int
 ) -> tuple[Comparison, ...]:
     rows = []
     for lead in leads:
@@ -160,9 +174,9 @@ def _denoiser_changes(
                 noisy=lead.noisy,
                 fs=lead.fs,
             )
-            for model in (old, new)
+            for model in (original, fine_tuned)
         ]
-        rows.append([[figures.mae, figures.rmse] for figures in both])
+        rows.append([[errors.mae, errors.rmse] for errors in both])
     table = by_record(leads, np.array(rows), mean=True)
     return tuple(
         paired_difference(
@@ -177,8 +191,8 @@ def _denoiser_changes(
     )
 
 
-def _detector_changes(
-    old: CachedModel, new: CachedModel, leads: list[EvaluationLead], seed: int
+def _compare_detectors(
+    original: CachedModel, fine_tuned: CachedModel, *, leads: list[EvaluationLead], seed: int
 ) -> tuple[Comparison, ...]:
     changes = []
     for tolerance in (TOLERANCES_MS[0], TOLERANCES_MS[-1]):
@@ -189,7 +203,7 @@ def _detector_changes(
                     [match(lead, model.detect(lead.noisy).samples, tolerance_ms=tolerance).table for lead in leads]
                 ),
             )
-            for model in (old, new)
+            for model in (original, fine_tuned)
         )
         changes.append(
             paired_difference(
@@ -203,38 +217,14 @@ def _detector_changes(
     return tuple(changes)
 
 
-def _result(
-    bundle: Path,
-    task: TrainingTask,
-    database: Database,
-    learning_rate: float,
-    tuned: FinishedTraining,
-    thresholds: dict[str, float],
-    changes: tuple[Comparison, ...],
-) -> FineTuning:
-    return FineTuning(
-        source=str(bundle),
-        source_sha256=sha256_of(bundle / "model.keras"),
-        task=task.name,
-        database=database.name,
-        parts={name: task.split.part(name) for name in ("train", "validation", "test")},
-        learning_rate=learning_rate,
-        best_epoch=tuned.result.best_epoch or 0,
-        loss_before=tuned.initial_loss or 0.0,
-        loss_after=tuned.result.score or 0.0,
-        history=tuned.result.history,
-        thresholds=thresholds,
-        changes=changes,
-    )
-
-
-def _write(target: Path, out: Path, old: ModelCard, task: TrainingTask, result: FineTuning, model: keras.Model) -> None:
+def _card(original: ModelCard, task: TrainingTask, result: FineTuning) -> ModelCard:
     cache = task.cache
-    signals = dict(old.data.get("signals", {}))
+    signals = dict(original.data.get("signals", {}))
     signals |= cache.signals([*task.split.train, *task.split.validation])
-    card = replace(
-        old,
-        thresholds=result.thresholds or old.thresholds,
+    source_data = {name: value for name, value in original.data.items() if name != "signals"}
+    return replace(
+        original,
+        thresholds=result.thresholds or original.thresholds,
         data={
             "database": result.database,
             "key": cache.key,
@@ -242,7 +232,7 @@ def _write(target: Path, out: Path, old: ModelCard, task: TrainingTask, result: 
             "noise_sigma_mv": cache.settings.noise_sigma_mv,
             "records": {name: list(records) for name, records in result.parts.items()},
             "signals": signals,
-            "fine_tuned_from": {"sha256": result.source_sha256, "data": _without_signals(old.data)},
+            "fine_tuned_from": {"sha256": result.source_sha256, "data": source_data},
         },
         metrics={
             f"test, {change.metric}": {
@@ -252,10 +242,3 @@ def _write(target: Path, out: Path, old: ModelCard, task: TrainingTask, result: 
             for change in result.changes
         },
     )
-    # The bundle last: a run that is stopped before it can be made again.
-    write_json(out / SUMMARY, asdict(result))
-    save_model(target, model, card=card, page=render_fine_tuned_card(card, result))
-
-
-def _without_signals(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if name != "signals"}

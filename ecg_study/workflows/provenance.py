@@ -1,14 +1,14 @@
-"""Where a report comes from: data, settings, versions, machine."""
+"""Provenance of a report: data, settings, package versions, machine."""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+
+import psutil
 
 from ecg_study.ecg_data.databases.catalog import ATTRIBUTION, LICENSES, VERSIONS, Database
 from ecg_study.ecg_data.databases.splits import PARTS, Split
@@ -16,6 +16,7 @@ from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.cutting import window_labels
 from ecg_study.files import sha256_of_text
 from ecg_study.reports.report import DataSummary, PartSummary, Provenance
+from ecg_study.workflows.settings import Settings, as_mapping
 
 _PACKAGES = (
     "keras",
@@ -30,14 +31,21 @@ _PACKAGES = (
     "scikit-learn",
     "pandas",
 )
+"""Packages whose versions can change a number of the report."""
 
 
-def describe_run(command: str, settings: Mapping[str, Any], *, seed: int, seconds: float) -> Provenance:
-    """Return command, settings, versions, machine and time of a report."""
+def describe_run(settings: Settings, *, command: str, seconds: float) -> Provenance:
+    """Return settings, package versions, machine and time of a report.
+
+    Args:
+        settings: the settings of the study.
+        command: how to repeat the study.
+        seconds: time that the report took.
+    """
     return Provenance(
         command=command,
-        settings=dict(settings),
-        seed=seed,
+        settings=dict(as_mapping(settings)),
+        seed=settings.seed,
         versions={"Python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         machine=_machine(),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -46,12 +54,13 @@ def describe_run(command: str, settings: Mapping[str, Any], *, seed: int, second
 
 
 def _machine() -> str:
-    parts = [f"{platform.system()} {platform.machine()}", _processor(), f"{os.cpu_count()} cores"]
-    try:
-        gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    except (AttributeError, ValueError, OSError):  # Windows, or a system that does not report it
-        gigabytes = 0.0
-    parts.append(f"{gigabytes:.0f} GiB" if gigabytes else "")
+    gibibytes = psutil.virtual_memory().total / 2**30
+    parts = (
+        f"{platform.system()} {platform.machine()}",
+        _processor(),
+        f"{os.cpu_count()} cores",
+        f"{gibibytes:.0f} GiB",
+    )
     return ", ".join(part for part in parts if part)
 
 
@@ -65,7 +74,13 @@ def _processor() -> str:
 
 
 def summarize_data(database: Database, cache: SegmentCache, *, split: Split) -> DataSummary:
-    """Return records, segments and windows of each part, and the checksum of the raw files."""
+    """Return the records, segments and windows of each part, and the checksum of the raw files.
+
+    Args:
+        database: the raw records.
+        cache: their segments.
+        split: training, validation and test records.
+    """
     settings = cache.settings
     parts: dict[str, PartSummary] = {}
     for part in PARTS:

@@ -1,10 +1,10 @@
-"""The report of a study: train, evaluate, assemble, render, publish."""
+"""Report of a study: train the final models, evaluate them, assemble and write the report."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.noise_records import NoiseRecords, open_noise_records
-from ecg_study.errors import EcgStudyError, StateError
+from ecg_study.errors import StateError, TrainingError
 from ecg_study.evaluation.baselines.process_memory import release_freed_memory
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
 from ecg_study.evaluation.cached_models import CachedModel
@@ -22,10 +22,9 @@ from ecg_study.evaluation.experiments.model_comparison import compare_with_class
 from ecg_study.evaluation.experiments.noise_stress import stress_section
 from ecg_study.evaluation.experiments.noise_types import measure_noise_types
 from ecg_study.evaluation.experiments.r_peaks import detector_section, evaluation_inputs
-from ecg_study.evaluation.leads import read_leads
+from ecg_study.evaluation.leads import EvaluationLead, read_leads
 from ecg_study.evaluation.results.denoising import NoiseCell
-from ecg_study.evaluation.thresholds import choose_thresholds
-from ecg_study.models.card import DENOISER, DETECTOR
+from ecg_study.models.card import DETECTOR
 from ecg_study.prediction.csv_files import write_signal_csv
 from ecg_study.progress import Progress
 from ecg_study.reports.publish import RENDERED, publish, render_report
@@ -41,58 +40,57 @@ from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.state import SearchResult
 from ecg_study.workflows.export_model import export_model
 from ecg_study.workflows.provenance import describe_run, summarize_data
-from ecg_study.workflows.task_models import cached_task_model
+from ecg_study.workflows.settings import Settings
+from ecg_study.workflows.task_models import FinalModels, prepare_final_models
 
 SECTIONS = ("search", "denoiser", "detector", "stress", "failures")
-"""The sections of a report that can be computed again one by one."""
+"""Sections that can be computed alone."""
 
 TRAININGS, MEASURED = "trainings", "measured"
-"""Folders of what is kept between reports: final weights, and the outputs of models and detectors."""
+"""Folders that are kept between reports: final weights, and outputs of models and detectors for the test records."""
 
 OpenExecutor = Callable[[], AbstractContextManager[Executor]]
-_Part = TypeVar("_Part")
+_Section = TypeVar("_Section")
 
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """The inputs of a report.
+    """Everything that a report is made of.
 
     Attributes:
         database: the raw records.
-        tasks: the models that have a search: denoiser, detector or both, over the same cache and split.
-        searches: the search of each.
-        missing: what the report lacks, and why; one sentence each.
-        noise: folder of the noise records, or ``None``.
-        seed: seed of the study.
-        settings: settings of the study by their stored names.
-        command: command that makes the report again.
-        data_dir: folder of results that other studies can use.
+        tasks: the models that have a search: denoiser, detector or both, with the same cache and split.
+        searches: the search of each model.
+        missing: sentences on what the report lacks and why.
+        noise_dir: folder of the noise records, or ``None``.
+        settings: the settings of the study.
+        command: how to repeat the study.
     """
 
     database: Database
-    tasks: dict[str, TrainingTask]
-    searches: dict[str, SearchResult]
-    missing: list[str]
-    noise: Path | None
-    seed: int
-    settings: dict[str, Any]
+    tasks: Mapping[str, TrainingTask]
+    searches: Mapping[str, SearchResult]
+    missing: Sequence[str]
+    noise_dir: Path | None
+    settings: Settings
     command: str
-    data_dir: Path
 
 
 def usable_searches(
-    tasks: dict[str, TrainingTask], searches: dict[str, SearchResult]
+    tasks: Mapping[str, TrainingTask], searches: Mapping[str, SearchResult]
 ) -> tuple[dict[str, SearchResult], list[str]]:
-    """Return the searches that a report can use, and what the report lacks without the others.
+    """Return the searches that a report can be made of, and sentences on what it lacks.
 
     Args:
         tasks: the models of a complete study.
-        searches: the searches that exist.
+        searches: the saved searches.
 
     Raises:
-        EcgStudyError: no search has a completed trial.
+        TrainingError: no search has a completed trial.
     """
-    usable, missing, errors = {}, [], []
+    usable: dict[str, SearchResult] = {}
+    missing: list[str] = []
+    errors: list[TrainingError] = []
     for name, task in tasks.items():
         search = searches.get(name)
         if search is None:
@@ -100,18 +98,18 @@ def usable_searches(
             continue
         try:
             search.best()
-        except EcgStudyError as error:
+        except TrainingError as error:
             errors.append(error)
-            missing.append(f"The search of the {name} gave nothing: {error}")
+            missing.append(f"The search of the {name} has no result: {error}")
             continue
         usable[name] = search
         planned = sum(rung.trials for rung in schedule_of(task.preset))
         if search.stopped:
-            missing.append(f"The search of the {name} ended early: {search.stopped}.")
+            missing.append(f"The search of the {name} stopped early: {search.stopped}.")
         elif not search.done:
             missing.append(
-                f"The search of the {name} has not ended: {len(search.trials)} of {planned} trials are done, and the "
-                "best of these is taken."
+                f"The search of the {name} is not finished: {len(search.trials)} of {planned} trials are done. The "
+                "report uses the best of them."
             )
     if not usable:
         raise errors[0]
@@ -119,45 +117,70 @@ def usable_searches(
 
 
 def make_report(
-    study: ReportInputs,
-    out: Path,
+    inputs: ReportInputs,
     *,
+    output_dir: Path,
     open_executor: OpenExecutor,
-    progress: Progress,
+    on_progress: Progress,
     sections: Sequence[str] = SECTIONS,
 ) -> Report:
-    """Train the best configuration of each search, evaluate the models on the test records, and write the report.
+    """Train the final models, evaluate them on the test records, and write the report.
 
-    The files replace those of an earlier report when all are complete. Trained weights and measured results are kept:
-    a stopped report continues, and a repeated one trains nothing.
+    The report is written to a temporary folder and moved into place when it is complete. Weights and outputs of models
+    are kept, so that an interrupted report resumes and a repeated one trains nothing.
 
     Args:
-        study: searches, data and settings.
-        out: output folder of the study.
-        open_executor: opens the executor that trains; not called if all models are trained.
-        progress: receives training epochs and records.
-        sections: sections to compute; the others are taken from the existing report.
+        inputs: searches, data and settings.
+        output_dir: output folder of the study.
+        open_executor: opens the executor; not called if all weights exist.
+        on_progress: called with the name of a step, the number of steps done, and their total.
+        sections: sections to compute; the others come from the existing report.
 
     Raises:
         TrainingError: a training failed.
-        StateError: the existing report is missing, or of other models.
+        StateError: other sections are needed, but the report is missing or describes other models.
     """
+    started = time.monotonic()
     release_freed_memory()
-    previous = None if set(sections) == set(SECTIONS) else _read_with_findings(out / "report.json")
-    classical = ClassicalDetectors(ResultCache(study.data_dir / MEASURED), progress)
+    previous = None if set(sections) == set(SECTIONS) else _read_with_findings(output_dir / "report.json")
+    store = ResultCache(output_dir / MEASURED)
+    trained = train_final_models(
+        inputs.tasks,
+        {name: inputs.searches[name].best() for name in inputs.tasks},
+        seed=inputs.settings.seed,
+        directory=output_dir / TRAININGS,
+        open_executor=open_executor,
+        progress=on_progress,
+    )
+    models = prepare_final_models(
+        trained,
+        inputs.tasks,
+        database=inputs.database,
+        store=store,
+        seed=inputs.settings.seed,
+        on_progress=on_progress,
+    )
+    classical = ClassicalDetectors(ResultCache(Path(inputs.settings.data_dir) / MEASURED), on_progress)
     try:
-        builder = ReportBuilder(study, out, open_executor=open_executor, classical=classical, progress=progress)
-        report = builder.build(sections, previous)
+        builder = ReportBuilder(inputs, models, store=store, classical=classical, on_progress=on_progress)
+        report = builder.build(sections, previous=previous, started=started)
     finally:
         classical.close()
-    publish(out, lambda staging: builder.write(staging, report))
+    publish(output_dir, lambda staging: builder.write(staging, report))
     return report
 
 
-def render_saved_report(out: Path) -> Report:
-    """Render the report in ``out`` again from its ``report.json``, without training or measuring."""
-    report = _read_with_findings(out / "report.json")
-    publish(out, lambda staging: render_report(staging, report), names=RENDERED)
+def render_saved_report(output_dir: Path) -> Report:
+    """Write the pages and plots of the existing report again, without training or evaluation.
+
+    Args:
+        output_dir: output folder of the study.
+
+    Raises:
+        StateError: the report is missing, or cannot be read.
+    """
+    report = _read_with_findings(output_dir / "report.json")
+    publish(output_dir, lambda staging: render_report(staging, report), names=RENDERED)
     return report
 
 
@@ -169,64 +192,72 @@ def _read_with_findings(path: Path) -> Report:
 
 
 class ReportBuilder:
-    """The models, detectors and leads of a report, from which its sections are computed."""
+    """Evaluation of the final models, section by section.
+
+    Args:
+        inputs: searches, data and settings.
+        models: the final models.
+        store: cache of model outputs.
+        classical: the classical detectors.
+        on_progress: called with the name of a step, the number of steps done, and their total.
+    """
 
     def __init__(
         self,
-        study: ReportInputs,
-        out: Path,
+        inputs: ReportInputs,
+        models: FinalModels,
         *,
-        open_executor: OpenExecutor,
+        store: ResultCache,
         classical: ClassicalDetectors,
-        progress: Progress,
+        on_progress: Progress,
     ) -> None:
-        self.study, self.classical, self.progress = study, classical, progress
-        self.started = time.monotonic()
-        task = next(iter(study.tasks.values()))
+        self.inputs, self.models, self.classical = inputs, models, classical
+        self.store, self.on_progress = store, on_progress
+        self.seed = inputs.settings.seed
+        task = next(iter(inputs.tasks.values()))
         self.cache, self.split = task.cache, task.split
-        self.store = ResultCache(out / MEASURED)
-        finals = train_final_models(
-            study.tasks,
-            {name: study.searches[name].best() for name in study.tasks},
-            seed=study.seed,
-            directory=out / TRAININGS,
-            open_executor=open_executor,
-            progress=progress,
-        )
-        self.finals = {
-            name: [item for item in finals if item.task == name and item.role == "final"] for name in study.tasks
-        }
-        self.choosing = next((item for item in finals if item.role == "thresholds"), None)
-        self.applied = {name: [self._applied(item) for item in items] for name, items in self.finals.items()}
-        self.detectors = self._calibrated()
-        self.leads = read_leads(self.cache, study.database, records=self.split.test)
+        self.leads: list[EvaluationLead] = read_leads(self.cache, inputs.database, records=self.split.test)
 
-    def build(self, sections: Sequence[str], previous: Report | None) -> Report:
-        """Compute these sections, and take the others from the previous report."""
+    @property
+    def denoiser(self) -> CachedModel | None:
+        """The denoiser that is saved, or ``None``."""
+        return self.models.denoisers[0] if self.models.denoisers else None
+
+    def build(self, sections: Sequence[str], *, previous: Report | None, started: float) -> Report:
+        """Compute sections and return the report.
+
+        Args:
+            sections: sections to compute.
+            previous: the report that the others come from; ``None`` computes all.
+            started: `time.monotonic` at the start of the report.
+
+        Raises:
+            StateError: the previous report describes other models.
+        """
         trainings = self._trainings()
-        if previous is not None and [_same(item) for item in previous.trainings] != [_same(i) for i in trainings]:
-            problem = "the existing report is of other models; make the whole report first"
-            raise StateError(f"sections: {problem}", parameters=("sections",))
+        if previous is not None and [_identity(item) for item in previous.trainings] != [
+            _identity(item) for item in trainings
+        ]:
+            problem = "sections: the existing report describes other models; make all sections first"
+            raise StateError(problem, parameters=("sections",))
 
-        def part(name: str, compute: Callable[[], _Part], get: Callable[[Report], _Part]) -> _Part:
+        def section(name: str, compute: Callable[[], _Section], get: Callable[[Report], _Section]) -> _Section:
             return compute() if previous is None or name in sections else get(previous)
 
-        searches = part("search", self._searches, lambda report: report.searches)
+        searches = section("search", self._searches, lambda report: report.searches)
         noise, why_not = self._noise()
-        denoiser = part("denoiser", lambda: self._denoiser(noise, why_not), lambda report: report.denoiser)
-        detector = part("detector", self._detector, lambda report: report.detector)
-        stress = part("stress", lambda: self._stress(noise), lambda report: report.stress)
-        failures = part("failures", self._failures, lambda report: report.failures)
-        missing = [*self.study.missing, *([f"Recorded noise: {why_not}"] if why_not else [])]
-        study = self.study
+        denoiser = section("denoiser", lambda: self._denoiser(noise, why_not), lambda report: report.denoiser)
+        detector = section("detector", self._detector, lambda report: report.detector)
+        stress = section("stress", lambda: self._stress(noise), lambda report: report.stress)
+        failures = section("failures", self._failures, lambda report: report.failures)
         report = Report(
             format=REPORT_FORMAT,
             provenance=describe_run(
-                study.command, study.settings, seed=study.seed, seconds=time.monotonic() - self.started
+                self.inputs.settings, command=self.inputs.command, seconds=time.monotonic() - started
             ),
-            data=summarize_data(study.database, self.cache, split=self.split),
-            missing=missing,
-            comparisons=compare_with_classical(self.leads, denoiser=denoiser, detector=detector, seed=study.seed),
+            data=summarize_data(self.inputs.database, self.cache, split=self.split),
+            missing=[*self.inputs.missing, *([f"Recorded noise: {why_not}"] if why_not else [])],
+            comparisons=compare_with_classical(self.leads, denoiser=denoiser, detector=detector, seed=self.seed),
             searches=searches,
             trainings=trainings,
             denoiser=denoiser,
@@ -239,11 +270,16 @@ class ReportBuilder:
         return rounded(report)
 
     def write(self, staging: Path, report: Report) -> None:
-        """Write the models, the tables of samples, and the rendered report."""
+        """Write the model folders, CSV files, the report and its pages.
+
+        Args:
+            staging: an empty folder.
+            report: the report.
+        """
         signals = self.cache.signals([*self.split.train, *self.split.validation])
-        for name, finals in self.finals.items():
-            task = self.study.tasks[name]
-            export_model(staging / "models" / name, finals[0].model, report=report, task=task, signals=signals)
+        for name, trained in self.models.trained.items():
+            task = self.inputs.tasks[name]
+            export_model(staging / "models" / name, trained[0].model, report=report, task=task, signals=signals)
         self._write_csv(staging / "csv")
         write_report(staging / "report.json", report)
         render_report(staging, report)
@@ -252,134 +288,108 @@ class ReportBuilder:
         directory.mkdir(parents=True)
         names = [lead.record for lead in self.leads]
         for done, lead in enumerate(self.leads):
-            self.progress("CSV files", done, len(self.leads))
-            # The lead is in the name only if several leads are measured. Names of leads come from the records.
+            self.on_progress("CSV files", done, len(self.leads))
+            # The lead is part of the file name only if the record has several. Its name comes from the record.
             several = names.count(lead.record) > 1
             name = f"{lead.record}-{re.sub(r'[^A-Za-z0-9+_-]', '_', lead.lead)}" if several else lead.record
-            denoised = self.applied[DENOISER][0].denoise(lead.noisy) if DENOISER in self.applied else None
-            found = self.detectors[0].detect(lead.noisy).samples if self.detectors else None
-            write_signal_csv(directory / f"{name}.csv", lead.noisy, fs=lead.fs, denoised=denoised, r_peaks=found)
-        self.progress("CSV files", len(self.leads), len(self.leads))
-
-    def _applied(self, final: TrainedModel) -> CachedModel:
-        return cached_task_model(final.model, self.study.tasks[final.task], store=self.store)
-
-    def _calibrated(self) -> list[CachedModel]:
-        models = self.applied.get(DETECTOR, [])
-        if not models:
-            return []
-        leads = read_leads(self.cache, self.study.database, records=self.split.validation)
-        # Models that were trained on the validation records use the thresholds of the model that was not.
-        choosing = models if self.choosing is None else [self._applied(self.choosing)]
-        noise = self.study.tasks[DETECTOR].validation_noise
-        chosen = []
-        for done, model in enumerate(choosing):
-            self.progress("Thresholds, seeds", done, len(choosing))
-            chosen.append(choose_thresholds(model, leads, noise=noise, seed=self.study.seed))
-        self.progress("Thresholds, seeds", len(choosing), len(choosing))
-        return [model.with_thresholds(chosen[place % len(chosen)]) for place, model in enumerate(models)]
+            denoised = self.denoiser.denoise(lead.noisy) if self.denoiser else None
+            r_peaks = self.models.detectors[0].detect(lead.noisy).samples if self.models.detectors else None
+            write_signal_csv(directory / f"{name}.csv", lead.noisy, fs=lead.fs, denoised=denoised, r_peaks=r_peaks)
+        self.on_progress("CSV files", len(self.leads), len(self.leads))
 
     def _trainings(self) -> list[Training]:
         trainings = []
-        for name, finals in self.finals.items():
-            augmentation = augmentation_as_json(self.study.tasks[name]).get("augmentation", {})
-            if name == DETECTOR and self.choosing is not None:
-                trainings.append(_training(self.choosing, self.detectors[0].thresholds, augmentation))
-            for place, final in enumerate(finals):
-                thresholds = self.detectors[place].thresholds if name == DETECTOR else {}
-                trainings.append(_training(final, thresholds, augmentation))
+        for name, trained in self.models.trained.items():
+            augmentation = augmentation_as_json(self.inputs.tasks[name]).get("augmentation", {})
+            detectors = self.models.detectors if name == DETECTOR else ()
+            if detectors and self.models.for_thresholds is not None:
+                trainings.append(_training(self.models.for_thresholds, detectors[0].thresholds, augmentation))
+            for i, model in enumerate(trained):
+                trainings.append(_training(model, detectors[i].thresholds if detectors else {}, augmentation))
         return trainings
 
     def _searches(self) -> list[Any]:
-        study = self.study
-        return [
-            summarize_search(
-                name,
-                search,
-                preset=study.tasks[name].preset,
-                milliseconds=measure_latencies(study.tasks[name], search, store=self.store, progress=self.progress),
-            )
-            for name, search in study.searches.items()
-        ]
+        summaries = []
+        for name, search in self.inputs.searches.items():
+            task = self.inputs.tasks[name]
+            latencies = measure_latencies(task, search, store=self.store, progress=self.on_progress)
+            summaries.append(summarize_search(name, search, preset=task.preset, milliseconds=latencies))
+        return summaries
 
     def _noise(self) -> tuple[NoiseRecords | None, str]:
         """Return the noise records, or why they are not used."""
-        if self.study.noise is None:
+        if self.inputs.noise_dir is None:
             return None, "not measured, because the study has no noise_dir with the MIT-BIH Noise Stress Test Database."
-        noise = open_noise_records(self.study.noise)
+        noise = open_noise_records(self.inputs.noise_dir)
         if noise.fs != self.cache.fs:
-            return (
-                None,
-                f"not measured, because it is sampled at {noise.fs:g} Hz and the study at {self.cache.fs:g} Hz.",
-            )
+            reason = f"it is sampled at {noise.fs:g} Hz and the study at {self.cache.fs:g} Hz"
+            return None, f"not measured, because {reason}."
         return noise, ""
 
     def _denoiser(self, noise: NoiseRecords | None, why_not: str) -> Any:
-        models = self.applied.get(DENOISER)
-        if not models:
+        if self.denoiser is None:
             return None
         cells: list[NoiseCell] = []
         if noise is not None:
             cells = measure_noise_types(
-                models[0], self.leads, noise=noise, seed=self.study.seed, store=self.store, progress=self.progress
+                self.denoiser, self.leads, noise=noise, seed=self.seed, store=self.store, progress=self.on_progress
             )
         return denoiser_section(
-            models,
+            self.models.denoisers,
             self.leads,
             noise=cells,
             noise_note="" if cells else why_not,
-            seed=self.study.seed,
-            progress=self.progress,
+            seed=self.seed,
+            progress=self.on_progress,
         )
 
     def _detector(self) -> Any:
-        if not self.detectors:
+        if not self.models.detectors:
             return None
-        inputs = evaluation_inputs(self.leads, self.applied[DENOISER][0] if DENOISER in self.applied else None)
+        inputs = evaluation_inputs(self.leads, self.denoiser)
         return detector_section(
-            self.detectors, self.classical, inputs=inputs, seed=self.study.seed, progress=self.progress
+            self.models.detectors, self.classical, inputs=inputs, seed=self.seed, progress=self.on_progress
         )
 
     def _stress(self, noise: NoiseRecords | None) -> Any:
-        if noise is None or not self.detectors:
+        if noise is None or not self.models.detectors:
             return None
-        denoiser = self.applied[DENOISER][0] if DENOISER in self.applied else None
         return stress_section(
-            self.detectors[0],
-            denoiser,
+            self.models.detectors[0],
+            self.denoiser,
             classical=self.classical,
             noise=noise,
             test_leads=self.leads,
             learned_from=[*self.split.train, *self.split.validation],
-            seed=self.study.seed,
-            progress=self.progress,
+            seed=self.seed,
+            progress=self.on_progress,
         )
 
     def _failures(self) -> list[Any]:
-        if not self.detectors:
+        if not self.models.detectors:
             return []
-        found = [self.detectors[0].detect(lead.noisy) for lead in self.leads]
-        database = self.study.database
-        return worst_excerpts(self.leads, found, directory=database.directory, annotator=database.annotator)
+        detections = [self.models.detectors[0].detect(lead.noisy) for lead in self.leads]
+        database = self.inputs.database
+        return worst_excerpts(self.leads, detections, directory=database.directory, annotator=database.annotator)
 
 
-def _training(final: TrainedModel, thresholds: dict[str, float], augmentation: dict[str, Any]) -> Training:
-    outcome = final.result
+def _training(model: TrainedModel, thresholds: Mapping[str, float], augmentation: dict[str, Any]) -> Training:
+    result = model.result
     return Training(
-        task=final.task,
-        seed_index=final.seed_index,
-        role=final.role,
-        trial=final.trial,
-        hyperparameters=final.spec.hyperparameters,
-        parameters=outcome.parameters or 0,
-        history=outcome.history,
-        best_epoch=outcome.best_epoch or 0,
-        seconds=outcome.seconds,
-        thresholds=thresholds,
+        task=model.task,
+        seed_index=model.seed_index,
+        role=model.role,
+        trial=model.trial,
+        hyperparameters=model.spec.hyperparameters,
+        parameters=result.parameters or 0,
+        history=result.history,
+        best_epoch=result.best_epoch or 0,
+        seconds=result.seconds,
+        thresholds=dict(thresholds),
         augmentation=augmentation,
     )
 
 
-def _same(training: Training) -> Any:
-    """Return what identifies a training, rounded as in a stored report."""
+def _identity(training: Training) -> Any:
+    """Return what distinguishes trainings, with the digits of a written report."""
     return to_json(replace(training, history=[], seconds=0.0))

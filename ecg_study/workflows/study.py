@@ -18,11 +18,10 @@ from ecg_study.errors import SettingsError, TrainingError
 from ecg_study.models.card import MODEL_KINDS
 from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.search_spaces.presets import load_preset
-from ecg_study.workflows.settings import SETTINGS_FILE, Settings, as_mapping, load_settings, save_settings
+from ecg_study.workflows.settings import SETTINGS_FILE, Settings, load_settings, save_settings
 
 if TYPE_CHECKING:
     from ecg_study.reports.report import Report
-    from ecg_study.training.executors.base import Executor
     from ecg_study.training.specs import TrainingSpec, Trial
     from ecg_study.training.task import TrainingTask
     from ecg_study.tuning.plan import Budget, SearchPlan
@@ -210,22 +209,16 @@ class Study:
             tasks={name: tasks[name] for name in searches},
             searches=searches,
             missing=missing,
-            noise=data.noise_dir,
-            seed=settings.seed,
-            settings=dict(as_mapping(settings)),
+            noise_dir=data.noise_dir,
+            settings=settings,
             command=command or f"{self!r}.run()",
-            data_dir=Path(settings.data_dir),
         )
-
-        def executor() -> AbstractContextManager[Executor]:
-            return open_executor(settings.workers, settings.scheduler)
-
         with deferred_interrupts():
             report = make_report(
                 inputs,
-                self.output_dir,
-                open_executor=executor,
-                progress=self.on_progress,
+                output_dir=self.output_dir,
+                open_executor=lambda: open_executor(settings.workers, settings.scheduler),
+                on_progress=self.on_progress,
                 sections=sections or SECTIONS,
             )
         self._save_settings()

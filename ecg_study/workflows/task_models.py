@@ -1,12 +1,19 @@
-"""Models of a training task, wrapped as the detector or denoiser that they will be saved as."""
+"""Trained models, wrapped as the detector or denoiser that they will be saved as."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.evaluation.cached_models import CachedModel
-from ecg_study.models.card import DENOISER, REFRACTORY_PERIOD, ModelCard
+from ecg_study.evaluation.leads import read_leads
+from ecg_study.evaluation.thresholds import choose_thresholds
+from ecg_study.models.card import DENOISER, DETECTOR, REFRACTORY_PERIOD, ModelCard
+from ecg_study.progress import Progress
 from ecg_study.result_cache import ResultCache
+from ecg_study.training.final_training import TrainedModel
 from ecg_study.training.task import TrainingTask
 
 
@@ -54,3 +61,68 @@ def task_card(task: TrainingTask, *, parameters: int = 0) -> ModelCard:
         polarity=task.polarity,
         baseline_wander="removed" if task.removes_baseline_wander else "kept",
     )
+
+
+@dataclass(frozen=True)
+class FinalModels:
+    """The final models of a study, one per seed.
+
+    Attributes:
+        trained: the models of each kind that are reported; the first is saved.
+        for_thresholds: the detector that thresholds are chosen with if the others were refitted on the validation
+            records, or ``None``.
+        denoisers: the denoisers, with a result cache.
+        detectors: the detectors with thresholds and a result cache.
+    """
+
+    trained: Mapping[str, Sequence[TrainedModel]]
+    for_thresholds: TrainedModel | None
+    denoisers: Sequence[CachedModel]
+    detectors: Sequence[CachedModel]
+
+
+def prepare_final_models(
+    models: Sequence[TrainedModel],
+    tasks: Mapping[str, TrainingTask],
+    *,
+    database: Database,
+    store: ResultCache,
+    seed: int,
+    on_progress: Progress,
+) -> FinalModels:
+    """Wrap trained models for evaluation, and choose the thresholds of the detectors.
+
+    Args:
+        models: the trained models.
+        tasks: their tasks.
+        database: the raw records.
+        store: the result cache.
+        seed: seed of the study.
+        on_progress: called with the name of a step, the number of steps done, and their total.
+    """
+    trained = {name: [model for model in models if (model.task, model.role) == (name, "final")] for name in tasks}
+    for_thresholds = next((model for model in models if model.role == "thresholds"), None)
+
+    def cached(model: TrainedModel) -> CachedModel:
+        return cached_task_model(model.model, tasks[model.task], store=store)
+
+    denoisers = [cached(model) for model in trained.get(DENOISER, ())]
+    detectors = [cached(model) for model in trained.get(DETECTOR, ())]
+    if detectors:
+        # Models that were refitted on the validation records take the thresholds of the one that was not.
+        choosing = detectors if for_thresholds is None else [cached(for_thresholds)]
+        thresholds = _choose_thresholds(choosing, tasks[DETECTOR], database, seed, on_progress)
+        detectors = [model.with_thresholds(thresholds[i % len(thresholds)]) for i, model in enumerate(detectors)]
+    return FinalModels(trained, for_thresholds, denoisers, detectors)
+
+
+def _choose_thresholds(
+    models: Sequence[CachedModel], task: TrainingTask, database: Database, seed: int, on_progress: Progress
+) -> list[dict[str, float]]:
+    leads = read_leads(task.cache, database, records=task.split.validation)
+    chosen = []
+    for done, model in enumerate(models):
+        on_progress("Thresholds, seeds", done, len(models))
+        chosen.append(choose_thresholds(model, leads, noise=task.validation_noise, seed=seed))
+    on_progress("Thresholds, seeds", len(models), len(models))
+    return chosen
