@@ -59,7 +59,7 @@ def test_an_incomplete_study_is_reported_as_such(
     page = (tmp_path / "report.md").read_text()
     assert "**This report is incomplete.**" in page
     assert "- The denoiser was not searched." in page
-    assert "- The search of the detector has not ended: 5 of 6 trials are done, and the best of these is taken." in page
+    assert "- The search of the detector is not finished: 5 of 6 trials are done. The" in page
     assert "The denoiser was not searched." in capsys.readouterr().out
     made = read_report(tmp_path / "report.json")
     assert made.denoiser is None
@@ -87,7 +87,7 @@ def test_sections_are_made_again_alone(
     content["trainings"][0]["best_epoch"] += 1
     (out / "report.json").write_text(json.dumps(content))
     assert study.main(["report", "--sections", "failures", *options]) == 2
-    assert "--sections: the existing report is of other models; make the whole report first" in capsys.readouterr().err
+    assert "--sections: the existing report describes other models; make all sections first" in capsys.readouterr().err
 
 
 def test_each_test_record_has_a_csv_file(small_study: Path, report: Any) -> None:
@@ -164,8 +164,8 @@ def test_rendering_again_gives_the_same_and_computes_nothing(
     small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(small_study / "report.json", tmp_path)
-    for name in ("DenoiserStream", "DetectorStream"):
-        monkeypatch.setattr(f"ecg_study.evaluation.cached_models.{name}", pytest.fail)
+    for name in ("denoise", "detect", "candidates"):
+        monkeypatch.setattr(f"ecg_study.evaluation.cached_models.CachedModel.{name}", pytest.fail)
     assert study.main(["report", "--render", "--out", str(tmp_path)]) == 0
     for name in ("report.md", "report.html"):
         assert (tmp_path / name).read_bytes() == (small_study / name).read_bytes()
