@@ -29,6 +29,9 @@ MOST_POSITIONAL = 2
 BASE = ("errors", "files", "progress", "result_cache", "formatting", "_version")
 """The modules that every package may import."""
 
+KERAS_SIGNATURES = {("update_state", "WindowPrecisionRecallArea")}
+"""Methods that Keras calls with positional arguments."""
+
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -100,7 +103,6 @@ def test_no_folder_has_more_than_ten_modules() -> None:
     assert {place(folder): count for folder, count in folders.items() if count > MOST_MODULES} == {}
 
 
-@pytest.mark.xfail(strict=False, reason="not true of every module yet")
 def test_no_file_has_more_than_400_lines_without_a_reason() -> None:
     """A longer file gives its reason in a comment that starts so: ``# Over 400 lines:``."""
     long = []
@@ -112,19 +114,18 @@ def test_no_file_has_more_than_400_lines_without_a_reason() -> None:
     assert sorted(long) == []
 
 
-@pytest.mark.xfail(strict=False, reason="not true of every module yet")
 def test_public_functions_take_at_most_two_positional_parameters() -> None:
     many = [
         f"{place(file, function.lineno)} {function.name}({', '.join(positional(function, owner))})"
         for file, tree in library().items()
         for function, owner in functions(tree)
         if is_public(function.name) and (owner is None or is_public(owner.name))
+        if (function.name, owner and owner.name) not in KERAS_SIGNATURES
         if len(positional(function, owner)) > MOST_POSITIONAL
     ]
     assert many == []
 
 
-@pytest.mark.xfail(strict=False, reason="not true of every module yet")
 def test_only_the_command_line_names_its_options() -> None:
     """The library names parameters; ``ecg_study.cli`` knows which option sets each."""
     named = [

@@ -28,7 +28,7 @@ from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.presets import PRESETS, HyperparameterRanges
 from ecg_study.training.environment import import_tensorflow, seed_everything
 from ecg_study.training.executors.base import Executor
-from ecg_study.training.executors.dask_cluster import open_dask_executor
+from ecg_study.training.executors.dask_connection import open_dask_executor
 from ecg_study.training.specs import TrainingSpec, training_seed
 from ecg_study.training.task import TaskReference, TrainingTask
 from ecg_study.tuning.schedule import schedule_of

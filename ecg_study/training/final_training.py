@@ -111,12 +111,12 @@ def train_final_models(
     models = []
     for job in jobs.values():
         name, spec, training = job.task.name, job.spec, finished[job.spec.id]
-        model = build_trained(job.task, spec, training)
+        model = build_trained(job.task, spec, training=training)
         models.append(TrainedModel(name, *roles[spec.id], best[name].spec.id, spec, training.result, model))
     return models
 
 
-def build_trained(task: TrainingTask, spec: TrainingSpec, training: FinishedTraining) -> keras.Model:
+def build_trained(task: TrainingTask, spec: TrainingSpec, *, training: FinishedTraining) -> keras.Model:
     """Build the model of a finished training with its weights."""
     model = task.build(spec.hyperparameters)
     load_weights(model, training.weights or b"", trial=spec.id)

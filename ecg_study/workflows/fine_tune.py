@@ -145,7 +145,7 @@ def _train(
         raise TrainingError(problem, parameters=("learning_rate",))
     on_progress(step, epochs, epochs)
     keras.backend.clear_session()  # the layers of a saved model are numbered from the first
-    return training, build_trained(task, spec, training)
+    return training, build_trained(task, spec, training=training)
 
 
 def _measure(

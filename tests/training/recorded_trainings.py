@@ -104,7 +104,7 @@ def _fine_tunings(task: TrainingTask) -> dict[str, Any]:
     for name, rate in (("fine-tuning", 0.01), ("fine-tuning that does not help", 30.0)):
         spec, options = _spec(FINE_TUNING, 3), TrainingOptions.for_fine_tuning(rate)
         training = train(task, spec, options=options, seed=1, initial_weights=weights)
-        kept = build_trained(task, spec, training).get_weights()
+        kept = build_trained(task, spec, training=training).get_weights()
         found[name] = {
             "best_epoch": training.result.best_epoch,
             "before": training.initial_loss,

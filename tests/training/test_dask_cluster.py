@@ -18,12 +18,13 @@ import numpy as np
 import pytest
 
 from ecg_study.ecg_data.segments.transfer import find_cache, pack_segments, refer_to, unpack_segments
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import TrainingError
 from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.training.environment import environment
-from ecg_study.training.executors import dask_cluster
+from ecg_study.training.executors import dask_cluster, dask_connection
 from ecg_study.training.executors.base import Event, Notice
-from ecg_study.training.executors.dask_cluster import DaskExecutor, open_dask_executor
+from ecg_study.training.executors.dask_cluster import DaskExecutor
+from ecg_study.training.executors.dask_connection import open_dask_executor
 from ecg_study.training.executors.in_process import InProcessExecutor
 from ecg_study.training.task import TaskReference, TrainingTask
 from ecg_study.tuning.search import SearchOptions, run_search
@@ -117,13 +118,13 @@ def test_other_versions_on_a_worker_are_refused(
 ) -> None:
     monkeypatch.setattr(cluster, "_environment", environment() | {"keras": "3.0.0"})
     monkeypatch.setattr(cluster, "_admitted", set())
-    changed = r"keras was 3\.0\.0 when the search began and is \S+ now; .* run the same command"
-    with pytest.raises(EcgStudyError, match=changed):
+    changed = r"keras: 3\.0\.0 when the search began, \S+ now; .* run the same command"
+    with pytest.raises(TrainingError, match=changed):
         run_search(
             _task(small_data), SearchOptions(0, measured=2), directory=tmp_path / "s", executor=cluster, view=Watcher()
         )
     monkeypatch.setattr(cluster, "_wanted", None)
-    with pytest.raises(EcgStudyError, match=r"worker tcp://\S+: keras \S+ there, 3\.0\.0 here; start the workers from"):
+    with pytest.raises(TrainingError, match=r"worker tcp://\S+: keras \S+ there, 3\.0\.0 here; start the workers from"):
         run_search(
             _task(small_data), SearchOptions(0, measured=2), directory=tmp_path / "s", executor=cluster, view=Watcher()
         )
@@ -194,8 +195,8 @@ def test_a_cluster_that_is_already_there(small_data: SmallData, tmp_path: Path) 
     processes = [scheduler, elsewhere]
     task = _task(small_data)
     try:
-        without = r"worker tcp://\S+ cannot import this project; start it in"
-        with pytest.raises(EcgStudyError, match=without), open_dask_executor(None, address) as cluster:
+        without = r"worker tcp://\S+: cannot import ecg_study; install it there"
+        with pytest.raises(TrainingError, match=without), open_dask_executor(None, address) as cluster:
             run_search(task, SearchOptions(0), directory=tmp_path / "s", executor=cluster, view=Watcher())
         os.killpg(elsewhere.pid, signal.SIGTERM)
         elsewhere.wait()
@@ -209,8 +210,8 @@ def test_a_cluster_that_is_already_there(small_data: SmallData, tmp_path: Path) 
                 os.killpg(scheduler.pid, signal.SIGKILL)
 
             watcher.trial_ended = end_the_scheduler  # type: ignore[method-assign]
-            gone = rf"the scheduler {re.escape(address)} is gone; what is finished is kept"
-            with pytest.raises(EcgStudyError, match=gone):
+            gone = rf"scheduler {re.escape(address)}: not reachable any more; finished trials are kept"
+            with pytest.raises(TrainingError, match=gone):
                 run_search(task, SearchOptions(0), directory=tmp_path / "s", executor=cluster, view=watcher)
         assert len(watcher.bests) >= 1
     finally:
@@ -221,15 +222,15 @@ def test_a_cluster_that_is_already_there(small_data: SmallData, tmp_path: Path) 
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dask_cluster, "_CONNECT", 1.0)
+    monkeypatch.setattr(dask_connection, "_CONNECT_SECONDS", 1.0)
     address = f"tcp://127.0.0.1:{_free_port()}"
     with (
-        pytest.raises(EcgStudyError, match=f"--scheduler: {address} does not answer within 1 s"),
+        pytest.raises(TrainingError, match=f"scheduler: {address} does not answer within 1 s"),
         open_dask_executor(None, address),
     ):
         pytest.fail("nothing is there")
     with (
-        pytest.raises(EcgStudyError, match="--scheduler: nonsense://x does not answer"),
+        pytest.raises(TrainingError, match="scheduler: nonsense://x does not answer"),
         open_dask_executor(None, "nonsense://x"),
     ):
         pytest.fail("nothing is there")

@@ -112,7 +112,7 @@ def test_what_does_not_help_is_not_kept(tiny_study: Path, small_data: SmallData)
     worse = _fine_tune(task, bundle.card.hyperparameters, weights, 30.0)
     assert (worse.result.best_epoch, worse.result.score) == (0, worse.initial_loss)
     spec = TrainingSpec(id=FINE_TUNING, epochs=1, hyperparameters=bundle.card.hyperparameters)
-    for kept, came in zip(build_trained(task, spec, worse).get_weights(), weights, strict=True):
+    for kept, came in zip(build_trained(task, spec, training=worse).get_weights(), weights, strict=True):
         np.testing.assert_array_equal(kept, came)
 
 

@@ -131,7 +131,7 @@ class RangeEndTest:
 
     @property
     def significant(self) -> bool:
-        """Whether chance is an unlikely explanation."""
+        """True if chance is an unlikely explanation."""
         return self.p_value <= SIGNIFICANCE_LEVEL
 
 

@@ -112,7 +112,7 @@ def measure_remotely(context: WorkerContext, hyperparameters: dict[str, Any]) ->
     return _with_task(context, functools.partial(_measure, hyperparameters))
 
 
-def receive_segments(key: str, packed: PackedSegments, dask_worker: Any) -> None:
+def receive_segments(key: str, packed: PackedSegments, *, dask_worker: Any) -> None:
     """Store segments in the folder of this worker while it lives. Dask passes ``dask_worker``."""
     directory = _own_folder(Path(dask_worker.local_directory), key)
     if not directory.is_dir():

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_executor(count: int | None, scheduler: str = "") -> Iterator[InProcessExecutor | DaskExecutor]:
-    """Workers for the time of the block.
+    """Open an executor for the duration of the block.
 
     Args:
-        count: processes on this machine; 0 for this very process, ``None`` for as many as are fastest.
+        count: number of worker processes on this machine; 0 for the calling process, ``None`` for the fastest number.
         scheduler: address of a Dask scheduler whose workers are used instead.
 
     Raises:
-        StudyError: the scheduler does not answer.
+        TrainingError: the scheduler does not answer.
     """
     if count == 0 and not scheduler:
         yield InProcessExecutor()
         return
-    from ecg_study.training.executors.dask_cluster import open_dask_executor
+    from ecg_study.training.executors.dask_connection import open_dask_executor
 
     with open_dask_executor(count, scheduler) as cluster:
         yield cluster
