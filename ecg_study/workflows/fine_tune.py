@@ -26,7 +26,8 @@ from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.reports.model_card import render_fine_tuned_card
 from ecg_study.reports.schema import to_json
 from ecg_study.result_cache import ResultCache
-from ecg_study.search_spaces.presets import RENAMED_PRESETS, load_preset
+from ecg_study.search_spaces.preset_files import load_preset
+from ecg_study.search_spaces.presets import RENAMED_PRESETS
 from ecg_study.training.environment import import_tensorflow
 from ecg_study.training.final_training import build_trained
 from ecg_study.training.loop import train

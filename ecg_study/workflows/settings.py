@@ -14,7 +14,8 @@ from pydantic import AfterValidator, Field, model_validator
 from ecg_study.ecg_data.databases.catalog import DATABASES
 from ecg_study.errors import SettingsError
 from ecg_study.files import write_text
-from ecg_study.search_spaces.presets import PRESETS, RENAMED_PRESETS, load_preset
+from ecg_study.search_spaces.preset_files import load_preset
+from ecg_study.search_spaces.presets import PRESETS, RENAMED_PRESETS
 from ecg_study.workflows.validation import (
     CheckedModel,
     Flag,

@@ -17,7 +17,7 @@ from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.errors import SettingsError, TrainingError
 from ecg_study.models.card import MODEL_KINDS
 from ecg_study.progress import Progress, deferred_interrupts
-from ecg_study.search_spaces.presets import load_preset
+from ecg_study.search_spaces.preset_files import load_preset
 from ecg_study.workflows.settings import SETTINGS_FILE, Settings, load_settings, save_settings
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import study
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.inference.loading import load_denoiser, load_detector
 from ecg_study.reports.schema import read_report
-from ecg_study.search_spaces.presets import PRESETS, save_preset
+from ecg_study.search_spaces.preset_files import save_preset
+from ecg_study.search_spaces.presets import PRESETS
 from tests.tiny import TINY
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ecg_study.errors import SettingsError
-from ecg_study.search_spaces.presets import PRESETS, load_preset, save_preset
+from ecg_study.search_spaces.preset_files import load_preset, save_preset
+from ecg_study.search_spaces.presets import PRESETS
 
 
 @pytest.mark.parametrize("name", PRESETS)
