@@ -1,5 +1,7 @@
 """Tests of recordings in all formats: values, and one-line errors."""
 
+# Over 400 lines: each format has the same faults, and the tests of a format read side by side.
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -95,7 +95,7 @@ def test_the_published_metrics_of_the_detector_are_reproduced_on_two_records(rea
     assert result.window_f1().value > 0.985
     assert result.noise_stress == {}, "the published noise stress test needs all test records"
     lines = "\n".join(evaluation_lines(result))
-    assert re.search(r"^detector +R peaks, as recorded: F1 within 150 ms +9\d\\.\d\d %$", lines, re.MULTILINE)
+    assert re.search(r"^detector +R peaks, as recorded: F1 within 150 ms +9\d\.\d\d %$", lines, re.MULTILINE)
 
 
 def test_the_published_metrics_of_the_denoiser_are_reproduced_on_two_records(real_data: Path, tmp_path: Path) -> None:

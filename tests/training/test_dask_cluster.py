@@ -124,7 +124,7 @@ def test_other_versions_on_a_worker_are_refused(
             _task(small_data), SearchOptions(0, measured=2), directory=tmp_path / "s", executor=cluster, view=Watcher()
         )
     monkeypatch.setattr(cluster, "_wanted", None)
-    with pytest.raises(TrainingError, match=r"worker tcp://\S+: keras \S+ there, 3\.0\.0 here; start the workers from"):
+    with pytest.raises(TrainingError, match=r"worker tcp://\S+: keras \S+ there, 3\.0\.0 here; start the workers with"):
         run_search(
             _task(small_data), SearchOptions(0, measured=2), directory=tmp_path / "s", executor=cluster, view=Watcher()
         )
@@ -163,12 +163,12 @@ def test_when_all_workers_are_gone_it_waits_and_says_so(cluster: DaskExecutor, s
     deadline = time.monotonic() + 60
     while not said and time.monotonic() < deadline:
         cluster.wait(said.append)
-    assert said == [Notice(f"no worker is left at {local.scheduler_address}: waiting for one to come back")]
+    assert said == [Notice(f"no worker is left at {local.scheduler_address}: waiting for one")]
     assert cluster.free() == 0
     local.scale(2)
     while len(said) < 2 and time.monotonic() < deadline:
         cluster.wait(said.append)
-    assert said[1:] == [Notice("workers are back: the search goes on")]
+    assert said[1:] == [Notice("workers are back: the search continues")]
     while cluster.free() < 2 and time.monotonic() < deadline:
         cluster.wait(said.append)
     assert cluster.measure(_task(small_data), []) == []
@@ -180,10 +180,20 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _dask(*words: str, cwd: Path = ROOT) -> subprocess.Popen[str]:
+_WITHOUT_PROJECT = """
+import importlib.util
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name == "ecg_study" else found(name, *more)
+"""
+"""A ``sitecustomize`` module for a worker of an environment in which the project is not installed."""
+
+
+def _dask(*words: str, cwd: Path = ROOT, site: Path | None = None) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", f"distributed.cli.dask_{words[0]}", *words[1:]]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if site is not None:
+        environment["PYTHONPATH"] = str(site)
     return subprocess.Popen(command, cwd=cwd, env=environment, text=True, start_new_session=True, **quiet)  # type: ignore[call-overload,no-any-return]
 
 
@@ -191,7 +201,9 @@ def test_a_cluster_that_is_already_there(small_data: SmallData, tmp_path: Path) 
     """A scheduler and its worker as other programs: without our code, with it, and with the scheduler gone."""
     address = f"tcp://127.0.0.1:{_free_port()}"
     scheduler = _dask("scheduler", "--host", address, "--no-dashboard")
-    elsewhere = _dask("worker", address, "--no-dashboard", "--nworkers", "1", "--nthreads", "1", cwd=tmp_path)
+    (tmp_path / "sitecustomize.py").write_text(_WITHOUT_PROJECT)
+    words = ("worker", address, "--no-dashboard", "--nworkers", "1", "--nthreads", "1")
+    elsewhere = _dask(*words, cwd=tmp_path, site=tmp_path)
     processes = [scheduler, elsewhere]
     task = _task(small_data)
     try:
@@ -200,7 +212,7 @@ def test_a_cluster_that_is_already_there(small_data: SmallData, tmp_path: Path) 
             run_search(task, SearchOptions(0), directory=tmp_path / "s", executor=cluster, view=Watcher())
         os.killpg(elsewhere.pid, signal.SIGTERM)
         elsewhere.wait()
-        processes.append(_dask("worker", address, "--no-dashboard", "--nworkers", "1", "--nthreads", "1"))
+        processes.append(_dask(*words))
         with open_dask_executor(None, address) as cluster:
             watcher = Watcher()
             ended = watcher.trial_ended
