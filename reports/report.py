@@ -155,3 +155,7 @@ class Training:
     seconds: float
     thresholds: dict[str, float]
     augmentation: dict[str, Any]
+
+
+SECTIONS = ("search", "denoiser", "detector", "stress", "failures")
+"""Sections that can be computed alone."""

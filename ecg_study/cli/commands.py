@@ -118,7 +118,7 @@ def evaluate(options: EvaluateOptions, call: Call) -> int:
 def prepare(_: object, call: Call) -> int:
     """Make the records available and cache their segments."""
     console = open_console()
-    data = _prepared_study(call, console).prepare()
+    data = _prepared_study(call, console, trains=False).prepare()
     cache, split = data.cache, data.split
     console.print(f"{len(cache.noisy):,} segments of {len(cache.records)} records in {cache.directory}")
     for part in ("train", "validation", "test"):
@@ -240,10 +240,13 @@ COMMANDS: dict[str, Callable[[Any, Call], int]] = {
 """The function of each verb: it takes the verb's options and the call, and returns the exit code."""
 
 
-def _prepared_study(call: Call, console: Console) -> Study:
+def _prepared_study(call: Call, console: Console, *, trains: bool = True) -> Study:
     from ecg_study.cli.progress_bars import ProgressBars
+    from ecg_study.extras import require_packages
     from ecg_study.workflows.study import Study
 
+    if trains:
+        require_packages()  # before a database is downloaded
     study = Study.from_settings(call.settings)
     with ProgressBars(console) as bars:
         study.on_progress = bars

@@ -10,7 +10,7 @@ from ecg_study.ecg_data.databases.catalog import DATABASES
 from ecg_study.inference.loading import DEFAULT_MODEL
 from ecg_study.models.card import MODEL_KINDS
 from ecg_study.prediction.outputs import DEFAULT_FORMATS, FORMATS
-from ecg_study.workflows.report import SECTIONS
+from ecg_study.reports.report import SECTIONS
 from ecg_study.workflows.validation import (
     CheckedModel,
     Expected,

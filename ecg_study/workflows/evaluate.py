@@ -217,7 +217,6 @@ def open_evaluation(
         raw_dir=raw_dir,
         data_dir=settings.data_dir,
         progress=on_progress,
-        required=database == "mitdb",
     )
     return data, open_records(data, part=part, noise_dir=noise_dir, records=settings.records)
 

@@ -18,6 +18,7 @@ from ecg_study.evaluation.metrics import denoising, paired_difference, pooled_f1
 from ecg_study.evaluation.results.fine_tuning import FineTuning
 from ecg_study.evaluation.results.values import TOLERANCES_MS, Comparison, peak_f1_metric
 from ecg_study.evaluation.thresholds import choose_thresholds
+from ecg_study.extras import require_packages
 from ecg_study.files import sha256_of, write_json
 from ecg_study.inference.loading import find_model
 from ecg_study.models.card import DENOISER, ModelCard, read_card
@@ -34,7 +35,7 @@ from ecg_study.training.loop import train
 from ecg_study.training.specs import FINE_TUNING, FinishedTraining, TrainingOptions, TrainingSpec
 from ecg_study.training.task import TrainingTask
 from ecg_study.workflows.settings import SETTINGS_FILE, Settings, save_settings
-from ecg_study.workflows.study import prepare_data, require_packages
+from ecg_study.workflows.study import prepare_data
 from ecg_study.workflows.task_models import cached_task_model
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from ecg_study.models.card import DETECTOR
 from ecg_study.prediction.csv_files import write_signal_csv
 from ecg_study.progress import Progress
 from ecg_study.reports.publish import RENDERED, publish, render_report
-from ecg_study.reports.report import REPORT_FORMAT, Report, Training
+from ecg_study.reports.report import REPORT_FORMAT, SECTIONS, Report, Training
 from ecg_study.reports.schema import read_report, rounded, to_json, write_report
 from ecg_study.result_cache import ResultCache
 from ecg_study.training.executors.base import Executor
@@ -42,9 +42,6 @@ from ecg_study.workflows.export_model import export_model
 from ecg_study.workflows.provenance import describe_run, summarize_data
 from ecg_study.workflows.settings import Settings
 from ecg_study.workflows.task_models import FinalModels, prepare_final_models
-
-SECTIONS = ("search", "denoiser", "detector", "stress", "failures")
-"""Sections that can be computed alone."""
 
 TRAININGS, MEASURED = "trainings", "measured"
 """Folders that are kept between reports: final weights, and outputs of models and detectors for the test records."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,8 @@ from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.noise_records import find_noise_directory, open_noise_records
 from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
-from ecg_study.errors import SettingsError, TrainingError
+from ecg_study.errors import SettingsError
+from ecg_study.extras import require_packages
 from ecg_study.models.card import MODEL_KINDS
 from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.search_spaces.preset_files import load_preset
@@ -29,23 +29,6 @@ if TYPE_CHECKING:
     from ecg_study.tuning.state import SearchResult
 
 OpenView = Callable[[], "AbstractContextManager[SearchView]"]
-
-_PACKAGES = (
-    "tensorflow",
-    "keras",
-    "keras_tuner",
-    "dask",
-    "distributed",
-    "sklearn",
-    "pywt",
-    "neurokit2",
-    "sleepecg",
-    "loky",
-    "psutil",
-    "jinja2",
-    "markdown_it",
-)
-"""Modules of the extra ``study``."""
 
 _PLAN_ROUNDS = 3
 """Configurations that `Study.plan` times on each worker, about 5 seconds each."""
@@ -199,8 +182,9 @@ class Study:
             TrainingError: a training diverged.
         """
         data, tasks = self.prepare(), self._tasks()
+        from ecg_study.reports.report import SECTIONS
         from ecg_study.training.executors.factory import open_executor
-        from ecg_study.workflows.report import SECTIONS, ReportInputs, make_report, usable_searches
+        from ecg_study.workflows.report import ReportInputs, make_report, usable_searches
 
         settings = self.settings
         searches, missing = usable_searches(tasks, self._saved_searches(tasks))
@@ -339,17 +323,6 @@ def prepare_data(settings: Settings, *, fs: float | None = None, on_progress: Pr
     noise = open_noise_records(noise_dir) if augmented and noise_dir else None
     cache = open_cache(database, segments, data_dir=settings.data_dir, progress=on_progress, noise=noise)
     return PreparedData(database, cache, split_database(database, cache.records, seed=settings.seed), noise_dir)
-
-
-def require_packages() -> None:
-    """Check that the packages for training and reports are installed.
-
-    Raises:
-        TrainingError: one is missing.
-    """
-    missing = [name for name in _PACKAGES if find_spec(name) is None]
-    if missing:
-        raise TrainingError(f'{missing[0]}: not installed; install the extra study: pip install "ecg-study[study]"')
 
 
 def _budget(settings: Settings, spent: float, searches: int) -> Budget:

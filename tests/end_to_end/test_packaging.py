@@ -6,25 +6,42 @@ import os
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.tiny import ROOT
 
 pytestmark = pytest.mark.slow
 
 _FOLDERS = ("ecg_study", "ecg_data", "search_spaces", "reports")
-_PREDICT = """
+_MODULES = {
+    **{"scikit-learn": "sklearn", "PyWavelets": "pywt", "keras-tuner": "keras_tuner", "Jinja2": "jinja2"},
+    **{"markdown-it-py": "markdown_it", "pillow": "PIL"},
+}
+"""Modules whose distribution has another name."""
+
+_BASE_INSTALLATION = """
 import sys
-for name in ("tensorflow", "keras", "keras_tuner", "dask", "sklearn"):
+for name in sys.argv[1].split(","):
     sys.modules[name] = None
 import ecg_study
 from ecg_study.cli.main import main
 print(ecg_study.__file__)
-sys.exit(main(["predict", *sys.argv[1:]]))
+sys.exit(main(sys.argv[2:]))
 """
+
+
+def modules_of_extras() -> list[str]:
+    """Return the modules that a base installation does not have."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    names = {Requirement(item).name for extra in ("study", "optuna", "tensorboard") for item in extras[extra]}
+    # matplotlib, which the base installation has, needs pillow.
+    return sorted(_MODULES.get(name, name) for name in names - {"pillow"})
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +89,44 @@ def test_the_sdist_holds_the_sources_and_the_license(built: Path) -> None:
     assert {"pyproject.toml", "README.md", "LICENSE", "ecg_data/readers/wfdb.py"} <= names
 
 
-def test_the_wheel_predicts_without_tensorflow(built: Path, raw_dir: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def site(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked wheel."""
     (wheel,) = built.glob("*.whl")
-    site = tmp_path / "site"
+    directory = tmp_path_factory.mktemp("site")
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
-    command = [sys.executable, "-P", "-c", _PREDICT, str(raw_dir / "s01"), "--out", str(tmp_path / "out")]
+        archive.extractall(directory)
+    return directory
+
+
+def run(site: Path, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program from the unpacked wheel, without the packages of any extra."""
+    command = [sys.executable, "-P", "-c", _BASE_INSTALLATION, ",".join(modules_of_extras()), *arguments]
     environment = os.environ | {"PYTHONPATH": str(site)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_base_installation_predicts(site: Path, raw_dir: Path, tmp_path: Path) -> None:
+    assert {"tensorflow", "keras", "psutil", "jinja2", "loky"} <= set(modules_of_extras())
+    done = run(site, tmp_path, "predict", str(raw_dir / "s01"), "--out", "out", "--formats", "csv,wfdb,json,plot")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(site)), "the unpacked wheel was imported, not the checkout"
     table = (tmp_path / "out" / "predictions" / "s01.beats.csv").read_text(encoding="utf-8").splitlines()
     assert table[0] == "R_peak,time_s,confidence,rr_s"
     assert len(table) > 20
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["models"], ["predict", "--help"], ["evaluate", "--help"]], ids=" ".join
+)
+def test_the_base_installation_shows_help_and_models(site: Path, tmp_path: Path, arguments: list[str]) -> None:
+    done = run(site, tmp_path, *arguments)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("verb", ["plan", "search", "report", "run", "report --render", "finetune gru-detector"])
+def test_verbs_of_a_study_say_what_to_install(site: Path, tmp_path: Path, verb: str) -> None:
+    done = run(site, tmp_path, *verb.split())
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and 'pip install "ecg-study[study]"' in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import ecg_study as es
+from ecg_study.extras import require_packages
 from ecg_study.workflows.settings import load_settings
-from ecg_study.workflows.study import Study, require_packages
+from ecg_study.workflows.study import Study
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_preparing_gives_records_segments_and_parts(settings: dict[str, Any], tm
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecg_study.workflows.study.find_spec", lambda name: None if name == "loky" else object())
+    monkeypatch.setattr("ecg_study.extras.find_spec", lambda name: None if name == "loky" else object())
     with pytest.raises(es.TrainingError, match=r'loky: not installed; .*pip install "ecg-study\[study\]"'):
         require_packages()
 
