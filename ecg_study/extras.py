@@ -32,4 +32,9 @@ def require_packages() -> None:
     """
     missing = [name for name in STUDY_MODULES if find_spec(name) is None]
     if missing:
-        raise TrainingError(f'{missing[0]}: not installed; install the extra study: pip install "ecg-study[study]"')
+        raise TrainingError(install_hint(missing[0]))
+
+
+def install_hint(module: str) -> str:
+    """Return one line on how to install a module of the extra ``study``."""
+    return f'{module}: not installed; install the extra study: pip install ".[study]" in a copy of the repository'

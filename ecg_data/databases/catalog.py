@@ -88,6 +88,8 @@ def open_database(
         RecordErrors: files are missing, or differ from a ``SHA256SUMS.txt`` in their folder.
         DataError: the folder has no records, or a record twice; or the download failed.
     """
+    if isinstance(records, str):
+        raise SettingsError("records", f"{records!r} is not a list of names; use [{records!r}]", value=records)
     raw = None if raw_dir is None else Path(raw_dir)
     directory = _directory(name, data_dir=Path(data_dir), raw_dir=raw, seed=seed, progress=progress)
     published = published_checksums(directory)

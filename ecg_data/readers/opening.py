@@ -32,7 +32,7 @@ def open_recording(path: Path, options: ReadOptions = ReadOptions()) -> Recordin
         reader, unused = _reader(path)
         given = [name for name in options.given_fields() if name in unused]
         if given:
-            problem = f"{', '.join(given)} does not apply to this file format; omit it, or read this file separately"
+            problem = f"this file format does not use {given[0]}; omit {given[0]}, or read this file separately"
             raise RecordError(path, problem, parameter=given[0])
         recording = reader(path, options)
     if options.fs is not None and not math.isclose(recording.fs, options.fs, rel_tol=1e-4):
@@ -45,6 +45,8 @@ def open_recording(path: Path, options: ReadOptions = ReadOptions()) -> Recordin
 
 def _reader(path: Path) -> tuple[Callable[[Path, ReadOptions], Recording], tuple[str, ...]]:
     """Return the reader for a file, and the options that do not apply to its format."""
+    if path.is_dir() and not path.with_name(path.name + ".hea").exists():
+        raise _no_recording(path)
     ending = path.suffix.lower()
     if ending not in (".hea", "") and not path.exists() and path.with_name(path.name + ".hea").exists():
         ending = ".hea"  # the name of a record may contain a dot
@@ -82,5 +84,9 @@ def find_recordings(path: Path) -> list[Path]:
     found = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS and not file.name.startswith("."))
     found = [file for file in found if file.name.lower() not in _DOCUMENTS]
     if not found:
-        raise RecordError(path, f"no recording in this folder ({', '.join(ENDINGS)})")
+        raise _no_recording(path)
     return found
+
+
+def _no_recording(folder: Path) -> RecordError:
+    return RecordError(folder, f"no recording in this folder ({', '.join(ENDINGS)}); subfolders are not read")

@@ -59,7 +59,7 @@ class ReadOptions:
             problem = "requires gain (ADC units per mV)"
             raise SettingsError("adc_zero", problem, value=self.adc_zero, parameters=("gain",))
         if self.gain is not None and self.units:
-            problem = "excludes units; use gain for ADC units, units for mV, uV or V"
+            problem = "give gain (ADC units per mV) or units (mV, uV or V), not both"
             raise SettingsError("gain", problem, value=self.gain, parameters=("units",))
 
     def given_fields(self) -> tuple[str, ...]:

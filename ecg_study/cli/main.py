@@ -12,7 +12,7 @@ from ecg_study.cli.console import print_error
 from ecg_study.cli.options import renamed, with_options
 from ecg_study.cli.parser import Verb, build_parser, suggest_option
 from ecg_study.errors import EcgStudyError, InputError
-from ecg_study.extras import STUDY_MODULES
+from ecg_study.extras import STUDY_MODULES, install_hint
 from ecg_study.workflows.settings import Settings, load_settings
 
 _DESCRIPTION = "Pretrained models that denoise ECG and detect R peaks, and the search that produced them."
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None, *, prog: str = "ecg-study") -> int:
         module = (error.name or "").partition(".")[0]
         if module not in STUDY_MODULES:
             raise
-        return print_error(prog, f'{module}: not installed; install the extra study: pip install "ecg-study[study]"')
+        return print_error(prog, install_hint(module))
     except KeyboardInterrupt:
         print(f"\nstopped; finished work is kept. To resume: {prog} {shlex.join(words)}", file=sys.stderr)
         return _INTERRUPTED

@@ -7,6 +7,7 @@ from typing import Any
 
 from ecg_study.inference.loading import ModelEntry
 from ecg_study.models.card import DENOISER, DETECTOR, ModelCard
+from ecg_study.search_spaces.presets import RENAMED_PRESETS
 
 _METRICS = {
     DETECTOR: (
@@ -33,13 +34,19 @@ def model_lines(entries: Sequence[ModelEntry]) -> list[str]:
         metrics = [_metric(card, *wanted) for wanted in _METRICS[card.model_kind]]
         listed = [metric for metric in metrics if metric]
         if listed:
-            lines.append(f"  on test records: {', '.join(listed)}")
+            lines.append(f"  on test records{_condition(card)}: {', '.join(listed)}")
     return lines
 
 
 def _origin(card: ModelCard) -> str:
     database = card.data.get("database", "unknown database")
-    return f"trained on {database}, preset {card.preset}, seed {card.seed}"
+    preset = RENAMED_PRESETS.get(card.preset, card.preset)
+    return f"trained on {database}, preset {preset}, seed {card.seed}"
+
+
+def _condition(card: ModelCard) -> str:
+    sigma = card.data.get("noise_sigma_mv")
+    return f" with white noise of {sigma:g} mV" if isinstance(sigma, (int, float)) else ""
 
 
 def _metric(card: ModelCard, key: str, name: str, label: str) -> str:

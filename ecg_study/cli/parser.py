@@ -141,7 +141,7 @@ _MODELS = Verb(
 
 _EVALUATE = Verb(
     "evaluate",
-    "measure models on records that they have not seen",
+    "measure models on test or validation records",
     EvaluateOptions,
     ("raw_dir", "noise_dir", "records", "annotator", "data_dir", "output_dir"),
     """\

@@ -93,7 +93,7 @@ class PredictOptions(CheckedModel):
     )
     overwrite: Flag = Field(default=False, description="replace existing results")
     runtime: Annotated[Text, one_of(("onnx", "keras"))] | None = Field(
-        default=None, description="run the model with onnx or keras (default: ONNX Runtime, if installed)"
+        default=None, description="run the model with onnx or keras, which needs the extra study (default: onnx)"
     )
     fs: PositiveNumber | None = Field(default=None, description="sampling rate in Hz (CSV and NumPy files)")
     time_column: Text = Field(default="", description="column with the time (CSV files)")
@@ -101,7 +101,7 @@ class PredictOptions(CheckedModel):
         default=None, description="mV, uV or V (CSV and NumPy files; default: mV)"
     )
     gain: PositiveNumber | None = Field(default=None, description="ADC units per mV (CSV and NumPy files)")
-    adc_zero: Number | None = Field(default=None, description="ADC units at 0 mV; requires a gain (default: 0)")
+    adc_zero: Number | None = Field(default=None, description="ADC units at 0 mV; requires --gain (default: 0)")
 
 
 class EvaluateOptions(CheckedModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecg_study.errors import EcgStudyError, ModelError
+from ecg_study.errors import EcgStudyError, InputError, ModelError
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
 from ecg_study.models.card import CARD_FILE, DETECTOR, ModelCard, read_card
@@ -38,14 +38,14 @@ class ModelEntry:
     problem: str
 
 
-def list_models(models_dir: Path = _STUDY_MODELS_DIR) -> list[ModelEntry]:
+def list_models(models_dir: str | Path = _STUDY_MODELS_DIR) -> list[ModelEntry]:
     """List the pretrained models and the models of a study.
 
     Args:
         models_dir: Folder of the study's models.
     """
     entries = []
-    for parent in (PRETRAINED_DIR, models_dir):
+    for parent in (PRETRAINED_DIR, Path(models_dir)):
         for card in sorted(parent.glob(f"*/{CARD_FILE}")):
             directory = card.parent
             name = directory.name if parent == PRETRAINED_DIR else str(directory)
@@ -56,7 +56,7 @@ def list_models(models_dir: Path = _STUDY_MODELS_DIR) -> list[ModelEntry]:
     return entries
 
 
-def find_model(name_or_folder: str | Path, models_dir: Path = _STUDY_MODELS_DIR) -> Path:
+def find_model(name_or_folder: str | Path, models_dir: str | Path = _STUDY_MODELS_DIR) -> Path:
     """Return the folder of a model.
 
     Args:
@@ -64,10 +64,13 @@ def find_model(name_or_folder: str | Path, models_dir: Path = _STUDY_MODELS_DIR)
         models_dir: Folder of the study's models.
 
     Raises:
+        InputError: ``name_or_folder`` is neither text nor a path.
         ModelError: The model is not found; the message lists the available models.
     """
+    if not isinstance(name_or_folder, (str, Path)):
+        raise InputError(f"model: {name_or_folder!r} is neither the name nor the folder of a model")
     path = Path(name_or_folder)
-    for parent in (Path(), PRETRAINED_DIR, models_dir):
+    for parent in (Path(), PRETRAINED_DIR, Path(models_dir)):
         if (parent / path / CARD_FILE).is_file():
             return parent / path
     if len(path.parts) > 1:
@@ -77,17 +80,18 @@ def find_model(name_or_folder: str | Path, models_dir: Path = _STUDY_MODELS_DIR)
 
 
 def load_model(
-    name_or_folder: str | Path, *, runtime: str | None = None, models_dir: Path = _STUDY_MODELS_DIR
+    name_or_folder: str | Path, *, runtime: str | None = None, models_dir: str | Path = _STUDY_MODELS_DIR
 ) -> Detector | Denoiser:
     """Load a model. No code from the model folder runs.
 
     Args:
         name_or_folder: Model folder, or name of a pretrained model or of a model of a study.
-        runtime: ``"onnx"`` (ONNX Runtime) or ``"keras"``; default: ONNX Runtime if it is installed.
+        runtime: ``"onnx"`` or ``"keras"``, which needs the extra ``study``; default: ``"onnx"`` if the model has an
+            ONNX form.
         models_dir: Folder of the study's models.
 
     Returns:
-        A `Detector` or a `Denoiser`. `load_detector` and `load_denoiser` return one known type.
+        A `Detector` or a `Denoiser`, by the kind of the model.
 
     Raises:
         ModelError: The model is not found, damaged, changed or of a newer format, or it could run code.

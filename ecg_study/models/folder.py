@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecg_study.errors import InputError, ModelError
+from ecg_study.extras import install_hint
 from ecg_study.files import new_directory, sha256_of, write_json, write_text
 from ecg_study.models.card import CARD_FILE, MODEL_FILE, ONNX_FILE, PAGE_FILE, ModelCard, card_content, read_card
 from ecg_study.models.onnx_export import check_onnx, convert_to_onnx
@@ -43,7 +44,7 @@ class SavedModel:
     model: keras.Model
 
 
-def save_model(directory: Path, model: keras.Model, *, card: ModelCard, page: str = "") -> None:
+def save_model(directory: str | Path, model: keras.Model, *, card: ModelCard, page: str = "") -> None:
     """Write a model folder completely or not at all.
 
     Loss, metrics and optimizer are not saved, which halves the file. The ONNX form is written next to the Keras model.
@@ -56,7 +57,7 @@ def save_model(directory: Path, model: keras.Model, *, card: ModelCard, page: st
     """
     import keras
 
-    with new_directory(directory) as temporary:
+    with new_directory(Path(directory)) as temporary:
         bare = keras.Model(model.inputs, model.outputs, name=model.name)
         bare.save(temporary / MODEL_FILE)
         (temporary / ONNX_FILE).write_bytes(convert_to_onnx(bare))
@@ -66,14 +67,15 @@ def save_model(directory: Path, model: keras.Model, *, card: ModelCard, page: st
             write_text(temporary / PAGE_FILE, page)
 
 
-def open_model(directory: Path) -> SavedModel:
+def open_model(directory: str | Path) -> SavedModel:
     """Open a model folder with Keras. No code from the folder runs.
 
     Raises:
         ModelError: See `read_card`; or the model has a layer that could run code.
     """
-    card = read_card(directory)
-    return SavedModel(card, _open_keras(directory / MODEL_FILE, card))
+    folder = Path(directory)
+    card = read_card(folder)
+    return SavedModel(card, _open_keras(folder / MODEL_FILE, card))
 
 
 def open_runtime(directory: Path, runtime: str | None = None) -> tuple[ModelCard, Runtime]:
@@ -111,7 +113,10 @@ def onnx_runtime(model: keras.Model) -> OnnxRuntime:
 
 def _open_keras(path: Path, card: ModelCard) -> keras.Model:
     _refuse_foreign_classes(path)
-    import keras
+    try:
+        import keras
+    except ModuleNotFoundError as error:
+        raise ModelError(install_hint("keras")) from error
 
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)

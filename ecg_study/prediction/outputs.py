@@ -61,7 +61,12 @@ def find_named_recordings(names: Iterable[str], raw_dir: Path | None = None) -> 
 
     A name is a path, a folder of recordings, or a record of ``raw_dir``. A name without a recording is yielded as
     it is, so that opening it gives the error.
+
+    Raises:
+        SettingsError: ``raw_dir`` is not a folder.
     """
+    if raw_dir is not None and not raw_dir.is_dir():
+        raise SettingsError("raw_dir", f"{raw_dir} is not a folder", value=str(raw_dir))
     for name in names:
         path = Path(name)
         if raw_dir is not None and path.name == name and not _exists(path):
@@ -166,7 +171,7 @@ def check_free(paths: Iterable[Path], recording: Path, *, written: Mapping[Path,
             problem = f"{path} already has the results of {written[path]}; choose another output folder"
             raise InputError(f"{recording}: {problem}")
         if path.exists() and not overwrite:
-            problem = "exists; allow overwrite, or choose another output folder"
+            problem = "exists; pass overwrite, or choose another output folder"
             raise InputError(f"{path}: {problem}", parameters=("overwrite",))
 
 

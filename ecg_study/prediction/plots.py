@@ -29,7 +29,8 @@ def plot_detection(path: Path, detected: DetectedRecording) -> None:
     starts = {"start": 0, "middle": max(0, detected.samples // 2 - length // 2)}
     if len(peaks):
         lowest = int(peaks.samples[peaks.confidences.argmin()])
-        starts[f"lowest confidence, {peaks.confidences.min():.2f}"] = max(0, lowest - length // 2)
+        around = min(max(0, lowest - length // 2), max(0, detected.samples - length))
+        starts[f"lowest confidence, {peaks.confidences.min():.2f}, at {lowest / recording.fs:.1f} s"] = around
     excerpts = _excerpts(recording, list(starts.values()), length)
     figure, axes = _new_figure(1 + len(starts), f"{recording.name}: {len(peaks):,} R peaks")
     _draw_rate(axes[0], detected)
@@ -102,9 +103,11 @@ def _new_figure(rows: int, title: str) -> tuple[Any, list[Any]]:
 
 
 def _label(axis: Any, times: np.ndarray, title: str) -> None:
-    axis.set_title(f"{_EXCERPT_SECONDS:.0f} s: {title}", loc="left")
+    # An excerpt at the end of a recording may be shorter.
+    seconds = (times[-1] - times[0]) * len(times) / (len(times) - 1) if len(times) > 1 else 0.0
+    axis.set_title(f"{seconds:.0f} s: {title}", loc="left")
     axis.set_xlabel("time (s)")
-    axis.set_ylabel("mV")
+    axis.set_ylabel("signal (mV)")
     if len(times):
         axis.set_xlim(times[0], times[-1] if times[-1] > times[0] else times[0] + 1)
     _add_legend(axis)

@@ -144,4 +144,4 @@ def _check_known(recording: Recording, samples: int, known: bool) -> None:
         raise RecordError(recording.path, "has no samples")
     if not known:
         leads = ", ".join(recording.leads)
-        raise RecordError(recording.path, f"all {samples:,} samples of {leads} are missing (NaN)")
+        raise RecordError(recording.path, f"all {samples:,} samples of lead {leads} are missing (NaN)")

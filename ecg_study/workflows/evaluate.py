@@ -105,13 +105,16 @@ def evaluate(
         noise_dir: folder of the MIT-BIH Noise Stress Test Database; without it, metrics under recorded noise are left
             out.
         records: some records of the part (default: all). The published noise stress test needs all.
-        name: name of the model in the result (default: what was passed as ``model``).
+        name: name of the model in the result (default: the name or folder that was passed, or the kind of a loaded
+            model).
 
     Raises:
         InputError: the part or a record is unknown.
         ModelError: the model cannot be loaded, has another sampling rate, or was trained on one of the records.
     """
-    loaded = load_model(model) if isinstance(model, (str, Path)) else model
+    loaded = model if isinstance(model, (Detector, Denoiser)) else load_model(model)
+    if not isinstance(data, Database):
+        raise InputError(f"data: {data!r} is not a database; open one with open_database")
     opened = open_records(data, part=part, noise_dir=noise_dir, records=records)
     title = name or (str(model) if isinstance(model, (str, Path)) else loaded.card.model_kind)
     return evaluate_on(loaded, opened, name=title, data=data)

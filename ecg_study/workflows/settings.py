@@ -110,7 +110,7 @@ class Settings(CheckedModel):
         description="trials in parallel, each in a process of its own; 0 trains in the main process, for debugging "
         "(default: the fastest number)",
     )
-    scheduler: Text = Field(
+    scheduler: Annotated[Text, matching(r"|([a-z]+://)?\S+:\d+", "an address such as tcp://host:8786")] = Field(
         default="", description="address of a Dask scheduler, such as tcp://host:8786, whose workers run the trials"
     )
     tensorboard: Flag = Field(default=False, description="write TensorBoard logs of the search")

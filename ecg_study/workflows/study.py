@@ -210,6 +210,7 @@ class Study:
 
     def render(self) -> Report:
         """Write the pages and plots of the existing report again."""
+        require_packages()
         from ecg_study.workflows.report import render_saved_report
 
         return render_saved_report(self.output_dir)

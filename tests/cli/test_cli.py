@@ -15,6 +15,7 @@ import study
 from ecg_study.cli import parser
 from ecg_study.cli.options import as_options, with_options
 from ecg_study.errors import EcgStudyError, RecordError, SettingsError
+from ecg_study.extras import install_hint
 from ecg_study.workflows.settings import Settings, as_mapping
 
 ROOT = Path(__file__).parents[2]
@@ -238,7 +239,7 @@ def test_without_the_extra_study_one_line_says_what_to_install(verb: str, tmp_pa
     options = [verb, *more, "--database", "folder", "--raw-dir", str(raw_dir), "--data-dir", str(tmp_path)]
     done = subprocess.run([sys.executable, "-c", code, *options], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    expected = 'ecg-study: error: tensorflow: not installed; install the extra study: pip install "ecg-study[study]"'
+    expected = f"ecg-study: error: {install_hint('tensorflow')}"
     assert done.stderr.splitlines() == [expected]
 
 

@@ -128,5 +128,5 @@ def test_the_base_installation_shows_help_and_models(site: Path, tmp_path: Path,
 def test_verbs_of_a_study_say_what_to_install(site: Path, tmp_path: Path, verb: str) -> None:
     done = run(site, tmp_path, *verb.split())
     assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1 and 'pip install "ecg-study[study]"' in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and 'pip install ".[study]"' in done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import ecg_study as es
 from ecg_study.errors import InputError, ModelError
 from ecg_study.inference.loading import (
     DEFAULT_MODEL,
@@ -66,3 +67,20 @@ def test_an_unknown_runtime_is_refused() -> None:
     with pytest.raises(InputError, match="runtime: 'jax' is unknown; use onnx or keras") as caught:
         load_model(DEFAULT_MODEL, runtime="jax")
     assert caught.value.parameters == ("runtime",)
+
+
+def test_public_functions_accept_text_and_refuse_other_types(tmp_path: Path) -> None:
+    assert {entry.name for entry in es.list_models(str(tmp_path))} >= {"gru-detector"}
+    assert es.open_model(str(PRETRAINED_DIR / "lstm-denoiser")).card.model_kind == "denoiser"
+    with pytest.raises(es.InputError, match="model: 3 is neither the name nor the folder of a model"):
+        es.load_model(3)  # type: ignore[arg-type]
+    with pytest.raises(es.InputError, match="data: 'mitdb' is not a database"):
+        es.evaluate("gru-detector", "mitdb")  # type: ignore[call-overload]
+    with pytest.raises(es.SettingsError, match=r"records: '100' is not a list of names"):
+        es.open_database("folder", raw_dir=tmp_path, records="100")
+
+
+def test_keras_is_named_if_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(es.ModelError, match="keras: not installed; install the extra study"):
+        es.load_model("gru-detector", runtime="keras")

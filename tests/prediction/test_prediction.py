@@ -18,10 +18,11 @@ import study
 from ecg_study.ecg_data.readers.opening import open_recording
 from ecg_study.ecg_data.readers.recording import ReadOptions
 from ecg_study.ecg_data.readers.wfdb import read_record
-from ecg_study.errors import ModelError
+from ecg_study.errors import ModelError, SettingsError
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import DEFAULT_MODEL, load_denoiser, load_detector, load_model
 from ecg_study.prediction.csv_files import write_beats_csv
+from ecg_study.prediction.outputs import find_named_recordings
 from ecg_study.prediction.recordings import detect_recording
 from ecg_study.prediction.summary import summarize_detection
 from tests.inference.test_detector import CARD, SECONDS, SlopeRuntime, ecg
@@ -126,7 +127,7 @@ def test_an_unreadable_file_of_a_folder_is_reported_and_the_others_are_processed
     made = sorted(path.name for path in (tmp_path / "predictions").iterdir())
     assert made == ["s02.denoised.json", "s03.denoised.json", "s05.denoised.json"]
     again = errors([str(own_raw_dir / "s02"), *options], capsys)
-    assert re.search(r"s02\.denoised\.json: exists; allow --overwrite", again[0])
+    assert re.search(r"s02\.denoised\.json: exists; pass --overwrite", again[0])
     assert study.main(["predict", str(own_raw_dir / "s02"), *options, "--overwrite"]) == 0
 
 
@@ -167,7 +168,7 @@ def test_a_recording_without_samples_is_reported(
     np.save(tmp_path / "none.npy", np.full(5000, np.nan))
     options = ["--model", models["detector"], "--fs", "360", "--out", str(tmp_path)]
     (said,) = errors([str(tmp_path / "none.npy"), *options], capsys)
-    assert "none.npy: all 5,000 samples of 1 are missing (NaN)" in said
+    assert "none.npy: all 5,000 samples of lead 1 are missing (NaN)" in said
     assert not list((tmp_path / "predictions").glob("*"))
 
 
@@ -320,3 +321,8 @@ def test_a_denoised_record_holds_any_offset_and_amplitude(
     assert found.fs == 257.13
     np.testing.assert_allclose(found.p_signal[:, 0], wanted, atol=0.002)
     assert wfdb.rdann(str(tmp_path / "predictions" / "a_b"), "qrs").fs == pytest.approx(257.13)
+
+
+def test_a_folder_of_records_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"raw_dir: .*absent is not a folder"):
+        list(find_named_recordings(["100"], tmp_path / "absent"))

@@ -70,7 +70,7 @@ def test_preparing_gives_records_segments_and_parts(settings: dict[str, Any], tm
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ecg_study.extras.find_spec", lambda name: None if name == "loky" else object())
-    with pytest.raises(es.TrainingError, match=r'loky: not installed; .*pip install "ecg-study\[study\]"'):
+    with pytest.raises(es.TrainingError, match=r'loky: not installed; .*pip install "\.\[study\]"'):
         require_packages()
 
 
