@@ -58,37 +58,39 @@ def augmentation(training: Training, sigma_mv: float) -> list[str]:
 
 def _variations(training: Training) -> list[str]:
     how = training.augmentation
-    said = ["All leads of each record; each segment begins at a random sample."]
+    statements = ["All leads of each record; each segment begins at a random sample."]
     if how["flipped"]:
-        said.append(f"{_share(how['flipped'])} of the segments inverted.")
+        statements.append(f"{_share(how['flipped'])} of the segments inverted.")
     if how["mixed"]:
-        said.append(f"{_share(how['mixed'])} of the segments a mix of two leads.")
+        statements.append(f"{_share(how['mixed'])} of the segments a mix of two leads.")
     if how["stretched"]:
-        said.append(f"{_share(how['stretched'])} of the segments stretched in time by up to ±{_share(how['stretch'])}.")
+        statements.append(
+            f"{_share(how['stretched'])} of the segments stretched in time by up to ±{_share(how['stretch'])}."
+        )
     if training.task == DETECTOR and how.get("paused"):
         low, high = how["pause"]
-        said.append(
+        statements.append(
             f"{_share(how['paused'])} of the segments with a pause of {low:g} to {high:g} s, with P waves in "
             f"{_share(how['blocked'])} of the pauses."
         )
-    return said
+    return statements
 
 
 def _noise(how: dict[str, Any], sigma_mv: float) -> list[str]:
     least, most = how["gaussian"] or (sigma_mv, sigma_mv)
-    said = [f"Gaussian noise of σ = {f'{least:g} to {most:g}' if least < most else f'{most:g}'} mV."]
+    statements = [f"Gaussian noise of σ = {f'{least:g} to {most:g}' if least < most else f'{most:g}'} mV."]
     if how["noisy"]:
         low, high = how["snr"]
         varied = (
             "; inverted, reversed, stretched in time and mixed from both channels at random" if how["varied"] else ""
         )
-        said.append(
+        statements.append(
             f"Recorded noise at an SNR of {low:g} to {high:g} dB in {_share(how['noisy'])} of the segments: bw, em, ma "
             f"or all three, from intervals of the MIT-BIH Noise Stress Test Database that no test uses{varied}."
         )
     if how["hum"]:
-        said.append(f"Mains hum in {_share(how['hum'])} of the segments.")
-    return said
+        statements.append(f"Mains hum in {_share(how['hum'])} of the segments.")
+    return statements
 
 
 def _share(value: float) -> str:
@@ -104,7 +106,7 @@ def findings(summary: SearchSummary) -> list[str]:
         return ["No trial was completed, so there are no findings."]
     if (found := summary.findings) is None:
         return []
-    said = [
+    statements = [
         _extent(summary),
         *_choices(summary, found),
         *(_range_end(end, test, found) for end, test in zip(summary.bounds, found.range_ends, strict=True)),
@@ -113,7 +115,7 @@ def findings(summary: SearchSummary) -> list[str]:
         _smallest(summary, found),
         _single_seed(found),
     ]
-    return [sentence for sentence in said if sentence]
+    return [sentence for sentence in statements if sentence]
 
 
 def _extent(summary: SearchSummary) -> str:
@@ -140,7 +142,7 @@ def _choices(summary: SearchSummary, found: SearchFindings) -> list[str]:
     above = [item for item in summary.importances if item.r2_drop.low > 0]
     others = [f"`{item.hyperparameter}`" for item in summary.importances if not item.r2_drop.low > 0]
     rough = ", so the importances are rough" if summary.explained < _WEAK_FIT else ""
-    said = [
+    statements = [
         f"A random forest explains {_whole_percent(summary.explained)} of the variance of the scores of unseen "
         f"configurations, from their hyperparameters and epochs{rough}."
     ]
@@ -149,12 +151,14 @@ def _choices(summary: SearchSummary, found: SearchFindings) -> list[str]:
             f"`{item.hyperparameter}` {item.r2_drop.value:.2f} [{item.r2_drop.low:.2f}, {item.r2_drop.high:.2f}]"
             for item in above
         ]
-        said.append(f"Important hyperparameters (decrease of R² when shuffled, with 95 % CI): {'; '.join(values)}.")
+        statements.append(
+            f"Important hyperparameters (decrease of R² when shuffled, with 95 % CI): {'; '.join(values)}."
+        )
         at_an_end = {end.hyperparameter for end in summary.bounds}  # each has a sentence of its own
-        said += [_preference(i.hyperparameter, found) for i in above if i.hyperparameter not in at_an_end]
+        statements += [_preference(i.hyperparameter, found) for i in above if i.hyperparameter not in at_an_end]
     if others:
-        said.append(f"No significant importance: {', '.join(others)}.")
-    return said
+        statements.append(f"No significant importance: {', '.join(others)}.")
+    return statements
 
 
 def _preference(name: str, found: SearchFindings) -> str:
@@ -182,16 +186,18 @@ def _preference(name: str, found: SearchFindings) -> str:
 
 def _range_end(end: RangeEnd, test: RangeEndTest, found: SearchFindings) -> str:
     having = "" if test.all == found.configurations else " that have it"
-    said = f"Range of `{end.hyperparameter}`: {test.best_at_end} of the best {test.best} configurations{having} "
+    statements = f"Range of `{end.hyperparameter}`: {test.best_at_end} of the best {test.best} configurations{having} "
     if test.all_at_end is None:
-        said += f"lie in the {end.end} tenth of its range, which ends at {end.value:g}"
+        statements += f"lie in the {end.end} tenth of its range, which ends at {end.value:g}"
     else:
-        said += f"have the {end.end} value, {end.value:g}, compared with {test.all_at_end} of all {test.all}{having}"
+        statements += (
+            f"have the {end.end} value, {end.value:g}, compared with {test.all_at_end} of all {test.all}{having}"
+        )
     if not test.significant:
-        return f"{said}; chance can explain this."
+        return f"{statements}; chance can explain this."
     if not test.can_be_wider:
-        return f"{said}; no value beyond it exists."
-    return f"{said}; a wider range was not searched and may be better."
+        return f"{statements}; no value beyond it exists."
+    return f"{statements}; a wider range was not searched and may be better."
 
 
 def _second_half(summary: SearchSummary, found: SearchFindings) -> str:
