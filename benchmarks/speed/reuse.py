@@ -50,8 +50,8 @@ def write_recording(directory: Path, hours: float) -> Path:
     return header
 
 
-def _measure(name: str, engine: str, header: Path, queue: Any) -> None:
-    model = load_model(name, runtime=engine)
+def _measure(name: str, runtime: str, header: Path, queue: Any) -> None:
+    model = load_model(name, runtime=runtime)
     recording = open_recording(header, ReadOptions())
     warm = np.zeros(model.card.segment_samples * 4, np.float32)
     (model.detect if isinstance(model, Detector) else model.denoise)(warm, fs=FS)  # first traces
@@ -78,11 +78,11 @@ def _apply(model: Detector | Denoiser, recording: Recording, directory: Path) ->
         assert result.samples == recording.samples
 
 
-def measure(name: str, engine: str, *, header: Path) -> tuple[float, float, float]:
+def measure(name: str, runtime: str, *, header: Path) -> tuple[float, float, float]:
     """Return the seconds for the recording, resident memory in GiB, and the seconds for a chunk of one segment."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    process = context.Process(target=_measure, args=(name, engine, header, queue))
+    process = context.Process(target=_measure, args=(name, runtime, header, queue))
     process.start()
     result: tuple[float, float, float] = queue.get()
     process.join()
@@ -116,10 +116,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         header = write_recording(Path(folder), options.hours)
         for name in (options.detector, options.denoiser):
-            for engine in RUNTIMES:
-                seconds, memory, chunk = measure(name, engine, header=header)
-                said = f"{seconds:.1f} s, {memory:.2f} GiB; a chunk of one segment {1000 * chunk:.1f} ms"
-                print(f"{name}, {engine}: {options.hours:g} h in {said}", flush=True)
+            for runtime in RUNTIMES:
+                seconds, memory, chunk = measure(name, runtime, header=header)
+                result = f"{seconds:.1f} s, {memory:.2f} GiB; a chunk of one segment {1000 * chunk:.1f} ms"
+                print(f"{name}, {runtime}: {options.hours:g} h in {result}", flush=True)
         (block, *_) = open_recording(header, ReadOptions()).blocks()
         signal = np.resize(block[:, 0], round(options.others * 3600 * FS))
         for name, detect in others().items():

@@ -68,15 +68,15 @@ def import_tensorflow(threads: int | None = None) -> None:
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # several processes may share one GPU
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
         try:
             import tensorflow as tf
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-            said.seek(0)
-            os.write(2, b"".join(line for line in said if not _NOTICE.match(line)))
+            captured.seek(0)
+            os.write(2, b"".join(line for line in captured if not _NOTICE.match(line)))
     # Each trial traces its own model once. TensorFlow mistakes them for one function that is traced too often.
     logging.getLogger("tensorflow").addFilter(lambda record: "triggered tf.function retracing" not in record.msg)
     if threads is not None:
