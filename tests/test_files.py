@@ -27,7 +27,8 @@ from tests.tiny import ROOT
 _WITHOUT_FCNTL = """
     import sys, warnings
     sys.modules["fcntl"] = None  # as on Windows
-    warnings.simplefilter("ignore")  # filelock says that it uses another kind of lock
+    # filelock says once that it uses its other kind of lock.
+    warnings.filterwarnings("ignore", "only soft file lock is available", UserWarning)
 """
 
 _HOLD = """

@@ -139,6 +139,7 @@ def _refuse_foreign_classes(path: Path) -> None:
             if sum(sizes) > _MAX_UNPACKED_BYTES:
                 raise ValueError(f"unpacks to {sum(sizes):,} bytes")
             names = _class_names(json.loads(archive.read("config.json")))
+    # zipfile raises the last two for encrypted members and unknown compression, KeyError for a missing member.
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError, NotImplementedError) as error:
         raise ModelError(f"{path}: not a Keras model ({' '.join(str(error).split())})") from error
     foreign = sorted(names - _ALLOWED)

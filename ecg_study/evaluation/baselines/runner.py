@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -79,12 +80,18 @@ class ClassicalDetectors:
                     missing.setdefault(lead, []).append(name)
                 else:
                     found[lead][name] = BaselinePeaks.at(kept["r_peaks"], str(kept["error"]))
-        for done, (lead, results) in enumerate(self._run(leads, missing, fs), start=1):
-            for name, result in results.items():
-                found[lead][name] = result
-                content = {"r_peaks": result.samples, "error": np.array(result.error)}
-                self.store.put(_key(name, leads[lead], fs), content)
-            self.progress(label, done, len(missing))
+        work = sum(len(leads[lead]) * len(names) for lead, names in missing.items())
+        if missing and (self._pool is not None or work >= _WORTH_PROCESSES):
+            finished = self._run_in_processes(leads, missing, fs)
+        else:
+            finished = ((lead, _detect_all(leads[lead], names, fs)) for lead, names in missing.items())
+        with _expected_replacements():
+            for done, (lead, results) in enumerate(finished, start=1):
+                for name, result in results.items():
+                    found[lead][name] = result
+                    content = {"r_peaks": result.samples, "error": np.array(result.error)}
+                    self.store.put(_key(name, leads[lead], fs), content)
+                self.progress(label, done, len(missing))
         return found
 
     def close(self) -> None:
@@ -107,31 +114,31 @@ class ClassicalDetectors:
         self._leaked |= leaks
         return self._pool
 
-    def _run(
+    def _run_in_processes(
         self, leads: Mapping[str, np.ndarray], missing: Mapping[str, list[str]], fs: float
     ) -> Iterator[tuple[str, dict[str, BaselinePeaks]]]:
-        work = sum(len(leads[lead]) * len(names) for lead, names in missing.items())
-        if self._pool is None and work < _WORTH_PROCESSES:
-            for lead, names in missing.items():
-                yield lead, _detect_all(leads[lead], names, fs)
-            return
-        if not missing:
-            return
-        with warnings.catch_warnings():
-            # Replacing workers that have grown is intended.
-            warnings.filterwarnings("ignore", message="A worker (stopped|was restarted)", category=UserWarning)
-            try:
-                pool = self._pool_for({name for names in missing.values() for name in names})
-                futures: dict[Future[dict[str, BaselinePeaks]], str] = {
-                    pool.submit(_detect_all, leads[lead], names, fs): lead for lead, names in missing.items()
-                }
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-            except BrokenProcessPool as error:
-                raise StateError(
-                    "classical detectors: a worker process was killed (out of memory?); finished results are kept, "
-                    "so run the same command again"
-                ) from error
+        try:
+            pool = self._pool_for({name for names in missing.values() for name in names})
+            futures: dict[Future[dict[str, BaselinePeaks]], str] = {
+                pool.submit(_detect_all, leads[lead], names, fs): lead for lead, names in missing.items()
+            }
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise StateError(
+                "classical detectors: a worker process was killed (out of memory?); finished results are kept, "
+                "so run the same command again"
+            ) from error
+
+
+@contextmanager
+def _expected_replacements() -> Iterator[None]:
+    """Ignore loky's two warnings about workers that it replaces: workers that have grown are replaced on purpose."""
+    with warnings.catch_warnings():
+        for cause in ("stopped", "was restarted"):
+            text = f"A worker {cause} while some jobs were given"
+            warnings.filterwarnings("ignore", text, UserWarning, module=r"loky\.process_executor")
+        yield
 
 
 def _prepare_process() -> None:
