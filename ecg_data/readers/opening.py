@@ -72,7 +72,7 @@ def _reader(path: Path) -> tuple[Callable[[Path, ReadOptions], Recording], tuple
 
 
 def find_recordings(path: Path) -> list[Path]:
-    """Return the recordings in a folder, sorted by name; a path that is not a folder is returned as it is.
+    """Return the recordings in a folder, sorted by name; other paths are returned unchanged.
 
     Documents of databases, such as ``README.txt`` and ``SHA256SUMS.txt``, are skipped.
 
