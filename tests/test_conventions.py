@@ -24,7 +24,7 @@ MOST_MODULES = 10
 MOST_LINES = 400
 MOST_POSITIONAL = 2
 
-BASE = ("errors", "extras", "files", "progress", "result_cache", "formatting", "_version")
+BASE = ("errors", "extras", "files", "progress", "reading", "result_cache", "formatting", "_version")
 """The modules that every package may import."""
 
 KERAS_SIGNATURES = {("update_state", "WindowPrecisionRecallArea")}

@@ -16,7 +16,7 @@ from ecg_study.files import (
     locked,
     new_directory,
     read_checksums,
-    remove_half_written,
+    remove_abandoned,
     replacing,
     sha256_of_json,
     write_json,
@@ -73,7 +73,7 @@ def test_a_killed_process_leaves_no_lock_and_no_folder(tmp_path: Path, prelude: 
         with locked(Path(sys.argv[1])) as ours:
             print(ours)
         with new_directory(Path(sys.argv[2])) as directory:
-            print(len(list(Path(sys.argv[2]).parent.glob(".made.*.partial"))))
+            print(len(list(Path(sys.argv[2]).parent.glob(".ecg-*.made"))))
             (directory / "whole").write_text("x")
     """
     output, _ = _python(prelude + textwrap.dedent(ask), lock, tmp_path / "other").communicate()
@@ -118,8 +118,8 @@ def test_a_file_is_complete_or_absent(tmp_path: Path) -> None:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
-    (path.parent / ".123-a.txt").write_text("of a killed process")
-    remove_half_written(path.parent)
+    (path.parent / ".ecg-0123abcd.a.txt").write_text("of a killed process")
+    remove_abandoned(path.parent)
     assert _names(path.parent) == ["a.txt"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ecg_study.errors import StateError
-from ecg_study.files import locked, remove_half_written, write_bytes
+from ecg_study.files import locked, remove_abandoned, write_bytes
 from ecg_study.progress import raise_if_interrupted
 from ecg_study.search_spaces.presets import RENAMED_PRESETS
 from ecg_study.training.executors.base import EpochFinished, Event, Executor, Job, Notice, TrialFinished, WorkerLost
@@ -179,7 +179,7 @@ class _Search:
         """Run trials until the schedule or the budget ends."""
         self.check_weights()
         for directory in (self.file.directory, self.weights):
-            remove_half_written(directory)
+            remove_abandoned(directory)
         remove_unneeded(self.weights, self.needed())
         finished, options = self.saved.finished, self.options
         if not self.saved.done:

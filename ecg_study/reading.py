@@ -1,0 +1,136 @@
+"""Bounded reads of files that this project writes, or that users write for it.
+
+Such a file may be damaged, or come from somebody else. Its size, depth and kind are checked before its content is used.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+MAX_JSON_BYTES = 32_000_000
+"""Largest JSON file that is read: thirty times a large report. As Python objects it takes up to 700 MB."""
+
+MAX_TOML_BYTES = 64_000
+"""Largest TOML file that is read: tens of times the settings of a study."""
+
+_MAX_DEPTH = 64  # of nested lists and tables; our own files have up to 12
+_MAX_DOTS = 200  # in a line of a TOML file
+
+
+class UnreadableError(ValueError):
+    """A file is not what was expected; the message says what it is, without the path."""
+
+
+def read_bytes(path: Path, *, limit: int) -> bytes:
+    """Return the content of a regular file.
+
+    Args:
+        path: File to read.
+        limit: Largest size in bytes.
+
+    Raises:
+        UnreadableError: It is not a regular file, or larger. A pipe or device is not opened.
+        OSError: It is missing, or cannot be read.
+    """
+    _check_regular(Path(path).stat())
+    # Without waiting, in case that a pipe took its place in the meantime.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb") as source:
+        found = os.fstat(descriptor)
+        _check_regular(found)
+        content = source.read(limit + 1) if found.st_size <= limit else b""
+    if found.st_size > limit or len(content) > limit:
+        raise UnreadableError(f"has {max(found.st_size, limit + 1):,} bytes, more than the limit of {limit:,}")
+    return content
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise UnreadableError("is a folder, not a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableError("is a pipe or a device, not a file")
+
+
+def read_text(path: Path, *, limit: int = MAX_JSON_BYTES) -> str:
+    """Return the content of a UTF-8 file.
+
+    Raises:
+        UnreadableError: See `read_bytes`; or it is not UTF-8.
+        OSError: It is missing, or cannot be read.
+    """
+    try:
+        return read_bytes(path, limit=limit).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"is not UTF-8 text (byte {error.start + 1:,})") from error
+
+
+def read_json(path: Path, *, limit: int = MAX_JSON_BYTES) -> Any:
+    """Return the value in a JSON file. Its size, its depth and its numbers are bounded.
+
+    Raises:
+        UnreadableError: See `read_text`; or it is not JSON, is nested too deeply, or has a number that is not finite.
+        OSError: It is missing, or cannot be read.
+    """
+    return parse_json(read_text(path, limit=limit))
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text; see `read_json`."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise UnreadableError(f"is not JSON (line {error.lineno}, column {error.colno})") from error
+    except RecursionError as error:
+        raise UnreadableError("is nested too deeply") from error
+    except ValueError as error:
+        raise UnreadableError(f"is not JSON ({error})") from error
+    _check_values(value)
+    return value
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file. Its size and depth are bounded.
+
+    Raises:
+        UnreadableError: See `read_text`; or it is not TOML, or is nested too deeply.
+        OSError: It is missing, or cannot be read.
+    """
+    text = read_text(path, limit=MAX_TOML_BYTES)
+    # tomllib takes time with the square of the parts of a dotted key.
+    if any(line.count(".") > _MAX_DOTS for line in text.splitlines()):
+        raise UnreadableError("is nested too deeply")
+    try:
+        content = tomllib.loads(text)
+    except (ValueError, OverflowError) as error:
+        raise UnreadableError(f"is not a TOML file ({' '.join(str(error).split())[:200]})") from error
+    except RecursionError as error:
+        raise UnreadableError("is nested too deeply") from error
+    _check_values(content, finite=False)
+    return content
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number")
+
+
+def _check_values(value: Any, *, finite: bool = True) -> None:
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        following: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                following += item.values()
+            elif isinstance(item, list):
+                following += item
+            elif finite and isinstance(item, float) and not math.isfinite(item):
+                raise UnreadableError("has a number that is too large")
+        if not following:
+            return
+        level = following
+    raise UnreadableError("is nested too deeply")
