@@ -33,11 +33,11 @@ _LONGEST_TAIL = 40  # characters of a name that a temporary name repeats, so tha
 
 @dataclass
 class _FileSet:
-    """Files of one folder that get their names together."""
+    """Files of one folder that get their names together; ``renames`` has those that are not renamed yet."""
 
     directory: Path
     token: str
-    renames: dict[str, str] = field(default_factory=dict)  # temporary name → name
+    renames: dict[str, str] = field(default_factory=dict)
 
 
 _file_set: ContextVar[_FileSet | None] = ContextVar("_file_set", default=None)
@@ -89,7 +89,7 @@ def writing_together(directory: Path, *, check: Callable[[], None] | None = None
             _rename_together(files, check)
         finally:
             _file_set.reset(outer)
-            for name in [*files.renames, _temporary_name(token, _JOURNAL)]:
+            for name in files.renames:
                 (directory / name).unlink(missing_ok=True)
 
 
@@ -102,16 +102,26 @@ def _rename_together(files: _FileSet, check: Callable[[], None] | None) -> None:
             if check is not None:
                 check()
             journal = files.directory / _temporary_name(files.token, _JOURNAL)
-            with open(journal, "w", encoding="utf-8") as target:
-                json.dump(files.renames, target)
-                target.flush()
-                os.fsync(target.fileno())
-            _rename(files.directory, files.renames)
-            files.renames.clear()
+            _write_journal(journal, files.renames)
+            # From here on, the files are complete: after an error or a kill, `remove_abandoned` continues.
+            renames, files.renames = files.renames, {}
+            _rename(files.directory, renames)
+            journal.unlink()
         finally:
             # While it is held, so that nobody else can have it; Windows refuses to.
             with suppress(OSError):
                 lock.unlink(missing_ok=True)
+
+
+def _write_journal(journal: Path, renames: dict[str, str]) -> None:
+    try:
+        with open(journal, "w", encoding="utf-8") as target:
+            json.dump(renames, target)
+            target.flush()
+            os.fsync(target.fileno())
+    except OSError:
+        journal.unlink(missing_ok=True)
+        raise
 
 
 def _rename(directory: Path, renames: dict[str, str]) -> None:
@@ -196,9 +206,10 @@ def _finish_renames(journal: Path) -> None:
     with suppress(FileNotFoundError, UnreadableError):  # half a journal: nothing was renamed yet
         renames = read_json(journal)
         token = journal.name.removesuffix(_JOURNAL)
-        names = renames.items() if isinstance(renames, dict) else ()
+        if not isinstance(renames, dict):
+            return
         # Only names that this module writes.
-        if all(str(old).startswith(token) and Path(str(new)).name == new != old for old, new in names):
+        if all(old.startswith(token) and Path(str(new)).name == new != old for old, new in renames.items()):
             _rename(journal.parent, renames)
 
 

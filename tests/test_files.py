@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from ecg_study.errors import InputError
 from ecg_study.files import (
     locked,
+    make_directory,
     new_directory,
     read_checksums,
     remove_abandoned,
@@ -21,6 +23,7 @@ from ecg_study.files import (
     sha256_of_json,
     write_json,
     write_text,
+    writing_together,
 )
 from tests.tiny import ROOT
 
@@ -121,6 +124,83 @@ def test_a_file_is_complete_or_absent(tmp_path: Path) -> None:
     (path.parent / ".ecg-0123abcd.a.txt").write_text("of a killed process")
     remove_abandoned(path.parent)
     assert _names(path.parent) == ["a.txt"]
+
+
+def test_files_that_are_written_together_get_their_names_together(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), writing_together(tmp_path):
+        write_text(tmp_path / "a.txt", "half")
+        raise RuntimeError
+    assert _names(tmp_path) == []
+    with writing_together(tmp_path):
+        write_text(tmp_path / "a.txt", "1")
+        write_text(tmp_path / "b.txt", "2")
+        write_text(tmp_path / "other" / "c.txt", "3")
+        assert [name for name in _names(tmp_path) if not name.startswith(".")] == ["other"]
+    assert _names(tmp_path) == ["a.txt", "b.txt", "other"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_a_process_killed_while_files_get_their_names_leaves_all_of_them(renamed: int, tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        write_text(tmp_path / name, "old")
+    child = os.fork()
+    if child == 0:
+        replace, calls = Path.replace, []
+
+        def last_replace(path: Path, target: Path) -> None:
+            if len(calls) == renamed:
+                os.kill(os.getpid(), signal.SIGKILL)
+            calls.append(path)
+            replace(path, target)
+
+        Path.replace = last_replace  # type: ignore[method-assign,assignment]
+        with writing_together(tmp_path):
+            for name in ("a.txt", "b.txt", "c.txt"):
+                write_text(tmp_path / name, "new")
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    remove_abandoned(tmp_path)
+    assert [path.read_text() for path in sorted(tmp_path.glob("[a-z]*"))] == ["new", "new", "new"]
+    write_text(tmp_path / "a.txt", "newer")  # the lock of the killed process is free
+    with writing_together(tmp_path):
+        pass
+    assert _names(tmp_path) == ["a.txt", "b.txt", "c.txt"]
+
+
+def test_a_journal_renames_only_what_its_process_wrote(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "mine.txt").write_text("mine")
+    for renames in ({"mine.txt": "b.txt"}, {".ecg-0123abcd.x": "../b.txt"}, ["x"], {"a": 1}):
+        (tmp_path / "sub" / ".ecg-0123abcd.x").touch()
+        (tmp_path / "sub" / ".ecg-0123abcd.renames").write_text(json.dumps(renames))
+        remove_abandoned(tmp_path / "sub")
+        assert _names(tmp_path / "sub") == []
+        assert _names(tmp_path) == ["mine.txt", "sub"]
+
+
+def test_hidden_files_of_others_stay(tmp_path: Path) -> None:
+    for name in (".hidden", ".123-a.txt", ".ecg-study.lock", ".ecg-xyz.a", ".deadbeef.txt"):
+        (tmp_path / name).touch()
+    before = _names(tmp_path)
+    remove_abandoned(tmp_path)
+    assert _names(tmp_path) == before
+
+
+def test_a_folder_that_cannot_hold_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match="choose another output folder"):
+            make_directory(path)
+    make_directory(tmp_path / "new" / "folder")
+    assert _names(tmp_path / "new" / "folder") == []
+
+
+def test_long_names_are_written(tmp_path: Path) -> None:
+    write_text(tmp_path / f"{'x' * 250}.csv", "")
+    with writing_together(tmp_path):
+        write_text(tmp_path / f"{'µ' * 120}.csv", "")
+    assert len(_names(tmp_path)) == 2
 
 
 def test_json_has_no_nan(tmp_path: Path) -> None:

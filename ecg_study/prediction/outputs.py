@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from ecg_study.ecg_data.readers.opening import ENDINGS, find_recordings, open_recording
 from ecg_study.ecg_data.readers.recording import ReadOptions
 from ecg_study.errors import EcgStudyError, InputError, SettingsError
+from ecg_study.files import make_directory, remove_abandoned, writing_together
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
 from ecg_study.models.card import DETECTOR, ModelKind
@@ -94,7 +96,8 @@ def predict_recordings(
 ) -> Iterator[Prediction]:
     """Apply a model to recordings and write the results.
 
-    An error in one recording does not affect the others.
+    An error in one recording does not affect the others. The files of a recording are written completely or not at
+    all, as a set.
 
     Args:
         model: Detector or denoiser.
@@ -111,18 +114,24 @@ def predict_recordings(
 
     Raises:
         SettingsError: The model does not have one of the formats.
+        InputError: The folder of the results cannot be used.
     """
     check_formats(formats, model.card.model_kind)
+    make_directory(directory)
+    remove_abandoned(directory)
     written: dict[Path, Path] = {}
     for recording in recordings:
         try:
             paths = output_paths(recording, formats, model_kind=model.card.model_kind, directory=directory)
-            check_free(paths.values(), recording, written=written, overwrite=overwrite)
-            description = _predict(model, recording, model_name, paths, read_options or ReadOptions(), on_progress)
+            check = functools.partial(check_free, all_files(paths), recording, written=written, overwrite=overwrite)
+            check()
+            # All files of a recording get their names together, and only if they are still free.
+            with writing_together(directory, check=check):
+                description = _predict(model, recording, model_name, paths, read_options or ReadOptions(), on_progress)
         except EcgStudyError as error:
             yield Prediction(recording, error=error)
             continue
-        written |= dict.fromkeys(paths.values(), recording)
+        written |= dict.fromkeys(all_files(paths), recording)
         yield Prediction(recording, description, tuple(paths.values()))
 
 
@@ -150,6 +159,11 @@ def output_paths(recording: Path, formats: Sequence[str], *, model_kind: ModelKi
     return paths
 
 
+def all_files(paths: Mapping[str, Path]) -> list[Path]:
+    """Return the result files of `output_paths`, with the signal file of a WFDB header."""
+    return [*paths.values(), *(path.with_suffix(".dat") for path in paths.values() if path.suffix == ".hea")]
+
+
 def _endings(model_kind: ModelKind) -> dict[str, str]:
     return DETECTOR_FORMATS if model_kind == DETECTOR else DENOISER_FORMATS
 
@@ -164,12 +178,14 @@ def check_free(paths: Iterable[Path], recording: Path, *, written: Mapping[Path,
         overwrite: Whether files of earlier runs may be replaced.
 
     Raises:
-        InputError: A file exists.
+        InputError: A file exists, or a folder has the name of a file.
     """
     for path in paths:
         if path in written:
             problem = f"{path} already has the results of {written[path]}; choose another output folder"
             raise InputError(f"{recording}: {problem}")
+        if path.is_dir():
+            raise InputError(f"{path}: a folder has this name; remove it, or choose another output folder")
         if path.exists() and not overwrite:
             problem = "exists; pass overwrite, or choose another output folder"
             raise InputError(f"{path}: {problem}", parameters=("overwrite",))

@@ -12,6 +12,7 @@ import numpy as np
 
 from ecg_study.ecg_data.readers.recording import Recording
 from ecg_study.errors import RecordError
+from ecg_study.files import temporary_path
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector, RPeaks
 from ecg_study.progress import Progress
@@ -111,11 +112,10 @@ def denoise_recording(
         RecordError: A part of the recording cannot be read, or all samples are missing.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f".{recording.name}.denoised"
     leads = len(recording.leads)
     stream = denoiser.stream(fs=recording.fs, n_leads=leads)
     done, known = 0, False
-    try:
+    with temporary_path(directory, f"{recording.name}.denoised") as path:
         with open(path, "wb") as target:
             for block in recording.blocks():
                 _append(target, stream.push(block), leads)
@@ -125,8 +125,6 @@ def denoise_recording(
             _check_known(recording, done, known)
             _append(target, stream.finish(), leads)
         yield DenoisedRecording(recording, done, path, stream.unusable)
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def _append(target: IO[bytes], denoised: np.ndarray, leads: int) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from ecg_study.files import replacing
+from ecg_study.files import replacing, temporary_path
 from ecg_study.prediction.recordings import DenoisedRecording, DetectedRecording
 
 ANNOTATOR = "qrs"
@@ -35,10 +34,12 @@ def write_annotations(path: Path, detected: DetectedRecording) -> None:
 
     # The wfdb package chooses the file name, so it writes into a folder of its own.
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        wfdb.wrann("r", ANNOTATOR, samples, symbol=["N"] * len(samples), fs=detected.recording.fs, write_dir=folder)
+    with temporary_path(path.parent, path.name) as folder:
+        folder.mkdir()
+        symbols = ["N"] * len(samples)
+        wfdb.wrann("r", ANNOTATOR, samples, symbol=symbols, fs=detected.recording.fs, write_dir=str(folder))
         with replacing(path) as temporary:
-            (Path(folder) / f"r.{ANNOTATOR}").replace(temporary)
+            (folder / f"r.{ANNOTATOR}").replace(temporary)
 
 
 def wfdb_name(name: str) -> str:
