@@ -146,7 +146,8 @@ def test_a_process_killed_while_files_get_their_names_leaves_all_of_them(renamed
         write_text(tmp_path / name, "old")
     child = os.fork()
     if child == 0:
-        replace, calls = Path.replace, []
+        replace = Path.replace
+        calls: list[Path] = []
 
         def last_replace(path: Path, target: Path) -> None:
             if len(calls) == renamed:
