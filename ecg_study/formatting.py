@@ -1,8 +1,32 @@
-"""Text for hyperparameters, durations and sizes."""
+"""Text for hyperparameters, durations, sizes, and for anything from a file."""
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
+
+_UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+"""Unicode categories of characters that move the cursor, end a line, change the direction of text, are invisible, or
+cannot be encoded."""
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    r"""Return a text in which characters that a terminal would not show are escapes, such as ``\x1b``.
+
+    Text from files and file names is printed through this, so that it can neither control the terminal nor add lines.
+
+    Args:
+        text: Any text.
+        keep: Characters to leave as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(character) in _UNPRINTABLE and character not in keep
+        else character
+        for character in text
+    )
 
 
 def describe(hyperparameters: dict[str, Any]) -> str:

@@ -83,7 +83,7 @@ def read_json(path: Path, *, limit: int = MAX_JSON_BYTES) -> Any:
 def parse_json(text: str) -> Any:
     """Return the value of a JSON text; see `read_json`."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition)
     except json.JSONDecodeError as error:
         raise UnreadableError(f"is not JSON (line {error.lineno}, column {error.colno})") from error
     except RecursionError as error:
@@ -117,6 +117,13 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number")
+
+
+def _refuse_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a name has two values")
+    return values
 
 
 def _check_values(value: Any, *, finite: bool = True) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ecg_study.formatting import printable
 from ecg_study.inference.loading import ModelEntry
 from ecg_study.models.card import DENOISER, DETECTOR, ModelCard
 from ecg_study.search_spaces.presets import RENAMED_PRESETS
@@ -26,11 +27,11 @@ def model_lines(entries: Sequence[ModelEntry]) -> list[str]:
     lines = []
     for entry in entries:
         if entry.card is None:
-            lines.append(f"{entry.name}: cannot be used: {entry.problem}")
+            lines.append(printable(f"{entry.name}: cannot be used: {entry.problem}"))
             continue
         card = entry.card
         size = f"{card.parameters:,} weights, {card.fs:g} Hz"
-        lines.append(f"{entry.name}: {card.model_kind}, {size}, {_origin(card)}")
+        lines.append(printable(f"{entry.name}: {card.model_kind}, {size}, {_origin(card)}"))
         metrics = [_metric(card, *wanted) for wanted in _METRICS[card.model_kind]]
         listed = [metric for metric in metrics if metric]
         if listed:
@@ -53,6 +54,7 @@ def _metric(card: ModelCard, key: str, name: str, label: str) -> str:
     value: Any = card.metrics.get(key)
     value = value.get(name) if isinstance(value, dict) else None
     if isinstance(value, dict) and "value" in value:
-        interval = f" [{value['low']:.4f}, {value['high']:.4f}]" if value.get("low") is not None else ""
+        known = value["low"] is not None and value["high"] is not None
+        interval = f" [{value['low']:.4f}, {value['high']:.4f}]" if known else ""
         return f"{label} {value['value']:.4f}{interval}"
     return f"{label} {value:.4f}" if isinstance(value, (int, float)) else ""
