@@ -8,7 +8,7 @@ import numpy as np
 
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.resampling import Resampler, rate_ratio
-from ecg_study.errors import InputError
+from ecg_study.errors import InputError, ModelError
 from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_chunk, check_lead_count, check_rate
 from ecg_study.inference.lead_stream import LeadStream, Rates
 from ecg_study.models.card import ModelCard
@@ -47,6 +47,7 @@ class Denoiser:
 
         Raises:
             InputError: The signal or the sampling rate is not valid.
+            ModelError: The model cannot be run, or its output is not finite.
         """
         leads = as_leads(signal)
         stream = self.stream(fs=fs, n_leads=leads.shape[1])
@@ -132,6 +133,7 @@ class DenoiserStream:
 
         Raises:
             InputError: The chunk is not valid, or the stream has been finished.
+            ModelError: The model cannot be run, or its output is not finite.
         """
         leads = check_chunk(chunk, n_leads=len(self._leads), finished=self._finished)
         return self._joined([lead.push(leads[:, column]) for column, lead in enumerate(self._leads)])
@@ -181,6 +183,8 @@ class _DenoisedLead:
 
     def _restore(self, denoised: np.ndarray) -> np.ndarray:
         """Add the offset of the lead, and put unusable samples back."""
+        if not np.isfinite(denoised).all():
+            raise ModelError("denoiser: the output of the model is not finite; use another model, or check the unit")
         first, self._returned = self._returned, self._returned + len(denoised)
         original = self._input.view(first, self._returned)
         usable = self._lead.usable.view(first, self._returned)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.resampling import rate_ratio
-from ecg_study.errors import InputError
+from ecg_study.errors import InputError, ModelError
 from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_chunk, check_lead_count, check_rate
 from ecg_study.inference.lead_fusion import FUSION_LOOKAHEAD, MAX_LEAD_SHIFT_SECONDS, LeadFusion, choose_beat_index
 from ecg_study.inference.lead_stream import LeadStream, Rates
@@ -27,6 +27,8 @@ from ecg_study.inference.signal_quality import scale_segments
 from ecg_study.models.card import ModelCard
 from ecg_study.models.runtimes import Runtime
 from ecg_study.progress import Progress
+
+_ROUNDING = 1e-4  # a sigmoid in float32 is exact to 1e-7
 
 
 def _no_intervals() -> np.ndarray:
@@ -71,6 +73,23 @@ class RPeaks:
         )
 
 
+def _peak_probabilities(runtime: Runtime, segments: np.ndarray) -> np.ndarray:
+    """Return the output of a detector for segments.
+
+    Raises:
+        ModelError: It is not a probability.
+    """
+    outputs = runtime.run(segments)
+    lowest, highest = float(outputs.min(initial=0.0)), float(outputs.max(initial=0.0))
+    # Not a number is neither.
+    if not (lowest >= -_ROUNDING and highest <= 1 + _ROUNDING):
+        found = f"{lowest:.4g} to {highest:.4g}"
+        raise ModelError(
+            f"detector: the output of the model is {found}, but a probability is 0 to 1; use another model"
+        )
+    return np.asarray(np.clip(outputs, 0.0, 1.0))
+
+
 class Detector:
     """A model that detects R peaks in ECG of any sampling rate and length.
 
@@ -97,6 +116,7 @@ class Detector:
 
         Raises:
             InputError: The signal or the sampling rate is not valid.
+            ModelError: The model cannot be run, or its output is not a probability.
         """
         leads = as_leads(signal)
         stream = self.stream(fs=fs, n_leads=leads.shape[1])
@@ -175,10 +195,10 @@ class DetectorStream:
         self._rates = Rates(fs, *rate_ratio(fs, model_fs))
         # A model that was trained on leads as recorded is applied to the inverted lead as well.
         both_polarities = polarity == "upright"
-        prepare = partial(scale_segments, fs=model_fs)
+        prepare, run = partial(scale_segments, fs=model_fs), partial(_peak_probabilities, runtime)
         self._leads = [
             LeadStream(
-                runtime.run,
+                run,
                 segment_samples=segment_samples,
                 rates=self._rates,
                 prepare=prepare,
@@ -216,6 +236,7 @@ class DetectorStream:
 
         Raises:
             InputError: The chunk is not valid, or the stream has been finished.
+            ModelError: The model cannot be run, or its output is not a probability.
         """
         leads = check_chunk(chunk, n_leads=len(self._leads), finished=self._finished)
         self._pushed += len(leads)

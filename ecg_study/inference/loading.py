@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_study.errors import EcgStudyError, InputError, ModelError
+from ecg_study.formatting import printable
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
 from ecg_study.models.card import CARD_FILE, DETECTOR, ModelCard, read_card
@@ -71,12 +72,20 @@ def find_model(name_or_folder: str | Path, models_dir: str | Path = _STUDY_MODEL
         raise InputError(f"model: {name_or_folder!r} is neither the name nor the folder of a model")
     path = Path(name_or_folder)
     for parent in (Path(), PRETRAINED_DIR, Path(models_dir)):
-        if (parent / path / CARD_FILE).is_file():
+        if _has_card(parent / path):
             return parent / path
     if len(path.parts) > 1:
         return path  # opening it tells which file is missing
-    available = ", ".join(entry.name for entry in list_models(models_dir)) or "none"
-    raise ModelError(f"{name_or_folder}: neither a model folder nor the name of a model; available models: {available}")
+    available = printable(", ".join(entry.name for entry in list_models(models_dir))) or "none"
+    name = printable(str(name_or_folder))[:200]
+    raise ModelError(f"{name}: neither a model folder nor the name of a model; available models: {available}")
+
+
+def _has_card(directory: Path) -> bool:
+    try:
+        return (directory / CARD_FILE).exists()
+    except (OSError, ValueError):  # a name that is too long, or has a null character
+        return False
 
 
 def load_model(
@@ -94,7 +103,8 @@ def load_model(
         A `Detector` or a `Denoiser`, by the kind of the model.
 
     Raises:
-        ModelError: The model is not found, damaged, changed or of a newer format, or it could run code.
+        ModelError: The model is not found, damaged, changed or of a newer format. Or it could run code, or is larger
+            than any model of this project.
     """
     card, opened = open_runtime(find_model(name_or_folder, models_dir), runtime)
     return Detector(card, opened) if card.model_kind == DETECTOR else Denoiser(card, opened)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt, MaxLen
 
-from ecg_study.errors import ModelError
-from ecg_study.files import sha256_of
+from ecg_study.errors import ModelError, one_line
+from ecg_study.formatting import printable
+from ecg_study.models.network_size import MAX_MODEL_BYTES
+from ecg_study.reading import UnreadableError, parse_json, read_bytes
 
 CARD_FORMAT = 4
 """Version of ``card.json``. Formats 1 to 3 are converted when they are read; newer formats are refused.
@@ -21,6 +25,7 @@ names of version 0.1.0.
 
 CARD_FILE, PAGE_FILE, MODEL_FILE, ONNX_FILE = "card.json", "CARD.md", "model.keras", "model.onnx"
 DISCLAIMER = "For research. Not a medical device: no diagnosis or treatment may rest on its output."
+_MAX_CARD_BYTES = 5_000_000  # the largest card of the pretrained models has 7 kB
 ModelKind = Literal["denoiser", "detector"]
 DENOISER = "denoiser"
 DETECTOR = "detector"
@@ -51,6 +56,55 @@ _DATA_BEFORE_FORMAT_4 = {"licence": "license", "sigma_mv": "noise_sigma_mv", "tr
 
 _Share = Annotated[float, Ge(0), Le(1)]
 _Samples = Annotated[int, Ge(1), Le(10_000_000)]
+_Text = Annotated[str, MaxLen(2_000)]
+_Name = Annotated[str, MaxLen(200)]
+_Count = Annotated[int, Ge(-(2**63)), Lt(2**64)]
+_Number = Annotated[float, Ge(-1e100), Le(1e100)]
+_Scalar = bool | _Count | _Number | _Text | None
+
+_MAX_METRICS_CHARACTERS = 100_000  # those of the pretrained detector have 3,000
+_METRIC_LEVELS = 5  # a report nests three
+
+
+class _Hyperparameters:
+    """Type of `ModelCard.hyperparameters`: scalars by name."""
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: Any) -> Any:
+        return handler.generate_schema(dict[_Name, _Scalar])
+
+
+class _Metrics:
+    """Type of `ModelCard.metrics`: scalars and intervals, in tables of tables."""
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: Any) -> Any:
+        from pydantic import AfterValidator
+        from typing_extensions import TypedDict
+
+        interval = TypedDict("interval", {"value": _Number, "low": _Number | None, "high": _Number | None})  # noqa: UP013
+        name = Annotated[_Name, AfterValidator(_not_part_of_interval)]
+        level: Any = _Scalar
+        for _level in range(_METRIC_LEVELS):
+            level = dict[name, _Scalar | interval | level]
+        return handler.generate_schema(level)
+
+
+def _not_part_of_interval(name: str) -> str:
+    if name in ("value", "low", "high"):
+        raise ValueError("an interval has three numbers: value, low and high")
+    return name
+
+
+class _Data:
+    """Type of `ModelCard.data`: any values, of which the program reads those that are listed here."""
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: Any) -> Any:
+        from pydantic import ConfigDict, with_config
+        from typing_extensions import TypedDict
+
+        lists = dict[_Name, list[_Name]]
+        known = {"database": _Name, "noise_sigma_mv": _Number | None, "records": lists, "signals": lists}
+        data = TypedDict("data", known, total=False)  # type: ignore[misc]
+        return handler.generate_schema(with_config(ConfigDict(extra="allow"))(data))
 
 
 @dataclass(frozen=True)
@@ -82,25 +136,23 @@ class ModelCard:
     fs: Annotated[float, Ge(1), Le(100_000)]
     segment_samples: _Samples
     window_samples: _Samples
-    normalization: str
+    normalization: _Text
     thresholds: dict[str, _Share]
     refractory_period: Annotated[float, Gt(0), Le(10)]
-    preset: str
-    hyperparameters: dict[str, Any]
-    parameters: Annotated[int, Ge(0)]
-    data: dict[str, Any]
-    metrics: dict[str, Any]
-    seed: int
+    preset: _Name
+    hyperparameters: Annotated[dict[str, Any], _Hyperparameters()]
+    parameters: Annotated[int, Ge(0), Lt(2**63)]
+    data: Annotated[dict[str, Any], _Data()]
+    metrics: Annotated[dict[str, Any], _Metrics()]
+    seed: _Count
     polarity: Literal["upright", "either"] = "upright"
     baseline_wander: Literal["kept", "removed"] = "kept"
-    disclaimer: str = field(default=DISCLAIMER)
+    disclaimer: _Text = field(default=DISCLAIMER)
 
 
 def card_schema() -> dict[str, Any]:
     """Return the JSON Schema of ``card.json``, published as ``docs/card.schema.json``."""
-    from pydantic import TypeAdapter
-
-    schema = TypeAdapter(ModelCard).json_schema()
+    schema = _card_adapter().json_schema()
     digest = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
     files = {"type": "object", "additionalProperties": digest, "required": [MODEL_FILE]}
     schema["properties"] = {"format": {"const": CARD_FORMAT}, "sha256": files, **schema["properties"]}
@@ -119,29 +171,69 @@ def card_content(card: ModelCard, hashes: dict[str, str]) -> dict[str, Any]:
     return {"format": CARD_FORMAT, "sha256": hashes, **asdict(card)}
 
 
+@dataclass(frozen=True)
+class StoredModel:
+    """The files of a model folder, read once.
+
+    Attributes:
+        card: Card of the model.
+        files: Content of each model file, by file name. The hash of each is that in the card.
+    """
+
+    card: ModelCard
+    files: dict[str, bytes]
+
+
 def read_card(directory: Path) -> ModelCard:
     """Read the card of a model folder and verify the hashes of the model files.
 
     Raises:
         ModelError: A file is missing, changed or damaged, or the card has a newer format.
     """
+    return read_folder(directory).card
+
+
+def read_folder(directory: Path) -> StoredModel:
+    """Read the card and the model files of a folder.
+
+    What was read is what was verified: a file that is replaced afterwards changes nothing.
+
+    Raises:
+        ModelError: See `read_card`.
+    """
     path = directory / CARD_FILE
     for needed in (path, directory / MODEL_FILE):
-        if not needed.is_file():
+        if not _exists(needed):
             raise ModelError(f"{needed}: not found; a model folder has {MODEL_FILE} and {CARD_FILE}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(_read(path, limit=_MAX_CARD_BYTES).decode("utf-8"))
         version, hashes = content.pop("format"), content.pop("sha256")
         if version not in range(1, CARD_FORMAT + 1):
-            raise ModelError(f"{path}: format {version} is not supported (latest: {CARD_FORMAT}); update this program")
+            text = printable(str(version))[:20]
+            raise ModelError(f"{path}: format {text} is not supported (latest: {CARD_FORMAT}); update this program")
         card = _validate(_to_current_names(content, version))
         if MODEL_FILE not in hashes:
             raise ValueError(f"sha256 lacks {MODEL_FILE}")
         digests = {str(name): str(digest) for name, digest in hashes.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{path}: not a valid model card ({' '.join(str(error).split())})") from error
-    _check_files(directory, digests)
-    return card
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(f"{path}: not a valid model card ({printable(one_line(error, limit=200))})") from error
+    return StoredModel(card, _read_files(directory, digests))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or has a null character
+        return False
+
+
+def _read(path: Path, *, limit: int) -> bytes:
+    try:
+        return read_bytes(path, limit=limit)
+    except UnreadableError as error:
+        raise ModelError(f"{path}: {error}") from error
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _to_current_names(content: dict[str, Any], version: int) -> dict[str, Any]:
@@ -165,29 +257,57 @@ def _validate(content: dict[str, Any]) -> ModelCard:
     Raises:
         ValueError: A value does not; the text names the field.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     unknown = sorted(set(content) - set(ModelCard.__dataclass_fields__))
     if unknown:
         raise ValueError(f"unknown fields: {', '.join(unknown)}")
+    if len(json.dumps(content.get("metrics"))) > _MAX_METRICS_CHARACTERS:
+        raise ValueError(f"metrics: has more than {_MAX_METRICS_CHARACTERS:,} characters")
     try:
-        card: ModelCard = TypeAdapter(ModelCard).validate_json(json.dumps(content), strict=True)
+        card: ModelCard = _card_adapter().validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{where}: {first['msg']}, not {first['input']!r}"[:200]) from error
+        first = max(error.errors(include_url=False), key=lambda item: len(_place(content, item["loc"])))
+        place = _place(content, first["loc"])
+        # A value of one of several types has an error for each type.
+        problem = first["msg"] if len(place) == len(first["loc"]) else "Input should be another kind of value"
+        raise ValueError(f"{'.'.join(place)}: {problem}, not {first['input']!r}"[:200]) from error
     if card.model_kind == DETECTOR and not {"r_peak", "window"} <= set(card.thresholds):
         raise ValueError("thresholds: a detector needs r_peak and window")
     return card
 
 
-def _check_files(directory: Path, digests: dict[str, str]) -> None:
-    if (directory / ONNX_FILE).exists() and ONNX_FILE not in digests:
+@cache
+def _card_adapter() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(ModelCard)
+
+
+def _place(content: Any, location: tuple[int | str, ...]) -> list[str]:
+    """Return the parts of the location of an error that are places in the card, not names of types."""
+    place = [str(part) for part in location[:1]]
+    content = content.get(place[0]) if place else None
+    for part in location[1:]:
+        try:
+            content = content[part]
+        except (LookupError, TypeError):
+            continue
+        place.append(str(part))
+    return place
+
+
+def _read_files(directory: Path, digests: dict[str, str]) -> dict[str, bytes]:
+    if _exists(directory / ONNX_FILE) and ONNX_FILE not in digests:
         raise ModelError(f"{directory / ONNX_FILE}: not listed in {CARD_FILE}; get a new copy of the model")
+    files = {}
     for name, digest in digests.items():
+        path = directory / name
         if name not in (MODEL_FILE, ONNX_FILE):
-            raise ModelError(f"{directory / CARD_FILE}: lists {name!r}, which is not a file of a model folder")
-        if not (directory / name).is_file():
-            raise ModelError(f"{directory / name}: not found; get a new copy of the model")
-        if sha256_of(directory / name) != digest:
-            raise ModelError(f"{directory / name}: differs from the hash in {CARD_FILE}; get a new copy of the model")
+            raise ModelError(f"{directory / CARD_FILE}: lists {name[:100]!r}, which is not a file of a model folder")
+        if not _exists(path):
+            raise ModelError(f"{path}: not found; get a new copy of the model")
+        files[name] = _read(path, limit=MAX_MODEL_BYTES)
+        if hashlib.sha256(files[name]).hexdigest() != digest:
+            raise ModelError(f"{path}: differs from the hash in {CARD_FILE}; get a new copy of the model")
+    return files

@@ -1,4 +1,4 @@
-"""Conversion of a Keras model to ONNX, and validation of an ONNX file.
+"""Conversion of a Keras model to ONNX.
 
 The ONNX export of Keras turns a GRU into a loop, which is slower than TensorFlow. ONNX has operators for GRU and LSTM
 with the same arithmetic, so this module translates the few layer types of the search spaces one by one.
@@ -7,27 +7,15 @@ with the same arithmetic, so this module translates the few layer types of the s
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecg_study.errors import ModelError
+from ecg_study.models.onnx_file import IR_VERSION, OPSET, PRODUCER
 
 if TYPE_CHECKING:
     import keras
     import onnx
-
-_OPSET = 21
-_IR_VERSION = 10  # version of the file format that belongs to the opset; newer runtimes read it too
-
-_OPERATORS = frozenset(
-    {
-        *("Add", "Sub", "Mul", "Div", "Sqrt", "ReduceMean", "MatMul", "Relu", "Sigmoid"),
-        *("Reshape", "Transpose", "Conv", "LSTM", "GRU", "Identity"),
-    }
-)
-"""Operators that `convert_to_onnx` writes. A file with any other is refused."""
 
 _LSTM_GATES, _GRU_GATES = (0, 3, 1, 2), (0, 1, 2)
 """Index in Keras of each gate of ONNX: i, o, f, c among i, f, c, o; and z, r, h among z, r, h."""
@@ -66,40 +54,12 @@ def convert_to_onnx(model: keras.Model) -> bytes:
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)],
             graph.constants,
         ),
-        opset_imports=[helper.make_opsetid("", _OPSET)],
-        ir_version=_IR_VERSION,
-        producer_name="ecg-study",
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name=PRODUCER,
     )
     checker.check_model(made, full_check=True)
     return bytes(made.SerializeToString())
-
-
-def check_onnx(content: bytes, path: Path) -> None:
-    """Refuse an ONNX file with anything that `convert_to_onnx` does not write.
-
-    Args:
-        content: Content of the file.
-        path: Path of the file, for messages.
-
-    Raises:
-        ModelError: The content is not ONNX, or has other operators, functions, nested graphs, or data in other files.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load_model_from_string(content)
-    except DecodeError as error:
-        raise ModelError(f"{path}: not an ONNX model ({' '.join(str(error).split())})") from error
-    foreign = {node.op_type for node in model.graph.node} - _OPERATORS
-    foreign |= {f"operators of {node.domain}" for node in model.graph.node if node.domain not in ("", "ai.onnx")}
-    if model.functions or any(item.HasField("g") or item.graphs for n in model.graph.node for item in n.attribute):
-        foreign.add("functions")
-    if any(tensor.external_data for tensor in model.graph.initializer):
-        foreign.add("data in other files")
-    if foreign:
-        listed = ", ".join(sorted(foreign))
-        raise ModelError(f"{path}: has {listed}, which no model of this project uses; not opened")
 
 
 class _Graph:
