@@ -166,8 +166,10 @@ class _Search:
             self.file.set_aside()  # the last step, so that a refused search leaves everything in its place
         self.saved = saved
         self.oracle = SearchOracle(task, seed=options.seed, warm=saved.warm)
-        if saved.oracle:
-            self.oracle.restore(saved.oracle)
+        self.resumed = bool(saved.oracle)
+        if self.resumed:
+            with self.reading_state():
+                self.oracle.restore(saved.oracle)
         self.schedule = schedule_of(task.preset)
         self.running: dict[str, TrainingSpec] = {}
         self.to_repeat: list[TrainingSpec] = []
@@ -212,7 +214,8 @@ class _Search:
         while not self.exhausted_limit():
             if not self.executor.free():
                 return True
-            spec = self.to_repeat.pop(0) if self.to_repeat else self.oracle.next_trial()
+            with self.reading_state():
+                spec = self.to_repeat.pop(0) if self.to_repeat else self.oracle.next_trial()
             if spec is None:
                 return False
             if spec.parent in {trial.spec.id for trial in self.saved.finished if trial.result.status == FAILED}:
@@ -227,6 +230,16 @@ class _Search:
             options = TrainingOptions.for_search(self.task)
             self.executor.start(Job(self.task, spec, options, self.options.seed, parent, left))
         return False
+
+    @contextmanager
+    def reading_state(self) -> Iterator[None]:
+        """Raise an error of Keras Tuner in a resumed search as damage of the saved state."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            if not self.resumed:
+                raise
+            raise self.file.not_resumable("the state of Keras Tuner does not fit the search") from error
 
     def handle(self, event: Event) -> None:
         """Process an event of the executor."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from ecg_study.errors import StateError, TrainingError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ecg_study.errors import StateError, TrainingError, one_line
 from ecg_study.files import write_json, write_text
+from ecg_study.reading import UnreadableError, read_json
 from ecg_study.training.specs import COMPLETED, TrainingResult, TrainingSpec, Trial, is_better
+from ecg_study.tuning.exports.trials_table import trials_csv
 
 STATE_FORMAT = 3
 STATE_FILE = "search.json"
@@ -95,6 +97,159 @@ class SavedSearch:
     seconds: float = 0.0
 
 
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+_Size = Annotated[int, Field(ge=1, le=1_000_000)]
+_TrialId = Annotated[str, Field(pattern=r"\A[0-9]{3,9}-r[0-9]{1,3}\z")]  # part of file names
+_Value = bool | int | _Finite | str | None
+_Configuration = dict[str, _Value]
+
+
+class _Stored(BaseModel):
+    """A part of the stored state; its fields have the names of format 3."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True)
+
+
+class _StoredSpec(_Stored):
+    id: _TrialId
+    parent: _TrialId | None
+    iteration: _Count
+    bracket: _Count
+    rung: _Count
+    initial_epoch: _Count
+    epochs: _Count
+    hyperparameters: _Configuration
+
+
+class _StoredResult(_Stored):
+    status: Literal["completed", "failed"]
+    score: _Finite | None
+    best_epoch: _Count | None
+    history: list[dict[str, _Finite]]
+    seconds: _Seconds
+    parameters: _Count | None
+    reason: str
+    attempts: _Count
+
+    @model_validator(mode="after")
+    def _check_score(self) -> _StoredResult:
+        if self.status == COMPLETED and self.score is None:
+            raise ValueError("a completed trial has no score")
+        if not all("epoch" in row for row in self.history):
+            raise ValueError("the history has a row without epoch")
+        return self
+
+
+class _StoredTrial(_Stored):
+    plan: _StoredSpec
+    outcome: _StoredResult
+    ended: _Seconds
+
+
+class _StoredOpen(BaseModel):
+    """A part of which only some fields are used."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class _StoredRange(_StoredOpen):
+    name: str
+    values: list[_Value] = []
+    min_value: _Finite = 0
+    max_value: _Finite = 0
+
+
+class _StoredHyperparameter(_Stored):
+    class_name: Literal["Boolean", "Choice", "Fixed", "Float", "Int"]
+    config: _StoredRange
+
+    def allows(self, value: _Value) -> bool:
+        """Return whether a value is of the kind that this hyperparameter has."""
+        if self.class_name == "Choice":
+            return value in self.config.values
+        if self.class_name in ("Float", "Int"):
+            return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return self.class_name == "Fixed" or isinstance(value, bool)
+
+
+class _StoredOracleValues(_StoredOpen):
+    values: _Configuration
+
+
+class _StoredOracleTrial(_StoredOpen):
+    trial_id: str
+    hyperparameters: _StoredOracleValues
+    score: _Finite | None
+    status: str
+
+
+class _StoredOracle(_Stored):
+    """Keras Tuner's state of the search; empty before the first trial."""
+
+    oracle: dict[str, Any] = {}
+    trials: dict[str, _StoredOracleTrial] = {}
+    names: dict[str, _TrialId] = {}
+
+
+class _StoredSizes(_Stored):
+    max_epochs: _Size
+    factor: Annotated[int, Field(ge=2, le=1_000)]
+    iterations: Annotated[int, Field(ge=1, le=10_000)]
+    batch_size: _Size
+    segments_per_epoch: _Size | None
+
+
+class _StoredIdentity(_StoredOpen):
+    task: Literal["denoiser", "detector"]
+    objective: Annotated[list[str], Field(min_length=2, max_length=2)]
+    data: str
+    training_records: list[str] = Field(alias="training records")
+    validation_records: list[str] = Field(alias="validation records")
+    signals: list[str]
+    preset: str
+    sizes: _StoredSizes
+    space: list[_StoredHyperparameter]
+    seed: int
+    warm_start: str = Field(alias="warm start")
+
+    @model_validator(mode="after")
+    def _check_direction(self) -> _StoredIdentity:
+        if self.objective[1] not in ("min", "max"):
+            raise ValueError("the direction of the objective is neither min nor max")
+        return self
+
+
+class _StoredSearch(_Stored):
+    """The whole file."""
+
+    format: Literal[3]
+    identity: _StoredIdentity
+    oracle: _StoredOracle = _StoredOracle()
+    finished: list[_StoredTrial]
+    warm: list[_Configuration] = []
+    done: bool = False
+    stopped: str = ""
+    seconds: _Seconds = 0.0
+
+    @model_validator(mode="after")
+    def _check_trials(self) -> _StoredSearch:
+        ids = {trial.plan.id for trial in self.finished}
+        space: dict[str, list[_StoredHyperparameter]] = {}
+        for item in self.identity.space:
+            space.setdefault(item.config.name, []).append(item)
+        if len(ids) < len(self.finished):
+            raise ValueError("two trials have the same id")
+        for trial in self.finished:
+            if trial.plan.parent is not None and trial.plan.parent not in ids:
+                raise ValueError(f"trial {trial.plan.id} continues a trial that is missing")
+            for name, value in trial.plan.hyperparameters.items():
+                if not any(item.allows(value) for item in space.get(name, ())):
+                    raise ValueError(f"trial {trial.plan.id} has a value of {name} that is not in the space")
+        return self
+
+
 class StateFile:
     """The file that holds the state of one search."""
 
@@ -104,22 +259,44 @@ class StateFile:
         self.path = directory / STATE_FILE
 
     def load(self) -> SavedSearch | None:
-        """Return the saved state, or ``None`` without a file.
+        """Return the saved state, or ``None`` without a file, to resume the search.
 
         Raises:
             StateError: the file is damaged or has another format.
         """
-        if not self.path.exists():
-            return None
         try:
-            state = json.loads(self.path.read_text(encoding="utf-8"))
-            version = state.pop("format")
-            if version != STATE_FORMAT:
-                raise _refused(f"{self.path}: format {version} is not supported (expected {STATE_FORMAT})")
-            finished = [_trial_from_json(trial) for trial in state.pop("finished")]
-            return SavedSearch(finished=finished, **state)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _refused(f"{self.path}: the file is damaged, so the search cannot resume") from error
+            return self.read()
+        except UnreadableError as error:
+            raise self.not_resumable(str(error)) from error
+
+    def read(self) -> SavedSearch | None:
+        """Return the saved state, or ``None`` without a file.
+
+        Raises:
+            UnreadableError: the file is damaged or has another format.
+        """
+        try:
+            state = read_json(self.path)
+        except FileNotFoundError:
+            return None
+        version = state.get("format") if isinstance(state, dict) else None
+        if isinstance(version, int) and version != STATE_FORMAT:
+            raise UnreadableError(f"format {version} is not supported, expected {STATE_FORMAT}")
+        try:
+            stored = _StoredSearch.model_validate(state)
+        except ValidationError as error:
+            raise UnreadableError(_first_problem(error)) from error
+        finished = [_trial_from_json(trial) for trial in state["finished"]]
+        values = {item.name: state[item.name] for item in fields(SavedSearch) if item.name in stored.model_fields_set}
+        return SavedSearch(**(values | {"finished": finished}))
+
+    def not_resumable(self, problem: str) -> StateError:
+        """Return the error for a damaged file of a search that should resume."""
+        return _refused(f"{self.path}: the file is damaged, so the search cannot resume", reason=problem)
+
+    def damaged(self, problem: str) -> StateError:
+        """Return the error for a damaged file that is only read."""
+        return StateError(f"{self.path}: the file is damaged ({problem}); restore it, or repeat the search")
 
     def save(self, search: SavedSearch) -> None:
         """Write the state and ``trials.csv``."""
@@ -163,7 +340,11 @@ def load_search(directory: Path) -> SearchResult:
     Raises:
         StateError: it is missing or damaged.
     """
-    state = StateFile(directory).load()
+    file = StateFile(directory)
+    try:
+        state = file.read()
+    except UnreadableError as error:
+        raise file.damaged(str(error)) from error
     if state is None:
         raise StateError(
             f"{directory}: no search found; run the search first, or set output_dir to its folder",
@@ -184,24 +365,6 @@ def best_score(finished: Sequence[Trial], direction: str) -> float | None:
     return best
 
 
-def trials_csv(finished: Sequence[Trial]) -> str:
-    """Format trials as CSV text, one row per trial."""
-    names = sorted({name for trial in finished for name in trial.spec.hyperparameters})
-    head = ["id", "parent", "iteration", "bracket", "rung", "initial_epoch", "epochs", *names]
-    head += ["score", "best_epoch", "seconds", "ended", "parameters", "attempts", "status", "reason"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    for trial in finished:
-        plan, outcome = trial.spec, trial.result
-        row: list[Any] = [plan.id, plan.parent, plan.iteration, plan.bracket, plan.rung, plan.initial_epoch]
-        row += [plan.epochs, *(plan.hyperparameters.get(name) for name in names)]
-        row += [outcome.score, outcome.best_epoch, outcome.seconds, trial.ended, outcome.parameters]
-        row += [outcome.attempts, outcome.status, outcome.reason]
-        writer.writerow(["" if value is None else value for value in row])
-    return text.getvalue()
-
-
 # The keys "plan" and "outcome" are those of format 3, whatever the fields of a trial are called.
 def _trial_to_json(trial: Trial) -> dict[str, Any]:
     return {"plan": asdict(trial.spec), "outcome": asdict(trial.result), "ended": trial.ended}
@@ -211,8 +374,16 @@ def _trial_from_json(stored: dict[str, Any]) -> Trial:
     return Trial(TrainingSpec(**stored["plan"]), TrainingResult(**stored["outcome"]), stored["ended"])
 
 
-def _refused(problem: str, advice: str = "") -> StateError:
-    return StateError(f"{problem}; {advice}{_WAY_OUT}", parameters=_WAY_OUT_PARAMETERS)
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    problem = first["msg"].removeprefix("Value error, ")
+    return one_line(Exception(f"{place}: {problem}" if place else problem), limit=_LONGEST_VALUE)
+
+
+def _refused(problem: str, advice: str = "", *, reason: str = "") -> StateError:
+    details = f" ({reason})" if reason else ""
+    return StateError(f"{problem}; {advice}{_WAY_OUT}{details}", parameters=_WAY_OUT_PARAMETERS)
 
 
 def _difference(saved: Any, requested: Any) -> tuple[str, str]:

@@ -107,13 +107,16 @@ def _search(
 ) -> SearchResult:
     """Write a search and load it again."""
     identity = {
+        "task": name,
         "objective": ["val_loss", "min"],
+        "signals": ["abc"],
+        "warm start": "",
         "preset": "quick",
         "seed": 7,
         "data": "abc",
         "training records": ["s01", "s03"],
         "validation records": ["s05"],
-        "sizes": {"max_epochs": 3, "factor": 3, "iterations": 1},
+        "sizes": {"max_epochs": 3, "factor": 3, "iterations": 1, "batch_size": 32, "segments_per_epoch": None},
         "space": space,
     }
     directory = search_directory(out, name)
@@ -272,6 +275,7 @@ def test_every_kind_of_hyperparameter_has_its_distribution(tmp_path: Path) -> No
             TRIALS[0],
             spec=replace(
                 TRIALS[0].spec,
+                id=f"{seed:03d}-r0",
                 hyperparameters={item.name: item.random_sample(seed) for item in hp.space},
             ),
         )

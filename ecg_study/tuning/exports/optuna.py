@@ -14,7 +14,7 @@ from ecg_study.files import write_bytes
 from ecg_study.models.card import MODEL_KINDS
 from ecg_study.training.specs import COMPLETED, Trial
 from ecg_study.tuning.schedule import hyperband_schedule
-from ecg_study.tuning.state import STATE_FILE, SearchResult, load_search, search_directory
+from ecg_study.tuning.state import STATE_FILE, SearchResult, StateFile, load_search, search_directory
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -71,6 +71,7 @@ def export_optuna(searches: Mapping[str, SearchResult], path: Path, *, overwrite
 
     Raises:
         InputError: the file exists or is a folder.
+        StateError: a search is damaged.
         EcgStudyError: the package ``optuna`` is not installed.
     """
     _check_installed()
@@ -115,7 +116,10 @@ def _database(searches: Mapping[str, SearchResult]) -> bytes:
     with _quiet(), closing(sqlite3.connect(":memory:")) as connection:
         storage = RDBStorage("sqlite://", engine_kwargs={"creator": lambda: connection, "poolclass": StaticPool})
         for name, result in searches.items():
-            _add_study(storage, name, result)
+            try:
+                _add_study(storage, name, result)
+            except (LookupError, TypeError, ValueError, OverflowError) as error:
+                raise StateFile(result.directory).damaged("its trials do not fit its space") from error
         storage.remove_session()
         return connection.serialize()
 
