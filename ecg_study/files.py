@@ -108,9 +108,7 @@ def _rename_together(files: _FileSet, check: Callable[[], None] | None) -> None:
             _rename(files.directory, renames)
             journal.unlink()
         finally:
-            # While it is held, so that nobody else can have it; Windows refuses to.
-            with suppress(OSError):
-                lock.unlink(missing_ok=True)
+            _remove_held(lock)
 
 
 def _write_journal(journal: Path, renames: dict[str, str]) -> None:
@@ -276,6 +274,32 @@ def locked(path: Path, *, seconds: float = 0.0) -> Iterator[bool]:
         yield True
     finally:
         lock.release()
+
+
+@contextmanager
+def exclusive(path: Path, *, busy: str) -> Iterator[None]:
+    """Hold the lock file ``path`` during the block, and remove it at the end.
+
+    Args:
+        path: Lock file.
+        busy: Message for the case that another process holds it.
+
+    Raises:
+        StateError: Another process holds it.
+    """
+    with locked(path) as ours:
+        if not ours:
+            raise StateError(busy, parameters=("output_dir",))
+        try:
+            yield
+        finally:
+            _remove_held(path)
+
+
+def _remove_held(lock: Path) -> None:
+    """Remove a lock file while it is held, so that nobody else can have it; Windows refuses to."""
+    with suppress(OSError):
+        lock.unlink(missing_ok=True)
 
 
 @contextmanager

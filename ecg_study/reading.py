@@ -20,11 +20,12 @@ MAX_TOML_BYTES = 64_000
 """Largest TOML file that is read: tens of times the settings of a study."""
 
 _MAX_DEPTH = 64  # of nested lists and tables; our own files have up to 12
+_LONGEST_PROBLEM = 200  # characters
 _MAX_DOTS = 200  # in a line of a TOML file
 
 
 class UnreadableError(ValueError):
-    """A file is not what was expected; the message says what it is, without the path."""
+    """A file is not what was expected; the message says what is wrong, without the path."""
 
 
 def read_bytes(path: Path, *, limit: int) -> bytes:
@@ -35,7 +36,7 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
         limit: Largest size in bytes.
 
     Raises:
-        UnreadableError: It is not a regular file, or larger. A pipe or device is not opened.
+        UnreadableError: It is not a regular file, or is larger. A pipe or device is not opened.
         OSError: It is missing, or cannot be read.
     """
     _check_regular(Path(path).stat())
@@ -46,15 +47,15 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
         _check_regular(found)
         content = source.read(limit + 1) if found.st_size <= limit else b""
     if found.st_size > limit or len(content) > limit:
-        raise UnreadableError(f"has {max(found.st_size, limit + 1):,} bytes, more than the limit of {limit:,}")
+        raise UnreadableError(f"{max(found.st_size, limit + 1):,} bytes, more than the limit of {limit:,}")
     return content
 
 
 def _check_regular(status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
-        raise UnreadableError("is a folder, not a file")
+        raise UnreadableError("a folder, not a file")
     if not stat.S_ISREG(status.st_mode):
-        raise UnreadableError("is a pipe or a device, not a file")
+        raise UnreadableError("a pipe or a device, not a file")
 
 
 def read_text(path: Path, *, limit: int = MAX_JSON_BYTES) -> str:
@@ -67,7 +68,7 @@ def read_text(path: Path, *, limit: int = MAX_JSON_BYTES) -> str:
     try:
         return read_bytes(path, limit=limit).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UnreadableError(f"is not UTF-8 text (byte {error.start + 1:,})") from error
+        raise UnreadableError(f"not UTF-8 text (byte {error.start + 1:,})") from error
 
 
 def read_json(path: Path, *, limit: int = MAX_JSON_BYTES) -> Any:
@@ -85,11 +86,11 @@ def parse_json(text: str) -> Any:
     try:
         value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition)
     except json.JSONDecodeError as error:
-        raise UnreadableError(f"is not JSON (line {error.lineno}, column {error.colno})") from error
+        raise UnreadableError(f"not JSON (line {error.lineno}, column {error.colno})") from error
     except RecursionError as error:
-        raise UnreadableError("is nested too deeply") from error
+        raise UnreadableError("nested too deeply") from error
     except ValueError as error:
-        raise UnreadableError(f"is not JSON ({error})") from error
+        raise UnreadableError(f"not JSON ({error})") from error
     _check_values(value)
     return value
 
@@ -104,15 +105,23 @@ def read_toml(path: Path) -> dict[str, Any]:
     text = read_text(path, limit=MAX_TOML_BYTES)
     # tomllib takes time with the square of the parts of a dotted key.
     if any(line.count(".") > _MAX_DOTS for line in text.splitlines()):
-        raise UnreadableError("is nested too deeply")
+        raise UnreadableError("nested too deeply")
     try:
         content = tomllib.loads(text)
     except (ValueError, OverflowError) as error:
-        raise UnreadableError(f"is not a TOML file ({' '.join(str(error).split())[:200]})") from error
+        raise UnreadableError(f"not a TOML file ({' '.join(str(error).split())[:200]})") from error
     except RecursionError as error:
-        raise UnreadableError("is nested too deeply") from error
+        raise UnreadableError("nested too deeply") from error
     _check_values(content, finite=False)
     return content
+
+
+def first_problem(error: Any) -> str:
+    """Return place and reason of the first problem of a pydantic ``ValidationError``, on one line."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    problem = first["msg"].removeprefix("Value error, ")
+    return " ".join((f"{place}: {problem}" if place else problem).split())[:_LONGEST_PROBLEM]
 
 
 def _refuse_constant(name: str) -> float:
@@ -136,8 +145,8 @@ def _check_values(value: Any, *, finite: bool = True) -> None:
             elif isinstance(item, list):
                 following += item
             elif finite and isinstance(item, float) and not math.isfinite(item):
-                raise UnreadableError("has a number that is too large")
+                raise UnreadableError("a number is too large")
         if not following:
             return
         level = following
-    raise UnreadableError("is nested too deeply")
+    raise UnreadableError("nested too deeply")

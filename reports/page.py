@@ -203,7 +203,10 @@ def fill_page(template: str, title: str, **values: Any) -> Page:
         finalize=lambda value: value.replace("\0", "") if type(value) is str else value,
     )
     environment.filters["plain"] = plain
-    text = environment.get_template(template).render(title=title, show=show, **values)
+    try:
+        text = environment.get_template(template).render(title=title, show=show, **values)
+    except jinja2.UndefinedError as error:  # of a damaged report
+        raise LookupError(str(error)) from error
     parts = re.split("\0([0-9]+)\0", text)
     blocks: list[Block] = []
     for place, part in enumerate(parts):

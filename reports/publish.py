@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ecg_study.evaluation.results.values import GRU, LSTM, NOISY, TOLERANCES_MS
-from ecg_study.files import write_text
+from ecg_study.files import exclusive, make_directory, write_text
 from ecg_study.formatting import duration
 from ecg_study.models.card import DISCLAIMER
 from ecg_study.reports import tables
@@ -26,6 +27,12 @@ PUBLISHED = ("models", "csv", "plots", "report.json", "report.html", "report.md"
 
 RENDERED = ("plots", "report.html", "report.md")
 """The part of a report that is rendered from ``report.json``."""
+
+_STAGING = ".report-"
+"""Start of the name of the folder in which a report is written."""
+
+_COMPLETE = "complete"
+"""File in that folder once all files are written."""
 
 _SEARCH_PLOTS = {
     "curves": "validation score by epoch and rung",
@@ -80,21 +87,43 @@ def render_report(directory: Path, report: Report) -> None:
     write_text(directory / "report.html", to_html(page, directory))
 
 
+@contextmanager
+def only_report(out: Path) -> Iterator[None]:
+    """Let no other process write a report to a folder during the block.
+
+    A report that a killed process was moving into place is completed, other remains are removed.
+
+    Args:
+        out: folder of the study.
+
+    Raises:
+        InputError: the folder cannot be used.
+        StateError: another process writes a report there.
+    """
+    make_directory(out)
+    busy = f"{out}: another process is writing a report here; wait for it, or choose another output folder"
+    with exclusive(out / ".report.lock", busy=busy):
+        for leftover in sorted(out.glob(f"{_STAGING}*")):
+            if (leftover / _COMPLETE).is_file():
+                _swap_into_place(leftover, out, [name for name in PUBLISHED if (leftover / name).exists()])
+            shutil.rmtree(leftover, ignore_errors=True)
+        yield
+
+
 def publish(out: Path, write: Callable[[Path], None], *, names: Sequence[str] = PUBLISHED) -> None:
     """Write files into a folder beside, then swap them into place: all of them, or none after an error.
+
+    Call it within `only_report`.
 
     Args:
         out: folder of the study.
         write: writes the files into the folder that it is given.
         names: files and folders to swap, in this order.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    for leftover in out.glob(".report-*"):
-        # Left by a killed process; two reports at once need different output folders.
-        shutil.rmtree(leftover, ignore_errors=True)
-    staging = Path(tempfile.mkdtemp(prefix=".report-", dir=out))
+    staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=out))
     try:
         write(staging)
+        write_text(staging / _COMPLETE, "")
         _swap_into_place(staging, out, names)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

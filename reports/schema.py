@@ -9,6 +9,7 @@ from typing import Any
 
 from ecg_study.errors import StateError
 from ecg_study.files import write_text
+from ecg_study.reading import first_problem, parse_json, read_json
 from ecg_study.reports.report import REPORT_FORMAT, Report
 from ecg_study.reports.schema_upgrade import READABLE_FORMATS, upgrade_report
 
@@ -46,9 +47,12 @@ def parse_report(text: str) -> Report:
     """Return the report in a JSON text, upgraded from an earlier format if necessary.
 
     Raises:
-        ValueError: the text is not a report of a readable format; the message gives place and reason.
+        ValueError, LookupError, TypeError, AttributeError: the text is not a report of a readable format.
     """
-    content = json.loads(text)
+    return _report_from(parse_json(text))
+
+
+def _report_from(content: Any) -> Report:
     found = content.get("format") if isinstance(content, dict) else None
     if found not in READABLE_FORMATS:
         raise ValueError(f"format {found!r}, this version reads up to {REPORT_FORMAT}")
@@ -62,13 +66,23 @@ def read_report(path: Path) -> Report:
     Raises:
         StateError: the file is missing, damaged or of an unreadable format.
     """
-    if not path.is_file():
-        raise StateError(f"{path}: report not found; create the report of this study first")
+    import pydantic
+
     try:
-        return parse_report(path.read_text(encoding="utf-8"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = " ".join(" ".join(str(error).splitlines()[:3]).split())
-        raise StateError(f"{path}: not a readable report ({reason}); create the report again") from error
+        return _report_from(read_json(path))
+    except FileNotFoundError as error:
+        raise StateError(f"{path}: report not found; create the report of this study first") from error
+    except pydantic.ValidationError as error:
+        raise damaged_report(path, first_problem(error)) from error
+    except (LookupError, TypeError, AttributeError) as error:  # of the upgrade
+        raise damaged_report(path, "its values do not fit together") from error
+    except ValueError as error:
+        raise damaged_report(path, str(error)) from error
+
+
+def damaged_report(path: Path, reason: str) -> StateError:
+    """Return the error for a report that cannot be used."""
+    return StateError(f"{path}: not a readable report ({reason}); create the report again")
 
 
 def to_json(value: Any) -> Any:

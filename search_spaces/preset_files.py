@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 import math
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from ecg_study.ecg_data.segments.augmentation import Augmentation
 from ecg_study.errors import SettingsError
 from ecg_study.files import write_text
+from ecg_study.reading import UnreadableError, read_toml
 from ecg_study.search_spaces.hyperparameters import LEARNING_RATE
 from ecg_study.search_spaces.presets import PRESETS, RENAMED_PRESETS, HyperparameterRanges, Preset
 
@@ -45,11 +45,13 @@ def load_preset(name: str | Path) -> Preset:
             "preset", f"{str(name)!r} is neither {_listed(PRESETS)} nor the path of a .toml file", value=str(name)
         )
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = read_toml(path)
     except FileNotFoundError as error:
         raise SettingsError("preset", f"{path}: file not found", value=str(name)) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError("preset", f"{path}: not a TOML file ({error})", value=str(name)) from error
+    except UnreadableError as error:
+        raise SettingsError("preset", f"{path}: {error}", value=str(name)) from error
+    except OSError as error:
+        raise SettingsError("preset", f"{path}: cannot be read ({error.strerror})", value=str(name)) from error
     return _preset_from(content, path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ from ecg_study.reading import (
 )
 def test_damaged_json_is_refused(content: bytes, problem: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(UnreadableError, match=problem.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(UnreadableError, match=re.escape(problem)):
         read_json(tmp_path / "a.json")
 
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ecg_study.errors import StateError, TrainingError, one_line
+from ecg_study.errors import StateError, TrainingError
 from ecg_study.files import write_json, write_text
-from ecg_study.reading import UnreadableError, read_json
+from ecg_study.reading import UnreadableError, first_problem, read_json
 from ecg_study.training.specs import COMPLETED, TrainingResult, TrainingSpec, Trial, is_better
 from ecg_study.tuning.exports.trials_table import trials_csv
 
@@ -285,7 +285,7 @@ class StateFile:
         try:
             stored = _StoredSearch.model_validate(state)
         except ValidationError as error:
-            raise UnreadableError(_first_problem(error)) from error
+            raise UnreadableError(first_problem(error)) from error
         finished = [_trial_from_json(trial) for trial in state["finished"]]
         values = {item.name: state[item.name] for item in fields(SavedSearch) if item.name in stored.model_fields_set}
         return SavedSearch(**(values | {"finished": finished}))
@@ -372,13 +372,6 @@ def _trial_to_json(trial: Trial) -> dict[str, Any]:
 
 def _trial_from_json(stored: dict[str, Any]) -> Trial:
     return Trial(TrainingSpec(**stored["plan"]), TrainingResult(**stored["outcome"]), stored["ended"])
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    problem = first["msg"].removeprefix("Value error, ")
-    return one_line(Exception(f"{place}: {problem}" if place else problem), limit=_LONGEST_VALUE)
 
 
 def _refused(problem: str, advice: str = "", *, reason: str = "") -> StateError:

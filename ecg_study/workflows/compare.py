@@ -24,7 +24,7 @@ from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.reports.markdown import to_markdown
 from ecg_study.reports.page import Cell, Page, Table, make_row, make_table, number, plain, signed
 from ecg_study.reports.report import Report, Training
-from ecg_study.reports.schema import read_report
+from ecg_study.reports.schema import damaged_report, read_report
 from ecg_study.reports.tables import significance
 
 _SEED = 1
@@ -98,6 +98,13 @@ def compare_studies(first: Path, second: Path) -> StudyComparison:
     """
     paths = [path / "report.json" if path.is_dir() else path for path in (first, second)]
     reports = read_report(paths[0]), read_report(paths[1])
+    try:
+        return _compare(reports, first, second)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise damaged_report(paths[1], f"its values do not fit together, or not with {paths[0]}") from error
+
+
+def _compare(reports: tuple[Report, Report], first: Path, second: Path) -> StudyComparison:
     differences = _differences(*reports)
     same_clean_signal = len({r.denoiser.removes_baseline_wander for r in reports if r.denoiser is not None}) < 2
     denoising = _denoising(reports)

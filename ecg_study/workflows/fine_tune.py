@@ -110,10 +110,10 @@ def fine_tune_model(
             changes=changes,
         )
         # The model folder last: if it is missing, an interrupted run can be repeated.
+        save_settings(settings, output_dir / SETTINGS_FILE)
         write_json(output_dir / SUMMARY_FILE, asdict(result))
         new_card = _card(original.card, task, result)
         save_model(target, model, card=new_card, page=render_fine_tuned_card(new_card, result))
-    save_settings(settings, output_dir / SETTINGS_FILE)
     return result
 
 

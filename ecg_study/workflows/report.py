@@ -27,9 +27,9 @@ from ecg_study.evaluation.results.denoising import NoiseCell
 from ecg_study.models.card import DETECTOR
 from ecg_study.prediction.csv_files import write_signal_csv
 from ecg_study.progress import Progress
-from ecg_study.reports.publish import RENDERED, publish, render_report
+from ecg_study.reports.publish import RENDERED, only_report, publish, render_report
 from ecg_study.reports.report import REPORT_FORMAT, SECTIONS, Report, Training
-from ecg_study.reports.schema import read_report, rounded, to_json, write_report
+from ecg_study.reports.schema import damaged_report, read_report, rounded, to_json, write_report
 from ecg_study.result_cache import ResultCache
 from ecg_study.training.executors.base import Executor
 from ecg_study.training.final_training import TrainedModel, train_final_models
@@ -45,6 +45,8 @@ from ecg_study.workflows.task_models import FinalModels, prepare_final_models
 
 TRAININGS, MEASURED = "trainings", "measured"
 """Folders that are kept between reports: final weights, and outputs of models and detectors for the test records."""
+
+_MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)  # of the values of a damaged report
 
 OpenExecutor = Callable[[], AbstractContextManager[Executor]]
 _Section = TypeVar("_Section")
@@ -135,36 +137,37 @@ def make_report(
 
     Raises:
         TrainingError: a training failed.
-        StateError: other sections are needed, but the report is missing or describes other models.
+        StateError: the report with the other sections is missing, describes other models, or is being written.
     """
-    started = time.monotonic()
-    release_freed_memory()
-    previous = None if set(sections) == set(SECTIONS) else _read_with_findings(output_dir / "report.json")
-    store = ResultCache(output_dir / MEASURED)
-    trained = train_final_models(
-        inputs.tasks,
-        {name: inputs.searches[name].best() for name in inputs.tasks},
-        seed=inputs.settings.seed,
-        directory=output_dir / TRAININGS,
-        open_executor=open_executor,
-        progress=on_progress,
-    )
-    models = prepare_final_models(
-        trained,
-        inputs.tasks,
-        database=inputs.database,
-        store=store,
-        seed=inputs.settings.seed,
-        on_progress=on_progress,
-    )
-    classical = ClassicalDetectors(ResultCache(Path(inputs.settings.data_dir) / MEASURED), on_progress)
-    try:
-        builder = ReportBuilder(inputs, models, store=store, classical=classical, on_progress=on_progress)
-        report = builder.build(sections, previous=previous, started=started)
-    finally:
-        classical.close()
-    publish(output_dir, lambda staging: builder.write(staging, report))
-    return report
+    with only_report(output_dir):
+        started = time.monotonic()
+        release_freed_memory()
+        previous = None if set(sections) == set(SECTIONS) else _read_with_findings(output_dir / "report.json")
+        store = ResultCache(output_dir / MEASURED)
+        trained = train_final_models(
+            inputs.tasks,
+            {name: inputs.searches[name].best() for name in inputs.tasks},
+            seed=inputs.settings.seed,
+            directory=output_dir / TRAININGS,
+            open_executor=open_executor,
+            progress=on_progress,
+        )
+        models = prepare_final_models(
+            trained,
+            inputs.tasks,
+            database=inputs.database,
+            store=store,
+            seed=inputs.settings.seed,
+            on_progress=on_progress,
+        )
+        classical = ClassicalDetectors(ResultCache(Path(inputs.settings.data_dir) / MEASURED), on_progress)
+        try:
+            builder = ReportBuilder(inputs, models, store=store, classical=classical, on_progress=on_progress)
+            report = builder.build(sections, previous=previous, started=started)
+        finally:
+            classical.close()
+        publish(output_dir, lambda staging: builder.write(staging, report))
+        return report
 
 
 def render_saved_report(output_dir: Path) -> Report:
@@ -177,14 +180,21 @@ def render_saved_report(output_dir: Path) -> Report:
         StateError: the report is missing, or cannot be read.
     """
     report = _read_with_findings(output_dir / "report.json")
-    publish(output_dir, lambda staging: render_report(staging, report), names=RENDERED)
+    with only_report(output_dir):
+        try:
+            publish(output_dir, lambda staging: render_report(staging, report), names=RENDERED)
+        except _MISFITS as error:
+            raise damaged_report(output_dir / "report.json", "its values do not fit together") from error
     return report
 
 
 def _read_with_findings(path: Path) -> Report:
     """Read a report; findings of a search that version 0.1.0 did not store are computed from its trials."""
     report = read_report(path)
-    searches = [search if search.findings is not None else with_findings(search) for search in report.searches]
+    try:
+        searches = [search if search.findings is not None else with_findings(search) for search in report.searches]
+    except _MISFITS as error:
+        raise damaged_report(path, "its searches do not fit together") from error
     return replace(report, searches=searches)
 
 
@@ -267,12 +277,7 @@ class ReportBuilder:
         return rounded(report)
 
     def write(self, staging: Path, report: Report) -> None:
-        """Write the model folders, CSV files, the report and its pages.
-
-        Args:
-            staging: an empty folder.
-            report: the report.
-        """
+        """Write the model folders, CSV files, the report and its pages to the empty folder ``staging``."""
         signals = self.cache.signals([*self.split.train, *self.split.validation])
         for name, trained in self.models.trained.items():
             task = self.inputs.tasks[name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from ecg_study.ecg_data.databases.catalog import DATABASES
 from ecg_study.errors import SettingsError
 from ecg_study.files import write_text
+from ecg_study.reading import UnreadableError, read_toml
 from ecg_study.search_spaces.preset_files import load_preset
 from ecg_study.search_spaces.presets import PRESETS, RENAMED_PRESETS
 from ecg_study.workflows.validation import (
@@ -136,11 +136,13 @@ def load_settings(path: Path) -> dict[str, Any]:
         SettingsError: the file cannot be read, has an unknown key, or a value is wrong.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = read_toml(path)
     except FileNotFoundError as error:
         raise SettingsError(str(path), "no such file") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(str(path), f"not a TOML file ({error})") from error
+    except UnreadableError as error:
+        raise SettingsError(str(path), str(error)) from error
+    except OSError as error:
+        raise SettingsError(str(path), f"cannot be read ({error.strerror or error})") from error
     values: dict[str, Any] = {}
     for key, value in content.items():
         name = OLD_KEYS.get(key, key).replace("-", "_")

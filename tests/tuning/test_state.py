@@ -103,7 +103,7 @@ def test_other_content_is_damage(content: bytes, tmp_path: Path) -> None:
 
 def test_other_files_are_damage(tmp_path: Path) -> None:
     (tmp_path / STATE_FILE).mkdir()
-    with pytest.raises(StateError, match="is a folder"):
+    with pytest.raises(StateError, match="a folder, not a file"):
         load_search(tmp_path)
     (tmp_path / STATE_FILE).rmdir()
     with open(tmp_path / STATE_FILE, "wb") as target:
@@ -113,7 +113,7 @@ def test_other_files_are_damage(tmp_path: Path) -> None:
     (tmp_path / STATE_FILE).unlink()
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / STATE_FILE)
-        with pytest.raises(StateError, match="is a pipe or a device"):
+        with pytest.raises(StateError, match="a pipe or a device"):
             load_search(tmp_path)
 
 
@@ -124,7 +124,7 @@ def _places(value: Any, *before: Any) -> list[tuple[Any, ...]]:
 
 
 _PLACES = [place for place in _places(SAVED) if place and place[0] != "oracle"]
-_ODD = st.sampled_from([None, True, -1, 10**30, 1.5, "", "x", [], {}, [[]], {"a": 1}])
+_ODD: st.SearchStrategy[Any] = st.sampled_from([None, True, -1, 10**30, 1.5, "", "x", [], {}, [[]], {"a": 1}])
 
 
 @given(place=st.sampled_from(_PLACES), value=_ODD)
