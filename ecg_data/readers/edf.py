@@ -1,84 +1,249 @@
-"""Recordings in EDF, EDF+ and BDF files."""
+"""Recordings in EDF, EDF+ and BDF files.
+
+The header is read strictly, field by field: a field that cannot be understood is an error, because a converter's way of
+going on would change the signal.
+
+References:
+    Kemp et al., A simple format for exchange of digitized polygraphic recordings, Electroencephalogr Clin Neurophysiol
+    82, 1992; Kemp and Olivan, European data format 'plus' (EDF+), Clin Neurophysiol 114, 2003; BioSemi, BDF.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ecg_study.ecg_data.readers.recording import (
-    ALL_LEADS,
-    BLOCK_SECONDS,
-    MILLIVOLTS,
-    ReadOptions,
-    Recording,
-    choose_leads,
-    millivolts_per_unit,
-)
-from ecg_study.errors import RecordError, one_line
+from ecg_study.ecg_data.readers.channels import MAX_CHANNELS, Channel, recording_from_channels
+from ecg_study.ecg_data.readers.recording import ReadOptions, Recording
+from ecg_study.errors import RecordError
+
+_GENERAL_BYTES, _SIGNAL_BYTES = 256, 256
+"""Bytes of the general header, and of the header of each signal."""
+
+_WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
+"""Bytes per signal of: label, transducer, unit, physical minimum and maximum, digital minimum and maximum,
+prefiltering, samples per data record, reserved."""
+
+_ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
+
+
+@dataclass(frozen=True)
+class _Signal:
+    """Header of one signal.
+
+    Attributes:
+        label: label in the file.
+        unit: physical dimension.
+        physical: values at the digital minimum and maximum.
+        digital: digital minimum and maximum.
+        samples: samples per data record.
+        start: index of its first sample in a data record.
+    """
+
+    label: str
+    unit: str
+    physical: tuple[float, float]
+    digital: tuple[int, int]
+    samples: int
+    start: int
+
+
+@dataclass(frozen=True)
+class _Header:
+    """Header of a file.
+
+    Attributes:
+        bytes_per_sample: 2 in EDF, 3 in BDF.
+        start_time: date and time of the first sample in ISO 8601; empty if the header has none.
+        header_bytes: bytes before the first data record.
+        records: number of data records.
+        seconds: duration of a data record.
+        signals: headers of all signals, annotations excluded.
+        record_samples: samples of all signals in one data record.
+    """
+
+    bytes_per_sample: int
+    start_time: str
+    header_bytes: int
+    records: int
+    seconds: float
+    signals: tuple[_Signal, ...]
+    record_samples: int
 
 
 def open_edf(path: Path, options: ReadOptions) -> Recording:
-    """Open an EDF, EDF+ or BDF file; samples are read when they are needed.
+    """Open an EDF, EDF+ or BDF file as a memory map.
 
     Raises:
-        RecordError: the file is damaged or discontinuous (EDF+D); the lead is missing or not a voltage; or leads have
-            different sampling rates.
+        RecordError: the file is truncated, longer than its header states, damaged or discontinuous (EDF+D); the lead is
+            missing or not a voltage; or leads have different sampling rates.
     """
-    file = _open(path)
-    signals: list[Any] = list(file.signals)
-    if not signals:
-        raise RecordError(path, "no signal")
-    labels = [signal.label for signal in signals]
-    chosen = [signals[column] for column in choose_leads(path, labels, lead=options.lead)]
-    chosen = [signal for signal in chosen if options.lead != ALL_LEADS or _unit(signal).lower() in MILLIVOLTS]
-    if not chosen:
-        raise RecordError(path, "none of its leads is a voltage")
-    factors = [millivolts_per_unit(path, signal.label, unit=_unit(signal)) for signal in chosen]
-    rates = {float(signal.sampling_frequency) for signal in chosen}
-    if len(rates) > 1:
-        listed = ", ".join(f"{rate:g}" for rate in sorted(rates))
-        raise RecordError(path, f"its leads have different sampling rates ({listed} Hz); choose one", parameter="lead")
-    fs = rates.pop()
-    per_block = max(1, round(BLOCK_SECONDS / float(file.data_record_duration)))
-    per_data_record = chosen[0].samples_per_data_record
-
-    def blocks() -> Iterator[np.ndarray]:
-        for first in range(0, file.num_data_records, per_block):
-            start, end = first * per_data_record, min(first + per_block, file.num_data_records) * per_data_record
-            columns = [_read(path, signal, start / fs, end / fs) for signal in chosen]
-            yield np.column_stack(columns) * factors
-
-    samples = int(per_data_record * file.num_data_records)
-    return Recording(path, path.stem, fs, tuple(signal.label for signal in chosen), samples, blocks)
+    header = _read_header(path)
+    dtype, width = (np.dtype("<i2"), 1) if header.bytes_per_sample == 2 else (np.dtype(np.uint8), 3)
+    shape = (header.records, header.record_samples * width)
+    data = np.memmap(path, dtype, mode="r", offset=header.header_bytes, shape=shape)
+    channels = [
+        Channel(
+            signal.label,
+            signal.unit,
+            signal.samples / header.seconds,
+            signal.samples * header.records,
+            _reader(data, signal, header.bytes_per_sample),
+        )
+        for signal in header.signals
+    ]
+    return recording_from_channels(path, channels, options=options, start_time=header.start_time)
 
 
-def _open(path: Path) -> Any:
-    from edfio import read_bdf, read_edf
+def _reader(data: np.ndarray, signal: _Signal, bytes_per_sample: int) -> Callable[[int, int], np.ndarray]:
+    width = 1 if bytes_per_sample == 2 else 3
+    columns = slice(signal.start * width, (signal.start + signal.samples) * width)
+    (low, high), (first, last) = signal.physical, signal.digital
+    slope = (high - low) / (last - first)
 
-    try:
-        file = read_bdf(path) if path.suffix.lower() == ".bdf" else read_edf(path, lazy_load_data=True)
-        list(file.signals)
-        reserved = str(file.reserved)
-    except OSError:
-        raise
-    except Exception as error:  # edfio raises errors of many types for a damaged header
-        raise RecordError(path, f"not an EDF or BDF file ({one_line(error, limit=120)})") from error
-    if reserved.startswith(("EDF+D", "BDF+D")):
+    def read(start: int, end: int) -> np.ndarray:
+        record = start // signal.samples
+        stored = np.asarray(data[record : -(-end // signal.samples), columns])
+        digital = stored.reshape(-1) if bytes_per_sample == 2 else _from_24_bits(stored)
+        skipped = start - record * signal.samples
+        part = digital[skipped : skipped + end - start]
+        return np.asarray((part - float(first)) * slope + low)
+
+    return read
+
+
+def _from_24_bits(stored: np.ndarray) -> np.ndarray:
+    """Return little-endian integers of 24 bits as int32."""
+    padded = np.zeros((stored.size // 3, 4), np.uint8)
+    padded[:, 1:] = stored.reshape(-1, 3)
+    return np.asarray(padded.view("<i4").reshape(-1) >> 8)
+
+
+def _read_header(path: Path) -> _Header:
+    size = path.stat().st_size
+    with open(path, "rb") as source:
+        general = source.read(_GENERAL_BYTES)
+        if len(general) < _GENERAL_BYTES:
+            raise RecordError(path, f"truncated: {size:,} bytes, but the header alone has more")
+        count = _integer(path, general[252:256], "number of signals")
+        if not 0 < count <= MAX_CHANNELS:
+            raise RecordError(path, f"its header states {count:,} signals; 1 to {MAX_CHANNELS:,} can be read")
+        described = source.read(_SIGNAL_BYTES * count)
+    header_bytes = _GENERAL_BYTES + _SIGNAL_BYTES * count
+    if len(described) < _SIGNAL_BYTES * count:
+        raise RecordError(path, f"truncated: {size:,} bytes, but the header of {count} signals has {header_bytes:,}")
+    stated = _integer(path, general[184:192], "number of bytes in the header")
+    if stated != header_bytes:
+        problem = f"its header states {stated:,} header bytes, but {count} signals need {header_bytes:,}"
+        raise RecordError(path, f"{problem}; the file is damaged")
+    reserved = _text(general[192:236])
+    if re.match(r"[EB]DF\+D", reserved):
         raise RecordError(path, f"discontinuous recording ({reserved[:5]}); split it at the interruptions")
-    return file
+    bytes_per_sample = 3 if general[:1] == b"\xff" else 2
+    signals, record_samples = _signals(path, described, count)
+    records = _records(path, general, header_bytes, record_samples * bytes_per_sample, size)
+    seconds = _number(path, general[244:252], "duration of a data record")
+    if seconds <= 0:
+        raise RecordError(path, f"its header states data records of {seconds:g} s; the duration must be positive")
+    start_time = _start_time(general)
+    return _Header(bytes_per_sample, start_time, header_bytes, records, seconds, signals, record_samples)
 
 
-def _read(path: Path, signal: Any, start: float, end: float) -> np.ndarray:
+def _records(path: Path, general: bytes, header_bytes: int, record_bytes: int, size: int) -> int:
+    """Return the number of data records, which must agree with the size of the file."""
+    records = _integer(path, general[236:244], "number of data records")
+    found, rest = divmod(size - header_bytes, record_bytes)
+    if records == -1:  # the recorder did not close the file, so only its size shows the length
+        if rest or not found:
+            raise RecordError(path, "its header states no number of data records, and the last one is truncated")
+        return found
+    if records < 1:
+        raise RecordError(path, f"its header states {records:,} data records; it must have at least one")
+    expected = header_bytes + records * record_bytes
+    if size < expected:
+        problem = f"truncated: {size:,} bytes, but its header states {records:,} data records ({expected:,} bytes)"
+        raise RecordError(path, problem)
+    if size > expected:
+        problem = (
+            f"{size:,} bytes, which is longer than the {records:,} data records of its header ({expected:,} bytes)"
+        )
+        raise RecordError(path, f"{problem}; correct the header, or split the file")
+    return records
+
+
+def _signals(path: Path, described: bytes, count: int) -> tuple[tuple[_Signal, ...], int]:
+    """Return the headers of the signals without annotations, and the samples of all in a data record."""
+    fields: list[list[bytes]] = []
+    place = 0
+    for width in _WIDTHS:
+        fields.append([described[place + width * i : place + width * (i + 1)] for i in range(count)])
+        place += width * count
+    signals = []
+    start = 0
+    for i in range(count):
+        label = _text(fields[0][i])
+        name = f"signal {i + 1} ({label})"
+        samples = _integer(path, fields[8][i], f"samples per data record of {name}")
+        if samples < 1:
+            raise RecordError(path, f"its header states {samples} samples per data record for {name}")
+        if label not in _ANNOTATIONS:
+            signals.append(_signal(path, name, label, [field[i] for field in fields], samples, start))
+        start += samples
+    if not signals:
+        raise RecordError(path, "no signal except annotations")
+    return tuple(signals), start
+
+
+def _signal(path: Path, name: str, label: str, fields: list[bytes], samples: int, start: int) -> _Signal:
+    low, high = (
+        _number(path, fields[place], f"physical {end} of {name}") for place, end in ((3, "minimum"), (4, "maximum"))
+    )
+    first, last = (
+        _integer(path, fields[place], f"digital {end} of {name}") for place, end in ((5, "minimum"), (6, "maximum"))
+    )
+    if low == high or first >= last:
+        problem = f"no calibration for {name}: physical range {low:g} to {high:g}, digital range {first} to {last}"
+        raise RecordError(path, problem)
+    return _Signal(label, _text(fields[2]), (low, high), (first, last), samples, start)
+
+
+def _text(field: bytes) -> str:
+    """Return the text of a field. Recorders write the micro sign in Latin-1, or in UTF-8."""
     try:
-        return np.asarray(signal.get_data_slice(start, end), np.float64)
-    except OSError:
-        raise
-    except Exception as error:  # edfio raises errors of many types for a truncated file
-        raise RecordError(path, f"lead {signal.label}: not readable ({one_line(error, limit=120)})") from error
+        text = field.decode("utf-8")
+    except UnicodeDecodeError:
+        text = field.decode("latin-1")
+    return text.strip(" \0")
 
 
-def _unit(signal: Any) -> str:
-    return str(signal.physical_dimension or "").strip()
+def _number(path: Path, field: bytes, name: str) -> float:
+    text = _text(field)
+    if re.fullmatch(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?", text) is None:
+        advice = "; the decimal mark must be a point" if "," in text else ""
+        raise RecordError(path, f"header field {text!r} ({name}) is not a number{advice}")
+    return float(text)
+
+
+def _integer(path: Path, field: bytes, name: str) -> int:
+    value = _number(path, field, name)
+    if value != int(value):
+        raise RecordError(path, f"header field {_text(field)!r} ({name}) is not an integer")
+    return int(value)
+
+
+def _start_time(general: bytes) -> str:
+    """Return the start in ISO 8601; empty if it is not a date. Two digits of the year mean 1985 to 2084."""
+    try:
+        start = datetime.strptime(_text(general[168:184]), "%d.%m.%y%H.%M.%S")
+    except ValueError:
+        return ""
+    if start.year < 1985:
+        start = start.replace(year=start.year + 100)
+    elif start.year > 2084:
+        start = start.replace(year=start.year - 100)
+    return start.isoformat()

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from ecg_study.ecg_data.readers.recording import (
-    ALL_LEADS,
-    AUTO_LEAD,
-    BLOCK_SECONDS,
-    ReadOptions,
-    Recording,
-    to_millivolts,
-)
-from ecg_study.errors import RecordError, one_line
+from ecg_study.ecg_data.readers.channels import Channel, recording_from_channels
+from ecg_study.ecg_data.readers.recording import ReadOptions, Recording
+from ecg_study.errors import RecordError
+
+_MAX_HEADER_CHARACTERS = 10_000  # NumPy's own bound for headers from untrusted files
 
 
 def open_array(path: Path, options: ReadOptions) -> Recording:
     """Open a ``.npy`` file of shape ``(samples,)`` or ``(samples, leads)`` as a memory map.
 
     Raises:
-        RecordError: the file is not an array of real numbers; ``fs`` is missing; or the unit of integers is unknown.
+        RecordError: the file is not an array of real numbers, or its size differs from what its header states; ``fs``
+            is missing; or the unit of integers is unknown.
     """
-    try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, TypeError) as error:
-        raise RecordError(path, f"not a NumPy array of numbers ({one_line(error, limit=120)})") from error
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
-        kind = getattr(values, "dtype", type(values).__name__)
-        raise RecordError(path, f"contains {kind} instead of real numbers")
+    values = _map(path)
+    if options.fs is None:
+        raise RecordError(path, "a .npy file has no sampling rate; give fs in Hz", parameter="fs")
+    channels = array_channels(path, values)
+    return recording_from_channels(path, channels, options=options, assume_millivolts=True, noun="columns")
+
+
+def array_channels(path: Path, values: np.ndarray, *, unit: str = "", fs: float | None = None) -> list[Channel]:
+    """Return the columns of an array as channels, which are called 1, 2, and so on.
+
+    Args:
+        path: path of the file, for messages.
+        values: array of shape ``(samples,)`` or ``(samples, leads)``.
+        unit: unit of all columns; empty if it is unknown.
+        fs: sampling rate in Hz; ``None`` if it is unknown.
+
+    Raises:
+        RecordError: the array has another shape, or does not contain real numbers.
+    """
+    if values.dtype.kind not in "fiu":
+        raise RecordError(path, f"contains {values.dtype} instead of real numbers")
     if values.ndim not in (1, 2) or not values.size:
         raise RecordError(path, f"has shape {values.shape} instead of (samples,) or (samples, leads)")
     if values.ndim == 1:
@@ -38,24 +49,50 @@ def open_array(path: Path, options: ReadOptions) -> Recording:
     if values.shape[1] > max(64, len(values)):
         problem = f"has shape {values.shape}, which means {values.shape[1]:,} leads; save it transposed (.T)"
         raise RecordError(path, problem)
-    if options.fs is None:
-        raise RecordError(path, "a .npy file has no sampling rate; give fs in Hz", parameter="fs")
-    columns = _columns(path, values.shape[1], options.lead)
-    gain, adc_zero = to_millivolts(path, options, integers=values.dtype.kind in "iu")
-    block = round(BLOCK_SECONDS * options.fs)
-
-    def blocks() -> Iterator[np.ndarray]:
-        for start in range(0, len(values), block):
-            yield (values[start : start + block, columns].astype(np.float64) - adc_zero) / gain
-
-    names = tuple(str(column + 1) for column in columns)
-    return Recording(path, path.stem, options.fs, names, len(values), blocks)
+    integers = values.dtype.kind in "iu"
+    return [
+        Channel(str(column + 1), unit, fs, len(values), _reader(values, column), integers)
+        for column in range(values.shape[1])
+    ]
 
 
-def _columns(path: Path, count: int, lead: str) -> list[int]:
-    if lead == ALL_LEADS or (lead == AUTO_LEAD and count == 1):
-        return list(range(count))
-    if lead.isdigit() and 1 <= int(lead) <= count:
-        return [int(lead) - 1]
-    given = "" if lead == AUTO_LEAD else f", but no lead {lead!r}"
-    raise RecordError(path, f"has {count} columns{given}; choose a lead from 1 to {count}, or 'all'", parameter="lead")
+def _reader(values: np.ndarray, column: int) -> Callable[[int, int], np.ndarray]:
+    def read(start: int, end: int) -> np.ndarray:
+        return values[start:end, column].astype(np.float64)
+
+    return read
+
+
+def _map(path: Path) -> np.ndarray:
+    """Return the array as a memory map, after comparing the size of the file with its header."""
+    from numpy.lib import format as npy_format
+
+    try:
+        with open(path, "rb") as source:
+            version = npy_format.read_magic(source)
+            read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+            shape, fortran_order, dtype = read(source, max_header_size=_MAX_HEADER_CHARACTERS)
+            offset = source.tell()
+    except (ValueError, EOFError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
+        raise RecordError(path, "not a NumPy array of numbers: its header is damaged") from error
+    if dtype.hasobject:
+        raise RecordError(path, "not a NumPy array of numbers: it contains Python objects")
+    expected = offset + dtype.itemsize * _product(shape)
+    size = path.stat().st_size
+    if size < expected:
+        raise RecordError(path, f"truncated: {size:,} bytes, but its header states {expected:,}")
+    if size > expected:
+        problem = f"{size - expected:,} bytes follow the array; a file must contain one array and nothing else"
+        raise RecordError(path, problem)
+    if not _product(shape):
+        raise RecordError(path, f"has shape {shape} instead of (samples,) or (samples, leads)")
+    order = "F" if fortran_order else "C"
+    return np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order=order)  # type: ignore[call-overload, no-any-return]
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    """Return the number of elements as an integer of any size."""
+    product = 1
+    for length in shape:
+        product *= int(length)
+    return product

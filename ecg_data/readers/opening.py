@@ -2,73 +2,130 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+import gzip
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+
+from ecg_study.ecg_data.readers.content import ENDINGS, TABLE, WFDB, FileFormat, detect_format, is_gzip, read_head
 from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE, ReadOptions, Recording, as_record_errors
 from ecg_study.errors import RecordError
-
-ENDINGS = (".hea", ".edf", ".bdf", ".csv", ".tsv", ".txt", ".npy")
-"""Extensions of readable files; a name without an extension is that of a WFDB record."""
 
 _DOCUMENTS = frozenset(
     f"{name}.txt" for name in ("readme", "sha256sums", "license", "licence", "copying", "notes", "changes", "records")
 )
 """Names, in lower case, of text files in a folder that are not recordings."""
 
-_IN_HEADER = ("time_column", "units", "gain", "adc_zero")
-"""Options whose values WFDB and EDF files contain."""
+_MAX_UNPACKED_BYTES = 4_000_000_000
+"""Largest content of a compressed file: a 24-hour recording of twelve leads at 500 Hz in 32 bits is half as large."""
 
 
 def open_recording(path: Path, options: ReadOptions = ReadOptions()) -> Recording:  # noqa: B008  # it is immutable
-    """Open a file with the reader for its extension.
+    """Open a file with the reader for its content; its extension is only a hint.
+
+    A file that is compressed with gzip is decompressed into a temporary file, which exists as long as the recording.
 
     Raises:
-        RecordError: the file is missing, damaged or of an unknown format; it lacks metadata; or ``options`` repeats
+        RecordError: the file is missing, damaged or of an unknown format; it lacks metadata; or ``options`` contradict
             metadata that it has.
     """
     with as_record_errors(path):
-        reader, unused = _reader(path)
-        given = [name for name in options.given_fields() if name in unused]
-        if given:
-            problem = f"this file format does not use {given[0]}; omit {given[0]}, or read this file separately"
-            raise RecordError(path, problem, parameter=given[0])
-        recording = reader(path, options)
-    if options.fs is not None and not math.isclose(recording.fs, options.fs, rel_tol=1e-4):
-        raise RecordError(path, f"has {recording.fs:g} Hz, but fs is {options.fs:g} Hz; omit fs", parameter="fs")
+        recording = _open(path, options)
     if not LOWEST_RATE <= recording.fs <= HIGHEST_RATE:
         problem = f"has {recording.fs:g} Hz; ECG from {LOWEST_RATE:g} to {HIGHEST_RATE:,g} Hz can be read"
         raise RecordError(path, problem)
     return recording
 
 
-def _reader(path: Path) -> tuple[Callable[[Path, ReadOptions], Recording], tuple[str, ...]]:
-    """Return the reader for a file, and the options that do not apply to its format."""
-    if path.is_dir() and not path.with_name(path.name + ".hea").exists():
+def _open(path: Path, options: ReadOptions) -> Recording:
+    if _is_wfdb_name(path):
+        return _read_as(WFDB, path, options)
+    if path.is_dir():
         raise _no_recording(path)
-    ending = path.suffix.lower()
-    if ending not in (".hea", "") and not path.exists() and path.with_name(path.name + ".hea").exists():
-        ending = ".hea"  # the name of a record may contain a dot
-    if ending in ("", ".hea"):
-        from ecg_study.ecg_data.readers.wfdb import open_wfdb
-
-        return open_wfdb, _IN_HEADER
     if not path.exists():
         raise RecordError(path, "no such file")
-    if ending in (".edf", ".bdf"):
-        from ecg_study.ecg_data.readers.edf import open_edf
+    head = read_head(path)
+    if is_gzip(head):
+        return _open_compressed(path, options)
+    return _read_as(detect_format(path, head), path, options)
 
-        return open_edf, _IN_HEADER
-    if ending in (".csv", ".tsv", ".txt"):
-        from ecg_study.ecg_data.readers.table import open_table
 
-        return open_table, ()
-    if ending == ".npy":
-        from ecg_study.ecg_data.readers.npy import open_array
+def _is_wfdb_name(path: Path) -> bool:
+    """Return whether a path names a WFDB record: its header, or the record without an extension."""
+    if path.suffix.lower() == ".hea":
+        return True
+    if path.is_file():
+        return False
+    # The name of a record may contain a dot.
+    return path.with_name(path.name + ".hea").exists() or (not path.suffix and not path.exists())
 
-        return open_array, ("time_column",)
-    raise RecordError(path, f"{ending} is not a readable format ({', '.join(ENDINGS)})")
+
+def _read_as(file_format: FileFormat, path: Path, options: ReadOptions) -> Recording:
+    if options.time_column and file_format is not TABLE:
+        problem = "this file format does not use time_column; omit time_column, or read this file separately"
+        raise RecordError(path, problem, parameter="time_column")
+    missing = [name for name in file_format.packages if find_spec(name) is None]
+    if missing:
+        problem = f"{file_format.name} files need the package {missing[0]}; install the extra formats"
+        raise RecordError(path, f'{problem}: pip install ".[formats]" in a copy of the repository')
+    module, _, function = file_format.reader.partition(":")
+    reader = getattr(import_module(module), function)
+    recording: Recording = reader(path, options)
+    return recording
+
+
+def _open_compressed(path: Path, options: ReadOptions) -> Recording:
+    """Open a file that is compressed with gzip."""
+    folder = tempfile.TemporaryDirectory(prefix="ecg-study-")
+    content = Path(folder.name) / (path.stem if path.suffix.lower() == ".gz" else path.name)
+    _decompress(path, content)
+    try:
+        head = read_head(content)
+        if is_gzip(head):
+            raise RecordError(path, "is compressed twice; decompress it once")
+        recording = _read_as(detect_format(content, head), content, options)
+    except RecordError as error:
+        raise _of_file(error, path) from error
+
+    def blocks() -> Iterator[np.ndarray]:
+        try:
+            yield from recording.blocks()
+        except RecordError as error:
+            raise _of_file(error, path) from error
+        finally:
+            _ = folder  # The folder is removed when nothing refers to it any more.
+
+    return replace(recording, path=path, blocks=blocks)
+
+
+def _of_file(error: RecordError, path: Path) -> RecordError:
+    """Return an error of the decompressed file as one of the compressed file."""
+    return RecordError(path, error.problem, parameters=error.parameters)
+
+
+def _decompress(path: Path, content: Path) -> None:
+    """Write the decompressed content of a file, up to `_MAX_UNPACKED_BYTES`.
+
+    Raises:
+        RecordError: the file is damaged, truncated, or too large.
+    """
+    try:
+        with gzip.open(path) as source, open(content, "wb") as target:
+            left = _MAX_UNPACKED_BYTES
+            while part := source.read(1 << 20):
+                left -= len(part)
+                if left < 0 or shutil.disk_usage(content.parent).free < 1 << 28:
+                    raise RecordError(path, f"its content does not fit; at most {_MAX_UNPACKED_BYTES:,} bytes are read")
+                target.write(part)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise RecordError(path, "damaged or truncated: it cannot be decompressed with gzip") from error
 
 
 def find_recordings(path: Path) -> list[Path]:
@@ -81,11 +138,24 @@ def find_recordings(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS and not file.name.startswith("."))
+    found = sorted(file for file in path.iterdir() if is_recording_name(file) and not file.name.startswith("."))
     found = [file for file in found if file.name.lower() not in _DOCUMENTS]
     if not found:
         raise _no_recording(path)
     return found
+
+
+def recording_name(path: Path) -> str:
+    """Return the name of a recording, after which results are named: that of its file without the extension."""
+    if not is_recording_name(path):
+        return path.name
+    return Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
+
+
+def is_recording_name(path: Path) -> bool:
+    """Return whether a name has the extension of a readable file, compressed with gzip or not."""
+    ending = path.suffix.lower()
+    return (Path(path.stem).suffix.lower() if ending == ".gz" else ending) in ENDINGS
 
 
 def _no_recording(folder: Path) -> RecordError:

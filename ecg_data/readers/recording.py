@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,17 +17,14 @@ PREFERRED_LEAD = "MLII"
 AUTO_LEAD = "auto"
 ALL_LEADS = "all"
 
-MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
-"""Unit, in lower case → mV per unit."""
-
 HIGHEST_RATE, LOWEST_RATE = 10_000.0, 100.0
 """Sampling rates in Hz. Below, a QRS complex has only a few samples; no ECG is recorded at higher rates."""
 
 BLOCK_SECONDS = 600.0
 """Duration of the blocks in which a recording is read."""
 
-_USUAL_LEADS = ("mlii", "ii", "ecg", "ekg", "signal", "signal_mv", "lead ii", "lead_ii", "ecg ii", "ecg lead ii")
-"""Names of leads that ``"auto"`` selects, the preferred one first; in lower case and without a unit."""
+NO_COLUMN = "none"
+"""Value of ``time_column`` for a table in which no column is the time of the samples."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +32,11 @@ class ReadOptions:
     """Lead to read, and metadata that a file lacks.
 
     Attributes:
-        lead: name of a lead or column, ``"auto"`` or ``"all"``.
+        lead: name or position (from 1) of a lead or column, ``"auto"`` or ``"all"``.
         fs: sampling rate in Hz of a file that does not have one.
-        time_column: column of a table with the time.
+        time_column: column of a table with the time; ``"none"`` if no column is the time of the samples.
         units: ``"mV"``, ``"uV"`` or ``"V"`` of a file without units.
-        gain: ADC units per mV of a file with integers.
+        gain: ADC units per mV of a file with ADC units.
         adc_zero: ADC units at 0 mV (default: 0); requires ``gain``.
 
     Raises:
@@ -61,11 +57,6 @@ class ReadOptions:
         if self.gain is not None and self.units:
             problem = "give gain (ADC units per mV) or units (mV, uV or V), not both"
             raise SettingsError("gain", problem, value=self.gain, parameters=("units",))
-
-    def given_fields(self) -> tuple[str, ...]:
-        """Return the names of the given options that repeat metadata of WFDB and EDF files."""
-        values = {name: getattr(self, name) for name in ("time_column", "units", "gain", "adc_zero")}
-        return tuple(name for name, value in values.items() if value not in ("", None))
 
 
 @dataclass(frozen=True)
@@ -99,10 +90,13 @@ class Recording:
         path: path of the file.
         name: name of the recording, after which results are named.
         fs: sampling rate in Hz.
-        leads: names of the leads.
+        leads: labels of the leads: unique, not empty and printable.
         samples: number of samples per lead; ``None`` if it is unknown until the end is read.
         blocks: reads the file from the start, as float64 arrays of shape ``(samples, leads)`` in mV; missing samples
-            are NaN.
+            are NaN. Reading to the end raises `RecordError` if the file does not agree with what was concluded from its
+            header or its first rows.
+        start_s: time of the first sample in seconds on the file's own clock, 0 if the file has no clock.
+        start_time: date and time of the first sample in ISO 8601; empty if the file has none.
     """
 
     path: Path
@@ -111,6 +105,8 @@ class Recording:
     leads: tuple[str, ...]
     samples: int | None
     blocks: Callable[[], Iterator[np.ndarray]]
+    start_s: float = 0.0
+    start_time: str = ""
 
     def load(self) -> Record:
         """Read all samples.
@@ -130,92 +126,3 @@ def as_record_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RecordError(error.filename or path, f"cannot be read ({error.strerror or error})") from error
-
-
-def choose_leads(path: Path, names: Sequence[str], *, lead: str, noun: str = "leads") -> list[int]:
-    """Return the columns of the selected leads.
-
-    Args:
-        path: path of the file, for messages.
-        names: names of all leads.
-        lead: name of a lead, ``"auto"`` or ``"all"``.
-        noun: word for leads in this file format.
-
-    Raises:
-        RecordError: the lead is missing or ambiguous, or ``"auto"`` finds none of the usual leads.
-    """
-    if lead == ALL_LEADS:
-        return list(range(len(names)))
-    if lead in names:
-        if list(names).count(lead) > 1:
-            raise RecordError(path, f"two {noun} are named {lead!r}; rename one")
-        return [list(names).index(lead)]
-    listed = ", ".join(names)
-    if lead != AUTO_LEAD:
-        raise RecordError(path, f"{lead!r} is not among its {noun} ({listed}); use another lead", parameter="lead")
-    if len(names) == 1:
-        return [0]
-    plain = [without_unit(name).lower() for name in names]
-    for usual in _USUAL_LEADS:
-        if plain.count(usual) == 1:
-            return [plain.index(usual)]
-    problem = f"none of its {noun} ({listed}) is a usual ECG lead; choose a lead, or 'all'"
-    raise RecordError(path, problem, parameter="lead")
-
-
-_SUFFIX = re.compile(r"_(mv|uv|µv|μv|nv|v)$", re.IGNORECASE)
-
-
-def unit_in(name: str) -> str:
-    """Return the unit at the end of a name such as ``ECG (mV)`` or ``signal_uV``, in lower case; empty without one.
-
-    A name that consists of a unit, such as the chest lead V, has none.
-    """
-    found = _SUFFIX.search(name) or re.search(r"[\[(]\s*(mv|uv|µv|μv|nv|v)\s*[\])]\s*$", name, re.IGNORECASE)
-    return found.group(1).lower() if found else ""
-
-
-def without_unit(name: str) -> str:
-    """Return a name without the unit at its end."""
-    return re.sub(r"\s*[\[(].*[\])]\s*$", "", _SUFFIX.sub("", name)).strip() if unit_in(name) else name.strip()
-
-
-def to_millivolts(
-    path: Path, options: ReadOptions, *, integers: bool, unit: str = "", column: str = ""
-) -> tuple[float, float]:
-    """Return ``(gain, adc_zero)`` that convert numbers to mV: ``(numbers - adc_zero) / gain``.
-
-    Args:
-        path: path of the file, for messages.
-        options: given metadata.
-        integers: whether the file contains integers.
-        unit: unit in the file, if any.
-        column: name of the column, for messages.
-
-    Raises:
-        RecordError: the unit of integers is unknown.
-    """
-    if options.gain is not None:
-        return options.gain, options.adc_zero or 0.0
-    known = options.units or unit
-    if known:
-        return 1 / MILLIVOLTS[known.lower()], 0.0
-    if integers:
-        others = ", or choose another lead" if column and options.lead == ALL_LEADS else ""
-        place = f"column {column}: " if column else ""
-        problem = f"{place}integers look like ADC units; give gain (ADC units per mV) and adc_zero"
-        problem += f", or units (mV or uV){others}"
-        raise RecordError(path, problem, parameter="gain", parameters=("units", "adc_zero"))
-    return 1.0, 0.0
-
-
-def millivolts_per_unit(path: Path, lead: str, *, unit: str) -> float:
-    """Return the factor from the unit of a lead to mV.
-
-    Raises:
-        RecordError: the unit is not a voltage.
-    """
-    factor = MILLIVOLTS.get(unit.strip().lower())
-    if factor is None:
-        raise RecordError(path, f"lead {lead}: unit {unit or 'missing'} is not a voltage")
-    return factor

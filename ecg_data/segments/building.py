@@ -125,7 +125,7 @@ def _other_leads(
         pass  # one of the leads: read each separately
     others: list[Record] = []
     reasons: dict[str, str] = {}
-    for lead in read_header(path).sig_name:
+    for lead in read_header(path).names:
         if lead in record.leads:
             continue
         try:

@@ -16,11 +16,12 @@ _DECIMALS = 4  # 0.1 µV: finer than any converter
 def write_beats_csv(path: Path, detected: DetectedRecording) -> None:
     """Write ``R_peak, time_s, confidence, rr_s``, one row per beat, completely or not at all.
 
-    ``R_peak`` is the sample index. ``rr_s`` is the time since the previous beat. It is empty for the first beat, and
+    ``R_peak`` is the sample index. ``time_s`` is the time on the clock of the recording, or from its start if it has no
+    clock. ``rr_s`` is the time since the previous beat. It is empty for the first beat, and
     after an unusable interval.
     """
     peaks = detected.r_peaks
-    times = peaks.samples / detected.recording.fs
+    times = detected.recording.start_s + peaks.samples / detected.recording.fs
     rows = ["R_peak,time_s,confidence,rr_s"]
     for sample, time, confidence, rr in zip(
         peaks.samples.tolist(),
@@ -54,7 +55,14 @@ def write_samples_csv(path: Path, result: DetectedRecording | DenoisedRecording)
     """
     r_peaks = result.r_peaks.samples if isinstance(result, DetectedRecording) else None
     recording = result.recording
-    _write_rows(path, _sample_blocks(result), leads=recording.leads, fs=recording.fs, r_peaks=r_peaks)
+    _write_rows(
+        path,
+        _sample_blocks(result),
+        leads=recording.leads,
+        fs=recording.fs,
+        r_peaks=r_peaks,
+        start_s=recording.start_s,
+    )
 
 
 def write_signal_csv(
@@ -101,6 +109,7 @@ def _write_rows(
     leads: Sequence[str],
     fs: float,
     r_peaks: np.ndarray | None,
+    start_s: float = 0.0,
 ) -> None:
     import pandas as pd
 
@@ -110,7 +119,7 @@ def _write_rows(
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as target:
         for block, denoised in blocks:
             last = first + len(block)
-            columns: dict[str, np.ndarray] = {"time_s": np.round(np.arange(first, last) / fs, 6)}
+            columns: dict[str, np.ndarray] = {"time_s": np.round(start_s + np.arange(first, last) / fs, 6)}
             columns |= {name: np.round(block[:, i], _DECIMALS) for i, name in enumerate(names)}
             if denoised is not None:
                 rounded = np.round(denoised.astype(np.float64), _DECIMALS)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecg_study.ecg_data.readers.opening import ENDINGS, find_recordings, open_recording
+from ecg_study.ecg_data.readers.opening import find_recordings, open_recording, recording_name
 from ecg_study.ecg_data.readers.recording import ReadOptions
 from ecg_study.errors import EcgStudyError, InputError, SettingsError
 from ecg_study.files import make_directory, remove_abandoned, writing_together
@@ -151,7 +151,7 @@ def check_formats(formats: Sequence[str], model_kind: ModelKind) -> None:
 def output_paths(recording: Path, formats: Sequence[str], *, model_kind: ModelKind, directory: Path) -> dict[str, Path]:
     """Return the result file of a recording for each output format."""
     endings = _endings(model_kind)
-    name = recording.name if recording.suffix.lower() not in ENDINGS else recording.stem
+    name = recording_name(recording)
     paths = {output: directory / f"{name}.{endings[output]}" for output in formats}
     if "wfdb" in paths:
         plain = wfdb_name(name)

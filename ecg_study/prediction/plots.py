@@ -30,16 +30,25 @@ def plot_detection(path: Path, detected: DetectedRecording) -> None:
     if len(peaks):
         lowest = int(peaks.samples[peaks.confidences.argmin()])
         around = min(max(0, lowest - length // 2), max(0, detected.samples - length))
-        starts[f"lowest confidence, {peaks.confidences.min():.2f}, at {lowest / recording.fs:.1f} s"] = around
+        starts[
+            f"lowest confidence, {peaks.confidences.min():.2f}, at {recording.start_s + lowest / recording.fs:.1f} s"
+        ] = around
     excerpts = _excerpts(recording, list(starts.values()), length)
     figure, axes = _new_figure(1 + len(starts), f"{recording.name}: {len(peaks):,} R peaks")
     _draw_rate(axes[0], detected)
     for axis, (title, start), excerpt in zip(axes[1:], starts.items(), excerpts, strict=True):
-        times = (start + np.arange(len(excerpt))) / recording.fs
+        times = recording.start_s + (start + np.arange(len(excerpt))) / recording.fs
         here = peaks.samples[(peaks.samples >= start) & (peaks.samples < start + len(excerpt))]
         for number, lead in enumerate(recording.leads):
             axis.plot(times, excerpt[:, number], color=(_BLACK, _BLUE)[number % 2], linewidth=0.8, label=lead)
-        axis.plot(here / recording.fs, excerpt[here - start, 0], "v", color=_ORANGE, markersize=5, label="R peak")
+        axis.plot(
+            recording.start_s + here / recording.fs,
+            excerpt[here - start, 0],
+            "v",
+            color=_ORANGE,
+            markersize=5,
+            label="R peak",
+        )
         _label(axis, times, title)
     _save(figure, path)
 
@@ -56,7 +65,7 @@ def plot_denoising(path: Path, denoised: DenoisedRecording) -> None:
     before = _excerpts(recording, list(starts.values()), length)
     figure, axes = _new_figure(len(starts), f"{recording.name}, {recording.leads[0]}: recorded and denoised")
     for axis, (title, start), excerpt in zip(axes, starts.items(), before, strict=True):
-        times = (start + np.arange(len(excerpt))) / recording.fs
+        times = recording.start_s + (start + np.arange(len(excerpt))) / recording.fs
         after = denoised.read(start, start + len(excerpt))
         axis.plot(times, excerpt[:, 0], color=_GRAY, linewidth=0.8, label="recorded")
         axis.plot(times, after[:, 0], color=_BLUE, linewidth=1.0, label="denoised")
@@ -66,15 +75,17 @@ def plot_denoising(path: Path, denoised: DenoisedRecording) -> None:
 
 def _draw_rate(axis: Any, detected: DetectedRecording) -> None:
     fs = detected.recording.fs
-    seconds = detected.samples / fs
+    seconds, start = detected.samples / fs, detected.recording.start_s
     scale, unit = (3600, "h") if seconds > 7200 else (60, "min") if seconds > 120 else (1, "s")
     rate = 60 / rr_intervals(detected)
     known = np.isfinite(rate)
-    axis.plot(detected.r_peaks.samples[known] / fs / scale, rate[known], ".", color=_BLACK, markersize=2)
-    for number, (start, end) in enumerate(detected.r_peaks.unusable):
+    axis.plot((start + detected.r_peaks.samples[known] / fs) / scale, rate[known], ".", color=_BLACK, markersize=2)
+    for number, (first, last) in enumerate(detected.r_peaks.unusable):
         label = "unusable" if not number else None
-        axis.axvspan(start / fs / scale, end / fs / scale, color=_LIGHT_GRAY, linewidth=0, label=label)
-    axis.set_xlim(0, detected.samples / fs / scale)
+        axis.axvspan(
+            (start + first / fs) / scale, (start + last / fs) / scale, color=_LIGHT_GRAY, linewidth=0, label=label
+        )
+    axis.set_xlim(start / scale, (start + seconds) / scale)
     axis.set_xlabel(f"time ({unit})")
     axis.set_ylabel("rate (beats/min)")
     axis.set_title("Heart rate, beat by beat", loc="left")

@@ -26,7 +26,9 @@ class Summary:
         fs: Sampling rate in Hz.
         samples: Samples per lead.
         duration_s: Duration in seconds.
+        start_s: Time of the first sample in seconds on the clock of the recording, 0 without a clock.
         leads: Names of the leads.
+        start_time: Date and time of the first sample in ISO 8601, if the file has it.
         unusable_share: Share of unusable samples, 0 to 1. For a detector, samples without any usable lead; for a
             denoiser, samples of all leads.
         unusable: Detector: unusable intervals as ``(first sample, sample after the last)``.
@@ -45,6 +47,7 @@ class Summary:
     fs: float
     samples: int
     duration_s: float
+    start_s: float
     leads: tuple[str, ...]
     unusable_share: float
     unusable: tuple[tuple[int, int], ...] | None = None
@@ -52,6 +55,7 @@ class Summary:
     mean_rate_bpm: float | None = None
     rr: dict[str, float] | None = None
     mean_confidence: float | None = None
+    start_time: str | None = None
     disclaimer: str = field(default=DISCLAIMER)
 
 
@@ -119,6 +123,8 @@ def _common(recording: Recording, samples: int, model_name: str, runtime: str) -
         "fs": recording.fs,
         "samples": samples,
         "duration_s": round(samples / recording.fs, 3),
+        "start_s": recording.start_s,
+        "start_time": recording.start_time or None,
         "leads": recording.leads,
     }
 

@@ -43,9 +43,9 @@ def says(path: Path, **options: object) -> str:
 @pytest.fixture(autouse=True)
 def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks so short that every recording here has several."""
-    for module in ("npy", "edf", "wfdb"):
+    for module in ("channels", "wfdb.signals"):
         monkeypatch.setattr(f"ecg_study.ecg_data.readers.{module}.BLOCK_SECONDS", 3.0)
-    monkeypatch.setattr("ecg_study.ecg_data.readers.table._ROWS", 700)
+    monkeypatch.setattr("ecg_study.ecg_data.readers.tables.text.BLOCK_BYTES", 12_000)
     assert recording_module.BLOCK_SECONDS > 3.0
 
 
@@ -137,13 +137,13 @@ def test_edf_files_are_read_in_blocks(tmp_path: Path, ending: str) -> None:
 
 
 def test_edf_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    assert "none of its leads (V1, V2) is a usual ECG lead; choose a lead" in says(
-        write_edf(tmp_path / "a.edf", leads(), ("V1", "V2"))
+    assert "none of its leads (C3, C4) has the name of an ECG lead; choose a lead" in says(
+        write_edf(tmp_path / "a.edf", leads(), ("C3", "C4"))
     )
-    assert "lead ECG: unit bpm is not a voltage" in says(write_edf(tmp_path / "b.edf", leads(), unit="bpm"))
+    assert "none of its leads (ECG, Resp) is a voltage" in says(write_edf(tmp_path / "b.edf", leads(), unit="bpm"))
     path = tmp_path / "c.edf"
-    path.write_text("time,ecg\n0,1\n")
-    assert "not an EDF or BDF file" in says(path)
+    path.write_bytes(bytes(range(256)))
+    assert "not a EDF file" in says(path)
     whole = write_edf(tmp_path / "d.edf", leads()).read_bytes()
     for length in (100, 300, len(whole) - 700):
         path.write_bytes(whole[:length])
@@ -162,9 +162,9 @@ def rows(columns: str, *values: np.ndarray, mark: str = ",") -> str:
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", " "])
 def test_tables_tell_their_rate_by_their_time(tmp_path: Path, mark: str) -> None:
-    path = write_csv(tmp_path / "a.csv", rows(mark.join(["time_s", "ecg", "resp"]), TIMES, *leads().T, mark=mark))
+    path = write_csv(tmp_path / "a.csv", rows(mark.join(["time_s", "II", "V5"]), TIMES, *leads().T, mark=mark))
     table = opened(path)
-    assert (table.name, table.fs, table.leads) == ("a", 250.0, ("ecg",))
+    assert (table.name, table.fs, table.leads) == ("a", 250.0, ("II",))
     np.testing.assert_allclose(read(table), leads()[:, :1], atol=1e-5)
     np.testing.assert_allclose(read(opened(path, lead="all")), leads(), atol=1e-5)
 
@@ -185,7 +185,7 @@ def test_a_table_without_a_header_or_time_needs_a_rate(tmp_path: Path) -> None:
     assert "give fs in Hz" in says(path)
     np.testing.assert_allclose(read(opened(path, fs=250.0)), leads()[:, :1], atol=1e-5)
     two = write_csv(tmp_path / "b.csv", rows("", *leads().T))
-    assert "none of its columns (1, 2) is a usual ECG lead" in says(two, fs=250.0)
+    assert "none of its columns (1, 2) has the name of an ECG lead" in says(two, fs=250.0)
     np.testing.assert_allclose(read(opened(two, fs=250.0, lead="2")), leads()[:, 1:], atol=1e-5)
     named = write_csv(tmp_path / "c.csv", rows("clock,x", TIMES, leads()[:, 0]))
     assert opened(named, time_column="clock").fs == 250.0
@@ -196,9 +196,8 @@ def test_empty_fields_are_missing_samples(tmp_path: Path) -> None:
     text = rows("time,ecg", TIMES, leads()[:, 0]).splitlines()
     text[101] = text[101].split(",")[0] + ","
     text[102] = text[102].split(",")[0] + ",nan"
-    text[2500] = text[2500].split(",")[0]  # a file that was cut short
     found = read(opened(write_csv(tmp_path / "a.csv", "\n".join(text))))
-    assert np.flatnonzero(np.isnan(found[:, 0])).tolist() == [100, 101, 2499]
+    assert np.flatnonzero(np.isnan(found[:, 0])).tolist() == [100, 101]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +218,7 @@ def test_what_is_wrong_in_a_table_is_named_by_line(tmp_path: Path, line: int, re
 @pytest.mark.parametrize("by", [3.0, -3.0, 0.012])
 @pytest.mark.parametrize("row", [1300, 1400])
 def test_a_jump_far_down_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: int, by: float) -> None:
-    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)  # blocks are of 700
+    monkeypatch.setattr("ecg_study.ecg_data.readers.tables.clock.HEAD_ROWS", 600)  # blocks are of 700
     times = TIMES + by * (np.arange(2500) >= row)
     message = says(write_csv(tmp_path / "a.csv", rows("time,ecg", times, leads()[:, 0])))
     assert f"the time jumps at line {row + 2:,}" in message
@@ -229,7 +228,7 @@ def test_a_jump_far_down_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_clock_that_leaves_the_rows_far_down_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: str
 ) -> None:
-    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)
+    monkeypatch.setattr("ecg_study.ecg_data.readers.tables.clock.HEAD_ROWS", 600)
     # So coarse that no single step tells of a sample left out.
     samples = np.arange(2500.0)
     samples[1:-1:2] += 0.4
@@ -241,7 +240,7 @@ def test_a_clock_that_leaves_the_rows_far_down_is_seen(
 
 
 def test_clocks_are_rounded_and_a_little_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)
+    monkeypatch.setattr("ecg_study.ecg_data.readers.tables.clock.HEAD_ROWS", 600)
     for rate in (128.0, 360.0, 500.2, 1000.0):
         text = "\n".join(f"{round(1000 * n / rate)},0.5" for n in range(4000))
         table = opened(write_csv(tmp_path / "a.csv", "time_ms,ecg\n" + text))
@@ -249,7 +248,7 @@ def test_clocks_are_rounded_and_a_little_fast(tmp_path: Path, monkeypatch: pytes
 
 
 def test_one_sample_left_out_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)
+    monkeypatch.setattr("ecg_study.ecg_data.readers.tables.clock.HEAD_ROWS", 600)
     text = rows("time,ecg", TIMES, leads()[:, 0]).splitlines()
     del text[1500]
     assert "the time jumps at line 1,501" in says(write_csv(tmp_path / "a.csv", "\n".join(text)))
@@ -262,26 +261,26 @@ def test_rows_wider_than_their_header_are_refused(tmp_path: Path) -> None:
         assert "line 2 has 3 columns, but line 1 has 2; name each column" in says(path, fs=FS, lead=lead)
     commas = "ecg\n0\n" + "\n".join(f"{value:.3f}".replace(".", ",") for value in leads()[1:, 0])
     message = says(write_csv(tmp_path / "b.csv", "# a watch\n" + commas), fs=FS)
-    assert "line 4 has 2 columns, but line 2 has 1; name each column, and use decimal points" in message
+    assert "line 4 has 2 columns, but line 3 has 1; name each column, and use decimal points" in message
     ended = rows("time,ecg", TIMES, leads()[:, 0]).splitlines()
     ended[1:] = [line + ",," for line in ended[1:]]
     np.testing.assert_allclose(read(opened(write_csv(tmp_path / "c.csv", "\n".join(ended)))), leads()[:, :1], atol=1e-5)
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", " "])
-@pytest.mark.parametrize("end", ["\n\n", "\n# end of file\n", "\n9.9"])
+@pytest.mark.parametrize("end", ["\n\n", "\n# end of file\n", ""])
 def test_how_a_table_ends_does_not_matter(tmp_path: Path, mark: str, end: str) -> None:
     text = rows(f"time{mark}ecg", TIMES, leads()[:, 0], mark=mark).rstrip().splitlines()
     text[50] += " # an artefact, see the log"
-    path = write_csv(tmp_path / "a.csv", "\n".join(text[:-1]) + end.replace("9.9", text[-1].split(mark)[0]))
-    np.testing.assert_allclose(read(opened(path))[:2499], leads()[:2499, :1], atol=1e-5)
+    path = write_csv(tmp_path / "a.csv", "\n".join(text) + end)
+    np.testing.assert_allclose(read(opened(path)), leads()[:, :1], atol=1e-5)
 
 
 @pytest.mark.parametrize(("samples", "rate"), [(1050, 250.2), (1050, 360.34), (1300, 128.07)])
 def test_an_exact_clock_of_an_odd_rate_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, samples: int, rate: float
 ) -> None:
-    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 1000)
+    monkeypatch.setattr("ecg_study.ecg_data.readers.tables.clock.HEAD_ROWS", 1000)
     text = "\n".join(f"{n / rate:.9f},0.5" for n in range(samples))
     assert len(read(opened(write_csv(tmp_path / "a.csv", "time,ecg\n" + text)))) == samples
 
@@ -294,28 +293,30 @@ def test_a_clock_of_six_digits_is_read_beyond_a_thousand_seconds(tmp_path: Path,
 
 
 def test_lines_are_counted_with_comments_and_blank_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecg_study.ecg_data.readers.table._HEAD", 600)
+    monkeypatch.setattr("ecg_study.ecg_data.readers.tables.clock.HEAD_ROWS", 600)
     text = rows("time,ecg", TIMES + 3.0 * (np.arange(2500) >= 1000), leads()[:, 0]).splitlines()
-    text[5:5] = ["# a comment", ""]
+    text[5:5] = ["# a comment", "# another"]
     assert "the time jumps at line 1,004" in says(write_csv(tmp_path / "a.csv", "\n".join(text)))
 
 
 def test_a_field_without_end_is_named(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", 'ecg,note\n0.5,"' + 200_000 * "x" + '"\n')
-    assert "not a text table (field larger than field limit" in says(path, fs=FS, lead="ecg")
+    assert "not a table of numbers, see line 2" in says(path, fs=FS, lead="ecg")
 
 
 def test_each_column_has_a_unit_of_its_own(tmp_path: Path) -> None:
-    text = "ecg,other\n" + "\n".join(f"{a:.4f},{round(1000 * b)}" for a, b in leads())
+    text = "II,V5\n" + "\n".join(f"{a:.4f},{round(1000 * b)}" for a, b in leads())
     path = write_csv(tmp_path / "a.csv", text)
     message = says(path, fs=FS, lead="all")
-    assert "column other: integers look like ADC units" in message and "or choose another lead" in message
+    assert "lead V5: integers look like ADC units" in message and "or choose another lead" in message
     np.testing.assert_allclose(read(opened(path, fs=FS)), leads()[:, :1], atol=1e-3)
 
 
-def test_decimal_commas_are_named(tmp_path: Path) -> None:
+def test_decimal_commas_are_read(tmp_path: Path) -> None:
     text = rows("time;ecg", TIMES, leads()[:, 0], mark=";").replace(".", ",")
-    assert "'0,000000' in column" in says(write_csv(tmp_path / "a.csv", text), fs=FS)
+    table = opened(write_csv(tmp_path / "a.csv", text))
+    assert table.fs == FS
+    np.testing.assert_allclose(read(table), leads()[:, :1], atol=1e-5)
 
 
 def test_tables_that_are_none_are_named(tmp_path: Path) -> None:
@@ -329,7 +330,7 @@ def test_tables_that_are_none_are_named(tmp_path: Path) -> None:
     path.write_text("time\n0\n1\n")
     assert "no column except the time" in says(path)
     assert "'II' is not among its columns (ecg)" in says(write_csv(path, rows("time,ecg", TIMES, TIMES)), lead="II")
-    assert "give fs in Hz" in says(write_csv(path, "time,ecg\nmonday,1.5\ntuesday,2.5\n"))
+    assert "'monday' in column time is not a time" in says(write_csv(path, "time,ecg\nmonday,1.5\ntuesday,2.5\n"))
     ints = "\n".join(f"{time:.3f},{round(1000 * value)}" for time, value in zip(TIMES, leads()[:, 0], strict=True))
     path = write_csv(path, "time,ecg\n" + ints)
     assert "integers look like ADC units; give gain" in says(path)
@@ -341,8 +342,8 @@ def test_arrays_are_mapped(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, leads())
     assert "give fs in Hz" in says(path, lead="all")
-    assert "has 2 columns; choose a lead from 1 to 2, or 'all'" in says(path, fs=FS)
-    assert "but no lead 'II'" in says(path, fs=FS, lead="II")
+    assert "none of its columns (1, 2) has the name of an ECG lead; choose a lead, or 'all'" in says(path, fs=FS)
+    assert "'II' is not among its columns (1, 2)" in says(path, fs=FS, lead="II")
     both = opened(path, fs=FS, lead="all")
     assert (both.leads, both.samples) == (("1", "2"), 2500)
     np.testing.assert_array_equal(read(both), leads())
@@ -366,14 +367,12 @@ def test_an_array_that_would_run_code_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     assert "not a NumPy array of numbers" in says(path, fs=FS)
-    path.write_bytes(b"text")
-    assert "not a NumPy array of numbers" in says(path, fs=FS)
 
 
 def test_files_of_no_kind_and_absurd_rates_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
-    path.write_text("x")
-    assert ".mp3 is not a readable format" in says(path)
+    path.write_bytes(b"ID3\x04\x00" + bytes(100))
+    assert "not a readable format" in says(path)
     assert "no such file" in says(tmp_path / "b.csv")
     np.save(tmp_path / "a.npy", leads()[:, 0])
     for rate in (1.0, 1e6):
@@ -384,9 +383,10 @@ def test_what_a_file_would_make_no_use_of_is_refused(tmp_path: Path, write_recor
     record = write_record(signal=leads(), fs=FS, leads=("V5", "MLII"), beats=())
     assert opened(record, fs=FS).fs == FS
     assert opened(record, fs=FS * 1.00001).fs == FS, "as far as it was written"
-    assert "has 250 Hz, but fs is 500 Hz; omit fs" in says(record, fs=500.0)
-    for option, value in (("gain", 200.0), ("units", "uV"), ("time_column", "t")):
-        assert f"this file format does not use {option}; omit {option}," in says(record, **{option: value})
+    assert "has a sampling rate of 250 Hz, but fs is 500 Hz; omit fs" in says(record, fs=500.0)
+    assert "this file format does not use time_column; omit time_column," in says(record, time_column="t")
+    assert "has the unit 'mV', but gain is for ADC units; omit gain" in says(record, gain=200.0)
+    assert "has the unit 'mV', but units is 'uV'; omit units" in says(record, units="uV")
     np.save(tmp_path / "a.npy", leads()[:, 0])
     assert "this file format does not use time_column" in says(tmp_path / "a.npy", fs=FS, time_column="t")
     with pytest.raises(EcgStudyError, match="adc_zero: requires gain"):

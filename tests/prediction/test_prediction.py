@@ -173,7 +173,7 @@ def test_a_recording_without_samples_is_reported(
 
 
 def test_files_without_beats_are_valid(tmp_path: Path) -> None:
-    np.save(tmp_path / "quiet.npy", np.random.default_rng(0).normal(0, 0.0001, 5000))
+    np.save(tmp_path / "quiet.npy", np.random.default_rng(0).normal(0, 0.002, 5000))
     recording = open_recording(tmp_path / "quiet.npy", ReadOptions(fs=360.0))
     from ecg_study.prediction.wfdb_files import write_annotations
 
@@ -312,7 +312,7 @@ def test_a_denoised_record_holds_any_offset_and_amplitude(
 ) -> None:
     signal = 40 * ecg(257.13) + 200
     np.save(tmp_path / "a b.npy", signal)
-    options = ["--fs", "257.13", "--out", str(tmp_path), "--formats", "wfdb"]
+    options = ["--fs", "257.13", "--units", "mV", "--out", str(tmp_path), "--formats", "wfdb"]
     for name in ("denoiser", "detector"):
         assert study.main(["predict", str(tmp_path / "a b.npy"), "--model", models[name], *options]) == 0
     assert "a_b_denoised.hea" in capsys.readouterr().out  # a WFDB name has no blanks

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_study.ecg_data.readers.annotations import BEAT_SYMBOLS, Annotations, read_annotations
+from ecg_study.ecg_data.readers.wfdb.annotations import BEAT_SYMBOLS, Annotations, read_annotations
 from ecg_study.evaluation.experiments.denoising import round_to_microvolts
 from ecg_study.evaluation.experiments.r_peaks import match, samples_within
 from ecg_study.evaluation.leads import EvaluationLead

@@ -1,0 +1,144 @@
+"""File formats, recognized by the first bytes of a file."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecg_study.errors import RecordError
+
+HEAD_BYTES = 4096
+"""Bytes from which a format is recognized."""
+
+_READERS = "ecg_study.ecg_data.readers"
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A file format with its reader.
+
+    Attributes:
+        name: name for messages.
+        endings: usual extensions, in lower case. They are a hint where the content is not characteristic.
+        reader: module and function that read it, as ``module:function``.
+        matches: whether the first bytes of a file are of this format.
+        packages: packages of the extra ``formats`` that reading needs.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    reader: str
+    matches: Callable[[bytes], bool]
+    packages: tuple[str, ...] = ()
+
+
+def _is_edf(head: bytes) -> bool:
+    return head[:8] == b"0       " and head[184:192].strip().isdigit()
+
+
+def _never(_: bytes) -> bool:
+    return False
+
+
+WFDB = FileFormat("WFDB", (".hea",), f"{_READERS}.wfdb:open_wfdb", _never)
+TABLE = FileFormat("text table", (".csv", ".tsv", ".txt"), f"{_READERS}.tables.table:open_table", _never)
+
+_BINARY_FORMATS = (
+    FileFormat("EDF", (".edf",), f"{_READERS}.edf:open_edf", _is_edf),
+    FileFormat("BDF", (".bdf",), f"{_READERS}.edf:open_edf", lambda head: head[:8] == b"\xffBIOSEMI"),
+    FileFormat("NumPy array", (".npy",), f"{_READERS}.npy:open_array", lambda head: head[:6] == b"\x93NUMPY"),
+)
+
+FORMATS = (WFDB, TABLE, *_BINARY_FORMATS)
+"""All formats that can be read."""
+
+ENDINGS = tuple(ending for file_format in FORMATS for ending in file_format.endings)
+"""Extensions of readable files; a name without an extension is that of a WFDB record."""
+
+_GZIP = b"\x1f\x8b"
+
+_OTHER_FILES = (
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"%PDF", "a PDF document"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"\xd0\xcf\x11\xe0", "an old Microsoft Office file; save the sheet as CSV"),
+    (b"BZh", "compressed with bzip2; decompress it"),
+    (b"\xfd7zXZ", "compressed with xz; decompress it"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd; decompress it"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"\x7fELF", "a program"),
+)
+"""First bytes of files that are often given by mistake, and what they are."""
+
+
+def read_head(path: Path) -> bytes:
+    """Return the first bytes of a regular file.
+
+    Raises:
+        RecordError: the path is not a file with content: a folder, a pipe, a device, or empty.
+        OSError: the file cannot be opened.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+        raise RecordError(path, f"is {kind}, not a file")
+    with open(path, "rb") as source:
+        head = source.read(HEAD_BYTES)
+    if not head:
+        raise RecordError(path, "empty")
+    return head
+
+
+def is_gzip(head: bytes) -> bool:
+    """Return whether the first bytes are those of a file compressed with gzip."""
+    return head[:2] == _GZIP
+
+
+def detect_format(path: Path, head: bytes) -> FileFormat:
+    """Return the format of a file by its first bytes.
+
+    Raises:
+        RecordError: the format cannot be read.
+    """
+    for file_format in _BINARY_FORMATS:
+        if file_format.matches(head):
+            return file_format
+    ending = path.suffix.lower()
+    by_ending = next((f for f in _BINARY_FORMATS if ending in f.endings), None)
+    if is_text(head):
+        return TABLE
+    for first, kind in _OTHER_FILES:
+        if head.startswith(first):
+            raise RecordError(path, f"is {kind}")
+    if ending in TABLE.endings:
+        raise RecordError(path, "not a text table")
+    if by_ending is not None:
+        raise RecordError(path, f"not a {by_ending.name} file, nor one of another readable format")
+    raise RecordError(path, f"not a readable format ({', '.join(ENDINGS)})")
+
+
+def is_text(head: bytes) -> bool:
+    """Return whether the first bytes are those of a text in UTF-8, UTF-16, Latin-1 or another extension of ASCII."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True
+    if utf_16_without_mark(head):
+        return True
+    # The controls that occur in text: tab, line feed, vertical tab, form feed, carriage return, end of file of DOS.
+    return not any(byte < 32 and byte not in b"\t\n\v\f\r\x1a" for byte in head)
+
+
+def utf_16_without_mark(head: bytes) -> str:
+    """Return the encoding of ASCII text in UTF-16 that has no byte order mark; empty if it is not."""
+    head = head[: len(head) - len(head) % 2]
+    if len(head) < 4:
+        return ""
+    even, odd = head[0::2], head[1::2]
+    if not any(odd) and all(even):
+        return "utf-16-le"
+    if not any(even) and all(odd):
+        return "utf-16-be"
+    return ""

@@ -1,0 +1,1 @@
+"""Text tables: encoding, layout, cells and times."""

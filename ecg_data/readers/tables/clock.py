@@ -1,0 +1,344 @@
+"""Clock of a table: the sampling rate from a column with the time, which must hold to the last row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ecg_study.ecg_data.readers.recording import NO_COLUMN, ReadOptions
+from ecg_study.ecg_data.readers.tables.cells import Rows, read_rows
+from ecg_study.ecg_data.readers.tables.layout import HEAD_ROWS, Layout
+from ecg_study.ecg_data.readers.tables.times import parse_time_name, seconds_from_texts, time_unit_of
+from ecg_study.errors import RecordError
+
+_STRIDE = 1000
+"""Rows after which time and row number are compared. Over this interval, a clock that stands or drifts by a thousandth
+is detected, and a smaller deviation from the nominal rate is tolerated."""
+
+_PLAY = 0.75
+"""Largest difference of the two, in samples, beyond the rounding of the clock; one missing sample exceeds it."""
+
+_COARSEST = 4.0
+"""Coarsest rounding of a clock, in samples: six digits resolve 10 ms from 1,000 s on."""
+
+_UNEVEN = 0.5
+"""Largest deviation of a time, in samples, for evenly spaced samples with a rounded clock."""
+
+_FASTEST_ASSUMED = 5000.0
+"""Highest sampling rate in Hz of times without a unit. Times in minutes look like seconds of 60 times the rate."""
+
+_SAME_RATE = 0.005
+"""Largest relative difference of two statements of one sampling rate: clocks of devices are off by less."""
+
+_DAY = 86_400.0
+
+_HEAD_BYTES = 400_000
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Column with the time, which must continue as in the first rows.
+
+    Attributes:
+        path: path of the table.
+        name: name of the column.
+        column: index of the column.
+        as_text: whether the times are texts, such as dates.
+        unit: seconds per unit of a number.
+        rate: sampling rate in Hz in the first rows, rounded to an integer if the clock's resolution allows it.
+        step: seconds per row in the first rows.
+        rounding: largest deviation in the first rows, in samples.
+        start: first time in seconds.
+        has_dates: whether the times are dates, counted from 1970.
+    """
+
+    path: Path
+    name: str
+    column: int
+    as_text: bool
+    unit: float
+    rate: float
+    step: float
+    rounding: float
+    start: float
+    has_dates: bool
+
+    def seconds(self, rows: Rows, numbers: int | None) -> np.ndarray:
+        """Return the times of some rows in seconds; NaN where a time is missing.
+
+        Args:
+            rows: rows with the column of the clock.
+            numbers: position of the clock among the numbers of the rows; ``None`` if it is a text.
+        """
+        return _seconds(self.path, self.name, rows, numbers, self.unit)
+
+
+class ClockCheck:
+    """Comparison of all times with the row numbers, block by block.
+
+    Args:
+        clock: the clock of the first rows.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._times = np.empty(0)
+        self._lines = np.empty(0, np.int64)
+        self._days = 0.0
+
+    def add(self, times: np.ndarray, lines: np.ndarray) -> None:
+        """Check the times of the next rows.
+
+        Args:
+            times: times in seconds; NaN where a time is missing.
+            lines: line numbers.
+
+        Raises:
+            RecordError: the time stands still, goes back, or skips samples.
+        """
+        clock = self._clock
+        if clock.as_text and not clock.has_dates:
+            times = self._without_midnights(times)
+        joined = np.concatenate([self._times, times])
+        lines = np.concatenate([self._lines, lines])
+        joined = _filled(joined, clock.step)
+        if len(joined) > 1:
+            self._check(joined, lines)
+        self._times, self._lines = joined[-_STRIDE:], lines[-_STRIDE:]
+
+    def _without_midnights(self, times: np.ndarray) -> np.ndarray:
+        """Return times of day that go on after midnight."""
+        known = np.flatnonzero(~np.isnan(times))
+        if not len(known):
+            return times
+        before = self._times[-1] - self._days if len(self._times) else times[known[0]]
+        jumps = np.diff(times[known], prepend=before) < -_DAY / 2
+        moved = times.copy()
+        moved[known] += self._days + _DAY * np.cumsum(jumps)
+        self._days += _DAY * int(jumps.sum())
+        return moved
+
+    def _check(self, times: np.ndarray, lines: np.ndarray) -> None:
+        clock = self._clock
+        tolerance = _tolerance(np.abs(np.diff(times) / clock.step - 1), clock.rounding)
+        for stride, problem in ((1, "the time jumps at"), (_STRIDE, "time and row number differ before")):
+            ahead = (times[stride:] - times[:-stride]) / clock.step - stride
+            odd = ~(np.abs(ahead) <= tolerance[stride - 1 :])
+            if odd.any():
+                line = lines[int(odd.argmax()) + stride]
+                raise RecordError(
+                    clock.path,
+                    f"column {clock.name}: {problem} line {line:,}; fill gaps with empty rows, and delete blank lines "
+                    f"elsewhere, or state that no column is the time: time_column {NO_COLUMN!r}, and fs",
+                    parameter="time_column",
+                    parameters=("fs",),
+                )
+
+
+def _tolerance(deviations: np.ndarray, rounding: float) -> np.ndarray:
+    """Return the largest deviation of each row, in samples, from how uneven the rows around it are.
+
+    A missing sample is an exception among even rows; a clock that has become coarse is uneven everywhere.
+    """
+    padded = np.pad(deviations, (-len(deviations) % _STRIDE, 0), "reflect")
+    usual = np.quantile(padded.reshape(-1, _STRIDE), 0.95, axis=1)
+    usual = np.maximum(usual, np.concatenate([usual[:1], usual[:-1]]))
+    grain = np.repeat(np.clip(usual, rounding, _COARSEST), _STRIDE)[-len(deviations) :]
+    return np.asarray(2 * grain + _PLAY)
+
+
+def _filled(times: np.ndarray, step: float) -> np.ndarray:
+    """Return times without gaps: missing ones lie between their neighbors, or ``step`` after the last."""
+    missing = np.isnan(times)
+    if not missing.any():
+        return times
+    known = np.flatnonzero(~missing)
+    if not len(known):
+        return times
+    rows = np.arange(len(times))
+    filled: np.ndarray = np.interp(rows, known, times[known])
+    filled[: known[0]] = times[known[0]] - step * (known[0] - rows[: known[0]])
+    filled[known[-1] + 1 :] = times[known[-1]] + step * (rows[known[-1] + 1 :] - known[-1])
+    return filled
+
+
+def find_clock(path: Path, layout: Layout, *, options: ReadOptions) -> tuple[Clock | None, frozenset[int]]:
+    """Return the clock of a table, and all its columns with times.
+
+    Args:
+        path: path of the table.
+        layout: its layout.
+        options: ``time_column`` names the column, and ``fs`` must agree with it.
+
+    Returns:
+        The clock, or ``None`` if no column is a time; and the columns that are times, which are not leads.
+
+    Raises:
+        RecordError: the named column is missing; times are not evenly spaced; or two columns disagree.
+    """
+    columns = _time_columns(path, layout, options)
+    if len(columns) + len(layout.empty) == layout.cells.width and options.time_column != NO_COLUMN:
+        raise RecordError(path, "no column except the time")
+    if options.time_column == NO_COLUMN or not columns:
+        return None, frozenset(columns)
+    clocks, errors = [], []
+    for column in columns:
+        try:
+            clocks.append(_clock(path, layout, column, options))
+        except RecordError as error:
+            errors.append(error)
+    if not clocks:
+        raise errors[0]
+    first = clocks[0]
+    for other in clocks[1:]:
+        if not math.isclose(first.rate, other.rate, rel_tol=_SAME_RATE):
+            problem = f"columns {first.name} and {other.name} disagree ({first.rate:g} and {other.rate:g} Hz)"
+            raise RecordError(path, f"{problem}; give time_column", parameter="time_column")
+    return first, frozenset(columns)
+
+
+def _time_columns(path: Path, layout: Layout, options: ReadOptions) -> list[int]:
+    if options.time_column and options.time_column != NO_COLUMN:
+        found = [i for i, name in enumerate(layout.names) if name == options.time_column]
+        if len(found) != 1:
+            listed = ", ".join(layout.names[:20])
+            problem = (
+                f"no column {options.time_column!r} among {listed}" if not found else "several columns have that name"
+            )
+            raise RecordError(path, f"{problem}; use another time_column", parameter="time_column")
+        return found
+    if not layout.has_header:
+        return []
+    return [
+        i for i, name in enumerate(layout.names) if i not in layout.empty and parse_time_name(path, name) is not None
+    ]
+
+
+def _clock(path: Path, layout: Layout, column: int, options: ReadOptions) -> Clock:
+    """Return the clock in the first rows of a column."""
+    name = layout.names[column]
+    as_text = column in layout.texts
+    stated = time_unit_of(path, name)
+    unit = 1.0 if stated is None or as_text else stated
+    times, lines = _head_times(path, layout, column, as_text, unit)
+    known = np.flatnonzero(~np.isnan(times))
+    if len(known) < 2:
+        problem = "too few times to determine the sampling rate; give time_column 'none' and fs in Hz"
+        raise RecordError(path, f"column {name}: {problem}", parameter="time_column", parameters=("fs",))
+    steps = np.diff(times[known]) / np.diff(known)
+    if (steps <= 0).any():
+        line = lines[known[int((steps <= 0).argmax()) + 1]]
+        problem = f"the time does not increase at line {line:,}; correct it, or give time_column 'none' and fs"
+        raise RecordError(path, f"column {name}: {problem}", parameter="time_column", parameters=("fs",))
+    step = _usual_step(times, known)
+    times = _filled(times, step)
+    rounding = _check_head(path, name, times, lines, step)
+    step = float((times[-1] - times[0]) / (len(times) - 1))
+    if not as_text and stated is None:
+        scale = _assumed_scale(path, name, 1 / step, options)
+        step, times, unit = step * scale, times * scale, scale
+    rate = _rounded(1 / step, float(times[-1] - times[0]))
+    if options.fs is not None:
+        if not math.isclose(rate, options.fs, rel_tol=_SAME_RATE):
+            problem = f"column {name}: has {rate:g} Hz, but fs is {options.fs:g} Hz; omit fs, or correct the time"
+            raise RecordError(path, problem, parameter="fs")
+        rate = options.fs
+    has_dates = as_text and bool(times[0] > _DAY * 400)
+    return Clock(path, name, column, as_text, unit, rate, step, rounding, float(times[0]), has_dates)
+
+
+def _head_times(path: Path, layout: Layout, column: int, as_text: bool, unit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first times in seconds, and their line numbers."""
+    times: list[np.ndarray] = []
+    lines: list[np.ndarray] = []
+    done = 0
+    name = layout.names[column]
+    for rows in _read_clock_rows(path, layout, [] if as_text else [column], column if as_text else None):
+        part = _seconds(path, name, rows, None if as_text else 0, unit)
+        times.append(part)
+        lines.append(rows.lines)
+        done += len(part)
+        if done >= HEAD_ROWS:
+            break
+    joined = np.concatenate(times)[:HEAD_ROWS] if times else np.empty(0)
+    if as_text and len(joined) and not joined[~np.isnan(joined)][:1] > _DAY * 400:
+        jumps = np.diff(joined, prepend=joined[:1]) < -_DAY / 2
+        joined = joined + _DAY * np.cumsum(jumps)
+    return joined, np.concatenate(lines)[:HEAD_ROWS] if lines else np.empty(0, np.int64)
+
+
+def _read_clock_rows(path: Path, layout: Layout, numbers: Sequence[int], texts: int | None) -> Iterable[Rows]:
+    """Read rows in blocks that are not much longer than the head of a table."""
+    return read_rows(
+        path,
+        layout.cells,
+        first_line=layout.first_line,
+        numbers=numbers,
+        texts=texts,
+        names=layout.names,
+        block_bytes=_HEAD_BYTES,
+    )
+
+
+def _seconds(path: Path, name: str, rows: Rows, numbers: int | None, unit: float) -> np.ndarray:
+    if numbers is not None:
+        return np.asarray(rows.numbers[:, numbers] * unit)
+    if rows.texts is None:
+        raise ValueError("the column of the clock was not read as text")
+    return seconds_from_texts(path, name, texts=rows.texts, lines=rows.lines)
+
+
+def _usual_step(times: np.ndarray, known: np.ndarray) -> float:
+    """Return the seconds per row, whatever a few missing samples are: the median over intervals of some rows."""
+    stride = min(100, len(known) - 1)
+    intervals = (times[known[stride:]] - times[known[:-stride]]) / (known[stride:] - known[:-stride])
+    return float(np.median(intervals))
+
+
+def _check_head(path: Path, name: str, times: np.ndarray, lines: np.ndarray, step: float) -> float:
+    """Return the rounding of a clock in its first rows, in samples.
+
+    Raises:
+        RecordError: the times are not evenly spaced.
+    """
+    advice = "fill gaps with empty rows, or give time_column 'none' and fs if rows are evenly spaced"
+    single = np.abs(np.diff(times) / step - 1)
+    rounding = min(float(np.quantile(single, 0.95)), _UNEVEN)
+    tolerance = _tolerance(single, rounding)
+    odd = single > np.maximum(tolerance, _PLAY)
+    if not odd.any():
+        mean = float((times[-1] - times[0]) / (len(times) - 1))
+        deviations = np.abs(times - times[0] - mean * np.arange(len(times))) / mean
+        if deviations.max() <= _UNEVEN:
+            return float(deviations.max())
+        odd = single >= single.max()
+    line = lines[int(odd.argmax()) + 1]
+    problem = f"column {name}: samples are not evenly spaced, see line {line:,}; {advice}"
+    raise RecordError(path, problem, parameter="time_column", parameters=("fs",))
+
+
+def _assumed_scale(path: Path, name: str, rate: float, options: ReadOptions) -> float:
+    """Return the seconds per unit of times without a unit: 1, or what makes them agree with ``fs``.
+
+    Raises:
+        RecordError: the rate cannot be that of an ECG if the unit is s.
+    """
+    if options.fs is not None:
+        for scale in (1.0, 1e-3, 1e-6, 1e-9):
+            if math.isclose(rate / scale, options.fs, rel_tol=_SAME_RATE):
+                return scale
+        return 1.0
+    if not 50 <= rate <= _FASTEST_ASSUMED:
+        problem = f"column {name}: has {rate:g} Hz if its unit is s; name the unit, as in time_ms, or give fs"
+        raise RecordError(path, problem, parameter="fs")
+    return 1.0
+
+
+def _rounded(rate: float, seconds: float) -> float:
+    """Return the nearest integer rate if it differs by less than one sample over ``seconds``, else the rate."""
+    nearest = round(rate)
+    return float(nearest) if nearest and abs(rate - nearest) * seconds < 1.0 else rate

@@ -1,0 +1,143 @@
+"""Times in a column of a table: names, units, and texts such as dates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecg_study.ecg_data.readers.tables.cells import is_missing, is_number
+from ecg_study.errors import RecordError
+
+_NAMES = re.compile(
+    r"(?:elapsed|relative|absolute|recording|sensor|phone|device|system|local|unix|utc|ecg|start)?[ _]*"
+    r"(?:times?|t|time[ _]?stamps?|elapsed|date[ _-]?time|clock|epoch)(?:[ _]*(?:elapsed|utc|local))?"
+    r"|secs?|seconds?|minutes?|milliseconds?|msecs?|microseconds?",
+    re.IGNORECASE,
+)
+"""Names of columns with the time, without a unit."""
+
+_SECONDS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds", "millis"), 1e-3),
+    **dict.fromkeys(("us", "usec", "usecs", "microsecond", "microseconds", "micros"), 1e-6),
+    **dict.fromkeys(("ns", "nsec", "nsecs", "nanosecond", "nanoseconds", "nanos"), 1e-9),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
+"""Unit, in lower case → seconds per unit."""
+
+_FORMAT = re.compile(
+    r"[hmsdyfHMSDYF:.,/ _-]*(?:hh?|mm?):(?:mm?|ss?)[hmsdyfHMSDYF:.,/ _-]*|date.*|iso.*|utc|local", re.IGNORECASE
+)
+"""Texts in brackets that describe how a time is written."""
+
+_CLOCK_TIME = re.compile(r"(?:(?P<hours>\d{1,3}):)?(?P<minutes>\d{1,3}):(?P<seconds>\d{1,2}(?:[.,]\d{1,9})?)")
+_ISO_DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}:?\d{2}")
+
+
+@dataclass(frozen=True)
+class TimeName:
+    """Name of a column with the time.
+
+    Attributes:
+        seconds: seconds per unit; ``None`` if the name has no unit.
+    """
+
+    seconds: float | None
+
+
+def parse_time_name(path: Path, name: str) -> TimeName | None:
+    """Return what a column name says about its times; ``None`` if it is not the name of a time.
+
+    Raises:
+        RecordError: the unit is unknown.
+    """
+    plain, unit = divide_time_name(name)
+    if _NAMES.fullmatch(plain) is None:
+        return None
+    return TimeName(_unit_seconds(path, name, plain, unit))
+
+
+def time_unit_of(path: Path, name: str) -> float | None:
+    """Return the seconds per unit that a column name states; ``None`` if it has no unit.
+
+    Raises:
+        RecordError: the unit is unknown.
+    """
+    plain, unit = divide_time_name(name)
+    return _unit_seconds(path, name, plain, unit)
+
+
+def _unit_seconds(path: Path, name: str, plain: str, unit: str | None) -> float | None:
+    if unit is None:
+        word = plain.lower()
+        return _SECONDS.get(word) if len(word) > 2 else None
+    if not unit or _FORMAT.fullmatch(unit):
+        return None
+    if _micro(unit) not in _SECONDS:
+        known = "s, ms, us, ns, min or h"
+        raise RecordError(path, f"column {name}: unit {unit!r} of the time is unknown; use {known}")
+    return _SECONDS[_micro(unit)]
+
+
+def _micro(unit: str) -> str:
+    return unit.strip().lower().rstrip(".").replace("µ", "u").replace("μ", "u")
+
+
+def divide_time_name(name: str) -> tuple[str, str | None]:
+    """Return a name without its unit, and the unit; ``None`` without one."""
+    name = name.strip()
+    found = re.fullmatch(r"(.*?)[ _]*[(\[{<](.*)[)\]}>]", name)
+    if found:
+        return found[1].strip(), found[2].strip()
+    found = re.fullmatch(r"(.*?)\s*[ _/.,:-]\s*([^ _/.,:-]+)", name)
+    if found and _micro(found[2]) in _SECONDS and found[1].lower() not in ("elapsed", "relative"):
+        return found[1].strip(), found[2].strip()
+    return name, None
+
+
+def are_numbers(cells: Sequence[Any], *, decimal: str) -> bool:
+    """Return whether all cells that are not missing are numbers."""
+    return all(is_number(cell, decimal=decimal) for cell in cells if isinstance(cell, str) and not is_missing(cell))
+
+
+def seconds_from_texts(path: Path, name: str, *, texts: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """Convert times of day and dates to seconds; missing times become NaN.
+
+    Times of day, such as ``10:00:00.004`` and ``0:00.004``, count from midnight or from zero. Dates in ISO 8601 count
+    from 1970; those without a time zone are taken as UTC.
+
+    Raises:
+        RecordError: a text is neither.
+    """
+    import pandas as pd
+
+    seconds = np.full(len(texts), np.nan)
+    cleaned = [str(text).strip().strip("'\"[]").strip() if isinstance(text, str) else "" for text in texts]
+    dated = [place for place, text in enumerate(cleaned) if _ISO_DATE.match(text)]
+    if dated:
+        try:
+            moments = pd.to_datetime([cleaned[place] for place in dated], format="ISO8601", utc=True)
+        except (ValueError, TypeError, OverflowError):
+            moments = None
+        if moments is not None:
+            seconds[dated] = np.asarray((moments - pd.Timestamp(0, tz="UTC")).total_seconds(), np.float64)
+    for place in np.flatnonzero(np.isnan(seconds)).tolist():
+        text = cleaned[place]
+        if is_missing(text):
+            continue
+        found = _CLOCK_TIME.fullmatch(text)
+        if found is None:
+            problem = (
+                f"line {lines[place]:,}: {text[:40]!r} in column {name} is not a time (a number, h:m:s or ISO 8601)"
+            )
+            raise RecordError(path, problem)
+        whole = 3600.0 * int(found["hours"] or 0) + 60.0 * int(found["minutes"])
+        seconds[place] = whole + float(found["seconds"].replace(",", "."))
+    return seconds
