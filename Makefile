@@ -42,7 +42,7 @@ format: .venv/dev
 	touch $@
 
 .venv/dev: .venv/study
-	$(PIP) -e ".[study,optuna,tensorboard,dev]"
+	$(PIP) -e ".[study,formats,optuna,tensorboard,dev]"
 	touch $@
 
 clean:

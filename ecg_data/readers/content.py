@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,46 @@ def _is_edf(head: bytes) -> bool:
     return head[:8] == b"0       " and head[184:192].strip().isdigit()
 
 
+def _is_dicom(head: bytes) -> bool:
+    return head[128:132] == b"DICM"
+
+
+def _is_scp(head: bytes) -> bool:
+    """Return whether section 0 of SCP-ECG comes first, and its first pointer is to itself, at byte 7."""
+    return len(head) >= 32 and head[8:10] == b"\0\0" and head[22:24] == b"\0\0" and head[28:32] == b"\7\0\0\0"
+
+
+_XML_PROLOG = (("<?", "?>"), ("<!--", "-->"), ("<!DOCTYPE", ">"))
+"""First and last letters of what may stand before the root element of XML."""
+
+_XML_START = re.compile(r"<(?:[\w.-]+:)?(?P<name>[A-Za-z_][\w.-]*)[\s/>]")
+
+
+def xml_root(head: bytes) -> str:
+    """Return the name of the root element of an XML file; empty if it is not XML, or has a long comment before it."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = head.decode("utf-16", errors="replace")
+    else:
+        text = head.removeprefix(b"\xef\xbb\xbf").decode(utf_16_without_mark(head) or "latin-1", errors="replace")
+    at = 0
+    while True:
+        at += len(text[at:]) - len(text[at:].lstrip())
+        last = next((last for first, last in _XML_PROLOG if text.startswith(first, at)), None)
+        if last is None:
+            found = _XML_START.match(text, at)
+            return found["name"] if found else ""
+        end = text.find(last, at)
+        if last == ">" and "[" in text[at : max(end, at)]:
+            end = text.find(">", text.find("]", at)) if "]" in text[at:] else -1
+        if end < 0:
+            return ""
+        at = end + len(last)
+
+
+def _has_root(name: str) -> Callable[[bytes], bool]:
+    return lambda head: xml_root(head) == name
+
+
 def _never(_: bytes) -> bool:
     return False
 
@@ -49,12 +90,18 @@ _BINARY_FORMATS = (
     FileFormat("EDF", (".edf",), f"{_READERS}.edf:open_edf", _is_edf),
     FileFormat("BDF", (".bdf",), f"{_READERS}.edf:open_edf", lambda head: head[:8] == b"\xffBIOSEMI"),
     FileFormat("NumPy array", (".npy",), f"{_READERS}.npy:open_array", lambda head: head[:6] == b"\x93NUMPY"),
+    FileFormat("DICOM", (".dcm", ".dicom"), f"{_READERS}.clinical.dicom:open_dicom", _is_dicom, ("pydicom",)),
+    FileFormat("SCP-ECG", (".scp",), f"{_READERS}.clinical.scp:open_scp", _is_scp),
+    FileFormat("ISHNE", (".ecg",), f"{_READERS}.clinical.ishne:open_ishne", lambda head: head[:8] == b"ISHNE1.0"),
+    FileFormat("HL7 aECG", (".xml",), f"{_READERS}.clinical.aecg:open_aecg", _has_root("AnnotatedECG")),
+    FileFormat("GE MUSE XML", (".xml",), f"{_READERS}.clinical.muse:open_muse", _has_root("RestingECG")),
+    FileFormat("Philips XML", (".xml",), f"{_READERS}.clinical.philips:open_philips", _has_root("restingecgdata")),
 )
 
 FORMATS = (WFDB, TABLE, *_BINARY_FORMATS)
 """All formats that can be read."""
 
-ENDINGS = tuple(ending for file_format in FORMATS for ending in file_format.endings)
+ENDINGS = tuple(dict.fromkeys(ending for file_format in FORMATS for ending in file_format.endings))
 """Extensions of readable files; a name without an extension is that of a WFDB record."""
 
 _GZIP = b"\x1f\x8b"
@@ -71,6 +118,7 @@ _OTHER_FILES = (
     (b"7z\xbc\xaf", "a 7z archive"),
     (b"SQLite format 3", "an SQLite database"),
     (b"\x7fELF", "a program"),
+    (b"ANN  1.0", "an ISHNE annotation file; give the .ecg file of the recording"),
 )
 """First bytes of files that are often given by mistake, and what they are."""
 
@@ -107,6 +155,10 @@ def detect_format(path: Path, head: bytes) -> FileFormat:
     for file_format in _BINARY_FORMATS:
         if file_format.matches(head):
             return file_format
+    root = xml_root(head)
+    if root:
+        known = "HL7 aECG (AnnotatedECG), GE MUSE (RestingECG) and Philips (restingecgdata) can be read"
+        raise RecordError(path, f"is XML or HTML with the root element {root[:40]!r}; {known}")
     ending = path.suffix.lower()
     by_ending = next((f for f in _BINARY_FORMATS if ending in f.endings), None)
     if is_text(head):
