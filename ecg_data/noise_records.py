@@ -17,6 +17,7 @@ from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.ecg_data.resampling import resample
 from ecg_study.errors import DataError, RecordError, SettingsError
 from ecg_study.progress import Progress
+from ecg_study.reading import read_npz
 
 STRESS_CHANNEL = 0
 """Channel of ``em`` in the noise stress test: ``nst`` pairs the first lead with the first channel of the noise."""
@@ -143,14 +144,13 @@ def read_noise_sources(path: Path) -> dict[Part, NoiseSource]:
     """Read a file of `write_noise_sources`.
 
     Raises:
-        ValueError, KeyError, zipfile.BadZipFile: the file is damaged.
+        ValueError, KeyError: the file is damaged.
     """
     sources: dict[Part, NoiseSource] = {}
-    with np.load(path, allow_pickle=False) as arrays:
-        for name in arrays.files:
-            part, record, _ = name.split(".")
-            source = sources.setdefault(_STORED_PARTS[part], NoiseSource({}))
-            source.recordings.setdefault(record, []).append(arrays[name])
+    for name, recording in read_npz(path).items():
+        part, record, _ = name.split(".")
+        source = sources.setdefault(_STORED_PARTS[part], NoiseSource({}))
+        source.recordings.setdefault(record, []).append(recording)
     return sources
 
 

@@ -22,7 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from ecg_study.errors import InputError, StateError
-from ecg_study.reading import UnreadableError, read_json
+from ecg_study.reading import UnreadableError, read_json, read_text
+
+CHECKSUMS_FILE = "SHA256SUMS.txt"
+"""File with the SHA-256 of the other files of a folder, as the command ``sha256sum`` writes it."""
 
 _TEMPORARY = re.compile(r"\.ecg-([0-9a-f]{8})\.(.+)", re.DOTALL)
 _LOCK, _JOURNAL = "lock", "renames"  # endings of the files with a token that belong to no result
@@ -338,13 +341,22 @@ def sha256_of_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def write_checksums(directory: Path) -> None:
+    """Write the SHA-256 of all files of a folder to its ``SHA256SUMS.txt``."""
+    names = sorted(path.name for path in directory.iterdir() if path.name != CHECKSUMS_FILE)
+    lines = [f"{sha256_of(directory / name)}  {name}\n" for name in names]
+    write_text(directory / CHECKSUMS_FILE, "".join(lines))
+
+
 def read_checksums(path: Path) -> dict[str, str]:
     """Read a ``SHA256SUMS.txt`` as file name → SHA-256; empty if the file is missing.
 
     Raises:
         ValueError: a line is not a digest and a name, or the text is not UTF-8.
     """
-    if not path.is_file():
+    try:
+        text = read_text(path)
+    except FileNotFoundError:
         return {}
-    pairs = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    pairs = (line.split(maxsplit=1) for line in text.splitlines() if line.strip())
     return {name.strip().lstrip("*").removeprefix("./"): digest.lower() for digest, name in pairs}

@@ -5,16 +5,24 @@ Such a file may be damaged, or come from somebody else. Its size, depth and kind
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import stat
 import tomllib
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 MAX_JSON_BYTES = 32_000_000
 """Largest JSON file that is read: thirty times a large report. As Python objects it takes up to 700 MB."""
+
+MAX_NPZ_BYTES = 500_000_000
+"""Largest ``.npz`` file that is read, packed or unpacked: several times the weights of a large network."""
 
 MAX_TOML_BYTES = 64_000
 """Largest TOML file that is read: tens of times the settings of a study."""
@@ -114,6 +122,57 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UnreadableError("nested too deeply") from error
     _check_values(content, finite=False)
     return content
+
+
+def read_npz(path: Path, *, limit: int = MAX_NPZ_BYTES) -> dict[str, np.ndarray]:
+    """Return the arrays of an ``.npz`` file; see `parse_npz`.
+
+    Raises:
+        UnreadableError: See `read_bytes` and `parse_npz`.
+        OSError: It is missing, or cannot be read.
+    """
+    return parse_npz(read_bytes(path, limit=limit), limit=limit)
+
+
+def parse_npz(content: bytes, *, limit: int = MAX_NPZ_BYTES) -> dict[str, np.ndarray]:
+    """Return the arrays in the content of an ``.npz`` file, whose zip format detects changed bytes.
+
+    Nothing is allocated for more than the file has.
+
+    Args:
+        content: Bytes of the file.
+        limit: Largest size of all arrays in bytes.
+
+    Raises:
+        UnreadableError: The content is damaged, or larger.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            total = sum(item.file_size for item in archive.infolist())
+            if total > limit:
+                raise UnreadableError(f"unpacks to {total:,} bytes, more than the limit of {limit:,}")
+            for item in archive.infolist():
+                arrays[item.filename.removesuffix(".npy")] = _parse_npy(archive.read(item))
+    # zipfile raises the last two for encrypted members and unknown compression.
+    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, OSError, RuntimeError, NotImplementedError) as error:
+        raise UnreadableError("not a NumPy archive, or changed") from error
+    return arrays
+
+
+def _parse_npy(content: bytes) -> np.ndarray:
+    source = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(source)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+        shape, fortran_order, dtype = read(source)
+        start = source.tell()
+        if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(content) - start:
+            raise UnreadableError("an array has another size than its header says")
+        array = np.frombuffer(content, dtype, offset=start) if len(content) > start else np.empty(0, dtype)
+        return array.reshape(shape, order="F" if fortran_order else "C").copy()
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        raise UnreadableError("not a NumPy array") from error
 
 
 def first_problem(error: Any) -> str:

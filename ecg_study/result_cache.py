@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ecg_study.files import write_bytes
+from ecg_study.reading import UnreadableError, read_npz
 
 Arrays = dict[str, np.ndarray]
 
@@ -34,9 +34,8 @@ class ResultCache:
         """Return the arrays stored under a key, or ``None``."""
         self._used.add(key)
         try:
-            with np.load(io.BytesIO(self._path(key).read_bytes()), allow_pickle=False) as saved:
-                return {name: saved[name] for name in saved.files}
-        except (FileNotFoundError, ValueError, EOFError, zipfile.BadZipFile, KeyError):
+            return read_npz(self._path(key))
+        except (FileNotFoundError, UnreadableError):
             return None
 
     def put(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
@@ -49,7 +48,8 @@ class ResultCache:
     def remove_unused(self) -> None:
         """Remove all results that were neither read nor stored through this object."""
         for path in self.directory.glob("*/*.npz"):
-            if path.stem not in self._used:
+            # A hidden one is being written by another process, or is removed with the next result in its folder.
+            if path.stem not in self._used and not path.name.startswith("."):
                 path.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:

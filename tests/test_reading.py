@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +21,7 @@ from ecg_study.reading import (
     MAX_TOML_BYTES,
     UnreadableError,
     parse_json,
+    parse_npz,
     read_bytes,
     read_json,
     read_toml,
@@ -108,3 +112,70 @@ def test_any_bytes_are_a_value_or_refused(content: bytes, tmp_path_factory: pyte
             read(path)
         except UnreadableError as error:
             assert "\n" not in str(error)
+
+
+def _packed(**arrays: np.ndarray) -> bytes:
+    target = io.BytesIO()
+    np.savez(target, allow_pickle=False, **arrays)
+    return target.getvalue()
+
+
+ARRAYS = {
+    "matrix": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "columns": np.asfortranarray(np.arange(6).reshape(2, 3)),
+    "number": np.array(2.5),
+    "empty": np.empty((0, 4), np.int8),
+}
+
+
+def test_arrays_are_read_as_numpy_reads_them() -> None:
+    found = parse_npz(_packed(**ARRAYS))
+    assert list(found) == list(ARRAYS)
+    for name, array in ARRAYS.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+    assert found["matrix"].flags.writeable
+
+
+@given(place=st.integers(0, 10_000), value=st.integers(1, 255))
+def test_a_changed_byte_of_an_archive_changes_no_value(place: int, value: int) -> None:
+    content = bytearray(_packed(**ARRAYS))
+    content[place % len(content)] ^= value
+    try:
+        found = parse_npz(bytes(content))
+    except UnreadableError:
+        return
+    # The archive may name an array otherwise, or repeat a date.
+    for name in found.keys() & ARRAYS.keys():
+        np.testing.assert_array_equal(found[name], ARRAYS[name])
+
+
+def _archive(member: bytes, **changes: Any) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", **changes) as archive:
+        archive.writestr("a.npy", member)
+    return target.getvalue()
+
+
+def _header(text: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK",
+        _archive(b""),
+        _archive(_header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }")),
+        _archive(_header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, -2), }") + bytes(16)),
+        _archive(_header("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }") + bytes(8)),
+        _archive(_header("{'descr': '<f8', 'fortran_order': False}") + bytes(8)),
+        _archive(_header("[" * 20_000)),
+        _archive(bytes(2_000_000), compression=zipfile.ZIP_DEFLATED),
+    ],
+    ids=["empty", "half", "no array", "huge shape", "negative", "objects", "no shape", "deep", "bomb"],
+)
+def test_a_damaged_archive_is_refused(content: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        parse_npz(content, limit=1_000_000)

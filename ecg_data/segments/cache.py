@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ecg_study.ecg_data.databases.catalog import SIGNAL_ENDINGS, Database
 from ecg_study.ecg_data.databases.splits import TRAIN, VALIDATION, Part
@@ -17,8 +17,19 @@ from ecg_study.ecg_data.noise_records import NoiseRecords, read_noise_sources, w
 from ecg_study.ecg_data.segments.building import write_arrays
 from ecg_study.ecg_data.segments.layout import CACHE_FORMAT, NOISE_FILE, CachedLead, SegmentSettings, array_file
 from ecg_study.errors import DataError, one_line
-from ecg_study.files import new_directory, sha256_of_json, write_json
+from ecg_study.files import (
+    CHECKSUMS_FILE,
+    new_directory,
+    read_checksums,
+    sha256_of,
+    sha256_of_json,
+    write_checksums,
+    write_json,
+)
 from ecg_study.progress import Progress
+from ecg_study.reading import UnreadableError, first_problem, read_json
+
+MANIFEST_FILE = "manifest.json"
 
 _NOISE_PARTS: tuple[Part, ...] = (TRAIN, VALIDATION)  # test noise is not in the cache
 
@@ -77,7 +88,7 @@ class SegmentCache:
 
     def signals(self, records: Iterable[str]) -> dict[str, list[str]]:
         """Return record → SHA-256 of its signal files, which identifies a record in any study and under any name."""
-        manifest = json.loads((self.directory / "manifest.json").read_text(encoding="utf-8"))
+        manifest = read_manifest(self.directory)
         files = {name: digest for name, digest in manifest["files"].items() if name.endswith(SIGNAL_ENDINGS)}
         return {record: [digest for name, digest in files.items() if Path(name).stem == record] for record in records}
 
@@ -138,7 +149,8 @@ def open_cache(
                 "left_out": database.unreadable | written.excluded_records,
                 "files": database.checksums,
             }
-            write_json(temporary / "manifest.json", manifest)
+            write_json(temporary / MANIFEST_FILE, manifest)
+            write_checksums(temporary)
     return reopen_cache(directory, key=key, settings=settings)
 
 
@@ -148,16 +160,107 @@ def reopen_cache(directory: Path, *, key: str, settings: SegmentSettings) -> Seg
     Raises:
         DataError: the cache is missing or damaged, or has another key.
     """
-    damaged = f"{directory}: the cache is damaged; delete the folder to build it again"
+    _check_content(directory)
     try:
-        manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
-        entries = tuple(CachedLead.from_json(entry) for entry in manifest["entries"])
-        arrays = {name: np.load(directory / array_file(name), mmap_mode="r") for name in settings.arrays}
+        manifest = _Manifest.model_validate(read_manifest(directory))
+        entries = tuple(CachedLead.from_json(entry.model_dump()) for entry in manifest.entries)
+        arrays = {name: _open_array(directory / array_file(name), dtype) for name, dtype in settings.arrays.items()}
         noise = read_noise_sources(directory / NOISE_FILE) if settings.augmented else {}
-        fs, excluded_records, written = float(manifest["fs"]), dict(manifest["left_out"]), manifest["key"]
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{damaged} ({one_line(error)})") from error
+    except ValidationError as error:
+        raise _damaged(directory, f"{MANIFEST_FILE}: {first_problem(error)}") from error
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise _damaged(directory, one_line(error)) from error
     shape = (entries[-1].last if entries else 0, settings.segment_samples)
-    if written != key or any(array.shape != shape for array in arrays.values()):
-        raise DataError(damaged)
-    return SegmentCache(directory, key, settings, fs, entries, excluded_records, **arrays, noise=noise)
+    if manifest.key != key or any(array.shape != shape for array in arrays.values()):
+        raise _damaged(directory, "its arrays do not fit its manifest")
+    return SegmentCache(directory, key, settings, manifest.fs, entries, manifest.left_out, **arrays, noise=noise)
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Return the content of a cache's manifest.
+
+    Raises:
+        UnreadableError: it is damaged.
+        OSError: it is missing, or cannot be read.
+    """
+    content = read_json(directory / MANIFEST_FILE)
+    if not isinstance(content, dict):
+        raise UnreadableError("not a manifest")
+    return content
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    record: str
+    lead: str
+    samples: Annotated[int, Field(gt=0)]
+    first: Annotated[int, Field(ge=0)]
+    last: Annotated[int, Field(ge=0)]
+    unscored: Annotated[int, Field(ge=0)]
+    extra: bool = False
+
+
+class _Manifest(BaseModel):
+    """The parts of a manifest that are used, with the keys of format 1."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    key: str
+    fs: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    entries: list[_Entry]
+    left_out: dict[str, str]
+    files: dict[str, str]
+
+    @model_validator(mode="after")
+    def _check_rows(self) -> _Manifest:
+        rows = 0
+        for entry in self.entries:
+            if entry.first != rows or entry.last < entry.first:
+                raise ValueError("the rows of the leads do not follow each other")
+            rows = entry.last
+        return self
+
+
+def _damaged(directory: Path, reason: str) -> DataError:
+    return DataError(f"{directory}: the cache is damaged; delete the folder to build it again ({reason})")
+
+
+def _open_array(path: Path, dtype: np.dtype[Any]) -> np.ndarray:
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(f"{path.name}: missing")
+    array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.dtype != dtype:
+        raise ValueError(f"{path.name}: the type is {array.dtype}, not {dtype}")
+    return array
+
+
+_checked: dict[Path, list[tuple[str, int, int, int]]] = {}
+"""Folder → its files, with inode, size and time of change, when they were compared in this process."""
+
+
+def _check_content(directory: Path) -> None:
+    """Compare the files of a cache with their checksums, once per process unless a file is newer.
+
+    A cache of version 0.2.0 or earlier has no checksums.
+
+    Raises:
+        DataError: a file has changed.
+    """
+    try:
+        digests = read_checksums(directory / CHECKSUMS_FILE)
+        if not digests and not (directory / CHECKSUMS_FILE).exists():
+            return
+        listed = {path.name for path in directory.glob("*.[jn][sp]*")}  # .json, .npy and .npz
+        if not listed <= digests.keys() or any(not (directory / name).is_file() for name in digests):
+            raise _damaged(directory, f"{CHECKSUMS_FILE} does not list its files")
+        states = [(name, (directory / name).stat()) for name in digests]
+        seen = [(name, state.st_ino, state.st_size, state.st_mtime_ns) for name, state in states]
+        if _checked.get(directory.resolve()) == seen:
+            return
+        for name, digest in digests.items():
+            if sha256_of(directory / name) != digest:
+                raise _damaged(directory, f"the content of {name} has changed")
+    except (OSError, ValueError) as error:
+        raise _damaged(directory, one_line(error)) from error
+    _checked[directory.resolve()] = seen

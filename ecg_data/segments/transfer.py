@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +12,10 @@ import numpy as np
 from ecg_study.ecg_data.databases.splits import Part
 from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.ecg_data.noise_records import write_noise_sources
-from ecg_study.ecg_data.segments.cache import SegmentCache, reopen_cache
+from ecg_study.ecg_data.segments.cache import MANIFEST_FILE, SegmentCache, read_manifest, reopen_cache
 from ecg_study.ecg_data.segments.layout import NOISE_FILE, CachedLead, SegmentSettings, array_file
 from ecg_study.errors import DataError
-from ecg_study.files import new_directory, write_json
+from ecg_study.files import new_directory, write_checksums, write_json
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,8 @@ def pack_segments(cache: SegmentCache, records: Iterable[str]) -> PackedSegments
         first = entries[-1].last if entries else 0
         entries.append(replace(entry, first=first, last=first + entry.last - entry.first))
     rows = cache.rows((entry.record for entry in entries), include_training_only=True)
-    manifest = json.loads((cache.directory / "manifest.json").read_text(encoding="utf-8"))
     return PackedSegments(
-        manifest | {"entries": [entry.as_json() for entry in entries]},
+        read_manifest(cache.directory) | {"entries": [entry.as_json() for entry in entries]},
         {name: np.ascontiguousarray(getattr(cache, name)[rows]) for name in cache.settings.arrays},
         cache.noise,
     )
@@ -84,4 +82,5 @@ def unpack_segments(packed: PackedSegments, directory: Path) -> None:
             np.save(temporary / array_file(name), array, allow_pickle=False)
         if packed.noise:
             write_noise_sources(temporary / NOISE_FILE, packed.noise)
-        write_json(temporary / "manifest.json", packed.manifest)
+        write_json(temporary / MANIFEST_FILE, packed.manifest)
+        write_checksums(temporary)

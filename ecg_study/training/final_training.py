@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +13,7 @@ from ecg_study.errors import TrainingError
 from ecg_study.files import write_bytes, write_json
 from ecg_study.models.card import DETECTOR
 from ecg_study.progress import Progress
+from ecg_study.reading import MAX_NPZ_BYTES, read_bytes, read_json
 from ecg_study.search_spaces.presets import PLATEAU
 from ecg_study.training.environment import PACKAGES, environment
 from ecg_study.training.executors.base import (
@@ -26,6 +26,7 @@ from ecg_study.training.executors.base import (
     WorkerLost,
 )
 from ecg_study.training.specs import FinishedTraining, TrainingOptions, TrainingResult, TrainingSpec, Trial
+from ecg_study.training.stored import StoredResult
 from ecg_study.training.task import TrainingTask, augmentation_as_json
 from ecg_study.training.weights import load_weights
 
@@ -195,14 +196,15 @@ class _KeptTrainings:
     def load(self, task: TrainingTask, spec: TrainingSpec) -> FinishedTraining | None:
         """Return the training with exactly these conditions; ``None`` if it is missing or damaged."""
         try:
-            content = json.loads((self.directory / f"{spec.id}.json").read_text(encoding="utf-8"))
+            content = read_json(self.directory / f"{spec.id}.json")
             if content["conditions"] != self._conditions(task, spec):
                 return None
-            weights = (self.directory / f"{spec.id}.npz").read_bytes()
+            weights = read_bytes(self.directory / f"{spec.id}.npz", limit=MAX_NPZ_BYTES)
             if hashlib.sha256(weights).hexdigest() != content["sha256"]:
                 return None
+            StoredResult.model_validate(content["outcome"])
             return FinishedTraining(TrainingResult(**content["outcome"]), weights)
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, LookupError, TypeError):
             return None  # it is trained again
 
     def save(self, task: TrainingTask, spec: TrainingSpec, training: FinishedTraining) -> None:

@@ -7,13 +7,13 @@ file, or ends the process. Reading them runs no code.
 from __future__ import annotations
 
 import io
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ecg_study.errors import StateError
+from ecg_study.reading import UnreadableError, parse_npz
 
 if TYPE_CHECKING:
     import keras
@@ -44,11 +44,12 @@ def load_weights(model: keras.Model, packed: bytes, *, trial: str) -> None:
     """
     variables = _variables(model)
     try:
-        with np.load(io.BytesIO(packed), allow_pickle=False) as saved:
-            arrays = [saved[name] for name in sorted(saved.files)]
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        saved = parse_npz(packed)
+    except UnreadableError as error:
         raise StateError(f"weights of trial {trial}: damaged ({error}); restart the search") from error
-    if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
+    arrays = [saved[name] for name in sorted(saved)]
+    shapes = [tuple(variable.shape) for variable in variables]
+    if [array.shape for array in arrays] != shapes or any(array.dtype.kind not in "biuf" for array in arrays):
         raise StateError(f"weights of trial {trial}: they belong to another model; restart the search")
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)

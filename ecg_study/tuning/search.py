@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from ecg_study.errors import StateError
 from ecg_study.files import locked, remove_abandoned, write_bytes
 from ecg_study.progress import raise_if_interrupted
+from ecg_study.reading import MAX_NPZ_BYTES, UnreadableError, read_bytes
 from ecg_study.search_spaces.presets import RENAMED_PRESETS
 from ecg_study.training.executors.base import EpochFinished, Event, Executor, Job, Notice, TrialFinished, WorkerLost
 from ecg_study.training.specs import FAILED, FinishedTraining, TrainingOptions, TrainingSpec, Trial, failed_training
@@ -225,11 +226,19 @@ class _Search:
             self.running[spec.id] = spec
             self.attempts[spec.id] = self.attempts.get(spec.id, 0) + 1
             self.view.trial_began(spec)
-            parent = None if spec.parent is None else weights_path(self.weights, spec.parent).read_bytes()
+            parent = None if spec.parent is None else self.weights_of(spec.parent)
             left = self.options.budget.remaining_seconds(self.spent())
             options = TrainingOptions.for_search(self.task)
             self.executor.start(Job(self.task, spec, options, self.options.seed, parent, left))
         return False
+
+    def weights_of(self, trial: str) -> bytes:
+        """Return the packed weights of a trial."""
+        path = weights_path(self.weights, trial)
+        try:
+            return read_bytes(path, limit=MAX_NPZ_BYTES)
+        except UnreadableError as error:
+            raise StateError(f"{path}: {error}; restore it, or restart the search") from error
 
     @contextmanager
     def reading_state(self) -> Iterator[None]:

@@ -15,6 +15,7 @@ from ecg_study.errors import StateError, TrainingError
 from ecg_study.files import write_json, write_text
 from ecg_study.reading import UnreadableError, first_problem, read_json
 from ecg_study.training.specs import COMPLETED, TrainingResult, TrainingSpec, Trial, is_better
+from ecg_study.training.stored import Configuration, Finite, Seconds, Stored, StoredResult, StoredSpec, TrialId, Value
 from ecg_study.tuning.exports.trials_table import trials_csv
 
 STATE_FORMAT = 3
@@ -97,55 +98,13 @@ class SavedSearch:
     seconds: float = 0.0
 
 
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
-_Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
-_Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 _Size = Annotated[int, Field(ge=1, le=1_000_000)]
-_TrialId = Annotated[str, Field(pattern=r"\A[0-9]{3,9}-r[0-9]{1,3}\z")]  # part of file names
-_Value = bool | int | _Finite | str | None
-_Configuration = dict[str, _Value]
 
 
-class _Stored(BaseModel):
-    """A part of the stored state; its fields have the names of format 3."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True)
-
-
-class _StoredSpec(_Stored):
-    id: _TrialId
-    parent: _TrialId | None
-    iteration: _Count
-    bracket: _Count
-    rung: _Count
-    initial_epoch: _Count
-    epochs: _Count
-    hyperparameters: _Configuration
-
-
-class _StoredResult(_Stored):
-    status: Literal["completed", "failed"]
-    score: _Finite | None
-    best_epoch: _Count | None
-    history: list[dict[str, _Finite]]
-    seconds: _Seconds
-    parameters: _Count | None
-    reason: str
-    attempts: _Count
-
-    @model_validator(mode="after")
-    def _check_score(self) -> _StoredResult:
-        if self.status == COMPLETED and self.score is None:
-            raise ValueError("a completed trial has no score")
-        if not all("epoch" in row for row in self.history):
-            raise ValueError("the history has a row without epoch")
-        return self
-
-
-class _StoredTrial(_Stored):
-    plan: _StoredSpec
-    outcome: _StoredResult
-    ended: _Seconds
+class _StoredTrial(Stored):
+    plan: StoredSpec
+    outcome: StoredResult
+    ended: Seconds
 
 
 class _StoredOpen(BaseModel):
@@ -156,16 +115,16 @@ class _StoredOpen(BaseModel):
 
 class _StoredRange(_StoredOpen):
     name: str
-    values: list[_Value] = []
-    min_value: _Finite = 0
-    max_value: _Finite = 0
+    values: list[Value] = []
+    min_value: Finite = 0
+    max_value: Finite = 0
 
 
-class _StoredHyperparameter(_Stored):
+class _StoredHyperparameter(Stored):
     class_name: Literal["Boolean", "Choice", "Fixed", "Float", "Int"]
     config: _StoredRange
 
-    def allows(self, value: _Value) -> bool:
+    def allows(self, value: Value) -> bool:
         """Return whether a value is of the kind that this hyperparameter has."""
         if self.class_name == "Choice":
             return value in self.config.values
@@ -175,25 +134,25 @@ class _StoredHyperparameter(_Stored):
 
 
 class _StoredOracleValues(_StoredOpen):
-    values: _Configuration
+    values: Configuration
 
 
 class _StoredOracleTrial(_StoredOpen):
     trial_id: str
     hyperparameters: _StoredOracleValues
-    score: _Finite | None
+    score: Finite | None
     status: str
 
 
-class _StoredOracle(_Stored):
+class _StoredOracle(Stored):
     """Keras Tuner's state of the search; empty before the first trial."""
 
-    oracle: dict[str, Any] = {}
-    trials: dict[str, _StoredOracleTrial] = {}
-    names: dict[str, _TrialId] = {}
+    oracle: dict[str, Any] = Field(default_factory=dict)
+    trials: dict[str, _StoredOracleTrial] = Field(default_factory=dict)
+    names: dict[str, TrialId] = Field(default_factory=dict)
 
 
-class _StoredSizes(_Stored):
+class _StoredSizes(Stored):
     max_epochs: _Size
     factor: Annotated[int, Field(ge=2, le=1_000)]
     iterations: Annotated[int, Field(ge=1, le=10_000)]
@@ -221,17 +180,17 @@ class _StoredIdentity(_StoredOpen):
         return self
 
 
-class _StoredSearch(_Stored):
+class _StoredSearch(Stored):
     """The whole file."""
 
     format: Literal[3]
     identity: _StoredIdentity
     oracle: _StoredOracle = _StoredOracle()
     finished: list[_StoredTrial]
-    warm: list[_Configuration] = []
+    warm: list[Configuration] = Field(default_factory=list)
     done: bool = False
     stopped: str = ""
-    seconds: _Seconds = 0.0
+    seconds: Seconds = 0.0
 
     @model_validator(mode="after")
     def _check_trials(self) -> _StoredSearch:

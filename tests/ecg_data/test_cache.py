@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -22,7 +23,7 @@ from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.ecg_data.segments.batches import Batches, denoiser_batches, detector_batches, soft_targets
 from ecg_study.ecg_data.segments.cache import cache_key, open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
-from ecg_study.errors import EcgStudyError
+from ecg_study.errors import DataError, EcgStudyError
 from ecg_study.files import sha256_of
 from tests.conftest import SMALL, SmallData
 
@@ -79,6 +80,55 @@ def test_damage_to_the_cache_is_named(own_raw_dir: Path, tmp_path: Path) -> None
         array.truncate(1000)
     with pytest.raises(EcgStudyError, match="damaged; delete the folder"):
         open_cache(database, SMALL, data_dir=tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", ["clean.npy", "noisy.npy", "r_peaks.npy", "manifest.json"])
+def test_changed_content_of_the_same_size_is_noticed(name: str, own_raw_dir: Path, tmp_path: Path) -> None:
+    database = _open(own_raw_dir, tmp_path)
+    path = open_cache(database, SMALL, data_dir=tmp_path / "data").directory / name
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    with pytest.raises(DataError, match=f"damaged; delete the folder to build it again .*{name} has changed"):
+        open_cache(database, SMALL, data_dir=tmp_path / "data")
+    path.write_bytes(content)
+    assert open_cache(database, SMALL, data_dir=tmp_path / "data").records
+
+
+def test_a_cache_without_checksums_is_opened(own_raw_dir: Path, tmp_path: Path) -> None:
+    """Earlier versions wrote none."""
+    database = _open(own_raw_dir, tmp_path)
+    cache = open_cache(database, SMALL, data_dir=tmp_path / "data")
+    (cache.directory / "SHA256SUMS.txt").unlink()
+    assert open_cache(database, SMALL, data_dir=tmp_path / "data").entries == cache.entries
+    for content in ("", "x", "0" * 64 + "  clean.npy\n", "0" * 64 + "  ../clean.npy\n"):
+        (cache.directory / "SHA256SUMS.txt").write_text(content)
+        with pytest.raises(DataError, match="the cache is damaged"):
+            open_cache(database, SMALL, data_dir=tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fs": "fast"},
+        {"fs": 0},
+        {"entries": [{"record": "s01"}]},
+        {"entries": 5},
+        {"left_out": []},
+        {"files": None},
+        {"key": 5},
+    ],
+    ids=str,
+)
+def test_a_damaged_manifest_is_named(change: dict[str, object], own_raw_dir: Path, tmp_path: Path) -> None:
+    database = _open(own_raw_dir, tmp_path)
+    directory = open_cache(database, SMALL, data_dir=tmp_path / "data").directory
+    (directory / "SHA256SUMS.txt").unlink()
+    manifest = json.loads((directory / "manifest.json").read_text())
+    for content in (json.dumps(manifest | change), "[" * 100_000, "[]", "﻿{}"):
+        (directory / "manifest.json").write_text(content)
+        with pytest.raises(DataError, match="the cache is damaged; delete the folder"):
+            open_cache(database, SMALL, data_dir=tmp_path / "data")
 
 
 def test_bad_records_stop_the_build_or_are_left_out(own_raw_dir: Path, tmp_path: Path) -> None:
