@@ -120,7 +120,7 @@ def _packed(**arrays: np.ndarray) -> bytes:
     return target.getvalue()
 
 
-ARRAYS = {
+ARRAYS: dict[str, np.ndarray] = {
     "matrix": np.arange(6, dtype=np.float32).reshape(2, 3),
     "columns": np.asfortranarray(np.arange(6).reshape(2, 3)),
     "number": np.array(2.5),
