@@ -11,7 +11,14 @@ import numpy as np
 
 from ecg_study.ecg_data.readers.checks import checked_blocks
 from ecg_study.ecg_data.readers.leads import choose_leads, is_ecg_lead, is_other_signal, lead_labels, list_names
-from ecg_study.ecg_data.readers.recording import ALL_LEADS, BLOCK_SECONDS, ReadOptions, Recording
+from ecg_study.ecg_data.readers.recording import (
+    ALL_LEADS,
+    BLOCK_SECONDS,
+    HIGHEST_RATE,
+    LOWEST_RATE,
+    ReadOptions,
+    Recording,
+)
 from ecg_study.ecg_data.readers.units import Unit, UnitKind, parse_unit, split_name
 from ecg_study.errors import RecordError
 
@@ -151,9 +158,9 @@ def _read(path: Path, lead: SelectedLead, channel: Channel, start: int, end: int
     if values.shape != (end - start,):
         problem = f"{values.size:,} samples instead of {end - start:,} at sample {start:,}; the file is damaged"
         raise RecordError(path, f"lead {lead.label}: {problem}")
-    if np.isinf(values).any():
-        raise RecordError(path, f"lead {lead.label}: infinite at sample {start + int(np.isinf(values).argmax()):,}")
-    return (values - lead.scale.adc_zero) / lead.scale.gain
+    if lead.scale.adc_zero:
+        values = values - lead.scale.adc_zero
+    return values if lead.scale.gain == 1 else values / lead.scale.gain
 
 
 def _common_rate(path: Path, chosen: Sequence[Channel], options: ReadOptions) -> float:
@@ -178,10 +185,11 @@ def check_rate_given(path: Path, fs: float, *, options: ReadOptions, source: str
         source: beginning of the message, such as ``"column time: has"``.
 
     Raises:
-        RecordError: the rate is not finite and positive, or ``options`` state another one.
+        RecordError: the rate is out of range, or ``options`` state another one.
     """
-    if not (math.isfinite(fs) and fs > 0):
-        raise RecordError(path, f"{source} the sampling rate {fs:g} Hz; it must be positive")
+    if not LOWEST_RATE <= fs <= HIGHEST_RATE:
+        problem = f"{source} {fs:g} Hz; ECG from {LOWEST_RATE:g} to {HIGHEST_RATE:,g} Hz can be read"
+        raise RecordError(path, problem)
     if options.fs is not None and not math.isclose(fs, options.fs, rel_tol=_RATE_TOLERANCE):
         problem = f"{source} a sampling rate of {fs:g} Hz, but fs is {options.fs:g} Hz; omit fs"
         raise RecordError(path, problem, parameter="fs")

@@ -47,8 +47,8 @@ def checked_blocks(
             integers.
 
     Raises:
-        RecordError: at the end of the blocks, if the number of samples differs from ``samples``, if an assumed unit
-            cannot be mV, or if the numbers are too large or too small for the stated unit.
+        RecordError: at the end of the blocks, if the number of samples differs from ``samples``, if a sample is
+            infinite, if an assumed unit cannot be mV, or if the numbers are too large or too small for the stated unit.
     """
 
     def checked() -> Iterator[np.ndarray]:
@@ -78,6 +78,7 @@ class _Sizes:
     def __init__(self, leads: int, piece: int) -> None:
         self.fractional = np.zeros(leads, bool)
         self.nonzero = np.zeros(leads, bool)
+        self.infinite = np.zeros(leads, bool)
         self.pieces = np.zeros(leads, np.int64)
         self.ranges: list[list[np.ndarray]] = [[] for _ in range(leads)]
         self._piece = piece
@@ -91,9 +92,14 @@ class _Sizes:
                 self.fractional[lead] = bool((known != np.rint(known)).any())
                 self.nonzero[lead] |= bool(known.any())
             whole = len(values) - len(values) % self._piece or len(values)
+            if np.isinf(values[whole:]).any():
+                self.infinite[lead] = True
             pieces = values[:whole].reshape(-1, min(self._piece, whole)) if whole else values[:0].reshape(0, 1)
             # fmax and fmin pass over missing samples.
-            self.ranges[lead].append(np.fmax.reduce(pieces, axis=1) - np.fmin.reduce(pieces, axis=1))
+            high, low = np.fmax.reduce(pieces, axis=1), np.fmin.reduce(pieces, axis=1)
+            self.infinite[lead] |= bool(np.isinf(high).any() or np.isinf(low).any())
+            if not self.infinite[lead]:
+                self.ranges[lead].append(high - low)
 
     def typical_ranges(self) -> np.ndarray:
         """Return the median range of each lead over pieces that are not flat, in mV; NaN if there is none."""
@@ -114,6 +120,8 @@ def _check_sizes(
     sizes: _Sizes,
     integers_error: Callable[[int], RecordError],
 ) -> None:
+    if sizes.infinite.any():
+        raise RecordError(path, f"lead {labels[int(sizes.infinite.argmax())]}: some samples are infinite")
     assumed = ~np.asarray(declared, bool)
     integers = assumed & ~sizes.fractional & sizes.nonzero
     if integers.any():

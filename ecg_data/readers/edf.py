@@ -112,7 +112,9 @@ def _reader(data: np.ndarray, signal: _Signal, bytes_per_sample: int) -> Callabl
         digital = stored.reshape(-1) if bytes_per_sample == 2 else _from_24_bits(stored)
         skipped = start - record * signal.samples
         part = digital[skipped : skipped + end - start]
-        return np.asarray((part - float(first)) * slope + low)
+        values: np.ndarray = part * slope
+        values += low - first * slope
+        return values
 
     return read
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.ecg_data.readers.content import ENDINGS, TABLE, WFDB, FileFormat, detect_format, is_gzip, read_head
-from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE, ReadOptions, Recording, as_record_errors
+from ecg_study.ecg_data.readers.recording import ReadOptions, Recording, as_record_errors
 from ecg_study.errors import RecordError
 
 _DOCUMENTS = frozenset(
@@ -37,11 +37,7 @@ def open_recording(path: Path, options: ReadOptions = ReadOptions()) -> Recordin
             metadata that it has.
     """
     with as_record_errors(path):
-        recording = _open(path, options)
-    if not LOWEST_RATE <= recording.fs <= HIGHEST_RATE:
-        problem = f"has {recording.fs:g} Hz; ECG from {LOWEST_RATE:g} to {HIGHEST_RATE:,g} Hz can be read"
-        raise RecordError(path, problem)
-    return recording
+        return _open(path, options)
 
 
 def _open(path: Path, options: ReadOptions) -> Recording:

@@ -115,10 +115,10 @@ def _rate(path: Path, layout: Layout, clock: Clock | None, options: ReadOptions)
         if stated is not None and abs(clock.rate / stated - 1) > 0.005:
             problem = f"column {clock.name}: has {clock.rate:g} Hz, but the lines before the table state {stated:g} Hz"
             raise RecordError(path, f"{problem}; correct one of them")
-        return clock.rate
+        return check_rate_given(path, clock.rate, options=options, source=f"column {clock.name}: has")
     if stated is not None:
         return check_rate_given(path, stated, options=options, source="the lines before the table state")
     if options.fs is None:
         problem = "no column with the time; give fs in Hz, or time_column"
         raise RecordError(path, problem, parameter="fs", parameters=("time_column",))
-    return options.fs
+    return check_rate_given(path, options.fs, options=options)

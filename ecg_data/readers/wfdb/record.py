@@ -117,7 +117,7 @@ def _rate(header: WfdbHeader, options: ReadOptions) -> float:
         return check_rate_given(header.path, header.fs, options=options)
     if options.fs is None:
         raise RecordError(header.path, "its header has no sampling rate; give fs in Hz", parameter="fs")
-    return options.fs
+    return check_rate_given(header.path, options.fs, options=options)
 
 
 def record_files(path: Path, *, annotator: str | None = "atr") -> list[Path]:
