@@ -232,10 +232,10 @@ def _number(path: Path, field: bytes, name: str) -> float:
 
 
 def _integer(path: Path, field: bytes, name: str) -> int:
-    value = _number(path, field, name)
-    if value != int(value):
-        raise RecordError(path, f"header field {_text(field)!r} ({name}) is not an integer")
-    return int(value)
+    text = _text(field)
+    if re.fullmatch(r"[+-]?[0-9]+", text) is None:
+        raise RecordError(path, f"header field {text!r} ({name}) is not an integer")
+    return int(text)
 
 
 def _start_time(general: bytes) -> str:

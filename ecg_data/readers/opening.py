@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import tempfile
+import weakref
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -79,8 +80,8 @@ def _read_as(file_format: FileFormat, path: Path, options: ReadOptions) -> Recor
 
 def _open_compressed(path: Path, options: ReadOptions) -> Recording:
     """Open a file that is compressed with gzip."""
-    folder = tempfile.TemporaryDirectory(prefix="ecg-study-")
-    content = Path(folder.name) / (path.stem if path.suffix.lower() == ".gz" else path.name)
+    folder = _TemporaryFolder()
+    content = folder.path / (path.stem if path.suffix.lower() == ".gz" else path.name)
     _decompress(path, content)
     try:
         head = read_head(content)
@@ -96,9 +97,17 @@ def _open_compressed(path: Path, options: ReadOptions) -> Recording:
         except RecordError as error:
             raise _of_file(error, path) from error
         finally:
-            _ = folder  # The folder is removed when nothing refers to it any more.
+            _ = folder  # It exists as long as something refers to this function.
 
     return replace(recording, path=path, blocks=blocks)
+
+
+class _TemporaryFolder:
+    """Folder that is removed when nothing refers to this object any more, and at the end of the program."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="ecg-study-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def _of_file(error: RecordError, path: Path) -> RecordError:

@@ -97,10 +97,12 @@ def _unquoted(cell: str) -> str:
 def without_comment(row: str) -> str | None:
     """Return a row without the comment at its end; ``None`` if the whole line is a comment.
 
-    A comment begins with ``#`` at the start of a line or after a space. Errors of spreadsheets, such as ``#N/A``, are
-    cells.
+    A comment begins with ``#`` at the start of a line or after a space, not within quotes. Errors of spreadsheets,
+    such as ``#N/A``, are cells.
     """
     for found in re.finditer(r"(?:^|(?<=\s))#", row):
+        if row[: found.start()].count('"') % 2:
+            continue  # within a cell in quotes
         rest = row[found.start() :]
         if not any(re.match(re.escape(word) + r"(?=$|[\s,;|])", rest) for word in _SPREADSHEET_ERRORS):
             return row[: found.start()].rstrip() if row[: found.start()].strip() else None

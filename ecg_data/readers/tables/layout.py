@@ -26,6 +26,8 @@ HEAD_ROWS = 5000
 
 _HEAD_BYTES = 500_000
 
+_FEW_ROWS = 20
+
 _DELIMITERS = (";", "\t", ",", "|", " ")
 """Delimiters in the order of preference: a comma may be a decimal mark, and a space may be in a date."""
 
@@ -109,6 +111,7 @@ def _head(path: Path) -> tuple[list[_Line], list[_Line]]:
     """Return the first lines that are not blank, and the first comments without their mark."""
     lines: list[_Line] = []
     comments: list[_Line] = []
+    single_blanks = 0
     for block in islice(line_blocks(path, block_bytes=_HEAD_BYTES), 4):
         for number, content in enumerate(block.content.split(b"\n")[:-1], block.first_line):
             text = decode(content)
@@ -116,15 +119,18 @@ def _head(path: Path) -> tuple[list[_Line], list[_Line]]:
             if row is None:
                 comments.append(_Line(number, text.strip().lstrip("#").strip()))
             elif row.strip():
+                single_blanks += bool(lines) and lines[-1].number == number - 2
                 lines.append(_Line(number, row))
         if len(lines) >= HEAD_ROWS:
             break
+    if len(lines) > _FEW_ROWS and single_blanks > 0.4 * len(lines):
+        raise RecordError(path, "every second line is blank; remove the blank lines")
     return lines[:HEAD_ROWS], comments
 
 
 def _delimiter(body: Sequence[_Line]) -> tuple[str, int]:
     """Return the delimiter and the number of cells that most rows have."""
-    best: tuple[int, str, int] | None = None
+    best: tuple[int, float, str, int] | None = None
     for delimiter in _DELIMITERS:
         counts: Counter[int] = Counter()
         for line in body:
@@ -133,10 +139,20 @@ def _delimiter(body: Sequence[_Line]) -> tuple[str, int]:
             except ValueError:
                 continue
         width, rows = next(((w, n) for w, n in counts.most_common() if w > 1), (1, 0))
-        if width > 1 and rows > len(body) // 2 and (best is None or rows > 1.2 * best[0]):
-            best = (rows, delimiter, width)
+        if width < 2 or rows <= len(body) // 2:
+            continue
+        numeric = _numeric_share(body, delimiter, width)
+        if best is None or rows > 1.2 * best[0] or (rows > best[0] / 1.2 and numeric > best[1]):
+            best = (rows, numeric, delimiter, width)
     # The delimiter of a single column does not occur in it.
-    return (best[1], best[2]) if best is not None else (_unused_delimiter(body), 1)
+    return (best[2], best[3]) if best is not None else (_unused_delimiter(body), 1)
+
+
+def _numeric_share(body: Sequence[_Line], delimiter: str, width: int) -> float:
+    """Return the share of cells that are numbers or missing, among rows of the given width."""
+    rows = [cells for line in body if len(cells := _cells(line, delimiter)) == width]
+    known = [is_missing(cell) or is_number(cell) or is_number(cell, decimal=",") for row in rows for cell in row]
+    return sum(known) / len(known)
 
 
 def _unused_delimiter(body: Sequence[_Line]) -> str:
@@ -292,7 +308,7 @@ def _check_first_names(
     if header.given and not header.first_row_is_names:
         for column in numeric:
             name = header.names[column]
-            if re.match(r"[+-]?[.,]?[0-9]", name) and len(re.findall(r"[^\W\d_]", name)) < 2:
+            if re.match(r"[+-]*[.,]?[0-9]", name) and len(re.findall(r"[^\W\d_]", name)) < 2:
                 line = rows[0].number - 1
                 problem = f"line {line:,}: {name[:40]!r} is neither a number nor a name of a column"
                 raise RecordError(path, f"{problem}; leave missing samples empty")
