@@ -35,7 +35,9 @@ SIGNAL = ecg()
 TIMES = np.arange(len(SIGNAL)) / FS
 
 
-def write_table(path: Path, header: str, *columns: Sequence[Any] | np.ndarray, mark: str = ",", end: str = "\n") -> list[str]:
+def write_table(
+    path: Path, header: str, *columns: Sequence[Any] | np.ndarray, mark: str = ",", end: str = "\n"
+) -> list[str]:
     """Write columns under a header (none if it is empty), numbers with four decimals; return the rows."""
     rows = [mark.join(v if isinstance(v, str) else f"{v:.4f}" for v in row) for row in zip(*columns, strict=True)]
     write_rows(path, header, rows, end=end)
