@@ -12,6 +12,7 @@ STUDY_MODULES = (
     "keras_tuner",
     "dask",
     "distributed",
+    "cryptography",
     "sklearn",
     "pywt",
     "neurokit2",

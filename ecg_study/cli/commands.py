@@ -250,6 +250,8 @@ def _prepared_study(call: Call, console: Console, *, trains: bool = True) -> Stu
     if trains:
         require_packages()  # before a database is downloaded
     study = Study.from_settings(call.settings)
+    if trains:
+        study.check_scheduler()
     with ProgressBars(console) as bars:
         study.on_progress = bars
         study.prepare()

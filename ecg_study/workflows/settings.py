@@ -16,6 +16,7 @@ from ecg_study.files import write_text
 from ecg_study.reading import UnreadableError, read_toml
 from ecg_study.search_spaces.preset_files import load_preset
 from ecg_study.search_spaces.presets import PRESETS, RENAMED_PRESETS
+from ecg_study.training.executors.tls import TlsFiles
 from ecg_study.workflows.validation import (
     CheckedModel,
     Flag,
@@ -42,7 +43,7 @@ OLD_KEYS = {
 }
 """Keys of settings files of version 0.1.0, and what they are called now."""
 
-RUNTIME_SETTINGS = ("workers", "scheduler", "tensorboard")
+RUNTIME_SETTINGS = ("workers", "scheduler", "scheduler_ca", "scheduler_cert", "scheduler_key", "tensorboard")
 """Settings that do not change the result: who trains, and which logs are written."""
 
 
@@ -53,6 +54,16 @@ def _checked_preset(name: str) -> str:
         raise ValueError(f"{name!r} is not one of {', '.join(PRESETS)}, nor a .toml file{suggestion}")
     load_preset(name)
     return name
+
+
+_ADDRESS = re.compile(r"(?:(?:tcp|tls|wss?)://)?(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\]]+):([0-9]{1,5})/?")
+
+
+def _checked_address(address: str) -> str:
+    found = _ADDRESS.fullmatch(address)
+    if address and (found is None or not 1 <= int(found[1]) <= 65_535):
+        raise ValueError(f"{address!r} is not an address such as tcp://host:8786 (port 1 to 65535)")
+    return address
 
 
 class Settings(CheckedModel):
@@ -110,8 +121,15 @@ class Settings(CheckedModel):
         description="trials in parallel, each in a process of its own; 0 trains in the main process, for debugging "
         "(default: the fastest number)",
     )
-    scheduler: Annotated[Text, matching(r"|([a-z]+://)?\S+:\d+", "an address such as tcp://host:8786")] = Field(
+    scheduler: Annotated[Text, AfterValidator(_checked_address)] = Field(
         default="", description="address of a Dask scheduler, such as tcp://host:8786, whose workers run the trials"
+    )
+    scheduler_ca: Text | None = Field(
+        default=None, description="PEM file with the certificate authority of a scheduler at a tls:// address"
+    )
+    scheduler_cert: Text | None = Field(default=None, description="PEM file with the certificate for that scheduler")
+    scheduler_key: Text | None = Field(
+        default=None, description="PEM file with the key of that certificate, without password"
     )
     tensorboard: Flag = Field(default=False, description="write TensorBoard logs of the search")
 
@@ -120,7 +138,23 @@ class Settings(CheckedModel):
         if self.scheduler and self.workers is not None:
             problem = "the cluster of scheduler has its own number of workers; give workers or scheduler, not both"
             raise SettingsError("workers", problem, value=self.workers, parameters=("scheduler",))
+        files = {name: getattr(self, name) for name in ("scheduler_ca", "scheduler_cert", "scheduler_key")}
+        missing = [name for name, path in files.items() if not path]
+        if len(missing) < len(files):
+            if missing:
+                given = next(name for name, path in files.items() if path)
+                raise SettingsError(missing[0], f"is missing; {given} needs all three files", parameters=(given,))
+            if not self.scheduler.startswith("tls://"):
+                problem = f"{self.scheduler!r} is not a tls:// address, so scheduler_cert has no use"
+                raise SettingsError("scheduler", problem, value=self.scheduler, parameters=("scheduler_cert",))
         return self
+
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """Certificates for the scheduler, or ``None``."""
+        if not (self.scheduler_ca and self.scheduler_cert and self.scheduler_key):
+            return None
+        return TlsFiles(Path(self.scheduler_ca), Path(self.scheduler_cert), Path(self.scheduler_key))
 
 
 def load_settings(path: Path) -> dict[str, Any]:

@@ -102,6 +102,17 @@ class Study:
         """Folder for all results."""
         return Path(self.settings.output_dir)
 
+    def check_scheduler(self) -> None:
+        """Check the address and the certificates of the scheduler, if there is one, without connecting.
+
+        Raises:
+            TrainingError: a file is missing, or is not what it should be.
+        """
+        if self.settings.scheduler:
+            from ecg_study.training.executors.tls import check_scheduler
+
+            check_scheduler(self.settings.scheduler, self.settings.tls_files)
+
     def prepare(self) -> PreparedData:
         """Download or generate the records, cache their segments, and split them.
 
@@ -127,7 +138,10 @@ class Study:
 
         settings = self.settings
         plans: list[SearchPlan] = []
-        with deferred_interrupts(), open_executor(settings.workers, settings.scheduler) as executor:
+        with (
+            deferred_interrupts(),
+            open_executor(settings.workers, settings.scheduler, tls=settings.tls_files) as executor,
+        ):
             for task in tasks.values():
                 check_space(task)
                 warm = read_warm_start(Path(settings.warm_start), task).configurations if settings.warm_start else ()
@@ -201,7 +215,7 @@ class Study:
             report = make_report(
                 inputs,
                 output_dir=self.output_dir,
-                open_executor=lambda: open_executor(settings.workers, settings.scheduler),
+                open_executor=lambda: open_executor(settings.workers, settings.scheduler, tls=settings.tls_files),
                 on_progress=self.on_progress,
                 sections=sections or SECTIONS,
             )
@@ -251,7 +265,10 @@ class Study:
         if restart or not any(search_directory(out, name).exists() for name in tasks):
             self._save_settings()  # a search that is killed leaves its settings
         results: dict[str, SearchResult] = {}
-        with deferred_interrupts(), open_executor(settings.workers, settings.scheduler) as executor:
+        with (
+            deferred_interrupts(),
+            open_executor(settings.workers, settings.scheduler, tls=settings.tls_files) as executor,
+        ):
             for name, task in tasks.items():
                 spent = sum(result.seconds for result in results.values())
                 options = SearchOptions(

@@ -124,7 +124,7 @@ def test_other_versions_on_a_worker_are_refused(
             _task(small_data), SearchOptions(0, measured=2), directory=tmp_path / "s", executor=cluster, view=Watcher()
         )
     monkeypatch.setattr(cluster, "_wanted", None)
-    with pytest.raises(TrainingError, match=r"worker tcp://\S+: keras \S+ there, 3\.0\.0 here; start the workers with"):
+    with pytest.raises(TrainingError, match=r"worker tls://\S+: keras \S+ there, 3\.0\.0 here; start the workers with"):
         run_search(
             _task(small_data), SearchOptions(0, measured=2), directory=tmp_path / "s", executor=cluster, view=Watcher()
         )

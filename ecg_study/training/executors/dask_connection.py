@@ -13,6 +13,7 @@ from distributed.system import MEMORY_LIMIT
 
 from ecg_study.errors import TrainingError
 from ecg_study.training.executors.dask_cluster import DaskExecutor
+from ecg_study.training.executors.tls import TlsFiles, check_scheduler, temporary_security
 
 _CONNECT_SECONDS = 15.0  # time for a scheduler to answer
 _PROCESS_BYTES = 1.5e9  # per process, main or worker: TensorFlow's 0.7 GB, and a network with its batches
@@ -28,6 +29,9 @@ _CONFIG = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
+    # No pages about the work on ports that every user of the machine can read.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
 
 
@@ -45,21 +49,26 @@ def default_workers() -> int:
 
 
 @contextmanager
-def open_dask_executor(count: int | None, scheduler: str = "", *, threads: int | None = None) -> Iterator[DaskExecutor]:
+def open_dask_executor(
+    count: int | None, scheduler: str = "", *, tls: TlsFiles | None = None, threads: int | None = None
+) -> Iterator[DaskExecutor]:
     """Open an executor on a local cluster or on the workers of a scheduler, for the duration of the block.
+
+    A local cluster accepts only connections with a certificate that is made for it.
 
     Args:
         count: number of local worker processes; ``None`` for the fastest number.
         scheduler: address of a Dask scheduler whose workers are used instead.
+        tls: certificates for a scheduler that requires them.
         threads: cores per local process; ``None`` divides all cores.
 
     Raises:
-        TrainingError: the scheduler does not answer.
+        TrainingError: the scheduler does not answer, or the certificates cannot be used.
     """
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_CONFIG))
         if scheduler:
-            yield DaskExecutor(stack.enter_context(_connect(scheduler)), None)
+            yield DaskExecutor(stack.enter_context(_connect(scheduler, tls)), None)
             return
         wanted = default_workers() if count is None else count
         local = LocalCluster(
@@ -69,16 +78,19 @@ def open_dask_executor(count: int | None, scheduler: str = "", *, threads: int |
             dashboard_address="127.0.0.1:0",
             worker_dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
+            security=temporary_security(),
             preload=["ecg_study.training.executors.dask_preload"],
         )
         stack.enter_context(local)
         yield DaskExecutor(stack.enter_context(Client(local, set_as_default=False)), wanted)
 
 
-def _connect(address: str) -> Client:
+def _connect(address: str, tls: TlsFiles | None) -> Client:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    check_scheduler(address, tls)
+    security = None if tls is None else tls.as_security()
     try:
-        return Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        return Client(address, timeout=_CONNECT_SECONDS, set_as_default=False, security=security)
     except (OSError, TimeoutError, ValueError) as error:
         raise TrainingError(
             f"scheduler: {address} does not answer within {_CONNECT_SECONDS:.0f} s "
