@@ -77,14 +77,15 @@ class _Metrics:
     """Type of `ModelCard.metrics`: scalars and intervals, in tables of tables."""
 
     def __get_pydantic_core_schema__(self, _: Any, handler: Any) -> Any:
-        from pydantic import AfterValidator
+        from pydantic import AfterValidator, ConfigDict, with_config
         from typing_extensions import TypedDict
 
         interval = TypedDict("interval", {"value": _Number, "low": _Number | None, "high": _Number | None})  # noqa: UP013
+        exact: Any = with_config(ConfigDict(extra="forbid"))(interval)
         name = Annotated[_Name, AfterValidator(_not_part_of_interval)]
         level: Any = _Scalar
         for _level in range(_METRIC_LEVELS):
-            level = dict[name, _Scalar | interval | level]
+            level = dict[name, _Scalar | exact | level]
         return handler.generate_schema(level)
 
 
@@ -133,7 +134,7 @@ class ModelCard:
     """
 
     model_kind: ModelKind
-    fs: Annotated[float, Ge(1), Le(100_000)]
+    fs: Annotated[float, Ge(10), Le(10_000)]
     segment_samples: _Samples
     window_samples: _Samples
     normalization: _Text

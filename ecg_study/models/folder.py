@@ -46,6 +46,9 @@ def save_model(directory: str | Path, model: keras.Model, *, card: ModelCard, pa
         model: Keras model to save.
         card: Metadata, written as ``card.json``.
         page: The same for readers as Markdown, written as ``CARD.md``; default: no such file.
+
+    Raises:
+        ModelError: The model is larger than `open_model` opens, or has other layers.
     """
     import keras
 
@@ -53,6 +56,9 @@ def save_model(directory: str | Path, model: keras.Model, *, card: ModelCard, pa
         bare = keras.Model(model.inputs, model.outputs, name=model.name)
         bare.save(temporary / MODEL_FILE)
         (temporary / ONNX_FILE).write_bytes(convert_to_onnx(bare))
+        # What would not be opened is not written.
+        check_onnx((temporary / ONNX_FILE).read_bytes(), temporary / ONNX_FILE)
+        check_keras((temporary / MODEL_FILE).read_bytes(), temporary / MODEL_FILE)
         hashes = {name: sha256_of(temporary / name) for name in (MODEL_FILE, ONNX_FILE)}
         write_json(temporary / CARD_FILE, card_content(card, hashes))
         if page:

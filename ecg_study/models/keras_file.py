@@ -17,8 +17,9 @@ import numpy as np
 
 from ecg_study.errors import ModelError, one_line
 from ecg_study.extras import install_hint
+from ecg_study.formatting import printable
 from ecg_study.models.keras_layers import KerasNetwork, LayerWeights, read_network
-from ecg_study.models.network_size import BYTES_PER_VALUE, MAX_MODEL_BYTES
+from ecg_study.models.network_size import BYTES_PER_VALUE, MAX_MODEL_BYTES, NetworkError
 from ecg_study.reading import parse_json
 
 if TYPE_CHECKING:
@@ -82,19 +83,18 @@ def check_keras(content: bytes, path: Path) -> CheckedKeras:
     """
     try:
         members = _read_members(content)
-        config = parse_json(members[_CONFIG].decode("utf-8"))
-        parse_json(members[_METADATA].decode("utf-8"))
+        config, _ = (_parse(members[name], name) for name in (_CONFIG, _METADATA))
     except _DAMAGED as error:
-        raise ModelError(f"{path}: not a Keras model ({one_line(error, limit=200)})") from error
+        raise ModelError(f"{path}: not a Keras model ({printable(one_line(error, limit=200))})") from error
     foreign = sorted(_class_names(config) - _ALLOWED)
     if foreign:
         listed = ", ".join(foreign[:5])
-        raise ModelError(f"{path}: has {listed[:200]}, which no model of this project uses; not opened")
+        raise ModelError(f"{path}: has {printable(listed[:200])}, which no model of this project uses; not opened")
     try:
         network = read_network(config)
         weights = _read_weights(members[_WEIGHTS], network.weights)
-    except ValueError as error:
-        raise ModelError(f"{path}: {one_line(error, limit=200)}; not opened") from error
+    except NetworkError as error:
+        raise ModelError(f"{path}: {printable(one_line(error, limit=200))}; not opened") from error
     except ModuleNotFoundError as error:
         raise ModelError(install_hint("keras")) from error
     return CheckedKeras(config, network, weights)
@@ -142,6 +142,15 @@ def _read_members(content: bytes) -> dict[str, bytes]:
         return members
 
 
+def _parse(content: bytes, name: str) -> Any:
+    try:
+        return parse_json(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name}: not UTF-8 text") from error
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
 def _check_directory(content: bytes) -> None:
     """Refuse a zip file whose directory is not that of three members, before zipfile reads all its entries."""
     start = len(content) - _END.size
@@ -174,13 +183,13 @@ def _read_weights(content: bytes, layers: list[LayerWeights]) -> dict[str, list[
     """Read the weights of layers from an HDF5 file.
 
     Raises:
-        ValueError: Weights are missing, or are stored in another way than Keras stores them.
+        NetworkError: Weights are missing, or are stored in another way than Keras stores them.
     """
     import h5py
 
     wanted = sum(len(layer.groups) * sum(map(_n_bytes, layer.shapes)) for layer in layers)
     if wanted > len(content):
-        raise ValueError(f"{_WEIGHTS} has {len(content):,} bytes, fewer than the {wanted:,} of its layers")
+        raise NetworkError(f"{_WEIGHTS} has {len(content):,} bytes, fewer than the {wanted:,} of its layers")
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             return {
@@ -191,10 +200,10 @@ def _read_weights(content: bytes, layers: list[LayerWeights]) -> dict[str, list[
                 ]
                 for layer in layers
             }
-    except ValueError:
+    except NetworkError:
         raise
     except Exception as error:  # HDF5 raises many classes for a damaged file
-        raise ValueError(f"{_WEIGHTS} cannot be read ({one_line(error, limit=200)})") from error
+        raise NetworkError(f"{_WEIGHTS} cannot be read ({one_line(error, limit=200)})") from error
 
 
 def _n_bytes(shape: tuple[int, ...]) -> int:
@@ -209,16 +218,16 @@ def _read_dataset(file: h5py.File, name: str, shape: tuple[int, ...]) -> np.ndar
     for part in name.split("/"):
         link = item.get(part, getlink=True) if isinstance(item, h5py.Group) else None
         if type(link) is not h5py.HardLink:
-            raise ValueError(f"{_WEIGHTS} lacks {name}" if link is None else f"{_WEIGHTS} has a link at {name}")
+            raise NetworkError(f"{_WEIGHTS} lacks {name}" if link is None else f"{_WEIGHTS} has a link at {name}")
         item = item[part]
     if not isinstance(item, h5py.Dataset) or item.shape != shape or item.dtype != np.dtype("<f4"):
         found = f"{item.dtype} of shape {item.shape}" if isinstance(item, h5py.Dataset) else "a group"
-        raise ValueError(f"{_WEIGHTS} has {found} at {name}, not float32 of shape {shape}")
+        raise NetworkError(f"{_WEIGHTS} has {found} at {name}, not float32 of shape {shape}")
     stored = item.id.get_create_plist()
     # Contiguous data takes exactly its size, so reading allocates no more than the file has.
     plain = stored.get_layout() == h5py.h5d.CONTIGUOUS and not stored.get_nfilters() and not item.external
     if not plain or item.id.get_storage_size() != _n_bytes(shape):
-        raise ValueError(f"{_WEIGHTS} has compressed, missing or distant data at {name}")
+        raise NetworkError(f"{_WEIGHTS} has compressed, missing or distant data at {name}")
     weights = np.empty(shape, np.float32)
     item.read_direct(weights)
     return weights

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ecg_study.models.network_size import NetworkSize
+from ecg_study.models.network_size import NetworkError, NetworkSize
 
 Shape = tuple[int, ...]
 
@@ -66,13 +66,13 @@ class _Layer:
         value = self.config.get(name)
         value = value[0] if isinstance(value, list) and len(value) == 1 else value
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{self.kind} with {name} = {str(value)[:40]}")
+            raise NetworkError(f"has {self.kind} with {name} = {str(value)[:40]}")
         return value
 
     def signal(self) -> Shape:
         """Return the shape of the input: batch, time, channels."""
-        if len(self.inputs) != 1 or len(self.inputs[0]) != 3:
-            raise ValueError(f"{self.kind} of shapes {self.inputs}")
+        if len(_only(self)) != 3:
+            raise NetworkError(f"has {self.kind} of shape {self.inputs[0]}")
         return self.inputs[0]
 
 
@@ -83,19 +83,19 @@ def read_network(content: Any) -> KerasNetwork:
         content: Value of ``config.json``.
 
     Raises:
-        ValueError: The configuration is not that of a model of this project, or the model is too large.
+        NetworkError: The configuration is not that of a model of this project, or the model is too large.
     """
     try:
         model = content["config"]
         layers, source, result = model["layers"], _only_name(model["input_layers"]), _only_name(model["output_layers"])
         if content["class_name"] != "Functional" or not isinstance(layers, list) or len(layers) > _MAX_LAYERS:
-            raise ValueError("is not a functional model")
+            raise NetworkError("is not a functional model")
         _check_build_shape(content, None)
         network, shapes, counts = KerasNetwork(), dict[str, Shape](), Counter[str]()
         for layer in layers:
             name, kind = layer["name"], layer["class_name"]
             if not isinstance(name, str) or name in shapes or name != layer["config"]["name"]:
-                raise ValueError(f"has the layer {str(name)[:40]!r} more than once")
+                raise NetworkError(f"has the layer {str(name)[:40]!r} more than once")
             _check_options(kind, layer["config"])
             found = _Layer(kind, layer["config"], _inputs(layer, shapes), network.size)
             shapes[name], weights = _RULES[kind](found)
@@ -109,10 +109,18 @@ def read_network(content: Any) -> KerasNetwork:
                 network.weights.append(LayerWeights(name, groups, weights))
         network.segment_samples, network.output = shapes[source][1], shapes[result]
         if counts["InputLayer"] != 1:
-            raise ValueError(f"has {counts['InputLayer']} inputs, not one")
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError("has a configuration that Keras does not write") from error
+            raise NetworkError(f"has {counts['InputLayer']} inputs, not one")
+    except NetworkError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise NetworkError("has a configuration that Keras does not write") from error
     return network
+
+
+def _only(layer: _Layer) -> Shape:
+    if len(layer.inputs) != 1 or not layer.inputs[0]:
+        raise NetworkError(f"has {layer.kind} of {len(layer.inputs)} inputs")
+    return layer.inputs[0]
 
 
 def _only_name(layers: list[Any]) -> str:
@@ -120,7 +128,7 @@ def _only_name(layers: list[Any]) -> str:
     if len(layers) == 1 and isinstance(layers[0], list):
         layers = layers[0]
     if len(layers) != 3 or not isinstance(layers[0], str) or layers[1:] != [0, 0]:
-        raise ValueError("has more than one input or output")
+        raise NetworkError("has more than one input or output")
     return layers[0]
 
 
@@ -130,10 +138,10 @@ def _inputs(layer: dict[str, Any], shapes: dict[str, Shape]) -> list[Shape]:
     if layer["class_name"] == "InputLayer" and calls == []:
         return []
     if len(calls) != 1 or set(calls[0]) - {"args", "kwargs"}:
-        raise ValueError(f"calls {layer['name']} {len(calls)} times")
+        raise NetworkError(f"calls {layer['name']} {len(calls)} times")
     options = calls[0].get("kwargs", {})
     if any(name not in ("mask", "training") or value not in (None, False) for name, value in options.items()):
-        raise ValueError(f"calls {layer['name']} with options")
+        raise NetworkError(f"calls {layer['name']} with options")
     found: list[Shape] = []
     for argument in calls[0]["args"]:
         if isinstance(argument, (int, float)) and not isinstance(argument, bool):
@@ -141,7 +149,7 @@ def _inputs(layer: dict[str, Any], shapes: dict[str, Shape]) -> list[Shape]:
             continue
         name, *node = argument["config"]["keras_history"]
         if argument["class_name"] != "__keras_tensor__" or node != [0, 0] or name not in shapes:
-            raise ValueError(f"calls {layer['name']} with another value than the output of a layer")
+            raise NetworkError(f"calls {layer['name']} with another value than the output of a layer")
         found.append(shapes[name])
     return found
 
@@ -152,23 +160,23 @@ def _check_build_shape(layer: dict[str, Any], shape: Shape | None) -> None:
     if stored is None or stored == {"input_shape": None}:
         return
     if shape is None or stored != {"input_shape": [None, *shape[1:]]}:
-        raise ValueError(f"builds {layer['class_name']} for another shape than that of its input")
+        raise NetworkError(f"builds {layer['class_name']} for another shape than that of its input")
 
 
 def _check_options(kind: str, config: dict[str, Any]) -> None:
     """Refuse options that no model of this project has. Unknown ones may be off or missing, in newer versions."""
     if kind not in _OPTIONS:
-        raise ValueError(f"has {kind}")
+        raise NetworkError(f"has {kind}")
     fixed, free = _OPTIONS[kind]
     for name, wanted in fixed.items():
         if name not in config or not any(config[name] == value for value in wanted):
-            raise ValueError(f"has {kind} with {name} = {str(config.get(name))[:40]}")
+            raise NetworkError(f"has {kind} with {name} = {str(config.get(name))[:40]}")
     if _dtype(config.get("dtype", "float32")) != "float32":
-        raise ValueError(f"has {kind} with another type than float32")
+        raise NetworkError(f"has {kind} with another type than float32")
     known = {*fixed, *free, "name", "dtype", "trainable", "seed"}
     for name, value in config.items():
         if name not in known and not name.endswith("_initializer") and value is not None and value is not False:
-            raise ValueError(f"has {kind} with {name} = {str(value)[:40]}")
+            raise NetworkError(f"has {kind} with {name} = {str(value)[:40]}")
 
 
 def _dtype(value: Any) -> Any:
@@ -178,25 +186,26 @@ def _dtype(value: Any) -> Any:
 def _input(layer: _Layer) -> tuple[Shape, tuple[Shape, ...]]:
     batch, samples, channels = layer.config["batch_shape"]
     if batch is not None or channels != 1 or isinstance(samples, bool) or not isinstance(samples, int):
-        raise ValueError(f"reads the shape {str(layer.config['batch_shape'])[:80]}")
+        raise NetworkError(f"reads the shape {str(layer.config['batch_shape'])[:80]}")
     layer.size.add((1, samples, 1))
     return (1, samples, 1), ()
 
 
 def _unchanged(layer: _Layer) -> tuple[Shape, tuple[Shape, ...]]:
+    shape = _only(layer)
     # Normalization keeps a centered and a squared copy.
-    layer.size.add(layer.inputs[0], buffered=3 * math.prod(layer.inputs[0]))
-    return layer.inputs[0], ()
+    layer.size.add(shape, buffered=3 * math.prod(shape))
+    return shape, ()
 
 
 def _reshape(layer: _Layer) -> tuple[Shape, tuple[Shape, ...]]:
     wanted = layer.config["target_shape"]
     if any(isinstance(length, bool) or not isinstance(length, int) for length in wanted):
-        raise ValueError(f"has Reshape to {str(wanted)[:80]}")
+        raise NetworkError(f"has Reshape to {str(wanted)[:80]}")
     shape = (1, *wanted)
     layer.size.add(shape)
-    if math.prod(shape) != math.prod(layer.inputs[0]):
-        raise ValueError(f"has Reshape of {layer.inputs[0]} to {shape}")
+    if math.prod(shape) != math.prod(_only(layer)):
+        raise NetworkError(f"has Reshape of {layer.inputs[0]} to {shape}")
     return shape, ()
 
 
@@ -205,7 +214,7 @@ def _convolution(layer: _Layer) -> tuple[Shape, tuple[Shape, ...]]:
     filters, kernel, stride = layer.integer("filters"), layer.integer("kernel_size"), layer.integer("strides")
     same = layer.config["padding"] == "same"
     if stride != (1 if same else kernel):
-        raise ValueError(f"has Conv1D with kernel_size = {kernel} and strides = {stride}")
+        raise NetworkError(f"has Conv1D with kernel_size = {kernel} and strides = {stride}")
     shape = (1, samples if same else samples // kernel, filters)
     gathered = shape[1] * kernel * channels
     layer.size.add(shape, products=gathered * filters, buffered=gathered)
@@ -213,7 +222,7 @@ def _convolution(layer: _Layer) -> tuple[Shape, tuple[Shape, ...]]:
 
 
 def _dense(layer: _Layer) -> tuple[Shape, tuple[Shape, ...]]:
-    *outer, channels = layer.signal()
+    *outer, channels = _only(layer)
     units = layer.integer("units")
     shape = (*outer, units)
     layer.size.add(shape, products=math.prod(shape) * channels)
@@ -236,13 +245,13 @@ def _bidirectional(layer: _Layer) -> tuple[Shape, tuple[Shape, ...]]:
         inner = layer.config[name]
         config = dict(inner["config"])
         if inner["class_name"] not in ("GRU", "LSTM") or config.pop("go_backwards") is not backward:
-            raise ValueError("has Bidirectional with another layer than GRU and LSTM in both directions")
+            raise NetworkError("has Bidirectional with another layer than GRU and LSTM in both directions")
         _check_options(inner["class_name"], config | {"go_backwards": False})
         _check_build_shape(inner, layer.signal())
         found.append(_recurrent(_Layer(inner["class_name"], config, layer.inputs, layer.size)))
     (shape, forward), (other, backward_shapes) = found
     if forward != backward_shapes:
-        raise ValueError(f"has Bidirectional of {shape[-1]} and {other[-1]} units")
+        raise NetworkError(f"has Bidirectional of {shape[-1]} and {other[-1]} units")
     joined = (*shape[:-1], 2 * shape[-1])
     layer.size.add(joined)
     return joined, forward
@@ -250,19 +259,25 @@ def _bidirectional(layer: _Layer) -> tuple[Shape, tuple[Shape, ...]]:
 
 def _elementwise(layer: _Layer) -> tuple[Shape, tuple[Shape, ...]]:
     if len(layer.inputs) != (1 if layer.kind == "Sqrt" else 2):
-        raise ValueError(f"has {layer.kind} of {len(layer.inputs)} values")
+        raise NetworkError(f"has {layer.kind} of {len(layer.inputs)} values")
     try:
         shape = tuple(np.broadcast_shapes(*layer.inputs))
     except ValueError as error:
-        raise ValueError(f"has {layer.kind} of shapes {layer.inputs}") from error
+        raise NetworkError(f"has {layer.kind} of shapes {layer.inputs}") from error
     layer.size.add(shape)
     return shape, ()
 
 
 def _mean(layer: _Layer) -> tuple[Shape, tuple[Shape, ...]]:
-    _, _, channels = layer.signal()
-    layer.size.add((1, 1, channels), products=math.prod(layer.inputs[0]))
-    return (1, 1, channels), ()
+    shape, axis = _only(layer), layer.config["axis"]
+    # The mean over segments would be another in another batch.
+    if isinstance(axis, bool) or not isinstance(axis, int) or not -len(shape) < axis < len(shape) or axis == 0:
+        raise NetworkError(f"has Mean over axis {str(axis)[:40]} of shape {shape}")
+    kept = [1 if number == axis % len(shape) else length for number, length in enumerate(shape)]
+    if not layer.config["keepdims"]:
+        del kept[axis]
+    layer.size.add(kept, products=math.prod(shape))
+    return tuple(kept), ()
 
 
 def _parts(layer: dict[str, Any]) -> Sequence[str]:
@@ -305,7 +320,7 @@ _OPTIONS: dict[str, tuple[dict[str, Sequence[Any]], Sequence[str]]] = {
     "LSTM": (_CELL, _CELL_FREE),
     "GRU": (_CELL | {"reset_after": (True,)}, _CELL_FREE),
     "Bidirectional": ({"merge_mode": ("concat",)}, ("layer", "backward_layer")),
-    "Mean": ({"axis": (1,), "keepdims": (True,)}, ()),
+    "Mean": ({"keepdims": (True, False)}, ("axis",)),
     **dict.fromkeys(("Add", "Subtract", "Multiply", "Divide", "Sqrt"), ({}, ())),
 }
 """Options of each layer that decide about its shapes: those with one of the values here, and those with any value."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ecg_study.models.network_size import NetworkSize
+from ecg_study.models.network_size import NetworkError, NetworkSize
 
 if TYPE_CHECKING:
     import onnx
@@ -43,6 +43,19 @@ class _Node:
         return value if isinstance(value, int) else 0
 
 
+def size_per_segment(graph: onnx.GraphProto, *, segment_samples: int, most_segments: int) -> NetworkSize:
+    """Return the memory and work of a graph per segment, in batches of up to so many segments.
+
+    Raises:
+        NetworkError: See `network_size`; or a larger batch takes more than the segments in it.
+    """
+    single = network_size(graph, segment_samples=segment_samples)
+    batch = network_size(graph, segment_samples=segment_samples, segments=most_segments)
+    if batch.values > most_segments * single.values or batch.products > most_segments * single.products:
+        raise NetworkError("computes values of one segment from another")
+    return single
+
+
 def network_size(graph: onnx.GraphProto, *, segment_samples: int, segments: int = 1) -> NetworkSize:
     """Return the memory and work of a graph for a batch of segments.
 
@@ -52,29 +65,29 @@ def network_size(graph: onnx.GraphProto, *, segment_samples: int, segments: int 
         segments: Segments in the batch.
 
     Raises:
-        ValueError: A shape is not valid or not known, the network is too large, or the output has another shape than
+        NetworkError: A shape is not valid or not known, the network is too large, or the output has another shape than
             the input.
     """
-    size = NetworkSize()
+    size = NetworkSize(segments)
     shapes: dict[str, Shape] = {}
     integers: dict[str, tuple[int, ...]] = {}
     for tensor in graph.initializer:
         _define(shapes, tensor.name, tuple(tensor.dims))
         if tensor.data_type == tensor.INT64:
             if len(tensor.dims) != 1:
-                raise ValueError(f"constant {tensor.name!r} is not a list of integers")
+                raise NetworkError(f"constant {tensor.name!r} is not a list of integers")
             integers[tensor.name] = tuple(np.frombuffer(tensor.raw_data, "<i8").tolist())
     given = (segments, segment_samples, 1)
     _define(shapes, graph.input[0].name, given)
     for node in graph.node:
         rule, (operands, lists) = _RULES[node.op_type], _OPERANDS.get(node.op_type, (1, 0))
         if len(node.input) != operands + lists or len(node.output) != 1:
-            raise ValueError(f"{node.op_type} has {len(node.input)} inputs and {len(node.output)} outputs")
+            raise NetworkError(f"{node.op_type} has {len(node.input)} inputs and {len(node.output)} outputs")
         for place, name in enumerate(node.input):
             if name not in shapes:
-                raise ValueError(f"{node.op_type} reads {name!r}, which is not computed before")
+                raise NetworkError(f"{node.op_type} reads {name!r}, which is not computed before")
             if (name in integers) != (place >= operands):
-                raise ValueError(f"{node.op_type} reads {name!r}, which has another type")
+                raise NetworkError(f"{node.op_type} reads {name!r}, which has another type")
         found = _Node(
             node.op_type,
             [shapes[name] for name in node.input],
@@ -84,13 +97,13 @@ def network_size(graph: onnx.GraphProto, *, segment_samples: int, segments: int 
         _define(shapes, node.output[0], rule(found, size))
     result = shapes.get(graph.output[0].name)
     if result != given:
-        raise ValueError(f"returns the shape {result} for segments of shape {given}")
+        raise NetworkError(f"returns the shape {result} for segments of shape {given}")
     return size
 
 
 def _define(shapes: dict[str, Shape], name: str, shape: Shape) -> None:
     if not name or name in shapes:
-        raise ValueError(f"defines {name!r} more than once" if name else "has a result without a name")
+        raise NetworkError(f"defines {name!r} more than once" if name else "has a result without a name")
     shapes[name] = shape
 
 
@@ -106,7 +119,7 @@ def _elementwise(node: _Node, size: NetworkSize) -> Shape:
     try:
         shape = tuple(np.broadcast_shapes(*node.shapes))
     except ValueError as error:
-        raise ValueError(f"{node.operator} of shapes {' and '.join(map(str, node.shapes))}") from error
+        raise NetworkError(f"{node.operator} of shapes {' and '.join(map(str, node.shapes))}") from error
     size.add(shape)
     return shape
 
@@ -115,7 +128,7 @@ def _reduce_mean(node: _Node, size: NetworkSize) -> Shape:
     shape, axes = node.shapes[0], node.integers[1] or ()
     keeps = node.attributes.get("keepdims", 1)
     if keeps not in (0, 1) or not axes or any(not -len(shape) <= axis < len(shape) for axis in axes):
-        raise ValueError(f"ReduceMean over axes {axes} of shape {shape}")
+        raise NetworkError(f"ReduceMean over axes {axes} of shape {shape}")
     reduced = {axis % len(shape) for axis in axes}
     kept = [1 if axis in reduced else length for axis, length in enumerate(shape) if keeps or axis not in reduced]
     size.add(kept, products=math.prod(shape))
@@ -125,8 +138,8 @@ def _reduce_mean(node: _Node, size: NetworkSize) -> Shape:
 def _matmul(node: _Node, size: NetworkSize) -> Shape:
     left, right = node.shapes
     if len(left) < 2 or len(right) < 2 or left[-1] != right[-2]:
-        raise ValueError(f"MatMul of shapes {left} and {right}")
-    stacked = _elementwise(_Node(node.operator, [left[:-2], right[:-2]], [], {}), NetworkSize())
+        raise NetworkError(f"MatMul of shapes {left} and {right}")
+    stacked = _elementwise(_Node(node.operator, [left[:-2], right[:-2]], [], {}), NetworkSize(size.segments))
     shape = (*stacked, left[-2], right[-1])
     size.add(shape, products=math.prod(shape) * left[-1])
     return shape
@@ -135,12 +148,12 @@ def _matmul(node: _Node, size: NetworkSize) -> Shape:
 def _reshape(node: _Node, size: NetworkSize) -> Shape:
     shape, wanted = node.shapes[0], node.integers[1] or ()
     if wanted.count(-1) > 1 or any(length < -1 for length in wanted) or 0 in wanted[len(shape) :]:
-        raise ValueError(f"Reshape of shape {shape} to {wanted}")
+        raise NetworkError(f"Reshape of shape {shape} to {wanted}")
     copied = [shape[axis] if length == 0 else length for axis, length in enumerate(wanted)]
     known = math.prod(length for length in copied if length != -1)
     result = tuple(math.prod(shape) // known if length == -1 else length for length in copied)
     if math.prod(result) != math.prod(shape):
-        raise ValueError(f"Reshape of shape {shape} to {wanted}")
+        raise NetworkError(f"Reshape of shape {shape} to {wanted}")
     size.add(result)
     return result
 
@@ -149,7 +162,7 @@ def _transpose(node: _Node, size: NetworkSize) -> Shape:
     shape = node.shapes[0]
     order = node.numbers("perm", tuple(reversed(range(len(shape)))))
     if sorted(order) != list(range(len(shape))):
-        raise ValueError(f"Transpose of shape {shape} to the order {order}")
+        raise NetworkError(f"Transpose of shape {shape} to the order {order}")
     result = tuple(shape[axis] for axis in order)
     size.add(result)
     return result
@@ -158,13 +171,14 @@ def _transpose(node: _Node, size: NetworkSize) -> Shape:
 def _conv(node: _Node, size: NetworkSize) -> Shape:
     signal, weights, bias = node.shapes
     if len(signal) != 3 or len(weights) != 3 or weights[1] != signal[1] or bias != weights[:1]:
-        raise ValueError(f"Conv of shapes {signal}, {weights} and {bias}")
+        raise NetworkError(f"Conv of shapes {signal}, {weights} and {bias}")
     batch, channels, samples = signal
     filters, _, kernel = weights
-    pads, (stride, *more) = node.numbers("pads", (0, 0)), node.numbers("strides", (1,))
-    if node.numbers("kernel_shape", (kernel,)) != (kernel,) or more or stride < 1 or len(pads) != 2 or min(pads) < 0:
-        raise ValueError(f"Conv with pads {pads} and stride {stride}")
-    length = (samples + sum(pads) - kernel) // stride + 1
+    pads, strides = node.numbers("pads", (0, 0)), node.numbers("strides", (1,))
+    shaped = node.numbers("kernel_shape", (kernel,)) == (kernel,) and len(strides) == 1 and len(pads) == 2
+    if not shaped or min(strides) < 1 or min(pads) < 0:
+        raise NetworkError(f"Conv with pads {pads} and strides {strides}")
+    length = (samples + sum(pads) - kernel) // strides[0] + 1
     shape = (batch, filters, length)
     gathered = batch * channels * kernel * max(length, 0)
     size.add(shape, products=filters * gathered, buffered=gathered + batch * channels * sum(pads))
@@ -179,7 +193,7 @@ def _recurrent(gates: int) -> Callable[[_Node, NetworkSize], Shape]:
         steps, batch, channels = signal if len(signal) == 3 else (0, 0, 0)
         rows = gates * units
         if weights != [(directions, rows, channels), (directions, rows, units), (directions, 2 * rows)]:
-            raise ValueError(f"{node.operator} with {units} units and weights of shapes {weights}")
+            raise NetworkError(f"{node.operator} with {units} units and weights of shapes {weights}")
         shape = (steps, directions, batch, units)
         values = math.prod(shape)
         size.add(shape, products=values * gates * (channels + units), buffered=values * (gates + 2))

@@ -12,7 +12,7 @@ import numpy as np
 
 from ecg_study.errors import InputError, ModelError, one_line
 from ecg_study.models.network_size import NetworkSize
-from ecg_study.models.onnx_file import CheckedOnnx
+from ecg_study.models.onnx_file import ONNX_BATCH_SEGMENTS, CheckedOnnx
 
 if TYPE_CHECKING:
     import keras
@@ -22,10 +22,6 @@ RUNTIMES = ("onnx", "keras")
 
 BATCH_SEGMENTS = 128
 """Segments that are passed to a runtime at once."""
-
-_ONNX_BATCH_SEGMENTS = 8
-"""Segments per call of ONNX Runtime. Measured on one machine: 0.8 to 0.9 times as long per segment as in batches of 64,
-with a fifth of the memory, presumably because the data stays in the cache of a core."""
 
 _BATCH_BYTES, _MEMORY_BYTES = 100_000_000, 2_000_000_000
 """Memory for the results of one batch of ONNX Runtime, and of all batches that run at a time. The pretrained models
@@ -43,6 +39,7 @@ class Runtime(Protocol):
         """Return the outputs for segments, both float32 of shape ``(segments, segment_samples)``.
 
         Raises:
+            InputError: A value of the segments is not finite.
             ModelError: The model cannot be run, or its output is not finite.
         """
 
@@ -68,12 +65,14 @@ class KerasRuntime:
         """Return the outputs for segments, both float32 of shape ``(segments, segment_samples)``.
 
         Raises:
+            InputError: A value of the segments is not finite.
             ModelError: The model cannot be run, or its output is not finite. Or this is a forked process, which has
                 none of the threads of TensorFlow.
         """
         if os.getpid() != self._process_id:
             problem = "was opened with Keras before this process was forked; open it again, or use the runtime 'onnx'"
             raise ModelError(f"{self._path}: {problem}", parameters=("runtime",))
+        _check_input(segments)
         outputs = np.empty(segments.shape, np.float32)
         for first in range(0, len(segments), self._batch):
             batch = segments[first : first + self._batch]
@@ -112,7 +111,7 @@ class OnnxRuntime:
         self._model = model
         self._path = path
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._batch = model.size.batch_segments(_ONNX_BATCH_SEGMENTS, memory_bytes=_BATCH_BYTES)
+        self._batch = model.size.batch_segments(ONNX_BATCH_SEGMENTS, memory_bytes=_BATCH_BYTES)
         self._threads = model.size.batch_segments(cores, memory_bytes=_MEMORY_BYTES // self._batch)
         self._current = self._open()
 
@@ -120,11 +119,13 @@ class OnnxRuntime:
         """Return the outputs for segments, both float32 of shape ``(segments, segment_samples)``.
 
         Raises:
+            InputError: A value of the segments is not finite.
             ModelError: The model cannot be run, or its output is not finite.
         """
         segments = np.asarray(segments, np.float32)
         if not len(segments):
             return np.empty(segments.shape, np.float32)
+        _check_input(segments)
         if self._current.process_id != os.getpid():
             self._current = self._open()
         count = max(min(self._threads, len(segments)), -(-len(segments) // self._batch), 1)
@@ -183,16 +184,23 @@ def _import_onnxruntime() -> Any:
     return onnxruntime
 
 
+def _check_input(segments: np.ndarray) -> None:
+    """Refuse segments that are not finite: a recurrent layer of ONNX Runtime gives finite values for them.
+
+    Raises:
+        InputError: A value is not finite.
+    """
+    if not np.isfinite(segments).all():
+        raise InputError("signal: has values that are too large for float32; check the unit, which is mV")
+
+
 def _finite(outputs: np.ndarray, segments: np.ndarray, path: Path) -> np.ndarray:
     """Return the outputs of a model if they are finite.
 
     Raises:
-        InputError: They are not, because the segments are not.
-        ModelError: They are not, although the segments are.
+        ModelError: They are not.
     """
     if np.isfinite(outputs).all():
         return outputs
-    if not np.isfinite(segments).all():
-        raise InputError("signal: has values that are too large for float32; check the unit, which is mV")
     largest = float(np.abs(segments).max())
     raise ModelError(f"{path}: the output of the model is not finite for input of up to {largest:.3g}")
