@@ -31,17 +31,23 @@ def lead_labels(names: Sequence[str | None]) -> tuple[str, ...]:
 
     A missing name becomes ``lead_1``, with the position of the lead. Repeated names get a number: ``ECG_1``, ``ECG_2``.
     """
-    plain = [_printable(name or "") or f"lead_{position}" for position, name in enumerate(names, 1)]
+    plain = [_printable(name or "") for name in names]
     counts, taken = Counter(plain), set(plain)
-    labels: list[str] = []
-    for name in plain:
-        label, number = name, 0
-        if counts[name] > 1:
-            while label in taken:
-                number += 1
-                label = f"{name}_{number}"
-            taken.add(label)
-        labels.append(label)
+
+    def unused(label: str, *, numbered: bool) -> str:
+        made, number = (f"{label}_1" if numbered else label), 1
+        while made in taken:
+            number += 1
+            made = f"{label}_{number}"
+        taken.add(made)
+        return made
+
+    labels = []
+    for position, name in enumerate(plain, 1):
+        if name and counts[name] == 1:
+            labels.append(name)
+        else:
+            labels.append(unused(name or f"lead_{position}", numbered=bool(name)))
     return tuple(labels)
 
 

@@ -179,11 +179,13 @@ def _rate(header_path: Path, word: str) -> float:
     return float(found["fs"])
 
 
-def _length(header_path: Path, word: str) -> int | None:
-    """Return the number of samples; ``None`` if it is 0, which means that the size of the file shows it."""
+def _length(header_path: Path, word: str) -> int:
+    """Return the number of samples."""
     if not re.fullmatch("[0-9]{1,15}", word):
         raise RecordError(header_path, f"the number of samples {word!r} is not an integer")
-    return int(word) or None
+    if not int(word):
+        raise RecordError(header_path, "states 0 samples; correct the number, or omit it")
+    return int(word)
 
 
 def _signal(header_path: Path, line: str, number: int) -> WfdbSignal:
