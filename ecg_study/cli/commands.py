@@ -144,7 +144,7 @@ def plan(options: PlanOptions, call: Call) -> int:
 def search(options: SearchOptions, call: Call) -> int:
     """Search the hyperparameters of one or both models."""
     console = open_console()
-    study = _prepared_study(call, console)
+    study = _prepared_study(call, console, writes=True)
     found = study.search(model_kind=options.model_kind, restart=options.restart, open_view=_display(console))
     _print_searches(found, console)
     return 0
@@ -165,7 +165,7 @@ def report(options: ReportOptions, call: Call) -> int:
 def run(options: RunOptions, call: Call) -> int:
     """Prepare, search and report."""
     console = open_console()
-    study = _prepared_study(call, console)
+    study = _prepared_study(call, console, writes=True)
     _print_searches(study.search(restart=options.restart, open_view=_display(console)), console)
     _report(study, ReportOptions(), call, console)
     return 0
@@ -174,10 +174,11 @@ def run(options: RunOptions, call: Call) -> int:
 def compare(options: CompareOptions, _: Call) -> int:
     """Compare the reports of two studies."""
     from ecg_study.files import write_text
+    from ecg_study.formatting import printable
     from ecg_study.workflows.compare import compare_studies, render_comparison
 
     text = render_comparison(compare_studies(Path(options.first), Path(options.second)))
-    print(text, end="")
+    print(printable(text, keep="\n"), end="")
     if options.output:
         write_text(Path(options.output), text)
     return 0
@@ -242,7 +243,7 @@ COMMANDS: dict[str, Callable[[Any, Call], int]] = {
 """The function of each verb: it takes the verb's options and the call, and returns the exit code."""
 
 
-def _prepared_study(call: Call, console: Console, *, trains: bool = True) -> Study:
+def _prepared_study(call: Call, console: Console, *, trains: bool = True, writes: bool = False) -> Study:
     from ecg_study.cli.progress_bars import ProgressBars
     from ecg_study.extras import require_packages
     from ecg_study.workflows.study import Study
@@ -251,7 +252,7 @@ def _prepared_study(call: Call, console: Console, *, trains: bool = True) -> Stu
         require_packages()  # before a database is downloaded
     study = Study.from_settings(call.settings)
     if trains:
-        study.check_scheduler()
+        study.check(writes=writes)
     with ProgressBars(console) as bars:
         study.on_progress = bars
         study.prepare()

@@ -8,16 +8,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ecg_study.cli.console import print_error
+from ecg_study.cli.console import OutputClosedError, discard_output, prepare_streams, print_error
 from ecg_study.cli.options import renamed, with_options
 from ecg_study.cli.parser import Verb, build_parser, suggest_option
 from ecg_study.errors import EcgStudyError, InputError
 from ecg_study.extras import STUDY_MODULES, install_hint
+from ecg_study.formatting import printable
 from ecg_study.workflows.settings import Settings, load_settings
 
 _DESCRIPTION = "Pretrained models that denoise ECG and detect R peaks, and the search that produced them."
 
 _INTERRUPTED = 130
+
+_ONLY_PRINT = ("models", "compare")
+"""Verbs whose work is done when nobody reads their output any more."""
 
 _DISK_ERRORS = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name))
 
@@ -33,8 +37,16 @@ def main(arguments: list[str] | None = None, *, prog: str = "ecg-study") -> int:
         The exit code: 0, 2 for an error that the user can correct, 130 after Ctrl-C.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    prepare_streams()
     try:
-        return _run(words, prog)
+        return _written(_run(words, prog))
+    except (BrokenPipeError, OutputClosedError) as error:
+        discard_output()
+        if isinstance(error, BrokenPipeError) and error.filename:  # not a standard stream
+            return print_error(prog, _disk_error(error))
+        if not words or words[0] in _ONLY_PRINT or {"-h", "--help"} & set(words):
+            return 0
+        return print_error(prog, "standard output was closed before the end; run the same command again")
     except EcgStudyError as error:
         return print_error(prog, with_options(error))
     except OSError as error:
@@ -45,14 +57,25 @@ def main(arguments: list[str] | None = None, *, prog: str = "ecg-study") -> int:
             raise
         return print_error(prog, install_hint(module))
     except KeyboardInterrupt:
-        print(f"\nstopped; finished work is kept. To resume: {prog} {shlex.join(words)}", file=sys.stderr)
+        print(f"\nstopped; finished work is kept. To resume: {prog} {printable(shlex.join(words))}", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _written(code: int) -> int:
+    """Write what is left of the output, and return the exit code."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return code
 
 
 def _run(words: list[str], prog: str) -> int:
     if message := renamed(words):
         raise InputError(message)
-    given, unknown = build_parser(prog, _DESCRIPTION).parse_known_args(words)
+    try:
+        given, unknown = build_parser(prog, _DESCRIPTION).parse_known_args(words)
+    except SystemExit:  # after the help
+        _written(0)
+        raise
     values: dict[str, Any] = vars(given)
     verb: Verb = values.pop("verb")
     if unknown:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ecg_study.cli.console import is_interactive
 from ecg_study.progress import raise_if_interrupted
 
 _LINE_EVERY = 15.0  # s between plain lines of one task: often enough to show activity, rarely enough for a log file
@@ -26,7 +27,7 @@ class ProgressBars:
 
     def __enter__(self) -> ProgressBars:
         """Start to show progress."""
-        if self.console.is_terminal:
+        if is_interactive(self.console):
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._bars = Progress(*columns, console=self.console)
             self._bars.start()

@@ -11,6 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
+from ecg_study.cli.console import is_interactive
 from ecg_study.formatting import describe, duration, size
 from ecg_study.training.specs import FAILED, TrainingSpec, Trial
 from ecg_study.tuning.plan import SearchPlan
@@ -71,7 +72,7 @@ class SearchDisplay:
     @contextmanager
     def showing(self) -> Iterator[SearchDisplay]:
         """Show the live table while the block runs."""
-        if not self.console.is_terminal:
+        if not is_interactive(self.console):
             yield self
             return
         with Live(console=self.console, refresh_per_second=4, get_renderable=self._render) as live:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from ecg_study.ecg_data.readers.recording import Recording
 from ecg_study.files import replacing
+from ecg_study.formatting import printable
 from ecg_study.prediction.csv_files import rr_intervals
 from ecg_study.prediction.recordings import DenoisedRecording, DetectedRecording
 
@@ -18,6 +21,16 @@ _BLACK, _BLUE, _ORANGE, _GRAY, _LIGHT_GRAY = "#1a1a1a", "#0072b2", "#d55e00", "#
 """Blue and orange are from the palette of Okabe and Ito, which works for color-blind readers."""
 
 
+@contextmanager
+def _plain_text() -> Iterator[None]:
+    """Show names from files as they are: a dollar sign does not begin a formula."""
+    import matplotlib
+
+    with matplotlib.rc_context({"text.parse_math": False}):
+        yield
+
+
+@_plain_text()
 def plot_detection(path: Path, detected: DetectedRecording) -> None:
     """Write a PNG with the heart rate and three excerpts with their R peaks.
 
@@ -40,7 +53,9 @@ def plot_detection(path: Path, detected: DetectedRecording) -> None:
         times = recording.start_s + (start + np.arange(len(excerpt))) / recording.fs
         here = peaks.samples[(peaks.samples >= start) & (peaks.samples < start + len(excerpt))]
         for number, lead in enumerate(recording.leads):
-            axis.plot(times, excerpt[:, number], color=(_BLACK, _BLUE)[number % 2], linewidth=0.8, label=lead)
+            axis.plot(
+                times, excerpt[:, number], color=(_BLACK, _BLUE)[number % 2], linewidth=0.8, label=printable(lead)
+            )
         axis.plot(
             recording.start_s + here / recording.fs,
             excerpt[here - start, 0],
@@ -53,6 +68,7 @@ def plot_detection(path: Path, detected: DetectedRecording) -> None:
     _save(figure, path)
 
 
+@_plain_text()
 def plot_denoising(path: Path, denoised: DenoisedRecording) -> None:
     """Write a PNG with three excerpts of the first lead, before and after denoising."""
     recording = denoised.recording
@@ -109,7 +125,7 @@ def _new_figure(rows: int, title: str) -> tuple[Any, list[Any]]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 2.3 * rows + 0.4), layout="constrained", dpi=120)
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    figure.suptitle(printable(title), x=0.01, ha="left", fontweight="bold")
     return figure, list(np.atleast_1d(figure.subplots(rows)))
 
 

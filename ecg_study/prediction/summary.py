@@ -117,7 +117,8 @@ def summarize_denoising(denoised: DenoisedRecording, *, model_name: str, runtime
 
 def _common(recording: Recording, samples: int, model_name: str, runtime: str) -> dict[str, Any]:
     return {
-        "recording": str(recording.path),
+        # A name that is not UTF-8 has escapes: JSON has only Unicode.
+        "recording": str(recording.path).encode("utf-8", "backslashreplace").decode(),
         "model": model_name,
         "runtime": runtime,
         "fs": recording.fs,

@@ -19,7 +19,7 @@ from ecg_study.evaluation.results.fine_tuning import FineTuning
 from ecg_study.evaluation.results.values import TOLERANCES_MS, Comparison, peak_f1_metric
 from ecg_study.evaluation.thresholds import choose_thresholds
 from ecg_study.extras import require_packages
-from ecg_study.files import sha256_of, write_json
+from ecg_study.files import exclusive, make_directory, sha256_of, write_json
 from ecg_study.inference.loading import find_model
 from ecg_study.models.card import DENOISER, ModelCard, read_card
 from ecg_study.models.folder import SavedModel, open_model, save_model
@@ -84,12 +84,14 @@ def fine_tune_model(
     target = output_dir / "models" / card.model_kind
     if target.exists():
         raise StateError(f"{target}: exists; choose another output folder", parameters=("output_dir",))
+    make_directory(output_dir)
     import_tensorflow()
     settings = settings.changed(segment_samples=card.segment_samples, window_samples=card.window_samples, preset=given)
     data = prepare_data(settings, fs=card.fs, on_progress=on_progress)
     task = TrainingTask(card.model_kind, data.cache, data.split, loaded_preset)
     rate = learning_rate if learning_rate is not None else float(card.hyperparameters["learning_rate"]) / 10
-    with deferred_interrupts():
+    busy = f"{output_dir}: another process is fine-tuning here; wait for it, or choose another output folder"
+    with deferred_interrupts(), exclusive(output_dir / ".finetune.lock", busy=busy):
         original = open_model(folder)
         _refuse_training_records(original.card, task)
         training, model = _train(original, task, rate=rate, epochs=epochs, seed=seed, on_progress=on_progress)

@@ -198,8 +198,22 @@ def _as_key(text: str) -> str:
     return text
 
 
+def check_storable(settings: Settings) -> None:
+    """Check that all texts can be written to a file in UTF-8, which a name of a folder in another encoding cannot.
+
+    Raises:
+        SettingsError: one cannot.
+    """
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and text != text.encode("utf-8", "replace").decode():
+                raise SettingsError(name, f"{text!r} is not in UTF-8; rename it", value=value)
+
+
 def save_settings(settings: Settings, path: Path) -> None:
     """Write settings as a TOML file that `load_settings` reads."""
+    check_storable(settings)
     content = {name: value for name, value in as_mapping(settings).items() if value is not None}
     write_text(path, "# The settings of this study.\n" + tomli_w.dumps(content))
 

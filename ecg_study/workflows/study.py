@@ -15,10 +15,11 @@ from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.errors import SettingsError
 from ecg_study.extras import require_packages
+from ecg_study.files import make_directory
 from ecg_study.models.card import MODEL_KINDS
 from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.search_spaces.preset_files import load_preset
-from ecg_study.workflows.settings import SETTINGS_FILE, Settings, load_settings, save_settings
+from ecg_study.workflows.settings import SETTINGS_FILE, Settings, check_storable, load_settings, save_settings
 
 if TYPE_CHECKING:
     from ecg_study.reports.report import Report
@@ -102,16 +103,24 @@ class Study:
         """Folder for all results."""
         return Path(self.settings.output_dir)
 
-    def check_scheduler(self) -> None:
-        """Check the address and the certificates of the scheduler, if there is one, without connecting.
+    def check(self, *, writes: bool = True) -> None:
+        """Check the settings, the certificates of a scheduler and the output folder, before any records are read.
+
+        Args:
+            writes: whether the output folder is created if it is missing.
 
         Raises:
-            TrainingError: a file is missing, or is not what it should be.
+            SettingsError: a setting cannot be stored.
+            TrainingError: a certificate is missing, or is not what it should be.
+            InputError: the output folder cannot be used.
         """
+        check_storable(self.settings)
         if self.settings.scheduler:
             from ecg_study.training.executors.tls import check_scheduler
 
             check_scheduler(self.settings.scheduler, self.settings.tls_files)
+        if writes or self.output_dir.exists():
+            make_directory(self.output_dir)
 
     def prepare(self) -> PreparedData:
         """Download or generate the records, cache their segments, and split them.
@@ -244,6 +253,7 @@ class Study:
             problem = f"{model_kind!r} is not one of {', '.join(MODEL_KINDS)}"
             raise SettingsError("model_kind", problem, value=model_kind)
         require_packages()
+        self.check(writes=False)
         data = self.prepare()
         from ecg_study.training.environment import import_tensorflow
         from ecg_study.training.task import TrainingTask

@@ -32,7 +32,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
 
 _STRANGER = """
 import sys
-from distributed import Security
+from distributed import Client, Security
 security = Security.temporary() if sys.argv[2] == "own" else None
 try:
     Client(sys.argv[1], timeout=2, set_as_default=False, security=security)
