@@ -10,11 +10,12 @@ from typing import Any
 
 from ecg_study.cli.console import OutputClosedError, discard_output, prepare_streams, print_error
 from ecg_study.cli.options import renamed, with_options
-from ecg_study.cli.parser import Verb, build_parser, suggest_option
+from ecg_study.cli.parser import VERB_NAMES, Verb, build_parser, suggest_option
 from ecg_study.errors import EcgStudyError, InputError
 from ecg_study.extras import STUDY_MODULES, install_hint
 from ecg_study.formatting import printable
 from ecg_study.workflows.settings import Settings, load_settings
+from ecg_study.workflows.validation import did_you_mean
 
 _DESCRIPTION = "Pretrained models that denoise ECG and detect R peaks, and the search that produced them."
 
@@ -71,6 +72,9 @@ def _written(code: int) -> int:
 def _run(words: list[str], prog: str) -> int:
     if message := renamed(words):
         raise InputError(message)
+    if words and not words[0].startswith("-") and words[0] not in VERB_NAMES:
+        suggestion = did_you_mean(words[0], VERB_NAMES) or f"; choose from {', '.join(VERB_NAMES)}"
+        raise InputError(f"argument VERB: invalid choice: {words[0]!r}{suggestion}")
     try:
         given, unknown = build_parser(prog, _DESCRIPTION).parse_known_args(words)
     except SystemExit:  # after the help

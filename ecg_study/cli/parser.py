@@ -283,6 +283,7 @@ GROUPS: dict[str, tuple[Verb, ...]] = {
 """The verbs, in the order of the help."""
 
 VERBS = tuple(verb for verbs in GROUPS.values() for verb in verbs)
+VERB_NAMES = tuple(verb.name for verb in VERBS)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -183,11 +183,21 @@ def load_settings(path: Path) -> dict[str, Any]:
         if name in values:
             raise SettingsError(key, "is given twice, by its old and its new name", value=value, source=path)
         values[name] = RENAMED_PRESETS.get(value, value) if key == "preset" and isinstance(value, str) else value
-    try:
-        made = Settings(**values)
-    except SettingsError as error:
-        key = error.field.replace("_", "-")
-        raise SettingsError(key, _as_key(error.problem), value=error.value, source=path) from None
+    errors: list[SettingsError] = []
+    right = dict(values)
+    while True:
+        try:
+            made = Settings(**right)
+            break
+        except SettingsError as error:  # the first of them
+            errors.append(error)
+            if right.pop(error.field, None) is None:
+                break
+    if errors:
+        keys = [error.field.replace("_", "-") for error in errors]
+        problems = [_as_key(error.problem) for error in errors]
+        others = "".join(f"; {key}: {problem}" for key, problem in list(zip(keys, problems, strict=True))[1:])
+        raise SettingsError(keys[0], problems[0] + others, value=errors[0].value, source=path)
     return {name: getattr(made, name) for name in values}
 
 

@@ -143,10 +143,12 @@ def test_wrong_input_is_one_line(
     [
         ([], "the following arguments are required: VERB; see ecg-study --help"),
         (["compare", "a"], "the following arguments are required: B; see ecg-study compare --help"),
-        (["serch"], "invalid choice: 'serch'"),
         (["compare", "a", "b", "--seed", "7"], "--seed: compare has no such option or argument; see ecg-study compare"),
         (["compare", "a", "b", "--config", "s.toml"], "--config: compare has no such option or argument"),
         (["export", "--preset", "full"], "--preset: export has no such option or argument"),
+        (["serch"], "argument VERB: invalid choice: 'serch'; did you mean 'search'?"),
+        (["Predict", "100"], "argument VERB: invalid choice: 'Predict'; did you mean 'predict'?"),
+        (["xyz"], "argument VERB: invalid choice: 'xyz'; choose from predict, models"),
         (["prepare", "--max-trials", "3"], "--max-trials: prepare has no such option or argument"),
         (["prepare", "--recods", "a"], "--recods: prepare has no such option or argument; did you mean --records?"),
         (["run", "--out-dir", "a"], "did you mean --output-dir?"),

@@ -86,7 +86,7 @@ def test_the_sdist_holds_the_sources_and_the_license(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"pyproject.toml", "README.md", "LICENSE", "ecg_data/readers/wfdb.py"} <= names
+    assert {"pyproject.toml", "README.md", "LICENSE", "ecg_data/readers/edf.py"} <= names
 
 
 @pytest.fixture(scope="module")

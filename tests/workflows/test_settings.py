@@ -95,6 +95,10 @@ def test_a_file_of_version_0_1_0_is_read(tmp_path: Path) -> None:
         ("noise = -1", "s.toml: noise-sigma-mv: -1 is not a number of 0 or more"),
         ("noise = 0.1\nnoise-sigma-mv = 0.1", "s.toml: noise-sigma-mv: is given twice, by its old and its new name"),
         ("seed = ", "s.toml: not a TOML file"),
+        (
+            'sede = 1\nmax-hours = 0\nraw-dirr = "a"\nseed = 2',
+            "s.toml: max-hours: 0 is not a positive number; sede: unknown setting; did you mean 'seed'?; raw-dirr: ",
+        ),
         ("records = " + "[" * 5000 + "]" * 5000, "s.toml: nested too deeply"),
         ("seed" + ".a" * 20_000 + " = 1", "s.toml: nested too deeply"),
         ("seed = 1 # " + "x" * 100_000, "s.toml: 100,011 bytes, more than the limit"),
