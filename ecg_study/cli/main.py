@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -20,6 +21,9 @@ from ecg_study.workflows.validation import did_you_mean
 _DESCRIPTION = "Pretrained models that denoise ECG and detect R peaks, and the search that produced them."
 
 _INTERRUPTED = 130
+
+_TEMPORARY = re.compile(r"\.ecg-[0-9a-f]{8}\.")
+"""Start of a temporary name of `ecg_study.files`."""
 
 _ONLY_PRINT = ("models", "compare")
 """Verbs whose work is done when nobody reads their output any more."""
@@ -102,7 +106,9 @@ def _given_settings(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _disk_error(error: OSError) -> str:
-    place = f"{error.filename}: " if error.filename else ""
+    # Of a rename, the name that the file should get. A temporary name says nothing to the user.
+    name = error.filename2 or error.filename
+    place = f"{_TEMPORARY.sub('', str(name))}: " if name else ""
     # Some writers give no number: an error in the middle of writing is nearly always a full disk.
     if error.errno is None or error.errno in _DISK_ERRORS:
         reason = error.strerror or error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,22 +118,30 @@ def predict_recordings(
         InputError: The folder of the results cannot be used.
     """
     check_formats(formats, model.card.model_kind)
+    missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
     make_directory(directory)
     remove_abandoned(directory)
     written: dict[Path, Path] = {}
-    for recording in recordings:
-        try:
-            paths = output_paths(recording, formats, model_kind=model.card.model_kind, directory=directory)
-            check = functools.partial(check_free, all_files(paths), recording, written=written, overwrite=overwrite)
-            check()
-            # All files of a recording get their names together, and only if they are still free.
-            with writing_together(directory, check=check):
-                description = _predict(model, recording, model_name, paths, read_options or ReadOptions(), on_progress)
-        except EcgStudyError as error:
-            yield Prediction(recording, error=error)
-            continue
-        written |= dict.fromkeys(all_files(paths), recording)
-        yield Prediction(recording, description, tuple(paths.values()))
+    try:
+        for recording in recordings:
+            try:
+                paths = output_paths(recording, formats, model_kind=model.card.model_kind, directory=directory)
+                check = functools.partial(check_free, all_files(paths), recording, written=written, overwrite=overwrite)
+                check()
+                # All files of a recording get their names together, and only if they are still free.
+                with writing_together(directory, check=check):
+                    description = _predict(
+                        model, recording, model_name, paths, read_options or ReadOptions(), on_progress
+                    )
+            except EcgStudyError as error:
+                yield Prediction(recording, error=error)
+                continue
+            written |= dict.fromkeys(all_files(paths), recording)
+            yield Prediction(recording, description, tuple(paths.values()))
+    finally:
+        for folder in missing:  # those that were created for nothing
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def check_formats(formats: Sequence[str], model_kind: ModelKind) -> None:

@@ -285,6 +285,15 @@ def test_a_full_disk_is_one_line(raw_dir: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "processed").iterdir()) == []
 
 
+def test_an_error_of_a_temporary_file_names_the_file_that_was_meant(
+    tiny_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.md").mkdir()
+    message = _error(["compare", str(tiny_study), str(tiny_study), "--output", str(tmp_path / "a.md")], capsys)
+    assert f"{tmp_path / 'a.md'}: Is a directory; correct this" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["a.md"]
+
+
 def test_the_synthetic_database_is_the_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert study.main(["prepare", "--data-dir", str(tmp_path), "--seed", "0"]) == 0
     out = capsys.readouterr().out

@@ -74,7 +74,7 @@ def test_a_full_disk_at_any_write_leaves_nothing(
         patched.setattr(os, "fsync", failing(os.fsync, write, full()))  # five files, and the list of their names
         with pytest.raises(OSError, match="No space left"):
             predict(recording, tmp_path / "out")
-    assert names(tmp_path / "out") == []
+    assert names(tmp_path) == ["raw"]
     assert predict(recording, tmp_path / "out").error is None
     assert names(tmp_path / "out") == WHOLE
 
@@ -121,6 +121,12 @@ def test_the_output_folder_is_checked_before_the_recording_is_read(recording: Pa
     recording.write_text("no recording")
     (tmp_path / "out" / "r.qrs").mkdir(parents=True)
     assert "a folder has this name" in str(predict(recording, tmp_path / "out", overwrite=True).error)
+
+
+def test_a_run_without_results_leaves_no_folder(recording: Path, tmp_path: Path) -> None:
+    recording.write_text("no recording")
+    assert predict(recording, tmp_path / "new" / "out").error is not None
+    assert names(tmp_path) == ["raw"]
 
 
 def test_the_signal_file_of_a_denoised_record_is_protected(
@@ -202,5 +208,5 @@ def test_after_a_full_disk_the_same_command_goes_on(long_recording: Path, tmp_pa
     assert stopped.returncode == 2
     assert len(stopped.stderr.splitlines()) == 1
     assert "free some space and run the same command again" in stopped.stderr
-    assert names(tmp_path / "predictions") == []
+    assert not (tmp_path / "predictions").exists()
     assert study.main(given) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 
 import study
 from ecg_study.errors import StateError
-from ecg_study.tuning.state import STATE_FILE, load_search
+from ecg_study.training.task import TrainingTask
+from ecg_study.tuning.state import STATE_FILE, SearchResult, load_search
 from tests.make_fixtures import TINY_STUDY_DIR
+from tests.tuning.fake_executor import FakeExecutor, search
 
 SAVED = json.loads((TINY_STUDY_DIR / "search" / "denoiser" / STATE_FILE).read_text())
 
@@ -158,3 +161,47 @@ def test_every_verb_that_reads_a_damaged_search_names_it(
     (line,) = capsys.readouterr().err.splitlines()
     assert "search.json: the file is damaged" in line
     assert "Traceback" not in line
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda oracle: oracle["trials"].clear(),
+        lambda oracle: oracle["names"].clear(),
+        lambda oracle: oracle["oracle"].clear(),
+        lambda oracle: oracle["oracle"].update(hyperparameters=5),
+        lambda oracle: next(iter(oracle["trials"].values()))["hyperparameters"]["values"].update({"tuner/round": "x"}),
+        lambda oracle: next(iter(oracle["trials"].values())).update(metrics=[]),
+    ],
+    ids=["no trials", "no names", "empty", "no hyperparameters", "text for a rung", "no metrics"],
+)
+def test_a_search_does_not_resume_with_a_damaged_state_of_keras_tuner(
+    damage: Change, task: TrainingTask, reference: SearchResult, tmp_path: Path
+) -> None:
+    state = json.loads((reference.directory / STATE_FILE).read_text())
+    state["done"] = False
+    damage(state["oracle"])
+    folder = _write(tmp_path / "s", json.dumps(state).encode())
+    (folder / "weights").mkdir()
+    for trial in state["finished"]:
+        (folder / "weights" / f"{trial['plan']['id']}.npz").touch()
+    try:
+        found = search(task, folder, executor=FakeExecutor(1, random.Random(0)))
+    except StateError as error:
+        assert "search.json: the file is damaged, so the search cannot resume" in str(error)
+    else:
+        assert len(found.trials) >= len(state["finished"])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_weights_that_are_no_file_end_the_search_in_one_line(
+    task: TrainingTask, reference: SearchResult, tmp_path: Path
+) -> None:
+    state = json.loads((reference.directory / STATE_FILE).read_text())
+    state["done"] = False
+    folder = _write(tmp_path / "s", json.dumps(state).encode())
+    (folder / "weights").mkdir()
+    for trial in state["finished"]:
+        os.mkfifo(folder / "weights" / f"{trial['plan']['id']}.npz")
+    with pytest.raises(StateError, match=r"the weights of trial .* are missing"):
+        search(task, folder, executor=FakeExecutor(1, random.Random(0)))
