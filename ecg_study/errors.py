@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ecg_study.formatting import printable
+
 
 class EcgStudyError(Exception):
     """An error that a user can correct: one line with the object, the problem and what to do.
@@ -66,6 +68,7 @@ class RecordError(EcgStudyError):
     def __init__(
         self, path: Path | str, problem: str, *, parameter: str | None = None, parameters: Sequence[str] = ()
     ) -> None:
+        problem = printable(problem)  # names and values come from the file
         super().__init__(f"{path}: {problem}", parameters=((parameter,) if parameter else ()) + tuple(parameters))
         self.path = Path(path)
         self.problem = problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -73,7 +74,16 @@ def _map(path: Path) -> np.ndarray:
             read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
             shape, fortran_order, dtype = read(source, max_header_size=_MAX_HEADER_CHARACTERS)
             offset = source.tell()
-    except (ValueError, EOFError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
+    except (
+        ValueError,
+        EOFError,
+        TypeError,
+        SyntaxError,
+        TokenError,
+        RecursionError,
+        MemoryError,
+        OverflowError,
+    ) as error:
         raise RecordError(path, "not a NumPy array of numbers: its header is damaged") from error
     if dtype.hasobject:
         raise RecordError(path, "not a NumPy array of numbers: it contains Python objects")

@@ -193,6 +193,8 @@ def _signal(header_path: Path, line: str, number: int) -> WfdbSignal:
     place = f"signal line {number}"
     if len(words) < 2:
         raise RecordError(header_path, f"{place}: {line!r} has no format")
+    if not words[0].isprintable():
+        raise RecordError(header_path, f"{place}: the file name {words[0]!r} has characters that cannot be printed")
     if "/" in words[0] or "\\" in words[0] or words[0] in {".", "..", "-", "~"}:
         raise RecordError(header_path, f"refers to the file {words[0]!r} outside its own folder")
     layout = _FORMAT.fullmatch(words[1])

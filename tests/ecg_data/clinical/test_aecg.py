@@ -13,9 +13,13 @@ from tests.ecg_data.clinical.writers import AECG_TIME, aecg, aecg_lead, aecg_ser
 LEADS = tuple(aecg_lead(f"MDC_ECG_LEAD_{name}", digital(position)) for position, name in enumerate(("I", "II", "AVF")))
 
 
+def made_text() -> str:
+    return aecg(aecg_series(LEADS))
+
+
 @pytest.fixture
 def text() -> str:
-    return aecg(aecg_series(LEADS))
+    return made_text()
 
 
 def written(tmp_path: Path, text: str, old: str = "", new: str = "") -> Path:

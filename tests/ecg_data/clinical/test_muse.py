@@ -12,9 +12,13 @@ from tests.ecg_data.clinical.signals import FS, SAMPLES, digital, leads, millivo
 from tests.ecg_data.clinical.writers import muse, muse_wave, write_text
 
 
+def made_text() -> str:
+    return muse(muse_wave("Median", leads("I", "II")), muse_wave("Rhythm", leads("I", "II", "V1")))
+
+
 @pytest.fixture
 def text() -> str:
-    return muse(muse_wave("Median", leads("I", "II")), muse_wave("Rhythm", leads("I", "II", "V1")))
+    return made_text()
 
 
 def written(tmp_path: Path, text: str, old: str = "", new: str = "") -> Path:

@@ -22,9 +22,13 @@ def chest() -> list[np.ndarray]:
     return [digital(position) for position in range(len(CHEST))]
 
 
+def made_text() -> str:
+    return philips(xli(chest()), CHEST, SAMPLES)
+
+
 @pytest.fixture
 def text() -> str:
-    return philips(xli(chest()), CHEST, SAMPLES)
+    return made_text()
 
 
 def written(tmp_path: Path, text: str, old: str = "", new: str = "") -> Path:
