@@ -215,7 +215,7 @@ def test_missing_and_repeated_names_are_told_apart_by_position(tmp_path: Path) -
         ({"WaveformSampleInterpretation": "MB"}, "interpretation 'MB'"),
         ({"WaveformData": b""}, "has 0 bytes of samples"),
         ({"SamplingFrequency": None}, "give fs in Hz"),
-        ({"SamplingFrequency": 0}, "0 Hz; it must be positive"),
+        ({"SamplingFrequency": 0}, "0 Hz; ECG from 100"),
         ({"ChannelDefinitionSequence": None}, "describes 0 channels, but states 3"),
         ({"WaveformPaddingValue": b"\0\0\0\0"}, "WaveformPaddingValue has 4 bytes"),
     ],
