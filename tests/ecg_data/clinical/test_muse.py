@@ -64,7 +64,7 @@ def test_leads_that_are_sums_are_not_offered(tmp_path: Path, text: str) -> None:
         ("<SampleBase>500", "<SampleBase>1e400", "is not a number"),
         ("<SampleExponent>0", "<SampleExponent>1", "5000 Hz|too (large|small)|can be read"),
         ("<SampleExponent>0", "<SampleExponent>99", "SampleExponent is 99"),
-        ("<LeadAmplitudeUnitsPerBit>5", "<LeadAmplitudeUnitsPerBit>0", "ECG from 100"),
+        ("<LeadAmplitudeUnitsPerBit>5", "<LeadAmplitudeUnitsPerBit>0", "must be positive"),
         ("<LeadAmplitudeUnitsPerBit>5", "<LeadAmplitudeUnitsPerBit>4,88", "decimal mark must be a point"),
         ("<LeadAmplitudeUnits>MICROVOLTS", "<LeadAmplitudeUnits>FURLONGS", "unit 'FURLONGS' is unknown; give units"),
         ("<LeadAmplitudeUnits>MICROVOLTS", "<LeadAmplitudeUnits>", "no unit; give units"),
