@@ -53,7 +53,8 @@ def read_record(path: Path | str, *, lead: str = AUTO_LEAD, annotator: str | Non
             raise RecordError(path, f"two leads have the same name ({listed}); rename one in the header")
         selected = _choose(path, names, lead)
         factors = [_millivolts(header, column) for column in selected]
-        fs = _rate(header, ReadOptions())
+        # A study has its own limits of the sampling rate.
+        fs = header.fs if header.fs is not None else _rate(header, ReadOptions())
         whole = np.concatenate([np.asarray(block, np.float32) for block in _scaled_blocks(header, selected, factors)])
         signal = np.ascontiguousarray(whole[:, selected])
         record = Record(path.name, fs, tuple(names[column] for column in selected), signal)
