@@ -68,7 +68,7 @@ def checked_blocks(
 
 
 class _Sizes:
-    """What is known of the numbers of each lead so far.
+    """Statistics of the samples of each lead so far.
 
     Args:
         leads: number of leads.

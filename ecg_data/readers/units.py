@@ -9,7 +9,7 @@ from enum import Enum
 
 
 class UnitKind(Enum):
-    """What a unit measures."""
+    """Kind of quantity that a unit measures."""
 
     VOLTAGE = "voltage"
     ADC = "ADC units"
@@ -23,7 +23,7 @@ class Unit:
 
     Attributes:
         text: text of the unit.
-        kind: what it measures.
+        kind: kind of quantity.
         millivolts: mV per unit of a voltage, otherwise 0.
     """
 
