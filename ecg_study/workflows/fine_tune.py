@@ -10,7 +10,7 @@ import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.databases.splits import PARTS
-from ecg_study.errors import DataError, SettingsError, StateError, TrainingError
+from ecg_study.errors import DataError, ModelError, SettingsError, StateError, TrainingError
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.r_peaks import match
 from ecg_study.evaluation.leads import EvaluationLead, by_record, read_leads
@@ -67,7 +67,7 @@ def fine_tune_model(
         on_progress: called with the name of a step, the number of steps done, and their total.
 
     Raises:
-        ModelError: the model cannot be opened.
+        ModelError: the model cannot be opened, or its card has no learning rate and none is given.
         SettingsError: the preset is unknown, or the model was trained with another one.
         DataError: the model was trained on a validation or test record.
         StateError: the new model exists.
@@ -84,12 +84,12 @@ def fine_tune_model(
     target = output_dir / "models" / card.model_kind
     if target.exists():
         raise StateError(f"{target}: exists; choose another output folder", parameters=("output_dir",))
+    rate = _usual_rate(card) if learning_rate is None else learning_rate
     make_directory(output_dir)
     import_tensorflow()
     settings = settings.changed(segment_samples=card.segment_samples, window_samples=card.window_samples, preset=given)
     data = prepare_data(settings, fs=card.fs, on_progress=on_progress)
     task = TrainingTask(card.model_kind, data.cache, data.split, loaded_preset)
-    rate = learning_rate if learning_rate is not None else float(card.hyperparameters["learning_rate"]) / 10
     busy = f"{output_dir}: another process is fine-tuning here; wait for it, or choose another output folder"
     with deferred_interrupts(), exclusive(output_dir / ".finetune.lock", busy=busy):
         original = open_model(folder)
@@ -150,6 +150,19 @@ def _train(
     on_progress(step, epochs, epochs)
     keras.backend.clear_session()  # the layers of a saved model are numbered from the first
     return training, build_trained(task, spec, training=training)
+
+
+def _usual_rate(card: ModelCard) -> float:
+    """Return a tenth of the learning rate of the original training.
+
+    Raises:
+        ModelError: the card does not state it.
+    """
+    rate = card.hyperparameters.get("learning_rate")
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not rate > 0:
+        problem = f"model card: hyperparameters have no learning_rate, but {rate!r}; give learning_rate"
+        raise ModelError(problem, parameters=("learning_rate",))
+    return rate / 10
 
 
 def _measure(

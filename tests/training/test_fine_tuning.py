@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from ecg_study.training.final_training import build_trained
 from ecg_study.training.loop import train
 from ecg_study.training.specs import FINE_TUNING, FinishedTraining, TrainingOptions, TrainingSpec
 from ecg_study.training.task import TrainingTask
+from ecg_study.workflows.fine_tune import fine_tune_model
+from ecg_study.workflows.settings import Settings
 from tests.conftest import SmallData
-from tests.tiny import TINY
+from tests.tiny import TINY, write_preset
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,19 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         wfdb.wrann(name, "atr", record.r_peaks, ["N"] * len(record.r_peaks), fs=250, write_dir=str(directory))
     return directory
+
+
+@pytest.mark.parametrize("rate", [None, "fast", True, 0, -0.1])
+def test_a_card_without_a_learning_rate_needs_one(rate: object, tiny_study: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_study / "models" / "detector", folder)
+    card = json.loads((folder / "card.json").read_text())
+    card["hyperparameters"]["learning_rate"] = rate
+    (folder / "card.json").write_text(json.dumps(card))
+    settings = Settings(output_dir=str(tmp_path / "mine"))
+    with pytest.raises(ModelError, match=r"give learning_rate|not a valid model card"):
+        fine_tune_model(folder, settings, preset=str(write_preset(tmp_path)), on_progress=lambda *_: None)
+    assert not (tmp_path / "mine").exists()
 
 
 def options(device: Path, tmp_path: Path, preset: Path) -> list[str]:

@@ -1,7 +1,5 @@
 """Tests of recordings in all formats: values, and one-line errors."""
 
-# Over 400 lines: each format has the same faults, and the tests of a format read side by side.
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -215,45 +213,6 @@ def test_what_is_wrong_in_a_table_is_named_by_line(tmp_path: Path, line: int, re
     assert message in says(write_csv(tmp_path / "a.csv", "\n".join(text)))
 
 
-@pytest.mark.parametrize("by", [3.0, -3.0, 0.012])
-@pytest.mark.parametrize("row", [1300, 1400])
-def test_a_jump_far_down_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: int, by: float) -> None:
-    monkeypatch.setattr("ecg_study.ecg_data.readers.tables.clock.HEAD_ROWS", 600)  # blocks are of 700
-    times = TIMES + by * (np.arange(2500) >= row)
-    message = says(write_csv(tmp_path / "a.csv", rows("time,ecg", times, leads()[:, 0])))
-    assert f"the time jumps at line {row + 2:,}" in message
-
-
-@pytest.mark.parametrize("clock", ["runs on", "stands"])
-def test_a_clock_that_leaves_the_rows_far_down_is_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: str
-) -> None:
-    monkeypatch.setattr("ecg_study.ecg_data.readers.tables.clock.HEAD_ROWS", 600)
-    # So coarse that no single step tells of a sample left out.
-    samples = np.arange(2500.0)
-    samples[1:-1:2] += 0.4
-    assert opened(write_csv(tmp_path / "a.csv", rows("time,ecg", samples / FS, leads()[:, 0]))).fs == FS
-    late = np.maximum(0, np.arange(2500) - 1000)
-    samples += late // 10 if clock == "runs on" else -0.1 * late
-    message = says(write_csv(tmp_path / "b.csv", rows("time,ecg", samples / FS, leads()[:, 0])))
-    assert "column time: time and row number differ before line" in message
-
-
-def test_clocks_are_rounded_and_a_little_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecg_study.ecg_data.readers.tables.clock.HEAD_ROWS", 600)
-    for rate in (128.0, 360.0, 500.2, 1000.0):
-        text = "\n".join(f"{round(1000 * n / rate)},0.5" for n in range(4000))
-        table = opened(write_csv(tmp_path / "a.csv", "time_ms,ecg\n" + text))
-        assert table.fs == pytest.approx(rate, rel=2e-3) and len(read(table)) == 4000
-
-
-def test_one_sample_left_out_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecg_study.ecg_data.readers.tables.clock.HEAD_ROWS", 600)
-    text = rows("time,ecg", TIMES, leads()[:, 0]).splitlines()
-    del text[1500]
-    assert "the time jumps at line 1,501" in says(write_csv(tmp_path / "a.csv", "\n".join(text)))
-
-
 def test_rows_wider_than_their_header_are_refused(tmp_path: Path) -> None:
     named = [f'"{number}",{line}' for number, line in enumerate(rows("", *leads().T).splitlines(), 1)]
     path = write_csv(tmp_path / "a.csv", '"ecg","resp"\n' + "\n".join(named))  # as R writes the names of rows
@@ -274,29 +233,6 @@ def test_how_a_table_ends_does_not_matter(tmp_path: Path, mark: str, end: str) -
     text[50] += " # an artefact, see the log"
     path = write_csv(tmp_path / "a.csv", "\n".join(text) + end)
     np.testing.assert_allclose(read(opened(path)), leads()[:, :1], atol=1e-5)
-
-
-@pytest.mark.parametrize(("samples", "rate"), [(1050, 250.2), (1050, 360.34), (1300, 128.07)])
-def test_an_exact_clock_of_an_odd_rate_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, samples: int, rate: float
-) -> None:
-    monkeypatch.setattr("ecg_study.ecg_data.readers.tables.clock.HEAD_ROWS", 1000)
-    text = "\n".join(f"{n / rate:.9f},0.5" for n in range(samples))
-    assert len(read(opened(write_csv(tmp_path / "a.csv", "time,ecg\n" + text)))) == samples
-
-
-@pytest.mark.parametrize("rate", [125.0, 250.0, 360.0])
-def test_a_clock_of_six_digits_is_read_beyond_a_thousand_seconds(tmp_path: Path, rate: float) -> None:
-    seconds = 940 + np.arange(round(90 * rate)) / rate
-    path = write_csv(tmp_path / "a.csv", "time,ecg\n" + "\n".join(f"{at:g},0.5" for at in seconds))
-    assert len(read(opened(path))) == len(seconds)
-
-
-def test_lines_are_counted_with_comments_and_blank_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecg_study.ecg_data.readers.tables.clock.HEAD_ROWS", 600)
-    text = rows("time,ecg", TIMES + 3.0 * (np.arange(2500) >= 1000), leads()[:, 0]).splitlines()
-    text[5:5] = ["# a comment", "# another"]
-    assert "the time jumps at line 1,004" in says(write_csv(tmp_path / "a.csv", "\n".join(text)))
 
 
 def test_a_field_without_end_is_named(tmp_path: Path) -> None:
