@@ -119,7 +119,8 @@ def recording_from_channels(
         for start in range(0, samples, block):
             end = min(start + block, samples)
             columns = [_read(path, lead, channel, start, end) for lead, channel in zip(selected, chosen, strict=True)]
-            yield np.column_stack(columns)
+            # Each lead is contiguous in memory, which the checks and the models read lead by lead.
+            yield np.array(columns).T
 
     return Recording(
         path=path,
