@@ -20,14 +20,14 @@ _WAVES = ((-0.16, 0.12, 0.02), (-0.025, -0.1, 0.008), (0.0, 1.0, 0.011), (0.026,
 
 
 def ecg(seconds: float = 40.0, fs: float = FS, *, noise: float = 0.01, seed: int = 1) -> np.ndarray:
-    """An ECG of 75 beats per minute in mV, the first R peak at 0.4 s."""
+    """An ECG of 75 beats per minute in mV, the first R peak at 0 s."""
     times = np.arange(round(seconds * fs)) / fs
     from_beat = (times + 0.4) % 0.8 - 0.4
     signal = np.random.default_rng(seed).normal(0, noise, len(times))
     for place, height, width in _WAVES:
         # Each wave also belongs to the beats before and after.
         for shift in (-0.8, 0.0, 0.8):
-            signal += height * np.exp(-0.5 * ((from_beat - 0.4 - place + 0.4 + shift) / width) ** 2)
+            signal += height * np.exp(-0.5 * ((from_beat - place + shift) / width) ** 2)
     return signal
 
 
