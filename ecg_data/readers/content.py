@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecg_study.ecg_data.readers.devices.apple_header import is_apple_health
 from ecg_study.errors import RecordError
 
 HEAD_BYTES = 4096
@@ -54,12 +56,24 @@ _XML_PROLOG = (("<?", "?>"), ("<!--", "-->"), ("<!DOCTYPE", ">"))
 _XML_START = re.compile(r"<(?:[\w.-]+:)?(?P<name>[A-Za-z_][\w.-]*)[\s/>]")
 
 
+def _text_of(head: bytes) -> str:
+    """Return the first bytes of a text, in UTF-8, UTF-16 or else Latin-1."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return head.decode("utf-16", errors="replace")
+    head = head.removeprefix(codecs.BOM_UTF8)
+    encoding = utf_16_without_mark(head)
+    if encoding:
+        return head.decode(encoding, errors="replace")
+    try:
+        # The last character may be cut off.
+        return codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return head.decode("latin-1")
+
+
 def xml_root(head: bytes) -> str:
     """Return the name of the root element of an XML file; empty if it is not XML, or has a long comment before it."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = head.decode("utf-16", errors="replace")
-    else:
-        text = head.removeprefix(b"\xef\xbb\xbf").decode(utf_16_without_mark(head) or "latin-1", errors="replace")
+    text = _text_of(head)
     at = 0
     while True:
         at += len(text[at:]) - len(text[at:].lstrip())
@@ -86,6 +100,15 @@ def _never(_: bytes) -> bool:
 WFDB = FileFormat("WFDB", (".hea",), f"{_READERS}.wfdb:open_wfdb", _never)
 TABLE = FileFormat("text table", (".csv", ".tsv", ".txt"), f"{_READERS}.tables.table:open_table", _never)
 
+_TEXT_FORMATS = (
+    FileFormat(
+        "Apple Health ECG",
+        (".csv",),
+        f"{_READERS}.devices.apple:open_apple_health",
+        lambda head: is_apple_health(_text_of(head)),
+    ),
+)
+
 _BINARY_FORMATS = (
     FileFormat("EDF", (".edf",), f"{_READERS}.edf:open_edf", _is_edf),
     FileFormat("BDF", (".bdf",), f"{_READERS}.edf:open_edf", lambda head: head[:8] == b"\xffBIOSEMI"),
@@ -98,7 +121,7 @@ _BINARY_FORMATS = (
     FileFormat("Philips XML", (".xml",), f"{_READERS}.clinical.philips:open_philips", _has_root("restingecgdata")),
 )
 
-FORMATS = (WFDB, TABLE, *_BINARY_FORMATS)
+FORMATS = (WFDB, TABLE, *_BINARY_FORMATS, *_TEXT_FORMATS)
 """All formats that can be read."""
 
 ENDINGS = tuple(dict.fromkeys(ending for file_format in FORMATS for ending in file_format.endings))
@@ -162,7 +185,7 @@ def detect_format(path: Path, head: bytes) -> FileFormat:
     ending = path.suffix.lower()
     by_ending = next((f for f in _BINARY_FORMATS if ending in f.endings), None)
     if is_text(head):
-        return TABLE
+        return next((f for f in _TEXT_FORMATS if f.matches(head)), TABLE)
     for first, kind in _OTHER_FILES:
         if head.startswith(first):
             raise RecordError(path, f"is {kind}")

@@ -1,0 +1,1 @@
+"""File formats of consumer and laboratory devices."""

@@ -1,0 +1,1 @@
+"""Tests of recordings in clinical file formats."""
