@@ -102,6 +102,12 @@ TABLE = FileFormat("text table", (".csv", ".tsv", ".txt"), f"{_READERS}.tables.t
 
 _TEXT_FORMATS = (
     FileFormat(
+        "OpenSignals",
+        (".txt",),
+        f"{_READERS}.devices.opensignals:open_opensignals",
+        lambda head: _text_of(head).startswith("# OpenSignals Text File Format"),
+    ),
+    FileFormat(
         "Apple Health ECG",
         (".csv",),
         f"{_READERS}.devices.apple:open_apple_health",
