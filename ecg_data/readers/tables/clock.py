@@ -192,7 +192,8 @@ def find_clock(path: Path, layout: Layout, *, options: ReadOptions) -> tuple[Clo
         except RecordError as error:
             errors.append(error)
     if not clocks:
-        raise errors[0]
+        # A column that contradicts fs has even times, unlike the others.
+        raise next((error for error in errors if error.parameter == "fs"), errors[0])
     first = clocks[0]
     for other in clocks[1:]:
         if not math.isclose(first.rate, other.rate, rel_tol=_SAME_RATE):
