@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_study.ecg_data.readers.devices.apple_header import is_apple_health
+from ecg_study.ecg_data.readers.devices.biopac_header import byte_order
 from ecg_study.errors import RecordError
 
 HEAD_BYTES = 4096
@@ -124,6 +125,7 @@ _BINARY_FORMATS = (
     FileFormat("ISHNE", (".ecg",), f"{_READERS}.clinical.ishne:open_ishne", lambda head: head[:8] == b"ISHNE1.0"),
     FileFormat("HL7 aECG", (".xml",), f"{_READERS}.clinical.aecg:open_aecg", _has_root("AnnotatedECG")),
     FileFormat("GE MUSE XML", (".xml",), f"{_READERS}.clinical.muse:open_muse", _has_root("RestingECG")),
+    FileFormat("AcqKnowledge", (".acq",), f"{_READERS}.devices.biopac:open_acq", lambda head: bool(byte_order(head))),
     FileFormat("Philips XML", (".xml",), f"{_READERS}.clinical.philips:open_philips", _has_root("restingecgdata")),
 )
 

@@ -23,6 +23,9 @@ _STANDARD_LEAD = re.compile(
 )
 """Names of ECG leads: Einthoven, Goldberger, Wilson, Frank, and bipolar chest leads of Holter recorders."""
 
+_ECG_DEVICE = re.compile(r"(?:ecg|ekg)(?: -|,) .+")
+"""A name with the amplifier after it, as ``ECG - ECG100C`` and ``ECG, X, RSPEC-R``."""
+
 _PREFIX = re.compile(r"^(?:(?:ecg|ekg|lead|channel|ch)[ _:.-]+)+(?=\S)")
 
 
@@ -129,6 +132,9 @@ def _usual_lead(path: Path, labels: Sequence[str], noun: str) -> int:
         for column, name in enumerate(plain):
             if pattern.fullmatch(name):
                 return column
+    for column, label in enumerate(labels):
+        if _ECG_DEVICE.fullmatch(label.lower()):
+            return column
     if len(labels) == 1:
         return 0
     problem = f"none of its {noun} ({list_names(labels)}) has the name of an ECG lead; choose a lead, or 'all'"

@@ -18,7 +18,8 @@ from ecg_study.ecg_data.readers.wfdb import read_annotations
 from ecg_study.errors import EcgStudyError
 from tests.ecg_data.clinical import test_aecg, test_dicom, test_ishne, test_muse, test_philips, test_scp
 from tests.ecg_data.clinical.writers import scp
-from tests.ecg_data.devices import test_apple, test_opensignals
+from tests.ecg_data.devices import test_apple, test_biopac, test_opensignals
+from tests.ecg_data.devices.acq_writer import acq
 from tests.recordings import FS, SIGNAL, TIMES, write_edf, write_rows, write_table, write_wfdb
 
 MUTATIONS = 150
@@ -78,6 +79,8 @@ FORMATS: dict[str, Callable[[Path], list[Path]]] = {
     "philips": lambda folder: [test_philips.written(folder, test_philips.made_text())],
     "apple": lambda folder: [test_apple.written(folder, samples=test_apple.rows()[:3000])],
     "opensignals": lambda folder: [test_opensignals.written(folder, rows=test_opensignals.table()[:2500])],
+    "acqknowledge": lambda folder: [test_biopac.written(folder)],
+    "acqknowledge, compressed": lambda folder: [test_biopac.written(folder, acq([test_biopac.ECG], compressed=True))],
 }
 """Format → function that writes its files into a folder; each of them is altered."""
 
