@@ -44,7 +44,7 @@ def open_acq(path: Path, options: ReadOptions) -> Recording:
         mapped = mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ)
     content = memoryview(mapped)
     header = read_header(path, content)
-    fields = Fields(path, content, header.order)
+    fields = Fields(path, content, order=header.order)
     readers = _compressed(fields, header) if header.compressed else _interleaved(fields, header)
     channels = [
         Channel(
@@ -116,7 +116,8 @@ def _compressed(fields: Fields, header: AcqHeader) -> list[Reader]:
     total = sum(channel.samples * channel.size for channel in header.channels)
     if total > _MOST_UNPACKED:
         raise RecordError(fields.path, f"unpacks to {total:,} bytes; at most {_MOST_UNPACKED:,} are read")
-    place = after_journal(fields, header.revision, after_markers(fields, header.revision, header.data))
+    place = after_markers(fields, header.data, revision=header.revision)
+    place = after_journal(fields, place, revision=header.revision)
     if header.revision < 61:
         place += 38 + fields.length(place + 34, "the length of a text")
     else:

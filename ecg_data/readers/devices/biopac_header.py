@@ -38,7 +38,7 @@ class Fields:
         order: byte order, ``"<"`` or ``">"``.
     """
 
-    def __init__(self, path: Path, content: memoryview, order: str) -> None:
+    def __init__(self, path: Path, content: memoryview, *, order: str) -> None:
         self.path = path
         self.content = content
         self.order = order
@@ -146,7 +146,7 @@ def read_header(path: Path, content: memoryview) -> AcqHeader:
         RecordError: the revision is unknown, or a length, a type or a count is out of range.
     """
     order = byte_order(bytes(content[:64]))
-    fields = Fields(path, content, order or "<")
+    fields = Fields(path, content, order=order or "<")
     revision = fields.integer(2)
     if not order or not any(first <= revision <= last for first, last in VERSIONS):
         problem = f"has revision {revision:,} of the AcqKnowledge format; AcqKnowledge 3.0.3 to 3.9 and 4.1 to 5.0 can"
@@ -222,13 +222,13 @@ def end_of_data(fields: Fields, header: AcqHeader) -> int:
     if end > len(fields.content):
         problem = f"truncated: {len(fields.content):,} bytes, but its samples alone go on to byte {end:,}"
         raise RecordError(fields.path, problem)
-    place = after_markers(fields, header.revision, end)
+    place = after_markers(fields, end, revision=header.revision)
     if header.revision >= _WITH_JOURNAL:
-        after_journal(fields, header.revision, place)
+        after_journal(fields, place, revision=header.revision)
     return end
 
 
-def after_markers(fields: Fields, revision: int, place: int) -> int:
+def after_markers(fields: Fields, place: int, *, revision: int) -> int:
     """Return the place after the markers, which must be whole."""
     if revision >= _FOURTH:
         length = fields.length(place, "the length of its markers", least=25, most=1 << 30)
@@ -251,7 +251,7 @@ def after_markers(fields: Fields, revision: int, place: int) -> int:
     return end
 
 
-def after_journal(fields: Fields, revision: int, place: int) -> int:
+def after_journal(fields: Fields, place: int, *, revision: int) -> int:
     """Return the place after the journal."""
     if revision >= _FOURTH:
         return _within(fields, place + fields.length(place, "the length of its journal", least=4, most=1 << 30))
