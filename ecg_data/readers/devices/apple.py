@@ -43,13 +43,18 @@ def open_apple_health(path: Path, options: ReadOptions) -> Recording:
 def _values(path: Path, content: bytes, header: AppleHeader) -> np.ndarray:
     """Return the samples in the unit of the file, shape ``(samples,)``."""
     samples = content.split(b"\n", header.first_line - 1)[-1]
-    # A file with both marks has numbers like 1.234,5, or two recordings: reading stops at the first of them.
-    decimal = "," if b"," in samples and b"." not in samples else "."
+    if b"#" in samples:
+        line = header.first_line + samples[: samples.index(b"#")].count(b"\n")
+        raise RecordError(path, f"line {line:,} is not a sample; leave missing samples empty")
+    # A spreadsheet writes a comma after each sample, as the lines before have two cells.
+    after = samples.partition(b"\n")[0].rstrip().endswith(b",")
+    decimal = "," if samples.count(b",") > samples.count(b".") and not after else "."
     rows = read_rows(
         path,
-        CellFormat(";", 1, decimal),
+        CellFormat(",", 2) if after else CellFormat(";", 1, decimal),
         first_line=header.first_line,
         numbers=[0],
-        names=[header.lead or "1"],
+        names=[header.lead or "1", "2"],
+        empty=[1] if after else [],
     )
     return np.concatenate([block.numbers[:, 0] for block in rows])

@@ -82,23 +82,27 @@ def is_apple_health(text: str) -> bool:
     if first is None:
         # Cut off before the first sample, or a text that goes on.
         return dated and rated and not any(_LOOKS_LIKE_NUMBER.match(line) for line in lines)
-    if first and lines[first - 1].strip():
-        return False
-    rows = [line.strip() for line in lines[first : first + 20] if line.strip()]
-    if not all(_NUMBER.fullmatch(row) for row in rows[:3]):
+    last = header[-1]
+    rows = [row for line in lines[first : first + 20] if (row := _cell(line))]
+    if "," not in lines[last.number - 1] or not all(_NUMBER.fullmatch(row) for row in rows[:3]):
         return False
     if any(_NUMBER.fullmatch(row) and "," in row for row in rows):
-        last = header[-1]
+        apart = not first or not _cell(lines[first - 1])
         named = parse_unit(last.key).kind is UnitKind.UNKNOWN and not is_other_signal(last.key)
-        return dated and rated and named and parse_unit(last.value).kind is not UnitKind.UNKNOWN
+        return apart and dated and rated and named and parse_unit(last.value).kind is not UnitKind.UNKNOWN
     return True
+
+
+def _cell(line: str) -> str:
+    """Return the only cell of a line. Spreadsheets write a comma after it, as other lines have two cells."""
+    return line.strip().removesuffix(",").strip()
 
 
 def _header_lines(lines: Sequence[str]) -> tuple[list[HeaderLine], int | None]:
     """Return the lines before the samples that are not blank, and the index of the first sample."""
     header: list[HeaderLine] = []
     for index, line in enumerate(lines):
-        if _LOOKS_LIKE_NUMBER.fullmatch(line.strip()):
+        if _LOOKS_LIKE_NUMBER.fullmatch(_cell(line)):
             return header, index
         key, _, value = line.partition(",")
         if key.strip():

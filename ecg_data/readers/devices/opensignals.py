@@ -178,6 +178,9 @@ class _Counter:
         Raises:
             RecordError: the counter is not a number, goes back, or skips numbers that cannot be counted.
         """
+        missing = np.isnan(numbers)
+        if missing.any():
+            raise RecordError(self._path, f"line {lines[int(missing.argmax())]:,}: the number of the sample is missing")
         steps = np.diff(numbers, prepend=numbers[0] - 1 if self._last is None else self._last)
         before = numbers - steps
         self._last = float(numbers[-1])

@@ -188,19 +188,34 @@ def test_options_that_contradict_the_file_are_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("decimal", [".", ","])
 @pytest.mark.parametrize(
     "line",
-    ["Lead,Lead II", "12;5", "1 5", "--5", "1.234,5", "inf", "note", "3,4,5"],
+    ["Lead,Lead II", "# note", "12.5 # note", "12;5", "1 5", "--5", "1.234,5", "inf", "note", "3,4,5"],
 )
 def test_a_line_that_is_not_a_sample_is_an_error(tmp_path: Path, decimal: str, line: str) -> None:
     samples = rows(decimal=decimal)
     samples[3000] = line
     message = problem(written(tmp_path, samples=samples))
-    assert "line" in message
-    assert "number" in message or "columns" in message
+    assert "line 3,014" in message
+    assert "number" in message or "columns" in message or "not a sample" in message
 
 
-def test_both_decimal_marks_in_one_file_are_an_error(tmp_path: Path) -> None:
-    samples = rows()
-    samples[4000] = "-12,345"
+def test_exports_that_a_spreadsheet_wrote_again_are_read(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    text = path.read_text()
+    path.write_text("\n".join(line if "," in line else f"{line}," for line in text.splitlines()))
+    assert (opened(path).fs, opened(path).leads) == (FS, ("Lead I",))
+    assert_is_the_signal(path)
+    path.write_text(path.read_text() + "5\n")
+    problem(path)
+
+
+def test_a_missing_blank_line_before_the_samples_does_not_matter(tmp_path: Path) -> None:
+    assert_is_the_signal(written(tmp_path, header=ENGLISH[:-1]))
+
+
+@pytest.mark.parametrize(("decimal", "line"), [(".", "-12,345"), (",", "-12.345"), (".", "1,5"), (",", "1.5")])
+def test_both_decimal_marks_in_one_file_are_an_error(tmp_path: Path, decimal: str, line: str) -> None:
+    samples = rows(decimal=decimal)
+    samples[4000] = line
     assert "line 4,014" in problem(written(tmp_path, samples=samples))
 
 
@@ -236,6 +251,11 @@ def test_tables_with_metadata_before_them_are_still_tables(tmp_path: Path, decim
         path.write_text("\n".join([*(line.replace(",", mark) for line in metadata), names, *table, ""]))
         recording = opened(path)
         assert (recording.fs, recording.leads) == (FS, ("ecg",))
+        assert_is_the_signal(path)
+    # A single column has its name above it.
+    for between in ([], [""]):
+        path.write_text("\n".join([*metadata, "ecg (uV)", *between, *rows(), ""]))
+        assert opened(path).leads == ("ecg",)
         assert_is_the_signal(path)
     # Integers of two columns look like numbers with a decimal comma.
     table = [f"{at},{round(value)}" for at, value in enumerate(MICROVOLTS)]

@@ -235,6 +235,25 @@ def test_a_cell_that_is_not_a_number_is_an_error(tmp_path: Path, cell: str) -> N
     assert "line 7,004" in problem(written(tmp_path, rows=rows), gain=GAIN)
 
 
+def test_a_row_without_its_number_is_an_error(tmp_path: Path) -> None:
+    rows = table()
+    rows[7000][0] = ""
+    assert "line 7,004: the number of the sample is missing" in problem(written(tmp_path, rows=rows), gain=GAIN)
+
+
+def test_an_empty_cell_is_a_missing_sample(tmp_path: Path) -> None:
+    rows = table()
+    rows[7000][6] = ""
+    found = values(written(tmp_path, rows=rows), gain=GAIN, adc_zero=ZERO)[:, 0]
+    assert np.flatnonzero(np.isnan(found)).tolist() == [7000]
+
+
+def test_a_comment_among_the_rows_is_an_error(tmp_path: Path) -> None:
+    rows = table()
+    rows.insert(7000, ["# note"])
+    assert "line 7,004 is a comment" in problem(written(tmp_path, rows=rows), gain=GAIN)
+
+
 def test_a_fraction_among_raw_samples_is_an_error(tmp_path: Path) -> None:
     rows = table()
     rows[9000][6] = "511.5"
