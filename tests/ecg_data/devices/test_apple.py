@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecg_study.ecg_data.readers.content import TABLE, detect_format, read_head
 from tests.ecg_data.clinical.signals import opened, problem, tolerant, values
 from tests.recordings import SIGNAL
 
@@ -262,6 +263,20 @@ def test_tables_with_metadata_before_them_are_still_tables(tmp_path: Path, decim
     for between in ([], [""]):
         path.write_text("\n".join([*metadata, "sample,ecg_uV", *between, *table, ""]))
         np.testing.assert_allclose(values(path)[:, 0], np.rint(MICROVOLTS) / 1000, atol=1e-9)
+
+
+@pytest.mark.parametrize("names", ["sample,uV", "time,uV", "s,mV", "a,b"])
+@pytest.mark.parametrize("between", [[], [""]])
+def test_two_columns_of_integers_are_a_table_unless_a_unit_is_above_them(
+    tmp_path: Path, names: str, between: list[str]
+) -> None:
+    metadata = ["Name,Pat", "Recorded Date,2020-02-05 09:14:40 -0400", "Site,A", "Device,B", "Sample Rate,512 Hz"]
+    table = [f"{at},{round(value)}" for at, value in enumerate(MICROVOLTS)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join([*metadata, names, *between, *table, ""]))
+    assert detect_format(path, read_head(path)) is TABLE
+    path.write_text("\n".join([*metadata, "Unit,uV", *between, *table, ""]))
+    assert (detect_format(path, read_head(path)) is TABLE) is (not between)
 
 
 def test_cut_and_altered_files_are_never_misread(tmp_path: Path) -> None:

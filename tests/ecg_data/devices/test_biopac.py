@@ -73,6 +73,14 @@ def test_long_recordings_are_read_in_parts(tmp_path: Path) -> None:
     np.testing.assert_allclose(values(path, lead="2")[:, 0], millivolts(half.values), atol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["ECG - ECG100C", "EKG - ERS100C", "ECG, X, RSPEC-R"])
+def test_the_channel_of_an_ecg_amplifier_is_the_usual_lead(tmp_path: Path, name: str) -> None:
+    breath = Channel(digital(1), "RSP - RSP100C", "Volts")
+    path = written(tmp_path, acq([breath, replace(ECG, name=name)], milliseconds=2.0))
+    assert opened(path).leads == (name,)
+    np.testing.assert_allclose(values(path)[:, 0], millivolts(digital()), atol=1e-9)
+
+
 def test_repeated_missing_and_unicode_names_are_told_apart(tmp_path: Path) -> None:
     channels = [replace(ECG, name=name) for name in ("", "ECG", "ECG", "Débit µ")]
     for revision in (45, 132):
