@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecg_study.ecg_data.readers.arrays.matlab import is_matlab
+from ecg_study.ecg_data.readers.arrays.npz import is_npz
 from ecg_study.ecg_data.readers.devices.apple_header import is_apple_health
 from ecg_study.ecg_data.readers.devices.biopac_header import byte_order
 from ecg_study.errors import RecordError
@@ -120,6 +122,8 @@ _BINARY_FORMATS = (
     FileFormat("EDF", (".edf",), f"{_READERS}.edf:open_edf", _is_edf),
     FileFormat("BDF", (".bdf",), f"{_READERS}.edf:open_edf", lambda head: head[:8] == b"\xffBIOSEMI"),
     FileFormat("NumPy array", (".npy",), f"{_READERS}.npy:open_array", lambda head: head[:6] == b"\x93NUMPY"),
+    FileFormat("NumPy archive", (".npz",), f"{_READERS}.arrays.npz:open_npz", is_npz),
+    FileFormat("MATLAB", (".mat",), f"{_READERS}.arrays.matlab:open_matlab", is_matlab),
     FileFormat("DICOM", (".dcm", ".dicom"), f"{_READERS}.clinical.dicom:open_dicom", _is_dicom, ("pydicom",)),
     FileFormat("SCP-ECG", (".scp",), f"{_READERS}.clinical.scp:open_scp", _is_scp),
     FileFormat("ISHNE", (".ecg",), f"{_READERS}.clinical.ishne:open_ishne", lambda head: head[:8] == b"ISHNE1.0"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from tokenize import TokenError
+from typing import IO, Any
 
 import numpy as np
 
@@ -66,25 +67,12 @@ def _reader(values: np.ndarray, column: int) -> Callable[[int, int], np.ndarray]
 
 def _map(path: Path) -> np.ndarray:
     """Return the array as a memory map, after comparing the size of the file with its header."""
-    from numpy.lib import format as npy_format
-
-    try:
-        with open(path, "rb") as source:
-            version = npy_format.read_magic(source)
-            read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-            shape, fortran_order, dtype = read(source, max_header_size=_MAX_HEADER_CHARACTERS)
-            offset = source.tell()
-    except (
-        ValueError,
-        EOFError,
-        TypeError,
-        SyntaxError,
-        TokenError,
-        RecursionError,
-        MemoryError,
-        OverflowError,
-    ) as error:
-        raise RecordError(path, "not a NumPy array of numbers: its header is damaged") from error
+    with open(path, "rb") as source:
+        try:
+            shape, fortran_order, dtype = read_npy_header(source)
+        except ValueError as error:
+            raise RecordError(path, "not a NumPy array of numbers: its header is damaged") from error
+        offset = source.tell()
     if dtype.hasobject:
         raise RecordError(path, "not a NumPy array of numbers: it contains Python objects")
     expected = offset + dtype.itemsize * _product(shape)
@@ -98,6 +86,23 @@ def _map(path: Path) -> np.ndarray:
         raise RecordError(path, f"has shape {shape} instead of (samples,) or (samples, leads)")
     order = "F" if fortran_order else "C"
     return np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order=order)  # type: ignore[call-overload, no-any-return]
+
+
+def read_npy_header(source: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read the header of an array; return shape, whether the first axis is contiguous, and type.
+
+    Raises:
+        ValueError: the header is damaged.
+    """
+    from numpy.lib import format as npy_format
+
+    try:
+        version = npy_format.read_magic(source)
+        read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+        shape, fortran_order, dtype = read(source, max_header_size=_MAX_HEADER_CHARACTERS)
+    except (EOFError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError, OverflowError) as error:
+        raise ValueError("damaged header") from error
+    return shape, fortran_order, dtype
 
 
 def _product(shape: tuple[int, ...]) -> int:

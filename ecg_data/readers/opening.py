@@ -17,6 +17,7 @@ import numpy as np
 
 from ecg_study.ecg_data.readers.content import ENDINGS, TABLE, WFDB, FileFormat, detect_format, is_gzip, read_head
 from ecg_study.ecg_data.readers.recording import ReadOptions, Recording, as_record_errors
+from ecg_study.ecg_data.readers.wfdb.header import states_signal_file
 from ecg_study.errors import RecordError
 
 _DOCUMENTS = frozenset(
@@ -136,7 +137,8 @@ def _decompress(path: Path, content: Path) -> None:
 def find_recordings(path: Path) -> list[Path]:
     """Return the recordings in a folder, sorted by name; other paths are returned unchanged.
 
-    Documents of databases, such as ``README.txt`` and ``SHA256SUMS.txt``, are skipped.
+    Documents of databases, such as ``README.txt`` and ``SHA256SUMS.txt``, are skipped, and so are MATLAB files that are
+    the signals of a WFDB record.
 
     Raises:
         RecordError: the folder has no recording.
@@ -144,10 +146,19 @@ def find_recordings(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = sorted(file for file in path.iterdir() if is_recording_name(file) and not file.name.startswith("."))
-    found = [file for file in found if file.name.lower() not in _DOCUMENTS]
+    found = [file for file in found if file.name.lower() not in _DOCUMENTS and not _is_signal_file(file)]
     if not found:
         raise _no_recording(path)
     return found
+
+
+def _is_signal_file(path: Path) -> bool:
+    """Return whether a MATLAB file has the signals of a WFDB record of the same name, which is a recording itself."""
+    header = path.with_suffix(".hea")
+    try:
+        return path.suffix.lower() == ".mat" and header.is_file() and states_signal_file(header, path.name)
+    except (RecordError, OSError):
+        return False  # Both are reported when they are read.
 
 
 def recording_name(path: Path) -> str:

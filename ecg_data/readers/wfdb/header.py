@@ -136,6 +136,15 @@ def signal_files(header: WfdbHeader) -> list[Path]:
     return [header.path.with_name(name) for name in dict.fromkeys(signal.file for signal in header.signals)]
 
 
+def states_signal_file(header_path: Path, name: str) -> bool:
+    """Return whether a header states a signal file of this name; the rest of the header is not checked.
+
+    Raises:
+        RecordError: the file is not a text of the size of a header.
+    """
+    return any(line.split()[0] == name for line in _described(header_path)[1])
+
+
 def _described(header_path: Path) -> tuple[str, list[str]]:
     """Return the record line and the signal lines of a header."""
     if not header_path.is_file():

@@ -1,1 +1,1 @@
-"""Tests of recordings in clinical file formats."""
+"""Tests of recordings of consumer and laboratory devices."""

@@ -16,6 +16,7 @@ from ecg_study.ecg_data.readers.opening import open_recording
 from ecg_study.ecg_data.readers.recording import ReadOptions
 from ecg_study.ecg_data.readers.wfdb import read_annotations
 from ecg_study.errors import EcgStudyError
+from tests.ecg_data.arrays import test_matlab, test_npz
 from tests.ecg_data.clinical import test_aecg, test_dicom, test_ishne, test_muse, test_philips, test_scp
 from tests.ecg_data.clinical.writers import scp
 from tests.ecg_data.devices import test_apple, test_biopac, test_opensignals
@@ -71,6 +72,10 @@ FORMATS: dict[str, Callable[[Path], list[Path]]] = {
     "bdf": lambda folder: [write_edf(folder / "a.bdf", SHORT, bits=24)],
     "array": _array,
     "compressed": _compressed,
+    "archive": lambda folder: [test_npz.written(folder, compressed=True, II=SHORT, V5=SHORT / 2, fs=FS)],
+    "matlab 4": lambda folder: [test_matlab.written(folder, form="4", ecg=SHORT, fs=FS, units="mV")],
+    "matlab 5": lambda folder: [test_matlab.written(folder, ecg={"val": SHORT, "fs": FS, "leads": ["II"]})],
+    "matlab 5, compressed": lambda folder: [test_matlab.written(folder, compressed=True, ecg=SHORT, fs=FS)],
     "dicom": lambda folder: [test_dicom.written(folder, test_dicom.group())],
     "scp": lambda folder: [test_scp.written(folder, scp(test_scp.bodies()))],
     "aecg": lambda folder: [test_aecg.written(folder, test_aecg.made_text())],

@@ -1,0 +1,1 @@
+"""Recordings in files of named arrays: NumPy archives and MATLAB files."""
