@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecg_study.ecg_data.readers.arrays.hdf5 import SIGNATURE
 from ecg_study.ecg_data.readers.arrays.matlab import is_matlab
+from ecg_study.ecg_data.readers.arrays.matlab73 import is_matlab73
 from ecg_study.ecg_data.readers.arrays.npz import is_npz
 from ecg_study.ecg_data.readers.devices.apple_header import is_apple_health
 from ecg_study.ecg_data.readers.devices.biopac_header import byte_order
@@ -124,6 +126,14 @@ _BINARY_FORMATS = (
     FileFormat("NumPy array", (".npy",), f"{_READERS}.npy:open_array", lambda head: head[:6] == b"\x93NUMPY"),
     FileFormat("NumPy archive", (".npz",), f"{_READERS}.arrays.npz:open_npz", is_npz),
     FileFormat("MATLAB", (".mat",), f"{_READERS}.arrays.matlab:open_matlab", is_matlab),
+    FileFormat("MATLAB 7.3", (".mat",), f"{_READERS}.arrays.matlab73:open_matlab73", is_matlab73, ("h5py",)),
+    FileFormat(
+        "OpenSignals HDF5",
+        (".h5", ".hdf5"),
+        f"{_READERS}.devices.opensignals_hdf5:open_opensignals_hdf5",
+        lambda head: head[:8] == SIGNATURE,
+        ("h5py",),
+    ),
     FileFormat("DICOM", (".dcm", ".dicom"), f"{_READERS}.clinical.dicom:open_dicom", _is_dicom, ("pydicom",)),
     FileFormat("SCP-ECG", (".scp",), f"{_READERS}.clinical.scp:open_scp", _is_scp),
     FileFormat("ISHNE", (".ecg",), f"{_READERS}.clinical.ishne:open_ishne", lambda head: head[:8] == b"ISHNE1.0"),
