@@ -30,7 +30,7 @@ _MAX_MEMBERS = 10_000
 
 
 @contextmanager
-def damage_as_record_errors(path: Path) -> Iterator[None]:
+def _damage_as_record_errors(path: Path) -> Iterator[None]:
     """Turn the errors of h5py for damaged files, which have many types, into one of the recording."""
     try:
         yield
@@ -40,16 +40,22 @@ def damage_as_record_errors(path: Path) -> Iterator[None]:
         raise RecordError(path, "damaged or truncated: its HDF5 structure cannot be read") from error
 
 
-def open_hdf5(path: Path) -> Any:
-    """Open a file as `h5py.File`, for reading.
+@contextmanager
+def opened_hdf5(path: Path) -> Iterator[Any]:
+    """Open a file as `h5py.File`, for reading; it is closed with the last array of it, or at once after an error.
 
     Raises:
-        RecordError: the file is damaged or truncated.
+        RecordError: the file is damaged or truncated, or any error of h5py within the context.
     """
     import h5py
 
-    with damage_as_record_errors(path):
-        return h5py.File(path, "r", locking=False)
+    with _damage_as_record_errors(path):
+        file = h5py.File(path, "r", locking=False)
+        try:
+            yield file
+        except BaseException:
+            file.close()
+            raise
 
 
 def members(path: Path, group: Any) -> Iterator[tuple[str, Any]]:
@@ -68,13 +74,13 @@ def members(path: Path, group: Any) -> Iterator[tuple[str, Any]]:
         yield name, group[name]
 
 
-def stored_array(path: Path, name: str, dataset: Any, *, transposed: bool = False) -> NamedArray | None:
+def stored_array(path: Path, dataset: Any, *, name: str, transposed: bool = False) -> NamedArray | None:
     """Return a dataset of numbers as an array; ``None`` if its elements are not numbers, or if it has none.
 
     Args:
         path: path of the file, for messages.
-        name: name of the array.
         dataset: dataset of h5py.
+        name: name of the array.
         transposed: whether the array is the transpose of the dataset, as in MATLAB.
 
     Raises:
@@ -93,7 +99,7 @@ def stored_array(path: Path, name: str, dataset: Any, *, transposed: bool = Fals
     read = _chunk_reader(path, name, dataset) if dataset.chunks else dataset.__getitem__
 
     def part(index: Any) -> np.ndarray:
-        with damage_as_record_errors(path):
+        with _damage_as_record_errors(path):
             found = read(tuple(reversed(index)) if transposed else index)
         return np.asarray(found).T if transposed else np.asarray(found)
 
@@ -160,7 +166,8 @@ def _chunk_reader(path: Path, name: str, dataset: Any) -> Any:
         joined = unpack(path, (_chunk(path, name, dataset, place) for place in order), limit=2 * MAX_UNPACKED_BYTES)
         chunks = joined.view(dataset.dtype).reshape(len(order), *dataset.chunks)
         if len(order) == 1:
-            return chunks[0][tuple(slice(0, length) for length in dataset.shape)]
+            only: np.ndarray = chunks[0]
+            return only[tuple(slice(0, length) for length in dataset.shape)]
         array = np.empty(dataset.shape, dataset.dtype)
         for chunk, place in zip(chunks, order, strict=True):
             index = tuple(slice(start, start + step) for start, step in zip(place, dataset.chunks, strict=True))

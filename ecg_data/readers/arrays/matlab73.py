@@ -9,9 +9,8 @@ import numpy as np
 
 from ecg_study.ecg_data.readers.arrays.hdf5 import (
     SIGNATURE,
-    damage_as_record_errors,
     members,
-    open_hdf5,
+    opened_hdf5,
     small_values,
     stored_array,
 )
@@ -36,11 +35,10 @@ def open_matlab73(path: Path, options: ReadOptions) -> Recording:
     Raises:
         RecordError: the file is damaged or truncated; or see `recording_from_arrays`.
     """
-    file = open_hdf5(path)
-    reader = _Reader(path, file)
-    with damage_as_record_errors(path):
+    with opened_hdf5(path) as file:
+        reader = _Reader(path, file)
         reader.add_group(file, "", depth=0)
-    return recording_from_arrays(path, reader.values, options=options)
+        return recording_from_arrays(path, reader.values, options=options)
 
 
 class _Reader:
@@ -90,7 +88,7 @@ class _Reader:
         elif kind == "char":
             self.values.texts.append(NamedText(name, self._text(dataset)))
         elif kind in _NUMBERS:
-            array = stored_array(self._path, name, dataset, transposed=True)
+            array = stored_array(self._path, dataset, name=name, transposed=True)
             if array is None:
                 self.values.unreadable[name] = "complex numbers" if dataset.dtype.names else "no array of numbers"
             else:

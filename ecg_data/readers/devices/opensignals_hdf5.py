@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ecg_study.ecg_data.readers.arrays.hdf5 import damage_as_record_errors, members, open_hdf5, stored_array
+from ecg_study.ecg_data.readers.arrays.hdf5 import members, opened_hdf5, stored_array
 from ecg_study.ecg_data.readers.arrays.named import NamedArray
 from ecg_study.ecg_data.readers.channels import Channel, recording_from_channels
+from ecg_study.ecg_data.readers.devices.opensignals_header import is_sensor_type, start_time_of
 from ecg_study.ecg_data.readers.recording import ReadOptions, Recording
 from ecg_study.errors import RecordError
 
@@ -19,8 +19,6 @@ _COUNTER = "nSeq"
 _COUNTER_LENGTHS = (16, 128, 256, 4096, 32768, 65536)
 """Samples after which the counters of devices start again."""
 
-_DATE = re.compile(r"(?P<year>[0-9]{4})-(?P<month>[0-9]{1,2})-(?P<day>[0-9]{1,2})")
-_TIME = re.compile(r"(?P<h>[0-9]{1,2}):(?P<m>[0-9]{1,2}):(?P<s>[0-9]{1,2})(?P<f>\.[0-9]{1,6})?")
 _ADC_UNITS = "ADC units"
 
 
@@ -31,18 +29,17 @@ def open_opensignals_hdf5(path: Path, options: ReadOptions) -> Recording:
         RecordError: the file is not of OpenSignals, damaged or truncated; its attributes contradict its samples;
             samples are lost; or lead, gain or sampling rate cannot be used.
     """
-    file = open_hdf5(path)
     channels: list[Channel] = []
     starts = []
-    with damage_as_record_errors(path):
+    with opened_hdf5(path) as file:
         for name, device in members(path, file):
             if "raw" not in device or "sampling rate" not in device.attrs:
                 raise RecordError(path, "is an HDF5 file, but not of OpenSignals or MATLAB; save the signal as .npz")
             channels += _channels(path, name, device)
-            starts.append(_start_time(device.attrs))
-    if not channels:
-        raise RecordError(path, "has no channels")
-    return recording_from_channels(path, channels, options=options, noun="channels", start_time=starts[0])
+            starts.append(start_time_of({key: _text(device.attrs.get(key, "")) for key in ("date", "time")}))
+        if not channels:
+            raise RecordError(path, "has no channels")
+        return recording_from_channels(path, channels, options=options, noun="channels", start_time=starts[0])
 
 
 def _channels(path: Path, name: str, device: Any) -> Iterator[Channel]:
@@ -50,7 +47,7 @@ def _channels(path: Path, name: str, device: Any) -> Iterator[Channel]:
     fs = _number(path, name, device.attrs, "sampling rate")
     samples = int(_number(path, name, device.attrs, "nsamples"))
     for member, dataset in members(path, device["raw"]):
-        array = stored_array(path, member, dataset)
+        array = stored_array(path, dataset, name=member)
         if array is None or array.shape not in ((samples,), (samples, 1)):
             found = getattr(dataset, "shape", "another form")
             problem = f"{member[:60]} of device {name[:60]} has the shape {found}, but its header {samples:,} samples"
@@ -79,11 +76,8 @@ def _number(path: Path, device: str, attributes: Any, key: str) -> float:
 
 def _name(attributes: Any, member: str) -> str:
     """Return the name of a channel: its sensor, unless that is not named; or its label."""
-    for key in ("sensor", "label"):
-        text = _text(attributes.get(key, ""))
-        if text and text.upper() not in ("RAW", "CUSTOM", "OTHER", "UNKNOWN"):
-            return text
-    return member
+    sensor, label = _text(attributes.get("sensor", "")), _text(attributes.get("label", ""))
+    return sensor if is_sensor_type(sensor) else label or member
 
 
 def _text(value: Any) -> str:
@@ -106,13 +100,3 @@ def _check_counter(path: Path, device: str, array: NamedArray) -> None:
         place = int(wrong.argmax())
         found = f"counts {counter[place]:,}, then {counter[place + 1]:,} at sample {place + 1:,}"
         raise RecordError(path, f"device {device[:60]} {found}; samples are lost, so split the recording there")
-
-
-def _start_time(attributes: Any) -> str:
-    """Return date and time of the first sample in ISO 8601; empty if they are missing."""
-    date = _DATE.fullmatch(_text(attributes.get("date", "")))
-    time = _TIME.fullmatch(_text(attributes.get("time", "")))
-    if not (date and time):
-        return ""
-    day = f"{date['year']}-{int(date['month']):02d}-{int(date['day']):02d}"
-    return f"{day}T{int(time['h']):02d}:{int(time['m']):02d}:{int(time['s']):02d}{time['f'] or ''}"

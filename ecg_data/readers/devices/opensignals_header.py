@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -97,7 +98,7 @@ def read_header(path: Path) -> OpenSignalsHeader:
     if len(rates) > 1:
         listed = ", ".join("none" if rate is None else f"{rate:g} Hz" for rate in rates)
         raise RecordError(path, f"its devices have different sampling rates ({listed}); export each one separately")
-    return OpenSignalsHeader(columns, rates.pop(), end + 2, _start_time(ordered[0]))
+    return OpenSignalsHeader(columns, rates.pop(), end + 2, start_time_of(ordered[0]))
 
 
 def _in_order(path: Path, devices: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -147,8 +148,7 @@ def _columns(path: Path, device: dict[str, Any]) -> list[Column]:
         sensor = sensors[channel].strip() if sensors else ""
         unit = units[channel] or ("" if converted else RAW)
         top = 0 if converted or units[channel] else (1 << bits) - 1
-        unnamed = sensor.lower().partition("/")[0] in _UNNAMED_SENSORS
-        columns.append(Column(name if unnamed else sensor, unit, top))
+        columns.append(Column(sensor if is_sensor_type(sensor) else name, unit, top))
     return columns
 
 
@@ -197,7 +197,12 @@ def _rate(path: Path, device: dict[str, Any]) -> float | None:
     return rate
 
 
-def _start_time(device: dict[str, Any]) -> str:
+def is_sensor_type(text: str) -> bool:
+    """Return whether a text states the type of a sensor, such as ``ECG``."""
+    return text.lower().partition("/")[0] not in _UNNAMED_SENSORS
+
+
+def start_time_of(device: Mapping[str, Any]) -> str:
     """Return the start. Fractions of a second are written in two ways, so they are left out."""
     date, time = str(device.get("date", "")), str(device.get("time", ""))
     found = re.fullmatch(

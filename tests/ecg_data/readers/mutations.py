@@ -16,10 +16,10 @@ from ecg_study.ecg_data.readers.opening import open_recording
 from ecg_study.ecg_data.readers.recording import ReadOptions
 from ecg_study.ecg_data.readers.wfdb import read_annotations
 from ecg_study.errors import EcgStudyError
-from tests.ecg_data.arrays import test_matlab, test_npz
+from tests.ecg_data.arrays import test_matlab, test_matlab73, test_npz
 from tests.ecg_data.clinical import test_aecg, test_dicom, test_ishne, test_muse, test_philips, test_scp
 from tests.ecg_data.clinical.writers import scp
-from tests.ecg_data.devices import test_apple, test_biopac, test_opensignals
+from tests.ecg_data.devices import test_apple, test_biopac, test_opensignals, test_opensignals_hdf5
 from tests.ecg_data.devices.acq_writer import acq
 from tests.recordings import FS, SIGNAL, TIMES, write_edf, write_rows, write_table, write_wfdb
 
@@ -76,6 +76,8 @@ FORMATS: dict[str, Callable[[Path], list[Path]]] = {
     "matlab 4": lambda folder: [test_matlab.written(folder, form="4", ecg=SHORT, fs=FS, units="mV")],
     "matlab 5": lambda folder: [test_matlab.written(folder, ecg={"val": SHORT, "fs": FS, "leads": ["II"]})],
     "matlab 5, compressed": lambda folder: [test_matlab.written(folder, compressed=True, ecg=SHORT, fs=FS)],
+    "matlab 7.3": lambda folder: [test_matlab73.written(folder, ecg={"val": SHORT, "fs": FS, "leads": ["II"]})],
+    "opensignals hdf5": lambda folder: [test_opensignals_hdf5.written(folder)],
     "dicom": lambda folder: [test_dicom.written(folder, test_dicom.group())],
     "scp": lambda folder: [test_scp.written(folder, scp(test_scp.bodies()))],
     "aecg": lambda folder: [test_aecg.written(folder, test_aecg.made_text())],
