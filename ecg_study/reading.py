@@ -29,6 +29,7 @@ MAX_TOML_BYTES = 64_000
 
 _MAX_DEPTH = 64  # of nested lists and tables; our own files have up to 12
 _LONGEST_PROBLEM = 200  # characters
+_MAX_DIGITS = 100  # of an integer; our own numbers have up to 40, in states of random generators
 _MAX_DOTS = 200  # in a line of a TOML file
 
 
@@ -92,7 +93,9 @@ def read_json(path: Path, *, limit: int = MAX_JSON_BYTES) -> Any:
 def parse_json(text: str) -> Any:
     """Return the value of a JSON text; see `read_json`."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition)
+        value = json.loads(
+            text, parse_int=_short_integer, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repetition
+        )
     except json.JSONDecodeError as error:
         raise UnreadableError(f"not JSON (line {error.lineno}, column {error.colno})") from error
     except RecursionError as error:
@@ -101,6 +104,12 @@ def parse_json(text: str) -> Any:
         raise UnreadableError(f"not JSON ({error})") from error
     _check_values(value)
     return value
+
+
+def _short_integer(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise UnreadableError(f"a number of {len(text):,} digits")
+    return int(text)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -24,6 +24,9 @@ PLATEAU: Schedule = "plateau"
 COSINE: Schedule = "cosine"
 
 _AtLeast1 = Annotated[int, Field(ge=1)]
+_UpTo10000 = Annotated[int, Field(ge=1, le=10_000)]
+"""A count from which the schedule of a search is computed; one that is larger would fill the memory."""
+
 _NotEmpty = Field(min_length=1)
 
 
@@ -115,9 +118,9 @@ class Preset:
 
     name: str
     summary: str
-    max_epochs: _AtLeast1
+    max_epochs: _UpTo10000
     factor: Annotated[int, Field(ge=2)]
-    iterations: _AtLeast1
+    iterations: _UpTo10000
     batch_size: _AtLeast1
     segments_per_epoch: _AtLeast1 | None
     final_epochs: _AtLeast1

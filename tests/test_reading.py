@@ -41,7 +41,7 @@ from ecg_study.reading import (
         (b'{"a": NaN}', "NaN"),
         (b"[-Infinity]", "Infinity"),
         (b"[1e999]", "too large"),
-        (b"1" * 5_000, "not JSON"),
+        (b"1" * 5_000, "a number of 5,000 digits"),
         (b"\x00" * 100, "not JSON"),
     ],
 )

@@ -55,7 +55,7 @@ def predict(options: PredictOptions, call: Call) -> int:
 
     console, settings, out = open_console(), call.settings, Path(call.settings.output_dir)
     first = options.recordings[0]
-    if _is_model(first, out / "models"):
+    if _is_model(first):
         raise InputError(f"{first} is a model, not a recording; use model {first}", parameters=("model",))
     model = load_model(options.model, runtime=options.runtime, models_dir=out / "models")
     console.print(f"Model: {options.model}")
@@ -229,11 +229,12 @@ def export(options: ExportOptions, call: Call) -> int:
     return 0
 
 
-def _is_model(name: str, models_dir: Path) -> bool:
-    from ecg_study.inference.loading import list_models
+def _is_model(name: str) -> bool:
+    """Return whether a name is that of a pretrained model or of a model folder. Models are not read for it."""
+    from ecg_study.inference.loading import PRETRAINED_DIR
     from ecg_study.models.card import CARD_FILE
 
-    return (Path(name) / CARD_FILE).is_file() or name in {entry.name for entry in list_models(models_dir)}
+    return any((parent / name / CARD_FILE).is_file() for parent in (Path(), PRETRAINED_DIR))
 
 
 COMMANDS: dict[str, Callable[[Any, Call], int]] = {

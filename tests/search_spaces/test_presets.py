@@ -61,6 +61,7 @@ def test_a_file_with_a_base_gives_only_what_differs(tmp_path: Path) -> None:
         ('base = "quick"\nseeds = true', "seeds: True: input should be a valid integer"),
         ('base = "quick"\nseeds = 1.5', "seeds: 1.5: input should be a valid integer"),
         ('base = "quick"\nseeds = 0', "seeds: 0: input should be greater than or equal to 1"),
+        ('base = "quick"\nmax_epochs = 1000000000', "input should be less than or equal to 10000"),
         ('base = "quick"\nfactor = 1', "factor: 1: input should be greater than or equal to 2"),
         ('base = "quick"\nseeds = "none"', "seeds: None: input should be a valid integer"),
         ('base = "quick"\nschedule = "step"', "schedule: 'step': input should be 'plateau' or 'cosine'"),
