@@ -63,15 +63,16 @@ def sampling_rate(path: Path, values: NamedValues, *, samples: int, options: Rea
         path: path of the file, for messages.
         values: all values.
         samples: number of samples of the signal; an array with as many times is its clock.
-        options: ``fs`` decides the unit of times without one.
+        options: ``fs`` decides the unit of times without one, unless the file states the rate.
 
     Raises:
         RecordError: two values disagree, or one is not a rate.
     """
     stated = dict(_stated_rates(path, values))
+    hint = next(iter(stated.values()), options.fs)
     for array in values.arrays:
         if _TIME_KEY.fullmatch(key_of(array.name)) and array.size == samples > 2 and max(array.shape) == samples:
-            rate = _rate_of_times(path, array, options)
+            rate = _rate_of_times(path, array, hint)
             if rate is not None:
                 stated[array.name] = rate
     rates = list(stated.values())
@@ -129,8 +130,10 @@ def _all_of(array: NamedArray) -> np.ndarray:
     return np.asarray(array.part(tuple(slice(None) for _ in array.shape)), np.float64).reshape(-1)
 
 
-def _rate_of_times(path: Path, array: NamedArray, options: ReadOptions) -> float | None:
+def _rate_of_times(path: Path, array: NamedArray, fs: float | None) -> float | None:
     """Return the sampling rate of evenly spaced times in Hz; ``None`` if their unit is unknown.
+
+    If the times have no unit, the rate ``fs`` that is stated elsewhere decides whether it is s, ms or µs.
 
     Raises:
         RecordError: the times are not evenly spaced.
@@ -154,7 +157,7 @@ def _rate_of_times(path: Path, array: NamedArray, options: ReadOptions) -> float
     unit = found["unit"] if found else None
     if unit:
         rate = 1 / (step * _SECONDS[unit])
-    elif (fs := options.fs) is not None:
+    elif fs is not None:
         rate = min((1 / (step * scale) for scale in (1.0, 1e-3, 1e-6)), key=lambda rate: abs(rate - fs))
     elif not _SLOWEST_ASSUMED <= 1 / step <= _FASTEST_ASSUMED:
         problem = f"{array.name}: has {1 / step:g} Hz if its unit is s; give fs in Hz"

@@ -51,6 +51,7 @@ def test_times_in_milliseconds_need_a_rate(tmp_path: Path) -> None:
     assert "give fs" in problem_of(written(tmp_path, ecg=SIGNAL, time=1000 * TIMES))
     assert opened(written(tmp_path, ecg=SIGNAL, time=1000 * TIMES), fs=FS).fs == FS
     assert opened(written(tmp_path, ecg=SIGNAL, time_ms=1000 * TIMES)).fs == FS
+    assert opened(written(tmp_path, ecg=SIGNAL, times=1000 * TIMES, srate=FS)).fs == FS
 
 
 def test_uneven_times_are_refused(tmp_path: Path) -> None:
