@@ -126,7 +126,8 @@ _PREDICT = Verb(
             "recordings",
             "RECORDING",
             "+",
-            "WFDB record, .edf, .bdf, .csv or .npy file, folder of such files, or name of a record in --raw-dir",
+            "WFDB record, file of another format (EDF, CSV, DICOM, MATLAB, …; see docs/formats.md), "
+            "folder of such files, or name of a record in --raw-dir",
         ),
     ),
 )
