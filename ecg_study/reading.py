@@ -29,7 +29,7 @@ MAX_TOML_BYTES = 64_000
 
 _MAX_DEPTH = 64  # of nested lists and tables; our own files have up to 12
 _LONGEST_PROBLEM = 200  # characters
-_MAX_DIGITS = 100  # of an integer; our own numbers have up to 40, in states of random generators
+_MAX_DIGITS = 1000  # of an integer; our own numbers have up to 40, in states of random generators
 _MAX_DOTS = 200  # in a line of a TOML file
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.ecg_data.readers.arrays.metadata import is_metadata, lead_names, sampling_rate, units_of
-from ecg_study.ecg_data.readers.arrays.named import MAX_VALUES, NamedArray, NamedValues
+from ecg_study.ecg_data.readers.arrays.named import MAX_VALUES, NamedArray, NamedValues, key_of
 from ecg_study.ecg_data.readers.channels import Channel, recording_from_channels
 from ecg_study.ecg_data.readers.leads import is_ecg_lead, is_other_signal
 from ecg_study.ecg_data.readers.recording import ALL_LEADS, AUTO_LEAD, ReadOptions, Recording
@@ -21,6 +21,9 @@ _MOST_UNNAMED_LEADS, _MOST_NAMED_LEADS = 16, 256
 
 _LONGER = 4
 """The axis of time is at least as many times longer than that of leads."""
+
+_JOINED = frozenset({"datastart", "dataend"})
+"""Names of arrays by which LabChart states where each channel begins and ends in its array of samples."""
 
 _FEWEST_SAMPLES = 16
 """Shorter arrays are metadata."""
@@ -64,12 +67,16 @@ def recording_from_arrays(path: Path, values: NamedValues, *, options: ReadOptio
     ``options.lead`` names it. Several arrays of one length with the names of leads are leads of one recording.
 
     Raises:
-        RecordError: there is no such array; several are possible, or their orientation is unknown; the sampling rate is
+        RecordError: there is no such array, or it joins several channels; several are possible, or their orientation is
+            unknown; the sampling rate is
             missing or contradicts another; or the unit is missing, or not a voltage.
     """
     if len(values) > MAX_VALUES:
         raise RecordError(path, f"has {len(values):,} named values; at most {MAX_VALUES:,} can be read")
     _check_names(path, values)
+    if {key_of(array.name) for array in values.arrays} >= _JOINED:
+        problem = "is an export of LabChart, in which one array has the samples of all channels one after another"
+        raise RecordError(path, f"{problem}; save one channel, or export a text file")
     possible = [array for array in values.arrays if _may_be_signal(array)]
     chosen, options = _choose(path, values, possible, options)
     signals = [_oriented(path, array, values) for array in chosen]

@@ -89,6 +89,7 @@ def test_numbers_in_a_shorter_type_are_read(tmp_path: Path) -> None:
         ({"ecg": scipy.sparse.csc_matrix(BOTH), "fs": FS}, {}, "ecg (a sparse matrix)"),
         ({"ecg": np.zeros((200, 50, 20)), "fs": FS}, {}, "has no array of samples"),
         ({"fs": FS}, {}, "has no array of samples"),
+        ({"data": BOTH.T.reshape(-1), "datastart": [1, 10001], "dataend": [10000, 20000], "fs": FS}, {}, "LabChart"),
     ],
 )
 def test_values_that_are_not_one_recording_are_refused(
