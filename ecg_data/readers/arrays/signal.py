@@ -68,8 +68,7 @@ def recording_from_arrays(path: Path, values: NamedValues, *, options: ReadOptio
 
     Raises:
         RecordError: there is no such array, or it joins several channels; several are possible, or their orientation is
-            unknown; the sampling rate is
-            missing or contradicts another; or the unit is missing, or not a voltage.
+            unknown; the sampling rate is missing or contradicts another; or the unit is missing, or not a voltage.
     """
     if len(values) > MAX_VALUES:
         raise RecordError(path, f"has {len(values):,} named values; at most {MAX_VALUES:,} can be read")
