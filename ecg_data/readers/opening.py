@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ecg_study.ecg_data.readers.arrays.unpacking import largest_content
 from ecg_study.ecg_data.readers.content import ENDINGS, TABLE, WFDB, FileFormat, detect_format, is_gzip, read_head
 from ecg_study.ecg_data.readers.recording import ReadOptions, Recording, as_record_errors
 from ecg_study.ecg_data.readers.wfdb.header import states_signal_file
@@ -24,9 +25,6 @@ _DOCUMENTS = frozenset(
     f"{name}.txt" for name in ("readme", "sha256sums", "license", "licence", "copying", "notes", "changes", "records")
 )
 """Names, in lower case, of text files in a folder that are not recordings."""
-
-_MAX_UNPACKED_BYTES = 4_000_000_000
-"""Largest content of a compressed file: a 24-hour recording of twelve leads at 500 Hz in 32 bits is half as large."""
 
 
 def open_recording(path: Path, options: ReadOptions = ReadOptions()) -> Recording:  # noqa: B008  # it is immutable
@@ -117,18 +115,18 @@ def _of_file(error: RecordError, path: Path) -> RecordError:
 
 
 def _decompress(path: Path, content: Path) -> None:
-    """Write the decompressed content of a file, up to `_MAX_UNPACKED_BYTES`.
+    """Write the decompressed content of a file, up to `largest_content`.
 
     Raises:
         RecordError: the file is damaged, truncated, or too large.
     """
     try:
         with gzip.open(path) as source, open(content, "wb") as target:
-            left = _MAX_UNPACKED_BYTES
+            limit = left = largest_content(path.stat().st_size)
             while part := source.read(1 << 20):
                 left -= len(part)
                 if left < 0 or shutil.disk_usage(content.parent).free < 1 << 28:
-                    raise RecordError(path, f"its content does not fit; at most {_MAX_UNPACKED_BYTES:,} bytes are read")
+                    raise RecordError(path, f"its content does not fit; at most {limit:,} bytes are read")
                 target.write(part)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise RecordError(path, "damaged or truncated: it cannot be decompressed with gzip") from error

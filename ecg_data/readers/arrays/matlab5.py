@@ -17,7 +17,7 @@ from ecg_study.ecg_data.readers.arrays.named import (
     named_array,
     rows_of_text,
 )
-from ecg_study.ecg_data.readers.arrays.unpacking import MAX_UNPACKED_BYTES, inflate, unpack
+from ecg_study.ecg_data.readers.arrays.unpacking import MAX_UNPACKED_BYTES, inflate, largest_content, unpack
 from ecg_study.errors import RecordError
 
 _HEADER_BYTES = 128
@@ -95,7 +95,9 @@ def read_matlab5(path: Path, content: np.ndarray) -> NamedValues:
     for element in reader.elements(_Bytes(content, _HEADER_BYTES, len(content)), padded=False):
         if element.kind == _COMPRESSED:
             packed = element.data.content[element.data.start : element.data.end]
-            unpacked = unpack(path, inflate(path, packed, place="a compressed value"), limit=left)
+            unpacked = unpack(
+                path, inflate(path, packed, place="a compressed value"), limit=min(left, largest_content(len(packed)))
+            )
             left -= len(unpacked)
             inner = list(reader.elements(_Bytes(unpacked, 0, len(unpacked))))
             if len(inner) != 1:

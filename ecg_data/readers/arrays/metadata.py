@@ -11,16 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.ecg_data.readers.arrays.named import NamedArray, NamedText, NamedValues, key_of
-from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE, ReadOptions
+from ecg_study.ecg_data.readers.recording import ReadOptions
 from ecg_study.errors import RecordError
 
 _RATE_KEY = re.compile(
-    r"(?:ecg|ekg|signal|data|nominal|adc)?(?:fs|fsamp|srate|sfreq|samp(?:le|ling)?(?:rate|freq(?:uency)?)|samplespersecond)"
+    r"(?:ecg|ekg|signal|data|nominal|adc)?(?:fs|hz|sr|fsamp|srate|sfreq|samp(?:le|ling)?(?:rate|freq(?:uency)?)|samplespersecond)"
     r"(?:ecg|ekg|signal|hz)?"
 )
-_POSSIBLE_RATE_KEY = re.compile(r"(?:ecg|ekg)?(?:rate|freq(?:uency)?|hz|sr|f)")
-"""Names that mean a sampling rate only if the value may be one: a frequency may also be that of a filter."""
-
 _INTERVAL_KEY = re.compile(r"dt|ts|isi|samp(?:le|ling)?(?:interval|period|time)")
 _TIME_KEY = re.compile(
     r"(?:ecg|ekg|signal|sample)?(?:t|times?|timestamps?|tvec|timevec(?:tor)?|timeaxis|tm)(?P<unit>s|sec|seconds|ms|us)?"
@@ -37,6 +34,9 @@ _LEAD_KEYS = frozenset({"lead", "leads", "leadname", "leadnames", "leadlabels", 
 _LEAD_KEYS |= frozenset({"channelnames", "channellabels", "chlabels", "signame", "signames", "signalnames"})
 _POSSIBLE_LEAD_KEYS = frozenset({"label", "labels", "name", "names", "channel", "channels", "columns", "signals"})
 """Names of texts that are those of leads only if there are as many: labels may also be those of beats."""
+
+_GAIN_KEYS = frozenset({"gain", "adcgain"})
+_CALIBRATION_KEYS = _GAIN_KEYS | {"adczero", "adcoffset", "offset", "scale", "scalefactor", "lsb", "conversionfactor"}
 
 _NUMBER_IN_HERTZ = re.compile(r"(?P<number>[0-9]{1,7}(?:\.[0-9]{1,9})?)(?: ?(?P<kilo>k)?Hz)?", re.IGNORECASE)
 
@@ -86,17 +86,12 @@ def sampling_rate(path: Path, values: NamedValues, *, samples: int, options: Rea
 
 def _stated_rates(path: Path, values: NamedValues) -> Iterator[tuple[str, float]]:
     for array in values.arrays:
-        key = key_of(array.name)
-        certain = _RATE_KEY.fullmatch(key) is not None
-        possible = not certain and _POSSIBLE_RATE_KEY.fullmatch(key) is not None and array.size == 1
-        if not (certain or possible) or not 0 < array.size <= 4096:
+        if not _RATE_KEY.fullmatch(key_of(array.name)) or not 0 < array.size <= 4096:
             continue
         numbers = np.unique(_all_of(array))
         if len(numbers) > 1:
             raise RecordError(path, f"{array.name} states several sampling rates; use one for all leads")
         rate = float(numbers[0])
-        if possible and not LOWEST_RATE <= rate <= HIGHEST_RATE:
-            continue
         yield array.name, _positive(path, array.name, rate)
     for text in values.texts:
         if _RATE_KEY.fullmatch(key_of(text.name)) and len(text.texts) == 1:
@@ -172,6 +167,26 @@ def _piece(array: NamedArray, start: int, end: int) -> np.ndarray:
     """Return times of an array whose other axes have the length 1."""
     index = tuple(slice(start, end) if length == max(array.shape) else 0 for length in array.shape)
     return np.asarray(array.part(index), np.float64).reshape(-1)
+
+
+def check_calibration(path: Path, values: NamedValues, *, options: ReadOptions) -> None:
+    """Check that values without a unit are not ADC units, for which the file states a calibration.
+
+    Raises:
+        RecordError: the file states one, and ``options`` have no unit and no gain, or another gain.
+    """
+    for array in values.arrays:
+        key = key_of(array.name)
+        if key not in _CALIBRATION_KEYS or not 0 < array.size <= 4096:
+            continue
+        if options.gain is None and not options.units:
+            problem = f"states {array.name[:60]}, but no unit; give gain (ADC units per mV) and adc_zero if its numbers"
+            problem += " are ADC units, or units (mV, uV or V)"
+            raise RecordError(path, problem, parameter="gain", parameters=("adc_zero", "units"))
+        stated = _all_of(array)
+        if key in _GAIN_KEYS and options.gain is not None and not np.isclose(stated, options.gain).any():
+            problem = f"states {array.name[:60]} {stated[0]:g}, but gain is {options.gain:g}"
+            raise RecordError(path, f"{problem}; correct one of them", parameter="gain")
 
 
 @dataclass(frozen=True)

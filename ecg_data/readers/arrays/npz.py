@@ -19,7 +19,7 @@ from ecg_study.ecg_data.readers.arrays.named import (
     NamedValues,
 )
 from ecg_study.ecg_data.readers.arrays.signal import recording_from_arrays
-from ecg_study.ecg_data.readers.arrays.unpacking import MAX_UNPACKED_BYTES, unpack
+from ecg_study.ecg_data.readers.arrays.unpacking import largest_content, unpack
 from ecg_study.ecg_data.readers.npy import read_npy_header
 from ecg_study.ecg_data.readers.recording import ReadOptions, Recording
 from ecg_study.errors import RecordError
@@ -82,7 +82,7 @@ def _add(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, values: 
 
     @cache
     def unpacked() -> np.ndarray:
-        data = unpack(path, _content(path, member, name), limit=min(member.file_size, MAX_UNPACKED_BYTES))
+        data = unpack(path, _content(path, member, name), limit=largest_content(member.compress_size))
         if len(data) != member.file_size:
             raise RecordError(path, f"array {name}: {len(data):,} bytes instead of {member.file_size:,}; truncated")
         flat = data[start:].view(np.dtype(np.uint8)).view(dtype)

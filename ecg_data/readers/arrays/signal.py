@@ -9,7 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_study.ecg_data.readers.arrays.metadata import is_metadata, lead_names, sampling_rate, units_of
+from ecg_study.ecg_data.readers.arrays.metadata import (
+    check_calibration,
+    is_metadata,
+    lead_names,
+    sampling_rate,
+    units_of,
+)
 from ecg_study.ecg_data.readers.arrays.named import MAX_VALUES, NamedArray, NamedValues, key_of
 from ecg_study.ecg_data.readers.channels import Channel, recording_from_channels
 from ecg_study.ecg_data.readers.leads import is_ecg_lead, is_other_signal
@@ -84,6 +90,8 @@ def recording_from_arrays(path: Path, values: NamedValues, *, options: ReadOptio
         raise RecordError(path, "has no sampling rate; give fs in Hz", parameter="fs")
     count = sum(len(signal.names) for signal in signals)
     units = units_of(path, values, leads=count)
+    if not any(units):
+        check_calibration(path, values, options=options)
     channels = [
         Channel(name, units[0], fs, signal.samples, signal.reader(lead), signal.array.dtype.kind in "iu")
         for signal in signals

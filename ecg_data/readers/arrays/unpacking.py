@@ -16,7 +16,16 @@ from ecg_study.errors import RecordError
 MAX_UNPACKED_BYTES = 4_000_000_000
 """Largest unpacked array: a 24-hour recording of twelve leads at 500 Hz has half as many bytes in 32 bits."""
 
+_LARGEST_RATIO, _SMALL = 100, 64_000_000
+"""Signals and tables of numbers take a tenth to a half of their size when compressed. Less than a hundredth means that
+one value is repeated, which would only take time. Small contents may be so."""
+
 _IN_MEMORY, _PIECE, _FREE_DISK = 1 << 22, 1 << 20, 1 << 28
+
+
+def largest_content(packed_bytes: int) -> int:
+    """Return the bytes that data of some bytes may have when they are decompressed."""
+    return min(MAX_UNPACKED_BYTES, max(_SMALL, _LARGEST_RATIO * packed_bytes))
 
 
 def unpack(path: Path, pieces: Iterable[bytes], *, limit: int = MAX_UNPACKED_BYTES) -> np.ndarray:

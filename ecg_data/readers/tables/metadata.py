@@ -25,6 +25,13 @@ _UNIT_KEY = re.compile(
     r"(?:ecg |signal |data |amplitude |physical |voltage )?(?:units?|dimension)(?: of (?:measurement|measure|ecg))?",
     re.IGNORECASE,
 )
+_SCALE_KEY = re.compile(
+    r"(?:adc|ad|ecg|signal|amplifier|channel)?[ _-]?"
+    r"(?:gain|scale|scale[ _-]?factor|lsb|conversion[ _-]?factor|adc[ _-]?zero)\b.*",
+    re.IGNORECASE,
+)
+"""A calibration: the numbers may not be converted yet."""
+
 _NUMBER_AND_UNIT = re.compile(r"(?P<number>[0-9]+(?:[.,][0-9]+)?)\s*(?P<unit>[A-Za-z/ ]*)")
 _HERTZ = re.compile(r"|k?hz|hertz|kilohertz|sps|samples?(?:/| per )s(?:ec(?:ond)?)?", re.IGNORECASE)
 
@@ -39,7 +46,7 @@ class Metadata:
     Attributes:
         fs: sampling rate in Hz; ``None`` if it is not stated.
         unit: unit of columns without one; empty if it is not stated.
-        mentioned: unit that a sentence mentions, although no line states it; empty if none does.
+        mentioned: unit or calibration that a line mentions, although none states the unit; empty if none does.
     """
 
     fs: float | None = None
@@ -70,6 +77,8 @@ def metadata_in(path: Path, lines: Sequence[str]) -> Metadata:
                 rates.setdefault(rate, line)
         elif found and _UNIT_KEY.fullmatch(found["key"].strip()) and found["value"].strip():
             units.setdefault(found["value"].strip(), line)
+        elif found and _SCALE_KEY.fullmatch(found["key"].lstrip("#% ").strip()):
+            mentioned.append(found["key"].lstrip("#% ").strip())
         else:
             mentioned += _WORD.findall(line)
     if len(rates) > 1:

@@ -14,6 +14,7 @@ from ecg_study.ecg_data.readers.recording import NO_COLUMN, ReadOptions, Recordi
 from ecg_study.ecg_data.readers.tables.cells import Rows, read_rows
 from ecg_study.ecg_data.readers.tables.clock import Clock, ClockCheck, find_clock
 from ecg_study.ecg_data.readers.tables.layout import Layout, read_layout
+from ecg_study.ecg_data.readers.tables.thousands import ThousandsCheck
 from ecg_study.ecg_data.readers.units import UnitKind, parse_unit, split_name
 from ecg_study.errors import RecordError
 
@@ -37,12 +38,15 @@ def open_table(path: Path, options: ReadOptions) -> Recording:
 
     def blocks() -> Iterator[np.ndarray]:
         check = ClockCheck(clock) if clock is not None else None
+        thousands = ThousandsCheck(path, [lead.label for lead in selected])
         gains = np.array([lead.scale.gain for lead in selected])
         adc_zeros = np.array([lead.scale.adc_zero for lead in selected])
         for rows in _rows(path, layout, selected, clock):
             if check is not None and clock is not None:
                 check.add(clock.seconds(rows, None if clock.as_text else len(selected)), rows.lines)
+            thousands.add(rows.numbers[:, : len(selected)])
             yield (rows.numbers[:, : len(selected)] - adc_zeros) / gains
+        thousands.finish()
 
     start_time, start_s = "", clock.start if clock is not None else 0.0
     if clock is not None and clock.has_dates:

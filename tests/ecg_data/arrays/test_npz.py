@@ -75,6 +75,11 @@ def test_uneven_times_are_refused(tmp_path: Path) -> None:
         ({"ecg": SIGNAL, "fs": FS, "unit": "mV", "units": "uV"}, {}, "states different units"),
         ({"ecg": np.rint(1000 * SIGNAL).astype(np.int16), "fs": FS}, {}, "give gain"),
         ({"ecg": np.rint(1000 * SIGNAL), "fs": FS}, {}, "give gain"),
+        ({"ecg": SIGNAL, "rate": 120.0}, {}, "has no sampling rate; give fs in Hz"),  # a heart rate
+        ({"ecg": SIGNAL, "freq": 150.0}, {}, "has no sampling rate; give fs in Hz"),  # of a filter
+        ({"ecg": 2 * SIGNAL, "gain": 2.0, "fs": FS}, {}, "states gain, but no unit; give gain"),
+        ({"ecg": 2 * SIGNAL, "lsb": 2.0, "fs": FS}, {}, "states lsb, but no unit; give gain"),
+        ({"ecg": 2 * SIGNAL, "gain": 2.0, "fs": FS}, {"gain": 200.0}, "states gain 2, but gain is 200"),
         ({"a": SIGNAL, "b": SIGNAL, "fs": FS}, {}, "has several arrays of samples"),
         ({"ecg": SIGNAL.reshape(100, -1), "fs": FS}, {}, "may be (samples, leads) or (leads, samples)"),
         ({"x": SIGNAL[:8000].reshape(40, 200), "fs": FS}, {}, "it looks like an array of segments"),
@@ -166,3 +171,15 @@ def test_a_damaged_header_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("ecg.npy", _member("{'descr': '<f8', (((", SIGNAL.tobytes()))
     assert "array ecg: not a NumPy array" in problem_of(tmp_path / "a.npz", fs=FS)
+
+
+def test_a_stated_gain_is_used_if_it_is_given(tmp_path: Path) -> None:
+    path = written(tmp_path, ecg=2 * SIGNAL, gain=2.0, fs=FS)
+    is_signal(read(path, gain=2.0))
+    is_signal(read(written(tmp_path, ecg=SIGNAL, gain=2.0, fs=FS, units="mV")))
+    is_signal(read(written(tmp_path, ecg=SIGNAL, gain=2.0, fs=FS), units="mV"))
+
+
+def test_an_archive_of_one_repeated_value_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, compressed=True, ecg=np.zeros(12_500_000), fs=FS)
+    assert "too large" in problem_of(path)

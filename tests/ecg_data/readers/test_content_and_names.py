@@ -78,7 +78,7 @@ def test_a_file_compressed_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_decompresses_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecg_study.ecg_data.readers.opening._MAX_UNPACKED_BYTES", 1_000_000)
+    monkeypatch.setattr("ecg_study.ecg_data.readers.arrays.unpacking.MAX_UNPACKED_BYTES", 1_000_000)
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(bytes(2_000_000)))
     assert "its content does not fit" in problem_of(tmp_path / "a.csv.gz")
 
