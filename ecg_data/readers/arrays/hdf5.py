@@ -10,6 +10,7 @@ References:
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,13 +20,16 @@ from typing import Any
 import numpy as np
 
 from ecg_study.ecg_data.readers.arrays.named import MAX_TEXT_BYTES, NamedArray
-from ecg_study.ecg_data.readers.arrays.unpacking import MAX_UNPACKED_BYTES, inflate, unpack
+from ecg_study.ecg_data.readers.arrays.unpacking import inflate, largest_content, unpack
 from ecg_study.errors import RecordError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 _DEFLATE, _SHUFFLE = 1, 2  # numbers of filters in the specification
 _MAX_CHUNKS = 200_000
+_MAX_CHUNK_BYTES = 64_000_000
+"""Largest chunk, which is decompressed in memory. The programs that write these files make chunks of about 1 MB."""
+
 _MAX_MEMBERS = 10_000
 
 
@@ -128,8 +132,9 @@ def _check_storage(path: Path, name: str, dataset: Any) -> None:
     size = dataset.dtype.itemsize
     for length in dataset.shape:
         size *= int(length)
-    if size > MAX_UNPACKED_BYTES:
-        raise RecordError(path, f"{name[:60]} has {size:,} bytes; at most {MAX_UNPACKED_BYTES:,} can be read")
+    limit = largest_content(path.stat().st_size)
+    if size > limit:
+        raise RecordError(path, f"{name[:60]} has {size:,} bytes; at most {limit:,} can be read from this file")
     if dataset.is_virtual or dataset.external:
         raise RecordError(path, f"the samples of {name[:60]} are in another file; copy them into this one")
     if dataset.chunks is None:
@@ -163,12 +168,18 @@ def _chunk_reader(path: Path, name: str, dataset: Any) -> Any:
     @cache
     def whole() -> np.ndarray:
         order = _places(dataset)
-        joined = unpack(path, (_chunk(path, name, dataset, place) for place in order), limit=2 * MAX_UNPACKED_BYTES)
+        joined = unpack(
+            path,
+            (_chunk(path, name, dataset, place) for place in order),
+            limit=2 * largest_content(path.stat().st_size),
+        )
         chunks = joined.view(dataset.dtype).reshape(len(order), *dataset.chunks)
         if len(order) == 1:
             only: np.ndarray = chunks[0]
             return only[tuple(slice(0, length) for length in dataset.shape)]
-        array = np.empty(dataset.shape, dataset.dtype)
+        # In a temporary file, since it may be larger than the memory.
+        with tempfile.TemporaryFile() as scratch:
+            array = np.memmap(scratch, dataset.dtype, mode="w+", shape=dataset.shape)
         for chunk, place in zip(chunks, order, strict=True):
             index = tuple(slice(start, start + step) for start, step in zip(place, dataset.chunks, strict=True))
             target = array[index]
@@ -192,8 +203,8 @@ def _chunk(path: Path, name: str, dataset: Any, place: tuple[int, ...]) -> bytes
     stored = dataset.id.get_chunk_info_by_coord(place)
     if stored.byte_offset is None or stored.filter_mask:
         raise RecordError(path, f"{described}: missing or not compressed; the file is damaged")
-    if max(size, stored.size) > max(2 * size, path.stat().st_size) or size > MAX_UNPACKED_BYTES:
-        raise RecordError(path, f"{described}: has {stored.size:,} bytes; the file is damaged")
+    if max(size, stored.size) > max(2 * size, path.stat().st_size) or size > _MAX_CHUNK_BYTES:
+        raise RecordError(path, f"{described}: has {max(size, stored.size):,} bytes, which is too large")
     _, content = dataset.id.read_direct_chunk(place)
     filters = _filters(path, name, dataset)
     if _DEFLATE in filters:

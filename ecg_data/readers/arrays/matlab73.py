@@ -53,11 +53,23 @@ class _Reader:
         self.values = NamedValues()
         self._path = path
         self._file = file
+        self._visits = 0
+
+    def _count(self, values: int = 1) -> None:
+        """Count groups, arrays and cells: links of a small file can lead to the same ones millions of times.
+
+        Raises:
+            RecordError: there are too many.
+        """
+        self._visits += values
+        if self._visits > MAX_VALUES:
+            raise RecordError(self._path, f"has more than {MAX_VALUES:,} named values, or the same ones several times")
 
     def add_group(self, group: Any, name: str, *, depth: int) -> None:
         """Add the members of the file or of a structure, whose ``name`` comes before theirs."""
         import h5py
 
+        self._count()
         if depth > _MAX_DEPTH:
             raise RecordError(self._path, f"has structures within more than {_MAX_DEPTH} structures")
         for member, value in members(self._path, group):
@@ -76,8 +88,7 @@ class _Reader:
         """Add an array, a text, or what the cells of a cell array refer to."""
         import h5py
 
-        if len(self.values) > MAX_VALUES:
-            raise RecordError(self._path, f"has more than {MAX_VALUES:,} named values")
+        self._count()
         if depth > _MAX_DEPTH:
             raise RecordError(self._path, f"has structures within more than {_MAX_DEPTH} structures")
         kind = _class_of(dataset)
@@ -110,6 +121,7 @@ class _Reader:
         if dataset.size > MAX_VALUES:
             problem = f"{name[:60]} has {dataset.size:,} values; at most {MAX_VALUES:,} can be read"
             raise RecordError(self._path, problem)
+        self._count(int(dataset.size))
         cells = [self._file[reference] for reference in small_values(self._path, dataset).reshape(-1)]
         if all(isinstance(cell, h5py.Dataset) and _class_of(cell) == "char" for cell in cells):
             texts = [() if cell.attrs.get("MATLAB_empty", 0) else self._text(cell) for cell in cells]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,7 @@ def recording_from_arrays(path: Path, values: NamedValues, *, options: ReadOptio
         raise RecordError(path, f"{problem}; save one channel, or export a text file")
     possible = [array for array in values.arrays if _may_be_signal(array)]
     chosen, options = _choose(path, values, possible, options)
+    values = _metadata_of(chosen, values, possible)
     signals = [_oriented(path, array, values) for array in chosen]
     fs = sampling_rate(path, values, samples=signals[0].samples, options=options)
     if fs is None and options.fs is None:
@@ -100,6 +102,26 @@ def recording_from_arrays(path: Path, values: NamedValues, *, options: ReadOptio
     channels = [replace(channel, unit=unit) for channel, unit in zip(channels, units, strict=True)]
     noun = "leads" if len(signals) > 1 or signals[0].named_leads else "columns"
     return recording_from_channels(path, channels, options=options, assume_millivolts=True, noun=noun)
+
+
+def _metadata_of(chosen: Sequence[NamedArray], values: NamedValues, possible: Sequence[NamedArray]) -> NamedValues:
+    """Return the values without those of structures of other signals, which have rates and units of their own."""
+    chosen_names = {array.name for array in chosen}
+    own = chosen[0].name.split(".")[:-1]
+    others = [array.name.split(".")[:-1] for array in possible if array.name not in chosen_names]
+
+    def is_related(name: str) -> bool:
+        structure = name.split(".")[:-1]
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(structure, own, strict=False)))
+        inner = [structure[: depth + 1] for depth in range(shared, len(structure))]
+        return name in chosen_names or not any(
+            is_other_signal(level[-1]) or any(other[: len(level)] == level for other in others) for level in inner
+        )
+
+    return NamedValues(
+        [array for array in values.arrays if is_related(array.name)],
+        [text for text in values.texts if is_related(text.name)],
+    )
 
 
 def _check_names(path: Path, values: NamedValues) -> None:
@@ -128,8 +150,7 @@ def _choose(
         if array.dtype.kind not in "fiu" or len(array.shape) not in (1, 2) or max(array.shape) < _FEWEST_SAMPLES:
             problem = f"{array.described} ({array.dtype}) is not an array of samples"
             raise RecordError(path, f"{problem}; choose another lead", parameter="lead")
-        alone = len(possible) > 1 and all(_leads(other) == 1 for other in possible)
-        return [array], options if alone and array in possible else replace(options, lead=AUTO_LEAD)
+        return [array], replace(options, lead="1" if _leads(array) == 1 else AUTO_LEAD)
     if not possible:
         raise RecordError(path, _nothing(values))
     if len(possible) == 1:

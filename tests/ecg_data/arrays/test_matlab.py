@@ -51,6 +51,17 @@ def test_structures_and_cells_are_read(tmp_path: Path, compressed: bool) -> None
     np.testing.assert_array_equal(read(path, lead="all"), BOTH)
 
 
+def test_metadata_of_another_signal_are_not_used(tmp_path: Path) -> None:
+    ppg = {"data": SIGNAL[:5000], "fs": 125.0, "units": "V"}
+    path = written(tmp_path, rec={"ecg": {"data": SIGNAL, "fs": FS}, "ppg": ppg})
+    is_signal(read(path, lead="rec.ecg.data"))
+    assert opened(path, lead="rec.ecg.data").fs == FS
+    assert "has no sampling rate" in problem_of(written(tmp_path, ecg=SIGNAL, ppg={"fs": 125.0}))
+    path = written(tmp_path, ecg={"data": SIGNAL}, chest={"data": SIGNAL[:5000], "fs": 125.0})
+    assert "has no sampling rate" in problem_of(path, lead="ecg.data")
+    assert opened(written(tmp_path, rec={"ecg": SIGNAL}, info={"fs": FS})).fs == FS
+
+
 def test_rows_of_letters_are_names_of_leads(tmp_path: Path) -> None:
     path = written(tmp_path, sig=BOTH, fs=FS, lead_names=np.array(["I ", "V5"]))
     assert opened(path, lead="all").leads == ("I", "V5")

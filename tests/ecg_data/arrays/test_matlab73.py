@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +174,37 @@ def test_structures_in_a_circle_are_refused(tmp_path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file["s"]["s"] = file["s"]
     assert "more than 16 structures" in problem_of(path)
+
+
+def test_groups_that_lead_to_the_same_ones_many_times_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, s={"fs": FS})
+    with h5py.File(path, "r+") as file:
+        groups = [file.create_group(f"g{number}") for number in range(13)]
+        for outer, inner in itertools.pairwise(groups):
+            for number in range(8):
+                outer[f"m{number}"] = inner
+    assert "has more than 2,000 named values, or the same ones several times" in problem_of(path)
+
+
+def test_cells_that_lead_to_the_same_ones_many_times_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, fs=FS)
+    with h5py.File(path, "r+") as file:
+        inner = file["fs"]
+        for number in range(12):
+            references = np.array([inner.ref] * 100, h5py.ref_dtype)
+            inner = file.create_dataset(f"#refs#/c{number}", data=references, dtype=h5py.ref_dtype)
+            inner.attrs["MATLAB_class"] = np.bytes_("cell")
+        file["c"] = inner
+    assert "the same ones several times" in problem_of(path)
+
+
+def test_a_large_array_in_a_small_file_is_refused(tmp_path: Path) -> None:
+    path = _added(written(tmp_path, fs=FS), shape=(20_000_000,), dtype="f8", chunks=(20_000_000,), compression=9)
+    with h5py.File(path, "r+") as file:
+        file["ecg"][:10] = 1.0
+    assert "at most 64,000,000 can be read from this file" in problem_of(path)
+
+
+def test_a_large_chunk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecg_study.ecg_data.readers.arrays.hdf5._MAX_CHUNK_BYTES", 10_000)
+    assert "24,000 bytes, which is too large" in problem_of(written(tmp_path, ecg=SIGNAL, fs=FS))
