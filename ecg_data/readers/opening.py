@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import tempfile
+import unicodedata
 import weakref
 import zlib
 from collections.abc import Iterator
@@ -160,10 +161,14 @@ def _is_signal_file(path: Path) -> bool:
 
 
 def recording_name(path: Path) -> str:
-    """Return the name of a recording, after which results are named: that of its file without the extension."""
-    if not is_recording_name(path):
-        return path.name
-    return Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
+    """Return the name of a recording, after which results are named: that of its file without the extension.
+
+    Control characters are replaced by underscores.
+    """
+    name = path.name
+    if is_recording_name(path):
+        name = Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
+    return "".join("_" if unicodedata.category(letter) == "Cc" else letter for letter in name)
 
 
 def is_recording_name(path: Path) -> bool:

@@ -54,6 +54,7 @@ OLD_OPTIONS_OF_VERBS = {
 OLD_VERBS = {"data": "prepare", "bundles": "models"}
 """Verbs of version 0.1.0, and what they are called now."""
 
+# A name in quotes is one in a file.
 # A parameter whose name is an ordinary word is replaced only if the sentence shows that the parameter is meant.
 _VERBS = "allow|and|change|choose|excludes|give|of|omit|or|pass|requires|set|use|with|without"
 
@@ -66,7 +67,7 @@ def with_options(error: EcgStudyError) -> str:
     message = str(error)
     for name, option in OPTIONS.items():
         if "_" in name or name == "fs":
-            message = re.sub(rf"(?<![\w/.-]){name}(?![\w/.-])", option, message)
+            message = re.sub(rf"(?<![\w/.'-]){name}(?![\w/.'-])", option, message)
         elif name in error.parameters:
             message = re.sub(rf"(?<![\w-]){name}(?=:| ?=)|(?<=`){name}(?=`)", option, message)
             message = re.sub(rf"\b({_VERBS}) {name}(?![\w-])", rf"\1 {option}", message)

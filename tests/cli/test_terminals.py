@@ -15,6 +15,7 @@ from rich.console import Console
 import study
 from ecg_study.cli.console import is_interactive, open_console
 from ecg_study.cli.parser import VERBS
+from ecg_study.ecg_data.readers.opening import recording_name
 from tests.inference.test_detector import ecg
 from tests.tiny import ROOT
 
@@ -162,3 +163,8 @@ def test_streams_of_a_shell(shell: str, code: int, error: str, tmp_path: Path) -
     assert done.returncode == code, done.stderr
     assert error in done.stderr
     assert len(done.stderr.splitlines()) == bool(error)
+
+
+def test_control_characters_do_not_reach_the_names_of_results() -> None:
+    assert recording_name(Path("e\x1b[31m\n.csv.gz")) == "e_[31m_"
+    assert recording_name(Path("Müller 1.csv")) == "Müller 1"

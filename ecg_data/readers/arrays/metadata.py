@@ -79,7 +79,7 @@ def sampling_rate(path: Path, values: NamedValues, *, samples: int, options: Rea
     if not rates:
         return None
     if any(not math.isclose(rate, rates[0], rel_tol=_SAME_RATE) for rate in rates):
-        listed = ", ".join(f"{name[:40]}: {rate:g} Hz" for name, rate in list(stated.items())[:20])
+        listed = ", ".join(f"{name[:40]!r}: {rate:g} Hz" for name, rate in list(stated.items())[:20])
         raise RecordError(path, f"states different sampling rates ({listed}); correct the file")
     return rates[0]
 
@@ -90,14 +90,14 @@ def _stated_rates(path: Path, values: NamedValues) -> Iterator[tuple[str, float]
             continue
         numbers = np.unique(_all_of(array))
         if len(numbers) > 1:
-            raise RecordError(path, f"{array.name} states several sampling rates; use one for all leads")
+            raise RecordError(path, f"{array.name[:60]!r} states several sampling rates; use one for all leads")
         rate = float(numbers[0])
         yield array.name, _positive(path, array.name, rate)
     for text in values.texts:
         if _RATE_KEY.fullmatch(key_of(text.name)) and len(text.texts) == 1:
             found = _NUMBER_IN_HERTZ.fullmatch(text.texts[0])
             if found is None:
-                raise RecordError(path, f"{text.name}: {text.texts[0][:40]!r} is not a sampling rate in Hz")
+                raise RecordError(path, f"{text.name[:60]!r}: {text.texts[0][:40]!r} is not a sampling rate in Hz")
             yield text.name, _positive(path, text.name, float(found["number"]) * (1000.0 if found["kilo"] else 1.0))
     yield from _rates_of_intervals(path, values)
 
@@ -117,7 +117,7 @@ def _rates_of_intervals(path: Path, values: NamedValues) -> Iterator[tuple[str, 
 
 def _positive(path: Path, name: str, value: float) -> float:
     if not (math.isfinite(value) and value > 0):
-        raise RecordError(path, f"{name} is {value:g}; a sampling rate must be positive")
+        raise RecordError(path, f"{name[:60]!r} is {value:g}; a sampling rate must be positive")
     return value
 
 
@@ -137,7 +137,7 @@ def _rate_of_times(path: Path, array: NamedArray, fs: float | None) -> float | N
     first, last = (float(_piece(array, place, place + 1)[0]) for place in (0, samples - 1))
     step = (last - first) / (samples - 1)
     if not (math.isfinite(step) and step > 0):
-        raise RecordError(path, f"{array.name}: its times do not increase; remove it, or correct it")
+        raise RecordError(path, f"{array.name[:60]!r}: its times do not increase; remove it, or correct it")
     for start in range(0, samples, _PIECE):
         end = min(start + _PIECE + 1, samples)
         times = _piece(array, start, end)
@@ -146,7 +146,7 @@ def _rate_of_times(path: Path, array: NamedArray, fs: float | None) -> float | N
             late = ~(np.abs((times - first) / step - np.arange(start, end)) <= 0.75)
         if uneven.any() or late.any():
             place = start + int(uneven.argmax() if uneven.any() else late.argmax())
-            problem = f"{array.name}: its times are not evenly spaced, see sample {place:,}"
+            problem = f"{array.name[:60]!r}: its times are not evenly spaced, see sample {place:,}"
             raise RecordError(path, f"{problem}; fill gaps with missing samples")
     found = _TIME_KEY.fullmatch(key_of(array.name))
     unit = found["unit"] if found else None
@@ -155,7 +155,7 @@ def _rate_of_times(path: Path, array: NamedArray, fs: float | None) -> float | N
     elif fs is not None:
         rate = min((1 / (step * scale) for scale in (1.0, 1e-3, 1e-6)), key=lambda rate: abs(rate - fs))
     elif not _SLOWEST_ASSUMED <= 1 / step <= _FASTEST_ASSUMED:
-        problem = f"{array.name}: has {1 / step:g} Hz if its unit is s; give fs in Hz"
+        problem = f"{array.name[:60]!r}: has {1 / step:g} Hz if its unit is s; give fs in Hz"
         raise RecordError(path, problem, parameter="fs")
     else:
         rate = 1 / step
@@ -180,12 +180,14 @@ def check_calibration(path: Path, values: NamedValues, *, options: ReadOptions) 
         if key not in _CALIBRATION_KEYS or not 0 < array.size <= 4096:
             continue
         if options.gain is None and not options.units:
-            problem = f"states {array.name[:60]}, but no unit; give gain (ADC units per mV) and adc_zero if its numbers"
+            problem = (
+                f"states {array.name[:60]!r}, but no unit; give gain (ADC units per mV) and adc_zero if its numbers"
+            )
             problem += " are ADC units, or units (mV, uV or V)"
             raise RecordError(path, problem, parameter="gain", parameters=("adc_zero", "units"))
         stated = _all_of(array)
         if key in _GAIN_KEYS and options.gain is not None and not np.isclose(stated, options.gain).any():
-            problem = f"states {array.name[:60]} {stated[0]:g}, but gain is {options.gain:g}"
+            problem = f"states {array.name[:60]!r}: {stated[0]:g}, but gain is {options.gain:g}"
             raise RecordError(path, f"{problem}; correct one of them", parameter="gain")
 
 
@@ -220,7 +222,7 @@ def units_of(path: Path, values: NamedValues, *, leads: int) -> Sequence[str]:
         if key_of(text.name) in _UNIT_KEYS and any(text.texts):
             units = _divided(text)
             if len(units) not in (1, leads):
-                raise RecordError(path, f"{text.name} has {len(units)} units, but the signal has {leads} leads")
+                raise RecordError(path, f"{text.name[:60]!r} has {len(units)} units, but the signal has {leads} leads")
             found.setdefault(units * leads if len(units) == 1 else units, text)
     if len(found) > 1:
         listed = ", ".join(text.name for text in list(found.values())[:20])

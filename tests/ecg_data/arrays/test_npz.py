@@ -77,9 +77,9 @@ def test_uneven_times_are_refused(tmp_path: Path) -> None:
         ({"ecg": np.rint(1000 * SIGNAL), "fs": FS}, {}, "give gain"),
         ({"ecg": SIGNAL, "rate": 120.0}, {}, "has no sampling rate; give fs in Hz"),  # a heart rate
         ({"ecg": SIGNAL, "freq": 150.0}, {}, "has no sampling rate; give fs in Hz"),  # of a filter
-        ({"ecg": 2 * SIGNAL, "gain": 2.0, "fs": FS}, {}, "states gain, but no unit; give gain"),
-        ({"ecg": 2 * SIGNAL, "lsb": 2.0, "fs": FS}, {}, "states lsb, but no unit; give gain"),
-        ({"ecg": 2 * SIGNAL, "gain": 2.0, "fs": FS}, {"gain": 200.0}, "states gain 2, but gain is 200"),
+        ({"ecg": 2 * SIGNAL, "gain": 2.0, "fs": FS}, {}, "states 'gain', but no unit; give gain"),
+        ({"ecg": 2 * SIGNAL, "lsb": 2.0, "fs": FS}, {}, "states 'lsb', but no unit; give gain"),
+        ({"ecg": 2 * SIGNAL, "gain": 2.0, "fs": FS}, {"gain": 200.0}, "states 'gain': 2, but gain is 200"),
         ({"a": SIGNAL, "b": SIGNAL, "fs": FS}, {}, "has several arrays of samples"),
         ({"ecg": SIGNAL.reshape(100, -1), "fs": FS}, {}, "may be (samples, leads) or (leads, samples)"),
         ({"x": SIGNAL[:8000].reshape(40, 200), "fs": FS}, {}, "it looks like an array of segments"),
