@@ -32,6 +32,13 @@ prefiltering, samples per data record, reserved."""
 _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 
 
+_ONSET = re.compile(rb"([+-][0-9]{1,9}(?:\.[0-9]{0,9})?)\x14")
+_ONSET_BYTES = 24
+
+_LATE_SECONDS = 0.1
+"""Largest deviation of a data record from its place. Recorders that write the time of their clock deviate by less."""
+
+
 @dataclass(frozen=True)
 class _Signal:
     """Header of one signal.
@@ -65,6 +72,8 @@ class _Header:
         seconds: duration of a data record.
         signals: headers of all signals, annotations excluded.
         record_samples: samples of all signals in one data record.
+        annotations: first sample and number of samples of the first annotation signal in a data record; empty if there
+            is none.
     """
 
     bytes_per_sample: int
@@ -74,6 +83,7 @@ class _Header:
     seconds: float
     signals: tuple[_Signal, ...]
     record_samples: int
+    annotations: tuple[int, ...]
 
 
 def open_edf(path: Path, options: ReadOptions) -> Recording:
@@ -84,6 +94,7 @@ def open_edf(path: Path, options: ReadOptions) -> Recording:
             missing or not a voltage; or leads have different sampling rates.
     """
     header = _read_header(path)
+    _check_times(path, header)
     dtype, width = (np.dtype("<i2"), 1) if header.bytes_per_sample == 2 else (np.dtype(np.uint8), 3)
     shape = (header.records, header.record_samples * width)
     data = np.memmap(path, dtype, mode="r", offset=header.header_bytes, shape=shape)
@@ -98,6 +109,30 @@ def open_edf(path: Path, options: ReadOptions) -> Recording:
         for signal in header.signals
     ]
     return recording_from_channels(path, channels, options=options, start_time=header.start_time)
+
+
+def _check_times(path: Path, header: _Header) -> None:
+    """Compare the times of the data records, with which annotations begin in EDF+, with a continuous recording.
+
+    Raises:
+        RecordError: a data record begins earlier or later.
+    """
+    if not header.annotations:
+        return
+    first, samples = (header.bytes_per_sample * number for number in header.annotations)
+    shape = (header.records, header.record_samples * header.bytes_per_sample)
+    data = np.memmap(path, np.uint8, mode="r", offset=header.header_bytes, shape=shape)
+    start: float | None = None
+    for record in range(header.records):
+        found = _ONSET.match(data[record, first : first + min(samples, _ONSET_BYTES)].tobytes())
+        if found is None:  # a file with an annotation signal of another kind
+            return
+        onset = float(found[1])
+        start = onset if start is None else start
+        late = onset - start - record * header.seconds
+        if abs(late) > _LATE_SECONDS:
+            problem = f"data record {record + 1:,} begins {abs(late):g} s too {'late' if late > 0 else 'early'}"
+            raise RecordError(path, f"{problem} for a continuous recording; split it at the interruptions")
 
 
 def _reader(data: np.ndarray, signal: _Signal, bytes_per_sample: int) -> Callable[[int, int], np.ndarray]:
@@ -147,13 +182,13 @@ def _read_header(path: Path) -> _Header:
     if re.match(r"[EB]DF\+D", reserved):
         raise RecordError(path, f"discontinuous recording ({reserved[:5]}); split it at the interruptions")
     bytes_per_sample = 3 if general[:1] == b"\xff" else 2
-    signals, record_samples = _signals(path, described, count)
+    signals, record_samples, annotations = _signals(path, described, count)
     records = _records(path, general, header_bytes, record_samples * bytes_per_sample, size)
     seconds = _number(path, general[244:252], "duration of a data record")
     if seconds <= 0:
         raise RecordError(path, f"its header states data records of {seconds:g} s; the duration must be positive")
     start_time = _start_time(general)
-    return _Header(bytes_per_sample, start_time, header_bytes, records, seconds, signals, record_samples)
+    return _Header(bytes_per_sample, start_time, header_bytes, records, seconds, signals, record_samples, annotations)
 
 
 def _records(path: Path, general: bytes, header_bytes: int, record_bytes: int, size: int) -> int:
@@ -178,14 +213,15 @@ def _records(path: Path, general: bytes, header_bytes: int, record_bytes: int, s
     return records
 
 
-def _signals(path: Path, described: bytes, count: int) -> tuple[tuple[_Signal, ...], int]:
-    """Return the headers of the signals without annotations, and the samples of all in a data record."""
+def _signals(path: Path, described: bytes, count: int) -> tuple[tuple[_Signal, ...], int, tuple[int, ...]]:
+    """Return the headers of signals, the samples of all in a data record, and the place of annotations."""
     fields: list[list[bytes]] = []
     place = 0
     for width in _WIDTHS:
         fields.append([described[place + width * i : place + width * (i + 1)] for i in range(count)])
         place += width * count
     signals = []
+    annotations: tuple[int, ...] = ()
     start = 0
     for i in range(count):
         label = _text(fields[0][i])
@@ -195,10 +231,12 @@ def _signals(path: Path, described: bytes, count: int) -> tuple[tuple[_Signal, .
             raise RecordError(path, f"its header states {samples} samples per data record for {name}")
         if label not in _ANNOTATIONS:
             signals.append(_signal(path, name, label, [field[i] for field in fields], samples, start))
+        elif not annotations:
+            annotations = (start, samples)
         start += samples
     if not signals:
         raise RecordError(path, "no signal except annotations")
-    return tuple(signals), start
+    return tuple(signals), start, annotations
 
 
 def _signal(path: Path, name: str, label: str, fields: list[bytes], samples: int, start: int) -> _Signal:
