@@ -10,7 +10,6 @@ References:
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ecg_study.ecg_data.readers.arrays.named import MAX_TEXT_BYTES, NamedArray
-from ecg_study.ecg_data.readers.arrays.unpacking import inflate, largest_content, unpack
+from ecg_study.ecg_data.readers.arrays.unpacking import inflate, largest_content, scratch_array, unpack
 from ecg_study.errors import RecordError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -177,9 +176,7 @@ def _chunk_reader(path: Path, name: str, dataset: Any) -> Any:
         if len(order) == 1:
             only: np.ndarray = chunks[0]
             return only[tuple(slice(0, length) for length in dataset.shape)]
-        # In a temporary file, since it may be larger than the memory.
-        with tempfile.TemporaryFile() as scratch:
-            array = np.memmap(scratch, dataset.dtype, mode="w+", shape=dataset.shape)
+        array = scratch_array(path, dataset.shape, dtype=dataset.dtype)
         for chunk, place in zip(chunks, order, strict=True):
             index = tuple(slice(start, start + step) for start, step in zip(place, dataset.chunks, strict=True))
             target = array[index]

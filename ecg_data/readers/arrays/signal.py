@@ -74,8 +74,8 @@ def recording_from_arrays(path: Path, values: NamedValues, *, options: ReadOptio
     ``options.lead`` names it. Several arrays of one length with the names of leads are leads of one recording.
 
     Raises:
-        RecordError: there is no such array, or it joins several channels; several are possible, or their orientation is
-            unknown; the sampling rate is missing or contradicts another; or the unit is missing, or not a voltage.
+        RecordError: the file has no array of samples, or several; the array joins several channels, or its orientation
+            is unknown; the sampling rate is missing or contradicts another; or the unit is missing, or not a voltage.
     """
     if len(values) > MAX_VALUES:
         raise RecordError(path, f"has {len(values):,} named values; at most {MAX_VALUES:,} can be read")

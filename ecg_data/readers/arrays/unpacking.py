@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import shutil
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +58,19 @@ def unpack(path: Path, pieces: Iterable[bytes], *, limit: int = MAX_UNPACKED_BYT
         target.flush()
         # The map keeps the content after the file is closed.
         return np.frombuffer(mmap.mmap(target.fileno(), size, access=mmap.ACCESS_READ), np.uint8)
+
+
+def scratch_array(path: Path, shape: tuple[int, ...], *, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return an array to write to, in a temporary file that has no name. It may be larger than the memory.
+
+    Raises:
+        RecordError: the disk is full. Writing to the array would end the program then.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if shutil.disk_usage(tempfile.gettempdir()).free < size + _FREE_DISK:
+        raise RecordError(path, "its unpacked content does not fit on the disk for temporary files")
+    with tempfile.TemporaryFile() as scratch:
+        return np.memmap(scratch, dtype, mode="w+", shape=shape)
 
 
 def inflate(path: Path, packed: np.ndarray, *, place: str) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Lines before the samples of an Apple Health export: which they are, and what they state.
+"""Metadata in the lines before the samples of an Apple Health export.
 
 The export is in the language of the phone, so a line is known by its value and place where possible, not by its key.
 """
@@ -49,7 +49,7 @@ class HeaderLine:
 
 @dataclass(frozen=True)
 class AppleHeader:
-    """What the lines before the samples state.
+    """Metadata in the lines before the samples.
 
     Attributes:
         first_line: number of the first line with a sample, from 1; 0 if there is none.
@@ -116,7 +116,7 @@ def _plain(value: str) -> str:
 
 
 def read_header(path: Path, lines: Sequence[str]) -> AppleHeader:
-    """Return what the first lines of a file state.
+    """Return the metadata in the first lines of a file.
 
     Raises:
         RecordError: two lines contradict each other, or the sampling rate is not a number.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import mmap
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from ecg_study.ecg_data.readers.arrays.unpacking import inflate, unpack
 from ecg_study.ecg_data.readers.channels import Channel, recording_from_channels
 from ecg_study.ecg_data.readers.devices.biopac_header import (
     AcqChannel,
@@ -172,19 +172,16 @@ def _compressed_reader(fields: Fields, channel: AcqChannel, start: int, length: 
         if not unpacked:
             content = _unpack(fields, start, length, channel.samples * channel.size, number)
             # Compressed samples are little-endian, whatever the order of the headers is.
-            unpacked.append(np.frombuffer(content, _type(channel, "<")))
+            unpacked.append(content.view(_type(channel, "<")))
         return unpacked[0][first:end].astype(np.float64)
 
     return read
 
 
-def _unpack(fields: Fields, start: int, length: int, expected: int, number: int) -> bytes:
-    unpacker = zlib.decompressobj()
-    try:
-        content = unpacker.decompress(fields.content[start : start + length], expected + 1)
-    except zlib.error as error:
-        raise RecordError(fields.path, f"channel {number} cannot be decompressed; the file is damaged") from error
-    if len(content) != expected or not unpacker.eof or unpacker.unused_data:
+def _unpack(fields: Fields, start: int, length: int, expected: int, number: int) -> np.ndarray:
+    packed = np.frombuffer(fields.content[start : start + length], np.uint8)
+    content = unpack(fields.path, inflate(fields.path, packed, place=f"channel {number}"), limit=expected)
+    if len(content) != expected:
         problem = f"channel {number} unpacks to another size than the {expected:,} bytes that its header states"
         raise RecordError(fields.path, f"{problem}; the file is damaged")
     return content

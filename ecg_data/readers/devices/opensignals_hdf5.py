@@ -75,7 +75,7 @@ def _number(path: Path, device: str, attributes: Any, key: str) -> float:
 
 
 def _name(attributes: Any, member: str) -> str:
-    """Return the name of a channel: its sensor, unless that is not named; or its label."""
+    """Return the name of a channel: the type of its sensor, or else its label."""
     sensor, label = _text(attributes.get("sensor", "")), _text(attributes.get("label", ""))
     return sensor if is_sensor_type(sensor) else label or member
 

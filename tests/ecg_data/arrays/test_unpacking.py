@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ecg_study.ecg_data.readers.arrays import unpacking
-from ecg_study.ecg_data.readers.arrays.unpacking import inflate, unpack
+from ecg_study.ecg_data.readers.arrays.unpacking import inflate, scratch_array, unpack
 from ecg_study.errors import RecordError
 
 CONTENT = np.random.default_rng(1).integers(0, 4, 3_000_000, np.uint8).tobytes()
@@ -55,3 +55,5 @@ def test_a_full_disk_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpacking, "_FREE_DISK", 1 << 60)
     with pytest.raises(RecordError, match="does not fit on the disk"):
         unpack(PATH, [b"ab" * 50])
+    with pytest.raises(RecordError, match="does not fit on the disk"):
+        scratch_array(PATH, (10, 2), dtype=np.dtype(float))

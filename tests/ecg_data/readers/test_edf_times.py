@@ -12,7 +12,7 @@ from tests.recordings import FS, SIGNAL, is_signal, problem_of, read, write_edf
 
 
 def written(folder: Path, onset: Callable[[int], str]) -> Path:
-    """Write an EDF+C file whose second signal has annotations; ``onset`` gives the time of each data record."""
+    """Write an EDF+C file with an annotation signal; ``onset`` returns the time of a data record."""
     records, samples = len(SIGNAL) // int(FS), int(FS)
     texts = [f"{onset(record)}\x14\x14\0".encode().ljust(2 * samples, b"\0") for record in range(records)]
     path = write_edf(folder / "a.edf", SIGNAL, np.zeros(len(SIGNAL)), labels=("ECG", "EDF Annotations"))
