@@ -176,6 +176,19 @@ def _common_rate(path: Path, chosen: Sequence[Channel], options: ReadOptions) ->
     return check_rate_given(path, rates[0], options=options)
 
 
+def rate_of_header(path: Path, fs: float | None, *, options: ReadOptions) -> float:
+    """Return the sampling rate of a file in Hz: that of its header, or else the given one.
+
+    Raises:
+        RecordError: neither is known, they differ, or the rate is out of range.
+    """
+    if fs is not None:
+        return check_rate_given(path, fs, options=options)
+    if options.fs is None:
+        raise RecordError(path, "its header has no sampling rate; give fs in Hz", parameter="fs")
+    return check_rate_given(path, options.fs, options=options)
+
+
 def check_rate_given(path: Path, fs: float, *, options: ReadOptions, source: str = "has") -> float:
     """Return the sampling rate of a file in Hz.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_study.ecg_data.readers.channels import SelectedLead, check_rate_given, checked_leads, select_leads
+from ecg_study.ecg_data.readers.channels import SelectedLead, checked_leads, rate_of_header, select_leads
 from ecg_study.ecg_data.readers.devices.opensignals_header import RAW, Column, OpenSignalsHeader, read_header
 from ecg_study.ecg_data.readers.recording import ReadOptions, Recording
 from ecg_study.ecg_data.readers.tables.cells import CellFormat, Rows, read_rows
@@ -37,7 +37,7 @@ def open_opensignals(path: Path, options: ReadOptions) -> Recording:
     header = _with_conversions(path, header, cells)
     described = [(column.name, column.unit) for column in header.columns]
     selected = select_leads(path, described, options=options, assume_millivolts=False, noun="columns")
-    fs = _rate(path, header, options)
+    fs = rate_of_header(path, header.fs, options=options)
     return Recording(
         path=path,
         name=path.stem,
@@ -54,14 +54,6 @@ def open_opensignals(path: Path, options: ReadOptions) -> Recording:
         ),
         start_time=header.start_time,
     )
-
-
-def _rate(path: Path, header: OpenSignalsHeader, options: ReadOptions) -> float:
-    if header.fs is not None:
-        return check_rate_given(path, header.fs, options=options)
-    if options.fs is None:
-        raise RecordError(path, "its header has no sampling rate; give fs in Hz", parameter="fs")
-    return check_rate_given(path, options.fs, options=options)
 
 
 def _width(path: Path, header: OpenSignalsHeader) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_study.ecg_data.readers.channels import check_rate_given, checked_leads, select_leads
+from ecg_study.ecg_data.readers.channels import checked_leads, rate_of_header, select_leads
 from ecg_study.ecg_data.readers.leads import choose_leads, lead_labels
 from ecg_study.ecg_data.readers.recording import (
     AUTO_LEAD,
@@ -54,7 +54,7 @@ def read_record(path: Path | str, *, lead: str = AUTO_LEAD, annotator: str | Non
         selected = _choose(path, names, lead)
         factors = [_millivolts(header, column) for column in selected]
         # A study has its own limits of the sampling rate.
-        fs = header.fs if header.fs is not None else _rate(header, ReadOptions())
+        fs = header.fs if header.fs is not None else rate_of_header(path, None, options=ReadOptions())
         whole = np.concatenate([np.asarray(block, np.float32) for block in _scaled_blocks(header, selected, factors)])
         signal = np.ascontiguousarray(whole[:, selected])
         record = Record(path.name, fs, tuple(names[column] for column in selected), signal)
@@ -93,7 +93,7 @@ def open_wfdb(path: Path, options: ReadOptions) -> Recording:
     selected = select_leads(path, described, options=options, assume_millivolts=False, noun="leads")
     if options.adc_zero and any(header.signals[lead.column].baseline for lead in selected):
         raise RecordError(path, "its header states the ADC units at 0 mV; omit adc_zero", parameter="adc_zero")
-    fs = _rate(header, options)
+    fs = rate_of_header(path, header.fs, options=options)
     columns = [lead.column for lead in selected]
     gains = np.array([lead.scale.gain for lead in selected])
     adc_zeros = np.array([lead.scale.adc_zero for lead in selected])
@@ -111,14 +111,6 @@ def open_wfdb(path: Path, options: ReadOptions) -> Recording:
         blocks=checked_leads(path, selected, blocks=blocks, options=options, fs=fs, samples=header.samples),
         start_time=header.start_time,
     )
-
-
-def _rate(header: WfdbHeader, options: ReadOptions) -> float:
-    if header.fs is not None:
-        return check_rate_given(header.path, header.fs, options=options)
-    if options.fs is None:
-        raise RecordError(header.path, "its header has no sampling rate; give fs in Hz", parameter="fs")
-    return check_rate_given(header.path, options.fs, options=options)
 
 
 def record_files(path: Path, *, annotator: str | None = "atr") -> list[Path]:
