@@ -1,13 +1,19 @@
-"""Packages that a base installation does not have."""
+"""Packages that a base installation does not have, and the backend of Keras."""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
-from ecg_study.errors import TrainingError
+from ecg_study.errors import SettingsError, TrainingError
 
-STUDY_MODULES = (
-    "tensorflow",
+BACKENDS = ("tensorflow", "torch", "jax")
+"""Backends of Keras that can train, and the modules that they need."""
+
+TRAINING_MODULES = (
     "keras",
     "keras_tuner",
     "dask",
@@ -19,23 +25,62 @@ STUDY_MODULES = (
     "sleepecg",
     "loky",
     "psutil",
+    "threadpoolctl",
     "jinja2",
     "markdown_it",
 )
-"""Modules of the extra ``study``."""
+"""Modules of the extra ``training``; the extra ``study`` adds TensorFlow."""
+
+
+def backend_name() -> str:
+    """Return the backend of Keras, without importing Keras: ``tensorflow``, ``torch`` or ``jax``.
+
+    Keras takes it from the environment variable ``KERAS_BACKEND``, then from its own ``keras.json``, and is fixed to it
+    once it is imported.
+
+    Raises:
+        SettingsError: the backend cannot train, or Keras does not have it.
+    """
+    keras = sys.modules.get("keras")
+    if keras is not None and hasattr(keras, "config"):
+        name = str(keras.config.backend())
+    else:
+        name = os.environ.get("KERAS_BACKEND") or _configured_backend()
+    if name not in BACKENDS:
+        allowed = f"{', '.join(BACKENDS[:-1])} or {BACKENDS[-1]}"
+        raise SettingsError("KERAS_BACKEND", f"{name!r} is not a backend that can train; use {allowed}", value=name)
+    return name
+
+
+def _configured_backend() -> str:
+    """Return the backend in the configuration file of Keras, which is its default."""
+    # As keras.src.backend.config finds it: a home that cannot be written is replaced.
+    home = Path.home()
+    base = home if os.access(home, os.W_OK) else Path("/tmp")
+    path = Path(os.environ.get("KERAS_HOME") or base / ".keras") / "keras.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        content = {}  # as Keras does
+    return str(content.get("backend", BACKENDS[0])) if isinstance(content, dict) else BACKENDS[0]
 
 
 def require_packages() -> None:
-    """Check that the packages for training and reports are installed.
+    """Check that the packages for training and reports, and the backend of Keras, are installed.
 
     Raises:
-        TrainingError: one is missing.
+        SettingsError: the backend is unknown.
+        TrainingError: a package is missing.
     """
-    missing = [name for name in STUDY_MODULES if find_spec(name) is None]
+    missing = [name for name in (backend_name(), *TRAINING_MODULES) if find_spec(name) is None]
     if missing:
         raise TrainingError(install_hint(missing[0]))
 
 
 def install_hint(module: str) -> str:
-    """Return one line on how to install a module of the extra ``study``."""
-    return f'{module}: not installed; install the extra study: pip install ".[study]" in a copy of the repository'
+    """Return one line on how to install a module of the extras ``study`` and ``training``, or a backend."""
+    if module in BACKENDS[1:]:
+        return f"{module}: not installed, but it is the backend of Keras (KERAS_BACKEND); pip install {module}"
+    extra = "training" if backend_name() != BACKENDS[0] else "study"
+    hint = f'{module}: not installed; install the extra {extra}: pip install ".[{extra}]" in a copy of the repository'
+    return f"{hint}, or set KERAS_BACKEND to torch or jax" if module == BACKENDS[0] else hint

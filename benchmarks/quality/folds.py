@@ -34,7 +34,7 @@ from ecg_study.evaluation.thresholds import choose_thresholds
 from ecg_study.models.card import DENOISER, DETECTOR, MODEL_KINDS
 from ecg_study.result_cache import ResultCache
 from ecg_study.search_spaces.presets import PRESETS
-from ecg_study.training.environment import import_tensorflow
+from ecg_study.training.backend import import_backend
 from ecg_study.training.loop import train
 from ecg_study.training.specs import TrainingOptions, TrainingSpec
 from ecg_study.training.task import TrainingTask
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         held = FOLDS[options.fold]
         records = open_records(database, part=VALIDATION, noise_dir=folder, records=held, known=held)
         assert records.noise is not None
-        import_tensorflow()
+        import_backend()
         task, hyperparameters = _task(options, database, records.noise)
     except EcgStudyError as error:
         print(f"folds: error: {error}", file=sys.stderr)

@@ -16,7 +16,7 @@ import psutil
 from benchmarks.speed.searching import Quiet, synthetic_task
 from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.presets import PRESETS, HyperparameterRanges
-from ecg_study.training.environment import import_tensorflow
+from ecg_study.training.backend import import_backend
 from ecg_study.training.executors.factory import open_executor
 from ecg_study.training.specs import Trial
 from ecg_study.tuning.plan import Budget
@@ -43,7 +43,7 @@ class Meter(Quiet):
 
 def main() -> None:
     """Run the search, and print the ratios."""
-    import_tensorflow()
+    import_backend()
     bounds = HyperparameterRanges((1, 2), (4, 6, 8), (0.0, 0.1), (16,), ("forward",), (1e-3, 1e-2))
     preset = replace(PRESETS["quick"], max_epochs=2, iterations=40, segments_per_epoch=32, denoiser=bounds)
     meter = Meter()

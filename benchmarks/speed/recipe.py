@@ -31,7 +31,7 @@ from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.presets import PRESETS
-from ecg_study.training.environment import import_tensorflow
+from ecg_study.training.backend import import_backend
 from ecg_study.training.executors.factory import open_executor
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.plan import SearchPlan
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--database", choices=tuple(RECORDS), default="synthetic")
     parser.add_argument("--raw-dir", type=Path, help="folder of the MIT-BIH records")
     options = parser.parse_args()
-    import_tensorflow()
+    import_backend()
     train, validation = RECORDS[options.database]
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)

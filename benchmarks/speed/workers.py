@@ -26,7 +26,8 @@ from typing import Any
 from benchmarks.speed.searching import Quiet, synthetic_task
 from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.presets import PRESETS, HyperparameterRanges
-from ecg_study.training.environment import import_tensorflow, seed_everything
+from ecg_study.training.backend import import_backend
+from ecg_study.training.environment import seed_everything
 from ecg_study.training.executors.base import Executor
 from ecg_study.training.executors.dask_connection import open_dask_executor
 from ecg_study.training.specs import TrainingSpec, training_seed
@@ -101,7 +102,7 @@ def train_in_parallel(reference: TaskReference, directory: Path, *, processes: i
 
 
 def _train_share(reference: TaskReference, directory: Path, share: tuple[int, int], ready: Any, done: Any) -> None:
-    import_tensorflow(1)
+    import_backend(1)
     task = reference.open()
     assert task is not None
     trials = load_search(directory).trials
@@ -117,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--pairs", type=int, default=3, help="number of measurements of each (default: 3)")
     pairs = parser.parse_args().pairs
-    import_tensorflow()
+    import_backend()
     outside: list[float] = []
     times: dict[str, list[float]] = {name: [] for name in ("two", "one", "one with one thread", "bare", *BARE)}
     setups: dict[str, tuple[int, int | None]] = {"two": (2, None), "one": (1, None), "one with one thread": (1, 1)}

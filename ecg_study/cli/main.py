@@ -13,7 +13,7 @@ from ecg_study.cli.console import OutputClosedError, discard_output, prepare_str
 from ecg_study.cli.options import renamed, with_options
 from ecg_study.cli.parser import VERB_NAMES, Verb, build_parser, suggest_option
 from ecg_study.errors import EcgStudyError, InputError
-from ecg_study.extras import STUDY_MODULES, install_hint
+from ecg_study.extras import BACKENDS, TRAINING_MODULES, install_hint
 from ecg_study.formatting import printable
 from ecg_study.workflows.settings import Settings, load_settings
 from ecg_study.workflows.validation import did_you_mean
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None, *, prog: str = "ecg-study") -> int:
         return print_error(prog, _disk_error(error))
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
-        if module not in STUDY_MODULES:
+        if module not in (*BACKENDS, *TRAINING_MODULES):
             raise
         return print_error(prog, install_hint(module))
     except KeyboardInterrupt:

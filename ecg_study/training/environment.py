@@ -1,38 +1,40 @@
-"""Environment of a training: versions, hash of the code, TensorFlow setup and random seeds."""
+"""Environment of a training: versions, hash of the code and random seeds."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
 import platform
 import random
-import re
-import sys
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 
-PACKAGES = ("tensorflow", "keras", "keras-tuner", "numpy")
+from ecg_study.training.backend import backend_packages
 
 _PACKAGES_OF_CODE = ("ecg_data", "search_spaces", "training")
 """Packages whose code determines the result of a training, with their subpackages."""
 
-_NOTICE = re.compile(rb"(I0000 |WARNING: All log messages before absl::InitializeLog)")
+
+def packages() -> tuple[str, ...]:
+    """Return the distributions that determine the result of a training: those of the backend first."""
+    return (*backend_packages(), "keras", "keras-tuner", "numpy")
+
+
+def environment() -> dict[str, str]:
+    """Return the versions of all that determines the result of a trial, and the hash of this project's code."""
+    return dict(_environment(packages()))
 
 
 @cache
-def environment() -> dict[str, str]:
-    """Return the versions of all that determines the result of a trial, and the hash of this project's code."""
+def _environment(distributions: tuple[str, ...]) -> dict[str, str]:
     found = {"Python": ".".join(platform.python_version_tuple()[:2])}
-    for package in PACKAGES:
+    for name in distributions:
         try:
-            found[package] = version(package)
+            found[name] = version(name)
         except PackageNotFoundError:
-            found[package] = "missing"
+            found[name] = "missing"
     return found | {"code of this project": code_hash(package_folders())[:12]}
 
 
@@ -54,37 +56,6 @@ def code_hash(folders: Mapping[str, Path]) -> str:
             place = f"{name}/{path.relative_to(folder).as_posix()}"
             digest.update(place.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-def import_tensorflow(threads: int | None = None) -> None:
-    """Import TensorFlow without its start-up notices (no GPU, oneDNN is on); other messages are passed on.
-
-    TensorFlow writes the notices to the standard error of the process before any log level applies.
-
-    Args:
-        threads: cores to use (default: all). It has no effect after TensorFlow has computed something.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # several processes may share one GPU
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as captured:
-        os.dup2(captured.fileno(), 2)
-        try:
-            import tensorflow as tf
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            captured.seek(0)
-            os.write(2, b"".join(line for line in captured if not _NOTICE.match(line)))
-    # Each trial traces its own model once. TensorFlow mistakes them for one function that is traced too often.
-    logging.getLogger("tensorflow").addFilter(lambda record: "triggered tf.function retracing" not in record.msg)
-    if threads is not None:
-        try:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(threads)
-        except RuntimeError:
-            pass  # TensorFlow has run in this process and keeps its threads
 
 
 def seed_everything(seed: int) -> None:

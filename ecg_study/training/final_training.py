@@ -15,7 +15,7 @@ from ecg_study.models.card import DETECTOR
 from ecg_study.progress import Progress
 from ecg_study.reading import MAX_NPZ_BYTES, read_bytes, read_json
 from ecg_study.search_spaces.presets import PLATEAU
-from ecg_study.training.environment import PACKAGES, environment
+from ecg_study.training.environment import environment, packages
 from ecg_study.training.executors.base import (
     EpochFinished,
     Event,
@@ -231,5 +231,5 @@ class _KeptTrainings:
             "seed": self.seed,
             **({} if task.preset.schedule == PLATEAU else {"schedule": task.preset.schedule, "keeps": "last epoch"}),
             **augmentation_as_json(task),
-            "versions": {name: versions[name] for name in ("Python", *PACKAGES)},
+            "versions": {name: versions[name] for name in ("Python", *packages())},
         }

@@ -11,7 +11,7 @@ import numpy as np
 
 from ecg_study.progress import Progress
 from ecg_study.result_cache import ResultCache, content_key
-from ecg_study.training.environment import PACKAGES, environment
+from ecg_study.training.environment import environment, packages
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.state import SearchResult
 
@@ -65,7 +65,7 @@ def _milliseconds(task: TrainingTask, hyperparameters: dict[str, object], store:
         "hyperparameters": hyperparameters,
         "segment": task.cache.settings.segment_samples,
         "machine": [platform.node(), platform.machine(), platform.processor()],
-        "versions": {name: versions[name] for name in PACKAGES},
+        "versions": {name: versions[name] for name in packages()},
     }
     key = content_key(what)
     kept = store.get(key)

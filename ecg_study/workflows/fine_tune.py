@@ -29,7 +29,7 @@ from ecg_study.reports.schema import to_json
 from ecg_study.result_cache import ResultCache
 from ecg_study.search_spaces.preset_files import load_preset
 from ecg_study.search_spaces.presets import RENAMED_PRESETS
-from ecg_study.training.environment import import_tensorflow
+from ecg_study.training.backend import import_backend
 from ecg_study.training.final_training import build_trained
 from ecg_study.training.loop import train
 from ecg_study.training.specs import FINE_TUNING, FinishedTraining, TrainingOptions, TrainingSpec
@@ -86,7 +86,7 @@ def fine_tune_model(
         raise StateError(f"{target}: exists; choose another output folder", parameters=("output_dir",))
     rate = _usual_rate(card) if learning_rate is None else learning_rate
     make_directory(output_dir)
-    import_tensorflow()
+    import_backend()
     settings = settings.changed(segment_samples=card.segment_samples, window_samples=card.window_samples, preset=given)
     data = prepare_data(settings, fs=card.fs, on_progress=on_progress)
     task = TrainingTask(card.model_kind, data.cache, data.split, loaded_preset)

@@ -255,10 +255,10 @@ class Study:
         require_packages()
         self.check(writes=False)
         data = self.prepare()
-        from ecg_study.training.environment import import_tensorflow
+        from ecg_study.training.backend import import_backend
         from ecg_study.training.task import TrainingTask
 
-        import_tensorflow()
+        import_backend()
         preset = load_preset(self.settings.preset)
         names = MODEL_KINDS if model_kind is None else (model_kind,)
         tasks = {name: TrainingTask(name, data.cache, data.split, preset) for name in names}

@@ -193,6 +193,11 @@ def test_requirements_pin_every_dependency_within_its_range() -> None:
         *project["dependencies"],
         *(item for extra in project["optional-dependencies"].values() for item in extra),
     ]
+    backends = {"torch", "jax", "jaxlib"}  # instead of TensorFlow, in no extra
+    found = set()
     for requirement in map(Requirement, wanted):
-        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
-    assert len(pins) == len(wanted)
+        if requirement.name != project["name"]:  # an extra that contains another
+            name = canonicalize_name(requirement.name)
+            assert requirement.specifier.contains(pins[name]), requirement
+            found.add(name)
+    assert set(pins) == found | backends

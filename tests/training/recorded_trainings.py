@@ -23,7 +23,7 @@ from ecg_study.ecg_data.databases.catalog import open_database, split_database
 from ecg_study.ecg_data.databases.synthetic import write_synthetic
 from ecg_study.ecg_data.segments.cache import open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
-from ecg_study.training.environment import import_tensorflow
+from ecg_study.training.backend import import_backend
 from ecg_study.training.final_training import build_trained
 from ecg_study.training.loop import train
 from ecg_study.training.specs import FINE_TUNING, FinishedTraining, TrainingOptions, TrainingSpec
@@ -133,5 +133,5 @@ def record() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    import_tensorflow(threads=1)
+    import_backend(threads=1)
     Path(sys.argv[1]).write_text(json.dumps({"machine": machine(), "trainings": record()}, indent=1) + "\n")

@@ -12,6 +12,7 @@ from distributed import Client, LocalCluster
 from distributed.system import MEMORY_LIMIT
 
 from ecg_study.errors import TrainingError
+from ecg_study.training.backend import has_gpu
 from ecg_study.training.executors.dask_cluster import DaskExecutor
 from ecg_study.training.executors.tls import TlsFiles, check_scheduler, temporary_security
 
@@ -41,9 +42,7 @@ def default_workers() -> int:
     Recurrent layers are long sequences of small operations, which a second core hardly speeds up. Two trials on one
     core each do nearly twice the work (``benchmarks/speed/workers.py``). A GPU is not shared.
     """
-    import tensorflow as tf
-
-    if tf.config.list_physical_devices("GPU"):
+    if has_gpu():
         return 1
     return max(1, min(int(CPU_COUNT), int((MEMORY_LIMIT - _PROCESS_BYTES) // _PROCESS_BYTES)))
 

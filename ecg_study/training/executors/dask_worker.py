@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ecg_study.ecg_data.segments.transfer import PackedSegments, unpack_segments
-from ecg_study.training.environment import import_tensorflow
+from ecg_study.training.backend import import_backend
 from ecg_study.training.executors.base import deadline
 from ecg_study.training.loop import train
 from ecg_study.training.specs import FinishedTraining, TrainingOptions, TrainingSpec, TrialStopped
@@ -131,7 +131,7 @@ def _with_task(context: WorkerContext, work: Callable[[TrainingTask], _Answer]) 
         task = _open(context.task, Path(worker.local_directory))
         if task is None:
             return NoSegments(worker.address)
-        import_tensorflow(worker.state.nthreads)
+        import_backend(worker.state.nthreads)
         return work(task)
 
 

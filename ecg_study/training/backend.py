@@ -1,0 +1,140 @@
+"""Backend of Keras: TensorFlow, PyTorch or JAX.
+
+No other module imports one of them. Models, losses and metrics use ``keras.layers`` and ``keras.ops``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from typing import Any
+
+from ecg_study.errors import TrainingError
+from ecg_study.extras import backend_name, install_hint
+
+__all__ = ["backend_name", "backend_packages", "has_gpu", "import_backend"]
+
+_PACKAGES = {"tensorflow": ("tensorflow",), "torch": ("torch",), "jax": ("jax", "jaxlib")}
+
+_NOTICE = re.compile(rb"(I0000 |WARNING: All log messages before absl::InitializeLog)")
+
+
+def backend_packages() -> tuple[str, ...]:
+    """Return the distributions of the backend, whose versions determine the result of a training."""
+    return _PACKAGES[backend_name()]
+
+
+def import_backend(threads: int | None = None) -> None:
+    """Import the backend of Keras, and limit the cores that it and the BLAS libraries of NumPy and SciPy use.
+
+    TensorFlow and JAX take a limit only before they have computed something in this process.
+
+    Args:
+        threads: cores to use (default: all).
+
+    Raises:
+        SettingsError: the backend is unknown.
+        TrainingError: the backend is not installed.
+    """
+    name = backend_name()
+    if find_spec(name) is None:
+        raise TrainingError(install_hint(name))
+    {"tensorflow": _import_tensorflow, "torch": _import_torch, "jax": _import_jax}[name](threads)
+    if threads is not None:
+        _limit_blas(threads)
+
+
+def has_gpu() -> bool:
+    """Return whether the backend computes on a GPU or another accelerator. It is imported."""
+    import_backend()
+    match backend_name():
+        case "tensorflow":
+            import tensorflow as tf
+
+            return bool(tf.config.list_physical_devices("GPU"))
+        case "torch":
+            import torch
+
+            return bool(torch.cuda.is_available() or torch.backends.mps.is_available())
+        case _:
+            import jax
+
+            return bool(jax.default_backend() != "cpu")
+
+
+def _import_tensorflow(threads: int | None) -> None:
+    """Import TensorFlow without its start-up notices (no GPU, oneDNN is on); other messages are passed on."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # several processes may share one GPU
+    with _without_notices():
+        import tensorflow as tf
+    logging.getLogger("tensorflow").addFilter(_is_no_retracing)
+    if threads is not None:
+        with suppress(RuntimeError):  # TensorFlow has run in this process and keeps its threads
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def _is_no_retracing(record: logging.LogRecord) -> bool:
+    # Each trial traces its own model once. TensorFlow mistakes them for one function that is traced too often.
+    return "triggered tf.function retracing" not in str(record.msg)
+
+
+@contextmanager
+def _without_notices() -> Iterator[None]:
+    """Hold back what is written to the standard error of the process, and pass on what is not a notice of TensorFlow.
+
+    TensorFlow writes its notices there before any log level applies.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            captured.seek(0)
+            os.write(2, b"".join(line for line in captured if not _NOTICE.match(line)))
+
+
+def _import_torch(threads: int | None) -> None:
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+        with suppress(RuntimeError):  # torch has run operations side by side in this process and keeps these threads
+            torch.set_num_interop_threads(threads)
+
+
+def _import_jax(threads: int | None) -> None:
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes may share one GPU
+    import jax
+
+    if threads is not None:
+        # XLA reads the size of its pool of threads from NPROC when it first opens the CPU; it has no other setting.
+        before = os.environ.get("NPROC")
+        os.environ["NPROC"] = str(threads)
+        try:
+            jax.devices("cpu")
+        finally:
+            if before is None:
+                del os.environ["NPROC"]
+            else:
+                os.environ["NPROC"] = before
+
+
+def _limit_blas(threads: int) -> None:
+    """Limit the threads of BLAS in this process."""
+    import scipy.linalg  # noqa: F401  # SciPy brings a BLAS of its own, and only loaded libraries can be limited
+    import threadpoolctl
+
+    limits: Any = threadpoolctl.threadpool_limits
+    limits(limits=threads, user_api="blas")
