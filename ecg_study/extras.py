@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from ecg_study.errors import SettingsError, TrainingError
 
@@ -63,6 +66,31 @@ def _configured_backend() -> str:
     except (OSError, ValueError):
         content = {}  # as Keras does
     return str(content.get("backend", BACKENDS[0])) if isinstance(content, dict) else BACKENDS[0]
+
+
+def import_keras() -> Any:
+    """Import Keras, and return it. Two faults of Keras 3.15 are corrected for other backends.
+
+    With torch, layer normalization over another axis than the last one fails: Keras passes it to a function of torch
+    that normalizes the last axes only. With torch and JAX, Keras imports TensorFlow too if it is installed.
+
+    References:
+        Keras, pull request 23510, which corrects the first fault in a later version.
+    """
+    keras = import_module("keras")
+    if keras.config.backend() != BACKENDS[0]:
+        import_module("keras.src.utils.module_utils").tensorflow._available = False
+    nn: Any = import_module("keras.src.ops.nn")
+    fused = getattr(nn, "is_continuous_axis", None)
+    if keras.config.backend() == "torch" and fused is not None:
+        nn.is_continuous_axis = _are_last_axes
+    return keras
+
+
+def _are_last_axes(axis: int | Sequence[int]) -> bool:
+    """Return whether axes are the last ones of an array of any dimension."""
+    axes = [axis] if isinstance(axis, int) else sorted(axis)
+    return axes == list(range(-len(axes), 0))
 
 
 def require_packages() -> None:

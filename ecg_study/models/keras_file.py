@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ecg_study.errors import ModelError, one_line
-from ecg_study.extras import install_hint
+from ecg_study.extras import import_keras, install_hint
 from ecg_study.formatting import printable
 from ecg_study.models.keras_layers import KerasNetwork, LayerWeights, read_network
 from ecg_study.models.network_size import BYTES_PER_VALUE, MAX_MODEL_BYTES, NetworkError
@@ -104,12 +104,14 @@ def open_keras(checked: CheckedKeras, path: Path) -> keras.Model:
     """Build a Keras model from a checked file.
 
     Raises:
-        ModelError: Keras is not installed, or refuses the model.
+        ModelError: Keras or its backend is not installed or is unknown, or Keras refuses the model.
     """
     try:
-        import keras
-    except ModuleNotFoundError as error:
-        raise ModelError(install_hint("keras")) from error
+        keras = import_keras()
+    except ModuleNotFoundError as error:  # of Keras, or of its backend
+        raise ModelError(install_hint((error.name or "keras").partition(".")[0])) from error
+    except ValueError as error:
+        raise ModelError(f"KERAS_BACKEND: {printable(one_line(error, limit=200))}") from error
 
     try:
         model = keras.saving.deserialize_keras_object({**checked.config, "compile_config": None}, safe_mode=True)

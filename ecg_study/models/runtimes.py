@@ -67,7 +67,7 @@ class KerasRuntime:
         Raises:
             InputError: A value of the segments is not finite.
             ModelError: The model cannot be run, or its output is not finite. Or this is a forked process, which has
-                none of the threads of TensorFlow.
+                none of the threads of Keras's backend.
         """
         if os.getpid() != self._process_id:
             problem = "was opened with Keras before this process was forked; open it again, or use the runtime 'onnx'"
@@ -80,10 +80,17 @@ class KerasRuntime:
             padded = np.zeros((1 << (len(batch) - 1).bit_length(), segments.shape[1], 1), np.float32)
             padded[: len(batch), :, 0] = batch
             try:
-                outputs[first : first + len(batch)] = self.model.predict_on_batch(padded)[: len(batch), :, 0]
-            except Exception as error:  # Keras and TensorFlow raise many classes
+                outputs[first : first + len(batch)] = self.model.predict_on_batch(self._as_input(padded))[
+                    : len(batch), :, 0
+                ]
+            except Exception as error:  # Keras and its backends raise many classes
                 raise ModelError(f"{self._path}: cannot be run ({one_line(error, limit=200)})") from error
         return _finite(outputs, segments, self._path)
+
+    def _as_input(self, segments: np.ndarray) -> Any:
+        """Return segments as the model takes them: a saved model has a list of one input."""
+        # TensorFlow and JAX take an array too. With torch, Keras warns of it.
+        return [segments] if isinstance(getattr(self.model, "input", None), list) else segments
 
 
 @dataclass(frozen=True)

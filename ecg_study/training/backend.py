@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ecg_study.errors import TrainingError
-from ecg_study.extras import backend_name, install_hint
+from ecg_study.extras import backend_name, import_keras, install_hint
 
 __all__ = ["backend_name", "backend_packages", "has_gpu", "import_backend"]
 
@@ -46,6 +46,7 @@ def import_backend(threads: int | None = None) -> None:
     if find_spec(name) is None:
         raise TrainingError(install_hint(name))
     {"tensorflow": _import_tensorflow, "torch": _import_torch, "jax": _import_jax}[name](threads)
+    import_keras()
     if threads is not None:
         _limit_blas(threads)
 

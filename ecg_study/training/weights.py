@@ -26,7 +26,9 @@ def weights_path(directory: Path, trial: str) -> Path:
 
 def copy_variables(model: keras.Model) -> list[np.ndarray]:
     """Return copies of all variables of a model and of its optimizer."""
-    return [np.array(variable.numpy()) for variable in _variables(model)]
+    from keras import ops
+
+    return [np.array(ops.convert_to_numpy(variable)) for variable in _variables(model)]
 
 
 def pack_weights(values: list[np.ndarray]) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ecg_study.errors import StateError
+from ecg_study.extras import BACKENDS, backend_name
 from ecg_study.files import locked, remove_abandoned, write_bytes
 from ecg_study.progress import raise_if_interrupted
 from ecg_study.reading import MAX_NPZ_BYTES, UnreadableError, read_bytes
@@ -139,6 +140,7 @@ def search_identity(task: TrainingTask, *, seed: int, warm_start: str) -> dict[s
         "space": hyperparameter_space(task),
         "seed": seed,
         "warm start": warm_start,
+        **({} if backend_name() == BACKENDS[0] else {"KERAS_BACKEND": backend_name()}),
     }
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ecg_study.errors import StateError, TrainingError
+from ecg_study.extras import BACKENDS
 from ecg_study.files import write_json, write_text
 from ecg_study.reading import UnreadableError, first_problem, read_json
 from ecg_study.training.specs import COMPLETED, TrainingResult, TrainingSpec, Trial, is_better
@@ -270,6 +271,8 @@ class StateFile:
         Raises:
             StateError: the identities differ; the message names the first difference with both values.
         """
+        # Only a backend other than the default is stored: earlier versions had no other.
+        saved, requested = ({"KERAS_BACKEND": BACKENDS[0], **identity} for identity in (saved, requested))
         for key in sorted({*saved, *requested}):
             if saved.get(key) != requested.get(key):
                 before, now = _difference(saved.get(key), requested.get(key))

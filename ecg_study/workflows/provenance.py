@@ -16,11 +16,10 @@ from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.cutting import window_labels
 from ecg_study.files import sha256_of_text
 from ecg_study.reports.report import DataSummary, PartSummary, Provenance
+from ecg_study.training.backend import backend_packages
 from ecg_study.workflows.settings import Settings, as_mapping
 
 _PACKAGES = (
-    "keras",
-    "tensorflow",
     "keras-tuner",
     "wfdb",
     "neurokit2",
@@ -31,7 +30,7 @@ _PACKAGES = (
     "scikit-learn",
     "pandas",
 )
-"""Packages whose versions can change a number of the report."""
+"""Packages whose versions can change a number of the report, beside Keras and its backend."""
 
 
 def describe_run(settings: Settings, *, command: str, seconds: float) -> Provenance:
@@ -46,7 +45,10 @@ def describe_run(settings: Settings, *, command: str, seconds: float) -> Provena
         command=command,
         settings=dict(as_mapping(settings)),
         seed=settings.seed,
-        versions={"Python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        versions={
+            "Python": platform.python_version(),
+            **{name: version(name) for name in ("keras", *backend_packages(), *_PACKAGES)},
+        },
         machine=_machine(),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         seconds=seconds,

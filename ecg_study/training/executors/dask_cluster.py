@@ -20,6 +20,7 @@ from distributed import Client, Future
 from ecg_study.ecg_data.segments.transfer import pack_segments
 from ecg_study.errors import TrainingError
 from ecg_study.progress import raise_if_interrupted
+from ecg_study.training.backend import backend_name
 from ecg_study.training.environment import environment
 from ecg_study.training.executors.base import (
     EpochFinished,
@@ -232,6 +233,12 @@ class DaskExecutor:
                 raise TrainingError(
                     f"worker {worker}: cannot import ecg_study; install it there, or start the worker in the project's "
                     f"folder with 'python -m distributed.cli.dask_worker {self._address()}'"
+                )
+        for worker, name in self._ask(list(specs), backend_name).items():
+            if name != backend_name():
+                raise TrainingError(
+                    f"worker {worker}: uses the backend {name} of Keras, not {backend_name()}; start it with "
+                    f"KERAS_BACKEND={backend_name()}"
                 )
         for worker, found in self._ask(list(specs), environment).items():
             for name, version in self._environment.items():
