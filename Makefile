@@ -45,5 +45,11 @@ format: .venv/dev
 	$(PIP) -e ".[study,formats,optuna,tensorboard,dev]"
 	touch $@
 
+# The other backends of Keras. PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu takes torch without CUDA, which is
+# several GB smaller. The extras are named again, so that pip keeps to their limits.
+.venv/backends: .venv/dev
+	$(PIP) -e ".[study,formats,optuna,tensorboard,dev]" torch jax
+	touch $@
+
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

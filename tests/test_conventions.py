@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from ecg_study.extras import BACKENDS
 from tests.tiny import ROOT
 
 PACKAGES = {
@@ -139,6 +140,17 @@ def test_only_the_command_line_names_its_options() -> None:
 
 def test_no_module_needs_a_unix() -> None:
     assert [place(file, line) for file, line, module in imports() if module.split(".")[0] == "fcntl"] == []
+
+
+def test_only_one_module_imports_a_backend_of_keras() -> None:
+    """Models, losses and metrics use ``keras.layers`` and ``keras.ops``, and so train on every backend."""
+    backend = ROOT / "ecg_study" / "training" / "backend.py"
+    found = {(file, module.split(".")[0]) for file, _, module in imports()}
+    importing = {file for file, module in found if module in BACKENDS}
+    assert {module for file, module in found if file == backend} >= set(BACKENDS)
+    # These read their batches with tf.data until SegmentStream replaces it.
+    streams = {ROOT / "ecg_data" / "segments" / "batches.py", ROOT / "ecg_study" / "training" / "task.py"}
+    assert sorted(place(file) for file in importing - streams - {backend}) == []
 
 
 def imports() -> Iterator[tuple[Path, int, str]]:
