@@ -19,6 +19,7 @@ BACKENDS = ("tensorflow", "torch", "jax")
 TRAINING_MODULES = (
     "keras",
     "keras_tuner",
+    "six",
     "dask",
     "distributed",
     "cryptography",
