@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_study.errors import SettingsError, TrainingError
+from ecg_study.errors import SettingsError, StateError, TrainingError
 from ecg_study.extras import BACKENDS, backend_name, install_hint, require_packages
 from ecg_study.training import environment as versions
+from ecg_study.tuning.state import StateFile
 from tests.tiny import ROOT
 
 _TOLERANCE = 1e-5
@@ -127,3 +128,15 @@ def test_versions_name_the_backend_and_keep_their_keys_with_tensorflow(monkeypat
     assert versions.packages() == ("jax", "jaxlib", "keras", "keras-tuner", "numpy")
     assert {"jax", "jaxlib", "code of this project"} <= set(versions.environment())
     assert "tensorflow" not in versions.environment()
+
+
+def test_a_search_is_not_resumed_on_another_backend(tmp_path: Path) -> None:
+    """Searches of earlier versions, and those with TensorFlow, name no backend."""
+    file = StateFile(tmp_path)
+    file.check_same({"seed": 1}, {"seed": 1})
+    file.check_same({"seed": 1, "KERAS_BACKEND": "jax"}, {"seed": 1, "KERAS_BACKEND": "jax"})
+    message = (
+        'saved search used KERAS_BACKEND = "tensorflow", but KERAS_BACKEND = "torch" was requested; use KERAS_BACKEND'
+    )
+    with pytest.raises(StateError, match=message):
+        file.check_same({"seed": 1}, {"seed": 1, "KERAS_BACKEND": "torch"})
