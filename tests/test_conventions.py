@@ -148,9 +148,7 @@ def test_only_one_module_imports_a_backend_of_keras() -> None:
     found = {(file, module.split(".")[0]) for file, _, module in imports()}
     importing = {file for file, module in found if module in BACKENDS}
     assert {module for file, module in found if file == backend} >= set(BACKENDS)
-    # These read their batches with tf.data until SegmentStream replaces it.
-    streams = {ROOT / "ecg_data" / "segments" / "batches.py", ROOT / "ecg_study" / "training" / "task.py"}
-    assert sorted(place(file) for file in importing - streams - {backend}) == []
+    assert sorted(place(file) for file in importing - {backend}) == []
 
 
 def imports() -> Iterator[tuple[Path, int, str]]:

@@ -15,9 +15,9 @@ Keras Tuner 1.4.8 fails in every trial (requirements-dev.txt).
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -112,16 +112,26 @@ def search_by_recipe(cache: SegmentCache, split: Split, *, directory: Path) -> S
 
 
 def _uncached(cache: SegmentCache, records: tuple[str, ...]) -> Any:
-    import tensorflow as tf
+    """Return a dataset that reads segment by segment, in another order in each epoch."""
+    import keras
 
-    rows = cache.rows(records)
+    class Segments(keras.utils.PyDataset):
+        def __init__(self) -> None:
+            super().__init__()
+            self.on_epoch_end()
 
-    def segments() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for row in np.random.permutation(rows):  # noqa: NPY002  # as in the recipe
-            yield cache.noisy[row][:, None], cache.clean[row][:, None]
+        def __len__(self) -> int:
+            return math.ceil(len(self._rows) / BATCH)
 
-    spec = tf.TensorSpec((cache.settings.segment_samples, 1), tf.float32)
-    return tf.data.Dataset.from_generator(segments, output_signature=(spec, spec)).batch(BATCH)
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+            rows = self._rows[index * BATCH : (index + 1) * BATCH]
+            noisy, clean = zip(*[(cache.noisy[row][:, None], cache.clean[row][:, None]) for row in rows], strict=True)
+            return np.stack(noisy), np.stack(clean)
+
+        def on_epoch_end(self) -> None:
+            self._rows = np.random.permutation(cache.rows(records))  # noqa: NPY002  # as in the recipe
+
+    return Segments()
 
 
 class _Progress(Quiet):

@@ -30,6 +30,7 @@ from ecg_study.training.backend import import_backend
 from ecg_study.training.environment import seed_everything
 from ecg_study.training.executors.base import Executor
 from ecg_study.training.executors.dask_connection import open_dask_executor
+from ecg_study.training.loop import keras_dataset
 from ecg_study.training.specs import TrainingSpec, training_seed
 from ecg_study.training.task import TaskReference, TrainingTask
 from ecg_study.tuning.schedule import schedule_of
@@ -74,8 +75,8 @@ def _fit(task: TrainingTask, plan: TrainingSpec, epochs: int) -> None:
     keras.backend.clear_session()
     seed_everything(training_seed(0, task=task.name, name=plan.id))
     task.build(plan.hyperparameters).fit(
-        task.training_batches(training_seed(0, task=task.name, name=f"{plan.id}/data"), None),
-        validation_data=task.validation_batches(),
+        keras_dataset(task.training_stream(training_seed(0, task=task.name, name=f"{plan.id}/data"))),
+        validation_data=keras_dataset(task.validation_batches()),
         epochs=epochs,
         shuffle=False,
         verbose=0,

@@ -33,7 +33,7 @@ from ecg_study.training.weights import load_weights
 if TYPE_CHECKING:
     import keras
 
-TRAINING_FORMAT = 1
+TRAINING_FORMAT = 2
 """Increase it whenever the same training would give other weights."""
 
 _ATTEMPTS = 3

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ecg_study.ecg_data.segments.batches import Batch
+from ecg_study.ecg_data.segments.stream import SegmentStream, ValidationBatches
 from ecg_study.errors import EcgStudyError, ModelError
 from ecg_study.progress import raise_if_interrupted
 from ecg_study.training.environment import seed_everything
@@ -79,11 +81,11 @@ def train(
         model = task.build(spec.hyperparameters)
         parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
         _start_from(model, spec, options, initial_weights)
-        validation = None if task.refit else task.validation_batches()
+        validation = None if task.refit else keras_dataset(task.validation_batches())
         recorder.start(model, validation)
         data_seed = training_seed(seed, task=task.name, name=f"{spec.id}/data")
         model.fit(
-            task.training_batches(data_seed, options.segments_per_epoch),
+            keras_dataset(task.training_stream(data_seed, options.segments_per_epoch)),
             validation_data=validation,
             initial_epoch=spec.initial_epoch,
             epochs=spec.epochs,
@@ -109,6 +111,27 @@ def train(
         retryable = parameters is not None or out_of_memory
     failed = TrainingResult(FAILED, None, None, recorder.history, seconds, parameters, reason)
     return FinishedTraining(failed, None, retryable, recorder.initial_loss)
+
+
+def keras_dataset(batches: SegmentStream | ValidationBatches) -> Any:
+    """Return batches as a dataset of Keras, which shows the next epoch of a stream each time."""
+    import keras
+
+    class Dataset(keras.utils.PyDataset):
+        def __init__(self) -> None:
+            super().__init__()
+            self._first = 0
+
+        def __len__(self) -> int:
+            return len(batches) if isinstance(batches, ValidationBatches) else batches.batches_per_epoch
+
+        def __getitem__(self, index: int) -> Batch:
+            return batches[index] if isinstance(batches, ValidationBatches) else batches.batch(self._first + index)
+
+        def on_epoch_end(self) -> None:
+            self._first += len(self)
+
+    return Dataset()
 
 
 def _start_from(

@@ -19,7 +19,9 @@ from ecg_study.search_spaces.presets import Preset
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
+
+    from ecg_study.ecg_data.segments.batches import ReadRows
+    from ecg_study.ecg_data.segments.stream import SegmentStream, ValidationBatches
 
 _VALIDATION_BATCH = 128
 
@@ -116,18 +118,30 @@ class TrainingTask:
         """Return the task without its segments, to send it to a worker."""
         return TaskReference(self.name, refer_to(self.cache), self.split, self.preset, self.refit)
 
-    def training_batches(self, seed: int, segments_per_epoch: int | None) -> tf.data.Dataset:
-        """Return shuffled batches of the training records."""
-        from ecg_study.ecg_data.segments.batches import Batches
+    def training_stream(self, seed: int, segments_per_epoch: int | None = None) -> SegmentStream:
+        """Return the endless stream of training batches.
 
-        batches = Batches(self.preset.batch_size, seed, segments_per_epoch, self.refit)
-        return self._batches(self._training_rows(), batches)
+        Args:
+            seed: seed of the order of segments and of their augmentation.
+            segments_per_epoch: largest number of segments per epoch, drawn again each epoch; ``None`` for all.
+        """
+        from ecg_study.ecg_data.segments.stream import SegmentStream
 
-    def validation_batches(self) -> tf.data.Dataset:
-        """Return batches of the validation records, in order."""
-        from ecg_study.ecg_data.segments.batches import Batches
+        return SegmentStream(
+            self._reader(training=True),
+            self._training_rows(),
+            batch_size=self.preset.batch_size,
+            seed=seed,
+            segments_per_epoch=segments_per_epoch,
+        )
 
-        return self._batches(self.cache.rows(self.split.validation), Batches(_VALIDATION_BATCH))
+    def validation_batches(self) -> ValidationBatches:
+        """Return the batches of the validation records, in order and the same each time."""
+        from ecg_study.ecg_data.segments.stream import ValidationBatches
+
+        return ValidationBatches(
+            self._reader(training=False), self.cache.rows(self.split.validation), batch_size=_VALIDATION_BATCH
+        )
 
     def batches_per_epoch(self) -> tuple[int, int]:
         """Return the batches per epoch of a search trial: for training, for validation."""
@@ -144,11 +158,11 @@ class TrainingTask:
         # Augmented training uses every lead of a record.
         return self.cache.rows(self.training_records, include_training_only=self.augmentation is not None)
 
-    def _batches(self, rows: np.ndarray, batches: Any) -> tf.data.Dataset:
-        from ecg_study.ecg_data.segments.batches import denoiser_batches, detector_batches
+    def _reader(self, *, training: bool) -> ReadRows:
+        from ecg_study.ecg_data.segments.batches import denoiser_reader, detector_reader
 
-        make = denoiser_batches if self.name == DENOISER else detector_batches
-        return make(self.cache, rows, batches=batches, augmentation=self.augmentation)
+        reader = denoiser_reader if self.name == DENOISER else detector_reader
+        return reader(self.cache, self.augmentation, training=training, refit=training and self.refit)
 
 
 def augmentation_as_json(task: TrainingTask) -> dict[str, Any]:

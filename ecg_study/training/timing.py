@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 import time
 from dataclasses import dataclass
@@ -48,13 +50,13 @@ def measure_speed(task: TrainingTask, hyperparameters: dict[str, Any]) -> Speed:
     started = time.monotonic()
     try:
         model = task.build(hyperparameters)
-        train = iter(task.training_batches(0, None).repeat())
-        validate = iter(task.validation_batches().repeat())
-        model.train_on_batch(*next(train))
-        model.test_on_batch(*next(validate))
-        setup = time.monotonic() - started
-        training, validation = task.batches_per_epoch()
-        seconds = training * _time(model.train_on_batch, train) + validation * _time(model.test_on_batch, validate)
+        validate = itertools.chain.from_iterable(itertools.repeat(task.validation_batches()))
+        with contextlib.closing(task.training_stream(0).batches()) as train:
+            model.train_on_batch(*next(train))
+            model.test_on_batch(*next(validate))
+            setup = time.monotonic() - started
+            training, validation = task.batches_per_epoch()
+            seconds = training * _time(model.train_on_batch, train) + validation * _time(model.test_on_batch, validate)
     except Exception as error:  # noqa: BLE001  # the same error will fail its trial
         return Speed(failure=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
     return Speed(_size(model.trainable_variables), 4 * _size(_kept(model)), setup, seconds)

@@ -20,9 +20,10 @@ import wfdb
 from ecg_study.ecg_data.databases.catalog import Database, open_database
 from ecg_study.ecg_data.noise import gaussian_noise
 from ecg_study.ecg_data.readers.wfdb import read_record
-from ecg_study.ecg_data.segments.batches import Batches, denoiser_batches, detector_batches, soft_targets
+from ecg_study.ecg_data.segments.batches import denoiser_reader, detector_reader, soft_targets
 from ecg_study.ecg_data.segments.cache import cache_key, open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
+from ecg_study.ecg_data.segments.stream import ValidationBatches
 from ecg_study.errors import DataError, EcgStudyError
 from ecg_study.files import sha256_of
 from tests.conftest import SMALL, SmallData
@@ -276,29 +277,13 @@ def test_a_full_disk_leaves_nothing(raw_dir: Path, tmp_path: Path) -> None:
 def test_batches_read_the_rows_that_were_asked_for(small_data: SmallData) -> None:
     cache = small_data.cache
     rows = cache.rows(["s02", "s05"])
-    batches = list(denoiser_batches(cache, rows, batches=Batches(8)).as_numpy_iterator())
+    batches = list(ValidationBatches(denoiser_reader(cache, None, training=False), rows, batch_size=8))
     assert [len(noisy) for noisy, _ in batches] == [8, 8, 8, 6]
     np.testing.assert_array_equal(np.concatenate([noisy for noisy, _ in batches])[..., 0], cache.noisy[rows])
     np.testing.assert_array_equal(np.concatenate([clean for _, clean in batches])[..., 0], cache.clean[rows])
-    targets = np.concatenate(
-        [target for _, target in detector_batches(cache, rows, batches=Batches(8)).as_numpy_iterator()]
-    )
+    detector = ValidationBatches(detector_reader(cache, None, training=False), rows, batch_size=8)
+    targets = np.concatenate([target for _, target in detector])
     np.testing.assert_array_equal(targets[..., 0], soft_targets(cache.r_peaks[rows]))
-
-
-def test_epochs_are_drawn_anew_and_the_seed_repeats_them(small_data: SmallData) -> None:
-    cache = small_data.cache
-    rows = cache.rows(small_data.split.train)
-
-    def two_epochs(seed: int) -> list[np.ndarray]:
-        dataset = denoiser_batches(cache, rows, batches=Batches(8, shuffle_seed=seed, segments_per_epoch=24))
-        return [np.concatenate([clean for _, clean in dataset.as_numpy_iterator()]) for _ in range(2)]
-
-    first, second = two_epochs(1)
-    assert len(first) == len(second) == 24
-    assert not np.array_equal(first, second)
-    np.testing.assert_array_equal(two_epochs(1), [first, second])
-    assert not np.array_equal(two_epochs(2)[0], first)
 
 
 @pytest.mark.slow

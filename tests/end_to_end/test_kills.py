@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from ecg_study.models.card import DENOISER
+from ecg_study.training.loop import keras_dataset
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.weights import load_weights, weights_path
 from ecg_study.tuning.state import SearchResult, load_search
@@ -130,7 +131,7 @@ def test_a_search_killed_in_training_ends_as_if_never_killed(
     model = TrainingTask(DENOISER, small_data.cache, small_data.split, TINY).build(best.spec.hyperparameters)
     load_weights(model, weights_path(state.parent / "weights", best.spec.id).read_bytes(), trial=best.spec.id)
     measured = model.evaluate(
-        TrainingTask(DENOISER, small_data.cache, small_data.split, TINY).validation_batches(),
+        keras_dataset(TrainingTask(DENOISER, small_data.cache, small_data.split, TINY).validation_batches()),
         verbose=0,
         return_dict=True,
     )

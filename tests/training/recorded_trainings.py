@@ -1,8 +1,8 @@
 """Tiny trainings with fixed seeds on one thread: ``python -m tests.training.recorded_trainings FILE``.
 
-Writes histories and hashes of weights as JSON. `test_loop` compares them with ``recorded_trainings.json``, which was
-recorded with the three training loops of version 0.1.0. Another processor or another version of TensorFlow rounds
-differently, so the machine is recorded too.
+Writes histories and hashes of weights as JSON. `test_loop` compares them with ``recorded_trainings.json``, which this
+command wrote for the present `TRAINING_FORMAT`. Another processor or another version of TensorFlow rounds differently,
+so the machine is recorded too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The training loop gives the histories and weights that version 0.1.0 gave."""
+"""The training loop gives the recorded histories and weights."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ RECORDED = json.loads((Path(__file__).parent / "recorded_trainings.json").read_t
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_trainings_are_those_of_version_0_1_0(tmp_path: Path) -> None:
-    """Search trials, final trainings and fine-tuning had three loops then. One thread: more round differently."""
+def test_trainings_are_the_recorded_ones(tmp_path: Path) -> None:
+    """One thread: more round differently."""
     file = tmp_path / "trainings.json"
     command = [sys.executable, "-m", "tests.training.recorded_trainings", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
