@@ -15,7 +15,7 @@ from ecg_study.errors import SettingsError, StateError, TrainingError
 from ecg_study.extras import BACKENDS, backend_name, install_hint, require_packages
 from ecg_study.training import environment as versions
 from ecg_study.tuning.state import StateFile
-from tests.tiny import ROOT
+from tests.tiny import PROGRAM, ROOT
 
 _TOLERANCE = 1e-5
 """Largest relative difference of losses and outputs between two backends over `STEPS` steps; 5e-7 was measured."""
@@ -85,6 +85,16 @@ def test_a_model_of_one_backend_opens_in_the_others(trained: Path, saved_by: str
     with np.load(trained / saved_by / kind / "trained.npz") as saved:
         output = np.load(trained / saved_by / kind / f"{opened_by}.npy")
         np.testing.assert_allclose(output, saved["output"], rtol=_TOLERANCE, atol=_TOLERANCE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_a_study_runs_on_another_backend(backend: str, small_options: list[str], tmp_path: Path) -> None:
+    """Search, final training, report with its models, and export."""
+    skip_missing(backend)
+    out = str(tmp_path / "outputs")
+    run(backend, "-c", PROGRAM, "run", *small_options, "--out", out)
+    run(backend, "-c", PROGRAM, "export", "--out", out)
 
 
 def test_a_backend_that_cannot_train_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
