@@ -88,6 +88,7 @@ def test_a_model_of_one_backend_opens_in_the_others(trained: Path, saved_by: str
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # 80 s on a quiet machine, 340 s on a busy one
 @pytest.mark.parametrize("backend", BACKENDS[1:])
 def test_a_study_runs_on_another_backend(backend: str, small_options: list[str], tmp_path: Path) -> None:
     """Search, final training, report with its models, and export."""
