@@ -11,7 +11,7 @@ from keras import layers, ops
 
 from ecg_study.search_spaces.layers import StackConfig, choose_stack, compile_model, recurrent_stack, unfold
 from ecg_study.search_spaces.metrics import log_error
-from ecg_study.search_spaces.presets import HyperparameterRanges
+from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER, HyperparameterRanges, OptimizerSettings
 
 OBJECTIVE, WANDER_REMOVED_OBJECTIVE = ("val_loss", "min"), ("val_log_error", "min")
 """Objectives of denoisers that keep baseline wander, and of those that remove it."""
@@ -43,7 +43,11 @@ class DenoiserConfig:
 
 
 def build_denoiser(
-    config: DenoiserConfig, segment_samples: int, *, removes_baseline_wander: bool = False
+    config: DenoiserConfig,
+    segment_samples: int,
+    *,
+    removes_baseline_wander: bool = False,
+    optimizer: OptimizerSettings = DEFAULT_OPTIMIZER,
 ) -> keras.Model:
     """Build a compiled model from ``(batch, segment, 1)`` to ``(batch, segment, 1)``, both in mV.
 
@@ -56,6 +60,7 @@ def build_denoiser(
         config: hyperparameters.
         segment_samples: samples per segment.
         removes_baseline_wander: baseline wander counts as noise.
+        optimizer: settings of the optimizer.
     """
     noisy = keras.Input((segment_samples, 1), name="noisy_mv")
     mean = ops.mean(noisy, axis=1, keepdims=True)
@@ -77,7 +82,8 @@ def build_denoiser(
     metrics = [keras.metrics.MeanAbsoluteError(name="mae")]
     if removes_baseline_wander:
         metrics.append(keras.metrics.MeanMetricWrapper(log_error, name="log_error"))
-    compile_model(model, config.stack, loss=log_error if removes_baseline_wander else "mse", metrics=metrics)
+    loss = log_error if removes_baseline_wander else "mse"
+    compile_model(model, config.stack, loss=loss, metrics=metrics, optimizer=optimizer)
     return model
 
 
@@ -88,13 +94,19 @@ class DenoiserSpace(keras_tuner.HyperModel):
         ranges: values of each hyperparameter.
         segment_samples: samples per segment.
         removes_baseline_wander: baseline wander counts as noise.
+        optimizer: settings of the optimizer.
 
     Raises:
         SettingsError: the segment is not a multiple of a frame.
     """
 
     def __init__(
-        self, ranges: HyperparameterRanges, segment_samples: int, *, removes_baseline_wander: bool = False
+        self,
+        ranges: HyperparameterRanges,
+        segment_samples: int,
+        *,
+        removes_baseline_wander: bool = False,
+        optimizer: OptimizerSettings = DEFAULT_OPTIMIZER,
     ) -> None:
         """Create the space of a segment length."""
         super().__init__(name="denoiser")
@@ -102,6 +114,7 @@ class DenoiserSpace(keras_tuner.HyperModel):
         self.ranges = ranges
         self.segment_samples = segment_samples
         self.removes_baseline_wander = removes_baseline_wander
+        self.optimizer = optimizer
 
     def configure(self, hp: Any) -> DenoiserConfig:
         """Declare every hyperparameter in ``hp`` and return the values, without building a model."""
@@ -113,5 +126,8 @@ class DenoiserSpace(keras_tuner.HyperModel):
     def build(self, hp: Any) -> keras.Model:
         """Build the compiled model of these hyperparameters."""
         return build_denoiser(
-            self.configure(hp), self.segment_samples, removes_baseline_wander=self.removes_baseline_wander
+            self.configure(hp),
+            self.segment_samples,
+            removes_baseline_wander=self.removes_baseline_wander,
+            optimizer=self.optimizer,
         )

@@ -11,7 +11,7 @@ from keras import layers
 
 from ecg_study.search_spaces.layers import StackConfig, choose_stack, compile_model, recurrent_stack, unfold
 from ecg_study.search_spaces.metrics import WindowPrecisionRecallArea
-from ecg_study.search_spaces.presets import HyperparameterRanges
+from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER, HyperparameterRanges, OptimizerSettings
 
 OBJECTIVE = ("val_window_pr_auc", "max")
 NORMALIZATION = "each segment is scaled to mean 0 and standard deviation 1"
@@ -36,7 +36,12 @@ class DetectorConfig:
 
 
 def build_detector(
-    config: DetectorConfig, segment_samples: int, *, window_samples: int, refractory_samples: int
+    config: DetectorConfig,
+    segment_samples: int,
+    *,
+    window_samples: int,
+    refractory_samples: int,
+    optimizer: OptimizerSettings = DEFAULT_OPTIMIZER,
 ) -> keras.Model:
     """Build a compiled model from ``(batch, segment, 1)`` in mV to probabilities ``(batch, segment, 1)``.
 
@@ -48,6 +53,7 @@ def build_detector(
         segment_samples: samples per segment.
         window_samples: samples per window of the metric.
         refractory_samples: shortest distance of two R peaks in the metric.
+        optimizer: settings of the optimizer.
     """
     signal = keras.Input((segment_samples, 1), name="signal_mv")
     scaled = layers.LayerNormalization(axis=1, epsilon=_VARIANCE_FLOOR, center=False, scale=False, name="normalise")(
@@ -60,7 +66,7 @@ def build_detector(
     x = layers.Dense(config.stack.frame, activation="sigmoid", bias_initializer=prior, name="samples")(x)
     model = keras.Model(signal, unfold(x, segment_samples), name="gru_detector")
     metric = WindowPrecisionRecallArea(window_samples, refractory_samples, name="window_pr_auc")
-    compile_model(model, config.stack, loss="binary_crossentropy", metrics=[metric])
+    compile_model(model, config.stack, loss="binary_crossentropy", metrics=[metric], optimizer=optimizer)
     return model
 
 
@@ -72,13 +78,20 @@ class DetectorSpace(keras_tuner.HyperModel):
         segment_samples: samples per segment.
         window_samples: samples per window.
         refractory_samples: shortest distance of two R peaks.
+        optimizer: settings of the optimizer.
 
     Raises:
         SettingsError: the segment is not a multiple of a frame.
     """
 
     def __init__(
-        self, ranges: HyperparameterRanges, segment_samples: int, *, window_samples: int, refractory_samples: int
+        self,
+        ranges: HyperparameterRanges,
+        segment_samples: int,
+        *,
+        window_samples: int,
+        refractory_samples: int,
+        optimizer: OptimizerSettings = DEFAULT_OPTIMIZER,
     ) -> None:
         """Create the space of a segment length."""
         super().__init__(name="detector")
@@ -87,6 +100,7 @@ class DetectorSpace(keras_tuner.HyperModel):
         self.segment_samples = segment_samples
         self.window_samples = window_samples
         self.refractory_samples = refractory_samples
+        self.optimizer = optimizer
 
     def configure(self, hp: Any) -> DetectorConfig:
         """Declare every hyperparameter in ``hp`` and return the values, without building a model."""
@@ -101,4 +115,5 @@ class DetectorSpace(keras_tuner.HyperModel):
             self.segment_samples,
             window_samples=self.window_samples,
             refractory_samples=self.refractory_samples,
+            optimizer=self.optimizer,
         )

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from ecg_study.search_spaces.presets import BOTH, HyperparameterRanges
+from ecg_study.search_spaces.presets import BOTH, HyperparameterRanges, OptimizerSettings
 
 CONV_KERNEL_SAMPLES = 31
 """Kernel size of the convolution before the recurrent layers: 86 ms at 360 Hz, the width of a normal QRS complex."""
@@ -99,7 +99,14 @@ def choose_stack(hp: Any, ranges: HyperparameterRanges) -> StackConfig:
     )
 
 
-def compile_model(model: keras.Model, config: StackConfig, *, loss: Any, metrics: list[keras.metrics.Metric]) -> None:
+def compile_model(
+    model: keras.Model,
+    config: StackConfig,
+    *,
+    loss: Any,
+    metrics: list[keras.metrics.Metric],
+    optimizer: OptimizerSettings,
+) -> None:
     """Compile a model with an optimizer whose state can be loaded from a checkpoint.
 
     The gradient norm is clipped at 1: otherwise recurrent layers over hundreds of steps diverge at high learning rates.
@@ -107,9 +114,15 @@ def compile_model(model: keras.Model, config: StackConfig, *, loss: Any, metrics
     minutes to compile these layers on a CPU and does not train faster. ``torch.compile`` would unroll the loop of a
     layer over all its steps, and torch calls cuDNN only outside a compiled function.
     """
-    optimizer = keras.optimizers.Adam(config.learning_rate, clipnorm=1.0)
+    more: dict[str, Any] = {}
+    if optimizer.weight_average:
+        more = {"use_ema": True, "ema_momentum": optimizer.weight_average}
+    if optimizer.weight_decay:
+        more["weight_decay"] = optimizer.weight_decay
+    kind = keras.optimizers.AdamW if optimizer.weight_decay else keras.optimizers.Adam
+    adam = kind(config.learning_rate, clipnorm=1.0, **more)
     compiled = keras.config.backend() == "jax"
-    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=compiled)
+    model.compile(optimizer=adam, loss=loss, metrics=metrics, jit_compile=compiled)
     # Built now, not at the first step: only a built optimizer restores its state when weights are loaded. A promoted
     # trial would otherwise continue with Adam at iteration 0.
-    optimizer.build(model.trainable_variables)
+    adam.build(model.trainable_variables)

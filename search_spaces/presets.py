@@ -27,6 +27,9 @@ _AtLeast1 = Annotated[int, Field(ge=1)]
 _UpTo10000 = Annotated[int, Field(ge=1, le=10_000)]
 """A count from which the schedule of a search is computed; one that is larger would fill the memory."""
 
+_Share = Annotated[float, Field(ge=0, lt=1)]
+_NotNegative = Annotated[float, Field(ge=0)]
+
 _NotEmpty = Field(min_length=1)
 
 
@@ -88,6 +91,26 @@ class HyperparameterRanges:
 
 
 @dataclass(frozen=True)
+class OptimizerSettings:
+    """Settings of the optimizer beside the learning rate.
+
+    Attributes:
+        weight_decay: decoupled weight decay of AdamW; 0 for Adam.
+        weight_average: momentum of the exponential moving average of the weights, from 0 to 1; 0 for no average.
+
+    References:
+        Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019.
+    """
+
+    weight_decay: float = 0.0
+    weight_average: float = 0.0
+
+
+DEFAULT_OPTIMIZER = OptimizerSettings()
+"""Adam without weight decay and without an average of the weights."""
+
+
+@dataclass(frozen=True)
 class Preset:
     """Size of a study.
 
@@ -110,6 +133,10 @@ class Preset:
             `COSINE` rises over the first epoch and falls to 0 along half a cosine.
         refit: the final models are trained on training and validation records for all epochs, after all choices have
             been made. Thresholds come from a model that was not.
+        weight_decay: decoupled weight decay of AdamW; 0 for Adam.
+        warmup: share of a final training in which a `COSINE` schedule rises; ``None`` for the first epoch.
+        weight_average: momentum of an exponential moving average of the weights; 0 for none. Validation decides after
+            each epoch whether the weights or their average are better.
 
     References:
         Li et al., Hyperband: A novel bandit-based approach to hyperparameter optimization, JMLR 18(185), 2018.
@@ -132,6 +159,14 @@ class Preset:
     detector_augmentation: Augmentation | None = None
     schedule: Schedule = PLATEAU
     refit: bool = False
+    weight_decay: _NotNegative = 0.0
+    warmup: _Share | None = None
+    weight_average: _Share = 0.0
+
+    @property
+    def optimizer(self) -> OptimizerSettings:
+        """Settings of the optimizer."""
+        return OptimizerSettings(self.weight_decay, self.weight_average)
 
     @property
     def augmented(self) -> bool:

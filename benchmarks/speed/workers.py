@@ -27,11 +27,10 @@ from benchmarks.speed.searching import Quiet, synthetic_task
 from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.presets import PRESETS, HyperparameterRanges
 from ecg_study.training.backend import import_backend
-from ecg_study.training.environment import seed_everything
 from ecg_study.training.executors.base import Executor
 from ecg_study.training.executors.dask_connection import open_dask_executor
-from ecg_study.training.loop import keras_dataset
-from ecg_study.training.specs import TrainingSpec, training_seed
+from ecg_study.training.loop import train as train_one
+from ecg_study.training.specs import TrainingOptions, TrainingSpec
 from ecg_study.training.task import TaskReference, TrainingTask
 from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.search import SearchOptions, run_search
@@ -70,17 +69,8 @@ def train(task: TrainingTask, directory: Path) -> float:
 
 
 def _fit(task: TrainingTask, plan: TrainingSpec, epochs: int) -> None:
-    import keras
-
-    keras.backend.clear_session()
-    seed_everything(training_seed(0, task=task.name, name=plan.id))
-    task.build(plan.hyperparameters).fit(
-        keras_dataset(task.training_stream(training_seed(0, task=task.name, name=f"{plan.id}/data"))),
-        validation_data=keras_dataset(task.validation_batches()),
-        epochs=epochs,
-        shuffle=False,
-        verbose=0,
-    )
+    spec = TrainingSpec(id=plan.id, epochs=epochs, hyperparameters=plan.hyperparameters)
+    train_one(task, spec, options=TrainingOptions(keep="last"), seed=0)
 
 
 def train_in_parallel(reference: TaskReference, directory: Path, *, processes: int) -> float:

@@ -8,7 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ecg_study.training.steps.budget import Budget
 from ecg_study.training.task import TrainingTask
+
+WARMUP = 0.05
+"""Share of a training in hours in which a cosine schedule rises; the length of its epochs is not known before."""
 
 COMPLETED, FAILED = "completed", "failed"
 DIVERGED = "its loss was never a finite number: training diverged"
@@ -61,12 +65,17 @@ class TrainingOptions:
         keep: the epoch whose weights are kept. With ``"best loss"``, training stops after `patience` epochs without a
             lower validation loss.
         schedule: learning rate over the epochs. ``"plateau"`` halves it when the validation loss has not improved for
-            half of `patience`. ``"cosine"`` rises over the first epoch and falls to 0 along half a cosine.
-        patience: in epochs; needed for ``"best loss"`` and ``"plateau"``.
+            half of `patience`. ``"cosine"`` rises over the warm-up and falls to 0 along half a cosine.
+        patience: in validations; needed for ``"best loss"`` and ``"plateau"``.
         learning_rate: replaces that of the hyperparameters.
         segments_per_epoch: largest number of segments per epoch, drawn again each epoch; ``None`` takes all.
         stop_when_diverged: stop at the first batch whose loss is not finite.
         keep_initial: keep the initial weights if no epoch has a lower validation loss.
+        warmup: share of the training in which ``"cosine"`` rises; ``None`` for the first epoch, or `WARMUP` of a
+            training whose budget is a time.
+        budget: length of the training instead of the epochs of its specification.
+        validate_every: segments between two validations; ``None`` for one epoch.
+        stops_early: whether the training ends when its patience is over.
     """
 
     keep: Keep
@@ -76,6 +85,10 @@ class TrainingOptions:
     segments_per_epoch: int | None = None
     stop_when_diverged: bool = False
     keep_initial: bool = False
+    warmup: float | None = None
+    budget: Budget | None = None
+    validate_every: int | None = None
+    stops_early: bool = True
 
     @classmethod
     def for_search(cls, task: TrainingTask) -> TrainingOptions:
@@ -92,7 +105,32 @@ class TrainingOptions:
         """
         preset = task.preset
         last = task.refit or preset.schedule == "cosine"
-        return cls(keep="last" if last else "best loss", schedule=preset.schedule, patience=preset.patience)
+        return cls(
+            keep="last" if last else "best loss",
+            schedule=preset.schedule,
+            patience=preset.patience,
+            warmup=preset.warmup,
+        )
+
+    @classmethod
+    def for_long(cls, task: TrainingTask, budget: Budget, *, validate_every: int | None = None) -> TrainingOptions:
+        """Return the options of a training of any length, which keeps the weights with the lowest validation loss.
+
+        Args:
+            task: the model and its data.
+            budget: length of the training.
+            validate_every: segments between two validations (default: one epoch).
+        """
+        preset = task.preset
+        return cls(
+            keep="best loss",
+            schedule=preset.schedule,
+            patience=preset.patience,
+            warmup=preset.warmup,
+            budget=budget,
+            validate_every=validate_every,
+            stops_early=False,
+        )
 
     @classmethod
     def for_fine_tuning(cls, learning_rate: float) -> TrainingOptions:
@@ -137,12 +175,14 @@ class FinishedTraining:
         retryable: another attempt may succeed. False if training diverged or the model cannot be built: seeds are
             fixed, so it would fail again.
         initial_loss: validation loss of the initial weights, measured only for `TrainingOptions.keep_initial`.
+        averaged: whether the weights are averages over the steps.
     """
 
     result: TrainingResult
     weights: bytes | None
     retryable: bool = False
     initial_loss: float | None = None
+    averaged: bool = False
 
 
 @dataclass(frozen=True)

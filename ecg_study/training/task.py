@@ -96,6 +96,7 @@ class TrainingTask:
                 self.preset.denoiser,
                 settings.segment_samples,
                 removes_baseline_wander=self.removes_baseline_wander,
+                optimizer=self.preset.optimizer,
             )
         from ecg_study.search_spaces.detector import DetectorSpace
 
@@ -104,6 +105,7 @@ class TrainingTask:
             settings.segment_samples,
             window_samples=settings.window_samples,
             refractory_samples=round(REFRACTORY_PERIOD * self.cache.fs),
+            optimizer=self.preset.optimizer,
         )
 
     def build(self, hyperparameters: dict[str, Any]) -> keras.Model:

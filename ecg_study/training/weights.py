@@ -44,17 +44,29 @@ def load_weights(model: keras.Model, packed: bytes, *, trial: str) -> None:
     Raises:
         StateError: the bytes are damaged or belong to another model.
     """
-    variables = _variables(model)
     try:
         saved = parse_npz(packed)
     except UnreadableError as error:
         raise StateError(f"weights of trial {trial}: damaged ({error}); restart the search") from error
-    arrays = [saved[name] for name in sorted(saved)]
-    shapes = [tuple(variable.shape) for variable in variables]
-    if [array.shape for array in arrays] != shapes or any(array.dtype.kind not in "biuf" for array in arrays):
-        raise StateError(f"weights of trial {trial}: they belong to another model; restart the search")
-    for variable, array in zip(variables, arrays, strict=True):
-        variable.assign(array)
+    try:
+        assign_variables(model, [saved[name] for name in sorted(saved)])
+    except ValueError as error:
+        raise StateError(f"weights of trial {trial}: they belong to another model; restart the search") from error
+
+
+def assign_variables(model: keras.Model, values: list[np.ndarray]) -> None:
+    """Set all variables of a model and of its optimizer, which is built.
+
+    Raises:
+        ValueError: the values do not fit; nothing was changed.
+    """
+    variables = _variables(model)
+    if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
+        raise ValueError("the variables have other shapes")
+    if any(value.dtype.kind not in "biuf" for value in values):
+        raise ValueError("the variables are not numbers")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _variables(model: keras.Model) -> list[Any]:

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from ecg_study.models.card import DENOISER
-from ecg_study.training.loop import keras_dataset
+from ecg_study.training.steps.network import keras_dataset
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.weights import load_weights, weights_path
 from ecg_study.tuning.state import SearchResult, load_search

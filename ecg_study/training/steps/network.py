@@ -1,0 +1,99 @@
+"""A model in the forms in which it is trained and validated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ecg_study.ecg_data.segments.batches import Batch
+from ecg_study.ecg_data.segments.stream import ValidationBatches
+from ecg_study.training.weights import assign_variables, copy_variables
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Network:
+    """A compiled model with its trained form, which has the same variables.
+
+    Args:
+        model: the model as it was built; it keeps its metrics, is validated and saved.
+
+    Attributes:
+        model: that model.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+        self._trained = _without_metrics(model)
+
+    def train(self, batch: Batch) -> float:
+        """Train on a batch and return its mean loss before the step."""
+        return float(self._trained.train_on_batch(*batch, return_dict=True)["loss"])
+
+    def validate(self, batches: ValidationBatches) -> dict[str, float]:
+        """Return the validation loss and the metrics of the present weights."""
+        found = self.model.evaluate(keras_dataset(batches), verbose=0, return_dict=True)
+        return {name: float(value) for name, value in found.items()}
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Set the learning rate of the next steps."""
+        self.model.optimizer.learning_rate.assign(rate)
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the optimizer."""
+        return float(self.model.optimizer.learning_rate)
+
+    @property
+    def averages(self) -> bool:
+        """Whether the optimizer keeps an average of the weights."""
+        return bool(self.model.optimizer.use_ema)
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Give the model the averaged weights during the block."""
+        weights = self.model.get_weights()
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        try:
+            yield
+        finally:
+            self.model.set_weights(weights)
+
+    def variables(self) -> list[np.ndarray]:
+        """Return copies of all variables: weights, states of random generators, and those of the optimizer."""
+        return copy_variables(self.model)
+
+    def restore(self, values: list[np.ndarray]) -> None:
+        """Set all variables.
+
+        Raises:
+            ValueError: they do not fit this model.
+        """
+        assign_variables(self.model, values)
+
+
+def keras_dataset(batches: ValidationBatches) -> Any:
+    """Return batches as a dataset of Keras."""
+    import keras
+
+    class Dataset(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return len(batches)
+
+        def __getitem__(self, index: int) -> Batch:
+            return batches[index]
+
+    return Dataset()
+
+
+def _without_metrics(model: keras.Model) -> keras.Model:
+    """Return a model with the same layers, optimizer and loss. A metric of windows would cost time in each step."""
+    import keras
+
+    trained = keras.Model(model.input, model.output, name=model.name)
+    trained.compile(optimizer=model.optimizer, loss=model.loss, jit_compile=model.jit_compile)
+    return trained
