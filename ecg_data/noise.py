@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import Final, Literal
+from functools import cached_property
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS
+from ecg_study.ecg_data.excerpts import Excerpts
 
 NoiseType = Literal["gaussian", "bw", "em", "ma", "mix"]
 """White Gaussian noise, baseline wander, electrode motion artifact, muscle artifact, or a mix of the last three."""
@@ -87,15 +89,12 @@ class NoiseSource:
             each = [
                 self.draw(name, count=count, samples=samples, rng=rng, transform=transform) for name in NOISE_RECORDS
             ]
-            return unit_power(np.sum(each, axis=0))
+            return _standardized(sum(each[1:], start=each[0])) if transform else unit_power(np.sum(each, axis=0))
         if transform:
-            return unit_power(self._transformed(noise_type, count, samples, rng))
-        places = self._places(noise_type, count, samples, rng)
-        channels = rng.integers(0, self.recordings[noise_type][0].shape[1], count)
-        drawn = np.empty((count, samples), np.float32)
-        for row, ((recording, start), channel) in enumerate(zip(places, channels.tolist(), strict=True)):
-            drawn[row] = recording[start : start + samples, channel]
-        return unit_power(drawn)
+            return _standardized(self._transformed(noise_type, count, samples, rng))
+        starts, joined = self._starts(noise_type, count, samples, rng), self._joined[noise_type]
+        starts += joined.shape[1] * rng.integers(0, len(joined), count)
+        return unit_power(Excerpts(starts, np.ones(count), samples=samples).of(joined.reshape(-1)))
 
     def joined_with(self, other: NoiseSource) -> NoiseSource:
         """Return a source with the recordings of both."""
@@ -110,28 +109,37 @@ class NoiseSource:
         quarters, turns = rng.integers(0, 4, count) / 4, rng.random(count)
         angles = 2 * np.pi * np.where(rng.random(count) < _TRANSFORM_PROBABILITY, quarters, turns)
         longest = int(np.ceil(_LARGEST_TIME_STRETCH * samples)) + 1
-        drawn = np.empty((count, samples), np.float32)
-        for row, (recording, start) in enumerate(self._places(noise_type, count, longest, rng)):
-            excerpt = recording[start : start + longest]
-            mixed = np.cos(angles[row]) * excerpt[:, 0] + np.sin(angles[row]) * excerpt[:, -1]
-            at = scales[row] * np.arange(samples)
-            drawn[row] = mixed[:samples] if scales[row] == 1 else np.interp(at, np.arange(longest), mixed)
+        excerpts = Excerpts(self._starts(noise_type, count, longest, rng), scales, samples=samples)
+        drawn, second = (excerpts.of(self._joined[noise_type][channel]) for channel in (0, -1))
+        # In double precision, so that a quarter turn selects exactly one channel.
+        drawn *= np.cos(angles).astype(np.float32)[:, np.newaxis]
+        second *= np.sin(angles).astype(np.float32)[:, np.newaxis]
+        drawn += second
         drawn[backwards] = drawn[backwards, ::-1]
         return drawn
 
-    def _places(
-        self, noise_type: str, count: int, samples: int, rng: np.random.Generator
-    ) -> list[tuple[np.ndarray, int]]:
-        """Draw recordings, each with the first sample of an excerpt that fits into it."""
-        long = [recording for recording in self.recordings[noise_type] if len(recording) >= samples]
-        if not long:
+    def _starts(self, noise_type: str, count: int, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw the first sample of each excerpt in the joined recordings. No excerpt leaves its recording."""
+        lengths = np.array([len(recording) for recording in self.recordings[noise_type]])
+        room = np.maximum(lengths - samples + 1, 0)
+        ends = np.cumsum(room)
+        if not ends[-1]:
             raise ValueError(f"{noise_type}: no recording has {samples} samples")
-        ends = np.cumsum([len(recording) - samples + 1 for recording in long])
-        found = []
-        for place in rng.integers(0, ends[-1], count).tolist():
-            number = int(np.searchsorted(ends, place, side="right"))
-            found.append((long[number], place - (int(ends[number - 1]) if number else 0)))
-        return found
+        places = rng.integers(0, ends[-1], count)
+        numbers = np.searchsorted(ends, places, side="right")
+        return np.asarray((np.cumsum(lengths) - lengths)[numbers] + places - (ends - room)[numbers])
+
+    @cached_property
+    def _joined(self) -> dict[str, np.ndarray]:
+        """Noise type → all its recordings in a row, float32 of shape ``(channels, samples)``."""
+        return {
+            name: np.ascontiguousarray(np.concatenate(recordings).T, dtype=np.float32)
+            for name, recordings in self.recordings.items()
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is sent to another process: the recordings once."""
+        return {"recordings": self.recordings}
 
 
 def unit_power(noise: np.ndarray) -> np.ndarray:
@@ -139,6 +147,14 @@ def unit_power(noise: np.ndarray) -> np.ndarray:
     centered = noise - noise.mean(axis=-1, keepdims=True, dtype=np.float64)
     power = np.mean(centered**2, axis=-1, keepdims=True)
     return np.asarray(centered / np.sqrt(np.maximum(power, 1e-12)), dtype=np.float32)
+
+
+def _standardized(noise: np.ndarray) -> np.ndarray:
+    """Scale float32 noise as `unit_power` does, in place and in single precision: training needs speed."""
+    noise -= noise.mean(axis=1, keepdims=True)
+    power = np.einsum("ij,ij->i", noise, noise)[:, np.newaxis] / np.float32(noise.shape[1])
+    noise *= 1 / np.sqrt(np.maximum(power, np.float32(1e-12)))
+    return noise
 
 
 def add_at_snr(clean: np.ndarray, noise: np.ndarray, *, snr_db: float) -> np.ndarray:

@@ -6,13 +6,15 @@ that are trained with augmentation scale each segment themselves.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from ecg_study.ecg_data.databases.splits import TRAIN, VALIDATION
-from ecg_study.ecg_data.noise import RECORDED_NOISE_TYPES, scale_to_power
+from ecg_study.ecg_data.excerpts import Excerpts
+from ecg_study.ecg_data.noise import RECORDED_NOISE_TYPES
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.pauses import add_pause
 
@@ -99,19 +101,17 @@ _STORED_KEYS = {
 
 @dataclass(frozen=True)
 class _Cuts:
-    """Positions of segments: sample ``n`` is sample ``offset + scale * n`` of a row and the one after it.
+    """Positions of segments in the cache, whose rows are read as one array without gaps.
 
     Attributes:
-        rows: rows in the cache.
-        offsets: offsets in whole samples.
-        scales: time scales, about 1.
-        mixed: indices, among the rows, of the segments that are mixed with another lead.
-        others: rows of the other lead for these.
-        angles: mixing angles for these, shape ``(mixed, 1)``.
+        starts: first sample of each segment.
+        scales: time scales, about 1: sample ``n`` of a segment is ``scale * n`` samples after its start.
+        mixed: which of the segments are mixed with another lead.
+        others: first samples of these at the same time in the other lead.
+        angles: mixing angles of these.
     """
 
-    rows: np.ndarray
-    offsets: np.ndarray
+    starts: np.ndarray
     scales: np.ndarray
     mixed: np.ndarray
     others: np.ndarray
@@ -148,22 +148,31 @@ class Augmenter:
     def denoiser(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return noisy segments and their targets, float32 of shape ``(rows, samples)``, in mV."""
         cuts = self._cut(rows, rng)
-        wander_removed, clean = self._signal(self._wander_removed, cuts), self._signal(self._cache.clean, cuts)
-        noise, signs = self._noise_for(wander_removed, rng), self._signs(len(rows), rng)
-        if not self._how.removes_baseline_wander:
-            return signs * (clean + noise), signs * clean
-        keeps_wander = rng.random((len(rows), 1)) < self._how.recorded_wander_probability
-        return signs * (np.where(keeps_wander, clean, wander_removed) + noise), signs * wander_removed
+        wander_removed, clean = self._signals(cuts, self._wander_removed, self._cache.clean)
+        noisy, signs = self._noise_for(wander_removed, rng), self._signs(len(rows), rng)
+        if self._how.removes_baseline_wander:
+            keeps_wander = rng.random(len(rows)) < self._how.recorded_wander_probability
+            clean[~keeps_wander] = wander_removed[~keeps_wander]
+            target = wander_removed
+        else:
+            target = clean
+        noisy += clean
+        noisy *= signs
+        target *= signs
+        return noisy, target
 
     def detector(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return noisy segments in mV, float32, and marks of R peaks, uint8; both of shape ``(rows, samples)``."""
         cuts = self._cut(rows, rng)
-        clean, marks = self._signal(self._cache.clean, cuts), self._marks(cuts)
+        wander_removed, clean = self._signals(cuts, self._wander_removed, self._cache.clean)
+        marks = self._marks(cuts)
         # Noise is scaled by the segment with beats, and continues unchanged in a pause.
-        noise = self._noise_for(self._signal(self._wander_removed, cuts), rng)
+        noisy = self._noise_for(wander_removed, rng)
         if self._training and self._how.pause_probability:
             self._add_pauses(clean, marks, rng)
-        return self._signs(len(rows), rng) * (clean + noise), marks
+        noisy += clean
+        noisy *= self._signs(len(rows), rng)
+        return noisy, marks
 
     @property
     def _wander_removed(self) -> np.ndarray:
@@ -175,47 +184,47 @@ class Augmenter:
         return self._cache.settings.segment_samples
 
     def _cut(self, rows: np.ndarray, rng: np.random.Generator) -> _Cuts:
-        count, segment = len(rows), self._segment
+        count, segment, how = len(rows), self._segment, self._how
+        starts = rows.astype(np.int64) * segment
         if not self._training:
-            none = np.empty(0, np.int64)
-            return _Cuts(rows, np.zeros(count), np.ones(count), none, none, np.empty((0, 1)))
-        scales = 1 + rng.uniform(-self._how.max_time_stretch, self._how.max_time_stretch, count)
-        scales[rng.random(count) >= self._how.time_stretch_probability] = 1.0
+            none = np.empty(0)
+            return _Cuts(starts, np.ones(count), np.zeros(count, bool), none.astype(np.int64), none)
+        scales = 1 + rng.uniform(-how.max_time_stretch, how.max_time_stretch, count)
+        scales[rng.random(count) >= how.time_stretch_probability] = 1.0
         scales = np.where(self._followed[rows], scales, np.minimum(scales, 1.0))
+        # Within a row and the one that continues it.
         room = np.where(self._followed[rows], 2 * segment, segment) - scales * (segment - 1) - 1
         # Whole samples, so that interpolation does not smooth segments that are not stretched.
-        offsets = np.floor(rng.random(count) * np.maximum(room, 0))
-        mixed = np.flatnonzero((rng.random(count) < self._how.lead_mix_probability) & (self._other_lead[rows] >= 0))
-        angles = rng.uniform(0, 2 * np.pi, (len(mixed), 1))
-        return _Cuts(rows, offsets, scales, mixed, self._other_lead[rows[mixed]], angles)
+        offsets = np.floor(rng.random(count) * np.maximum(room, 0)).astype(np.int64)
+        mixed = (rng.random(count) < how.lead_mix_probability) & (self._other_lead[rows] >= 0)
+        angles = rng.uniform(0, 2 * np.pi, np.count_nonzero(mixed))
+        return _Cuts(starts + offsets, scales, mixed, (self._other_lead[rows] * segment + offsets)[mixed], angles)
 
-    def _span(self, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return each row with the next, shape ``(rows, 2 * samples)``; unread zeros if no row continues it."""
-        after = np.zeros((len(rows), self._segment), values.dtype)
-        followed = self._followed[rows]
-        after[followed] = values[rows[followed] + 1]
-        return np.concatenate([values[rows], after], axis=1)
-
-    def _signal(self, values: np.ndarray, cuts: _Cuts) -> np.ndarray:
-        if not self._training:
-            return np.asarray(values[cuts.rows], np.float32)
-        span = self._span(values, cuts.rows)
-        others = self._span(values, cuts.others)
-        span[cuts.mixed] = np.cos(cuts.angles) * span[cuts.mixed] + np.sin(cuts.angles) * others
-        at = cuts.offsets[:, np.newaxis] + cuts.scales[:, np.newaxis] * np.arange(self._segment)
-        below = np.minimum(at.astype(np.int64), span.shape[1] - 2)
-        share = (at - below).astype(np.float32)
-        low, high = np.take_along_axis(span, below, axis=1), np.take_along_axis(span, below + 1, axis=1)
-        return np.asarray(low + share * (high - low), np.float32)
+    def _signals(self, cuts: _Cuts, *arrays: np.ndarray) -> list[np.ndarray]:
+        """Return the segments of each array of the cache, float32 of shape ``(segments, samples)``."""
+        at, mixed = Excerpts(cuts.starts, cuts.scales, samples=self._segment), cuts.mixed
+        signals = [np.asarray(array).reshape(-1) for array in arrays]
+        made = [at.of(signal) for signal in signals]
+        if len(cuts.others):
+            own, other = (turn(cuts.angles).astype(np.float32)[:, np.newaxis] for turn in (np.cos, np.sin))
+            at = Excerpts(cuts.others, cuts.scales[mixed], samples=self._segment)
+            for segments, signal in zip(made, signals, strict=True):
+                segments[mixed] = own * segments[mixed] + other * at.of(signal)
+        return made
 
     def _marks(self, cuts: _Cuts) -> np.ndarray:
-        if not self._training:
-            return np.asarray(self._cache.r_peaks[cuts.rows])
-        rows, places = np.nonzero(self._span(self._cache.r_peaks, cuts.rows))
-        moved = np.round((places - cuts.offsets[rows]) / cuts.scales[rows]).astype(np.int64)
-        inside = (moved >= 0) & (moved < self._segment)
-        marks = np.zeros((len(cuts.rows), self._segment), np.uint8)
-        marks[rows[inside], moved[inside]] = 1
+        """Return the marks of R peaks, each at the sample that is nearest after stretching."""
+        # As booleans, of which NumPy skips eight zeros at a time.
+        every = np.asarray(self._cache.r_peaks).reshape(-1).view(bool)
+        longest = min(len(every), math.ceil(self._segment * cuts.scales.max()))
+        first = np.minimum(cuts.starts, len(every) - longest)
+        around = np.lib.stride_tricks.sliding_window_view(every, longest)[first]
+        numbers, places = np.divmod(np.flatnonzero(around), longest)
+        places -= (cuts.starts - first)[numbers]
+        moved = np.rint(places / cuts.scales[numbers]).astype(np.int64)
+        inside = (places >= 0) & (moved < self._segment)
+        marks = np.zeros((len(cuts.starts), self._segment), np.uint8)
+        marks[numbers[inside], moved[inside]] = 1
         return marks
 
     def _signs(self, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -251,20 +260,25 @@ class Augmenter:
             )
             power = np.maximum(wander_removed[chosen].var(axis=1, keepdims=True), _LEAST_POWER)
             ratio = 10 ** (rng.uniform(*how.snr_range_db, (len(chosen), 1)) / 10)
-            noise[chosen] += scale_to_power(unit, power / ratio) * self._cover(len(chosen), rng)
-        noise += self._hum(count, rng)
+            np.multiply(unit, np.sqrt(power / ratio), out=unit, casting="same_kind")
+            self._cover(unit, rng)
+            noise[chosen] += unit
+        self._hum(noise, rng)
         return noise
 
-    def _cover(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw envelopes of noise from 0 to 1; most are 1 everywhere."""
-        at = np.arange(self._segment)
+    def _cover(self, noise: np.ndarray, rng: np.random.Generator) -> None:
+        """Fade some of the noise in and out, in place, so that it covers only a part of its segment."""
+        at, count = np.arange(self._segment), len(noise)
         length = rng.uniform(_SHORTEST, 1.0, (count, 1)) * self._segment
         start = rng.uniform(-0.5, 1.0, (count, 1)) * (self._segment - length)
+        partly = np.flatnonzero(rng.random(count) < self._how.partial_noise_probability)
+        length, start = length[partly], start[partly]
         inside = np.minimum(at - start, start + length - at) / _RAMP
-        everywhere = rng.random((count, 1)) >= self._how.partial_noise_probability
-        return np.asarray(np.where(everywhere, 1.0, np.clip(inside, 0.0, 1.0)), np.float32)
+        noise[partly] *= np.clip(inside, 0.0, 1.0).astype(np.float32)
 
-    def _hum(self, count: int, rng: np.random.Generator) -> np.ndarray:
+    def _hum(self, noise: np.ndarray, rng: np.random.Generator) -> None:
+        """Add mains hum to some segments of noise, in place."""
+        count = len(noise)
         frequency = rng.choice(_HUM, (count, 1)) + rng.normal(0, 0.1, (count, 1))
         phase = rng.uniform(0, 2 * np.pi, (count, 1))
         height = np.where(
@@ -273,7 +287,5 @@ class Augmenter:
             0,
         )
         humming = np.flatnonzero(height)
-        hum = np.zeros((count, self._segment), np.float32)
         turns = 2 * np.pi * frequency[humming] / self._cache.fs * np.arange(self._segment)
-        hum[humming] = height[humming] * np.sin(turns + phase[humming])
-        return hum
+        noise[humming] += (height[humming] * np.sin(turns + phase[humming])).astype(np.float32)

@@ -75,7 +75,8 @@ def soft_targets(marks: np.ndarray) -> np.ndarray:
     Returns:
         float32 of the same shape; the maximum of overlapping Gaussians.
     """
-    rows, columns = np.nonzero(marks)
+    # As booleans, of which NumPy skips eight zeros at a time.
+    rows, columns = np.divmod(np.flatnonzero(np.asarray(marks, np.uint8).view(bool)), marks.shape[1])
     offsets = np.arange(-_TARGET_REACH, _TARGET_REACH + 1)
     bump = np.exp(-(offsets**2) / (2 * TARGET_SIGMA**2)).astype(np.float32)
     padded = np.zeros((len(marks), marks.shape[1] + 2 * _TARGET_REACH), dtype=np.float32)

@@ -89,7 +89,7 @@ def _choose_rest(r_peaks: np.ndarray, fs: float, rng: np.random.Generator) -> tu
     long = np.flatnonzero(ends - begins >= _SHORTEST * fs)
     if not len(long):
         return None
-    chosen = int(rng.choice(long))
+    chosen = int(long[rng.integers(len(long))])
     return int(begins[chosen]), int(ends[chosen]), int(r_peaks[chosen + 1])
 
 

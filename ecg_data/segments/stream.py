@@ -72,7 +72,9 @@ class SegmentStream:
         Args:
             step: number of the batch, counted from 0 over all epochs.
         """
-        return self._read(self.rows(step), np.random.default_rng([_BATCH, self._seed, step]))
+        # SFC64 draws normal numbers faster than NumPy's default.
+        rng = np.random.Generator(np.random.SFC64([_BATCH, self._seed, step]))
+        return self._read(self.rows(step), rng)
 
     def batches(self, first_step: int = 0, *, workers: int = 1) -> Generator[Batch]:
         """Yield all batches from a step on, in order, prepared ahead by threads.

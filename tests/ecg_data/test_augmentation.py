@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ecg_study.ecg_data.databases.catalog import open_database
 from ecg_study.ecg_data.databases.splits import TEST, TRAIN, VALIDATION, Split
@@ -16,7 +20,7 @@ from ecg_study.ecg_data.segments.augmentation import Augmentation, Augmenter
 from ecg_study.ecg_data.segments.batches import detector_reader
 from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache, reopen_cache
 from ecg_study.ecg_data.segments.layout import NOISE_FILE
-from ecg_study.ecg_data.segments.stream import ValidationBatches
+from ecg_study.ecg_data.segments.stream import SegmentStream, ValidationBatches
 from ecg_study.ecg_data.segments.transfer import pack_segments, unpack_segments
 from ecg_study.errors import EcgStudyError
 from tests.conftest import SMALL, SmallData, WriteRecord
@@ -158,6 +162,91 @@ def test_noise_has_the_snr_that_was_asked_for(cache: SegmentCache, split: Split)
     noisy, target = made.denoiser(rows, _rng())
     ratio = 10 * np.log10(target.var(axis=1) / (noisy - target).var(axis=1))
     np.testing.assert_allclose(ratio[target.var(axis=1) > 0.05**2], 6, atol=0.05)
+
+
+@given(low=st.floats(-12, 10), width=st.floats(0, 10), seed=st.integers(0, 99))
+def test_the_snr_of_the_noise_is_within_its_range(
+    cache: SegmentCache, split: Split, low: float, width: float, seed: int
+) -> None:
+    """The transformed noise too, and for every segment that has power."""
+    noisy_only = replace(PLAIN, noise_probability=1, partial_noise_probability=0, snr_range_db=(low, low + width))
+    made = Augmenter(cache, replace(noisy_only, removes_baseline_wander=True), training=True)
+    noisy, target = made.denoiser(cache.rows(split.train)[:40], _rng(seed))
+    ratio = 10 * np.log10(target.var(axis=1) / (noisy - target).var(axis=1))[target.var(axis=1) > 0.05**2]
+    assert (ratio > low - 0.05).all() and (ratio < low + width + 0.05).all()
+    assert np.ptp(ratio) >= 0.4 * width - 0.1
+
+
+@given(share=st.sampled_from([0.0, 0.2, 0.5, 1.0]), seed=st.integers(0, 99))
+def test_the_share_of_segments_with_each_feature_is_its_probability(
+    cache: SegmentCache, split: Split, share: float, seed: int
+) -> None:
+    rows = np.resize(cache.rows(split.train, include_training_only=True), 400)
+    tolerance = 4 * np.sqrt(share * (1 - share) / len(rows))
+
+    def made(**feature: float) -> np.ndarray:
+        how = replace(PLAIN, partial_noise_probability=0, **feature)  # type: ignore[arg-type]
+        return Augmenter(cache, how, training=True).denoiser(rows, _rng(seed))[0]
+
+    plain = made()
+    for feature in ("noise_probability", "hum_probability"):
+        changed = (made(**{feature: share}) != plain).any(axis=1)
+        assert changed.mean() == pytest.approx(share, abs=tolerance)
+    inverted = (made(inversion_probability=share) == -plain).all(axis=1)
+    assert inverted.mean() == pytest.approx(share, abs=tolerance)
+
+
+def test_stretched_marks_stay_on_the_peaks_to_half_a_sample(cache: SegmentCache) -> None:
+    """On a cache whose signal is a narrow triangle at each mark."""
+    marks = np.zeros((40, 720), np.uint8)
+    peaks = np.arange(150, marks.size - 20, 277)
+    marks.reshape(-1)[peaks] = 1
+    triangles = np.maximum(0, 1 - np.abs(np.arange(marks.size)[:, None] - peaks).min(axis=1) / 10).astype(np.float32)
+    entry = replace(cache.entries[0], samples=marks.size, first=0, last=40)
+    signal = triangles.reshape(marks.shape)
+    drawn = replace(cache, entries=(entry,), clean=signal, wander_removed=signal, r_peaks=marks)
+    made = Augmenter(drawn, replace(PLAIN, time_stretch_probability=1, max_time_stretch=0.3), training=True)
+    segments, moved = made.detector(np.arange(40), _rng())
+    # The nearest sample is at most half a sample of the output away: 0.65 of the input, which is 0.065 lower.
+    assert segments[moved > 0].min() > 0.93
+    inside = moved[:, 12:-12]
+    highest = (segments[:, 12:-12] > 0.93).astype(int)
+    starts = (np.diff(highest, axis=1, prepend=0) == 1).sum()
+    assert 90 < starts <= inside.sum() + 40, "no peak is without a mark"
+
+
+def test_a_segment_does_not_depend_on_the_values_of_others(cache: SegmentCache, split: Split) -> None:
+    """Random numbers are drawn for the batch; what they are applied to is each segment's own."""
+    rows = cache.rows(split.train)[:20]
+    how = Augmentation(pause_probability=0.0, lead_mix_probability=0.0)
+    changed = replace(cache, clean=np.array(cache.clean), wander_removed=np.array(cache.wander_removed))
+    for array in (changed.clean, changed.wander_removed):
+        assert array is not None
+        array[rows[0] : rows[0] + 2] *= 3
+    first = Augmenter(cache, how, training=True).detector(rows, _rng())[0]
+    second = Augmenter(changed, how, training=True).detector(rows, _rng())[0]
+    untouched = ~np.isin(rows, [rows[0] - 1, rows[0], rows[0] + 1])
+    np.testing.assert_array_equal(first[untouched], second[untouched])
+    assert not np.array_equal(first[0], second[0])
+
+
+def test_the_stream_of_augmented_segments_is_the_same_for_any_number_of_workers(
+    cache: SegmentCache, split: Split
+) -> None:
+    how = Augmentation(pause_probability=0.3, lead_mix_probability=0.3)
+    rows = cache.rows(split.train, include_training_only=True)
+
+    def taken(first_step: int, workers: int) -> list[np.ndarray]:
+        read = detector_reader(cache, how, training=True)
+        stream = SegmentStream(read, rows, batch_size=16, seed=1)
+        with closing(stream.batches(first_step, workers=workers)) as batches:
+            return [np.concatenate(batch) for batch in islice(batches, 40 - first_step)]
+
+    one = taken(0, 1)
+    assert not np.array_equal(one[0], one[1])
+    for first_step, workers in ((0, 3), (17, 2)):
+        for batch, other in zip(one[first_step:], taken(first_step, workers), strict=True):
+            np.testing.assert_array_equal(batch, other)
 
 
 def test_noise_may_cover_a_part_alone(cache: SegmentCache, split: Split) -> None:
