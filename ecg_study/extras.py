@@ -30,6 +30,7 @@ TRAINING_MODULES = (
     "loky",
     "psutil",
     "threadpoolctl",
+    "numba",
     "jinja2",
     "markdown_it",
 )

@@ -10,15 +10,18 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ecg_study.errors import TrainingError
 from ecg_study.extras import backend_name, import_keras, install_hint
 
-__all__ = ["backend_name", "backend_packages", "has_gpu", "import_backend"]
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["backend_name", "backend_packages", "differentiable", "has_gpu", "import_backend"]
 
 _PACKAGES = {"tensorflow": ("tensorflow",), "torch": ("torch",), "jax": ("jax", "jaxlib")}
 
@@ -139,3 +142,73 @@ def _limit_blas(threads: int) -> None:
 
     limits: Any = threadpoolctl.threadpool_limits
     limits(limits=threads, user_api="blas")
+
+
+def differentiable(
+    forward: Callable[..., Any], gradients: Callable[..., list[np.ndarray]] | None = None
+) -> Callable[..., Any]:
+    """Return a function of NumPy arrays as a function of tensors of TensorFlow or PyTorch, float32 on the CPU.
+
+    Args:
+        forward: takes arrays and returns the result, or, with ``gradients``, the result and an array to save.
+        gradients: takes the gradient of the result, the saved array, and the arguments of ``forward``, and returns the
+            gradient of each argument. Without it, the result has no gradient.
+
+    Returns:
+        A function of the same tensors, with the keyword argument ``shape``, the static shape of the result.
+    """
+    if backend_name() == "tensorflow":
+        return _differentiable_in_tensorflow(forward, gradients)
+    return _differentiable_in_torch(forward, gradients)
+
+
+def _differentiable_in_tensorflow(
+    forward: Callable[..., Any], gradients: Callable[..., list[np.ndarray]] | None
+) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    def call(*arguments: Any, shape: Sequence[int | None]) -> Any:
+        if gradients is None:
+            result = tf.numpy_function(forward, arguments, tf.float32)
+            return tf.ensure_shape(result, shape)
+        compute = gradients
+
+        def operation(*tensors: Any) -> Any:
+            result, saved = tf.numpy_function(forward, tensors, (tf.float32, tf.float32))
+
+            def gradient(upstream: Any) -> Any:
+                found = tf.numpy_function(compute, (upstream, saved, *tensors), (tf.float32,) * len(tensors))
+                return [tf.ensure_shape(each, tensor.shape) for each, tensor in zip(found, tensors, strict=True)]
+
+            return tf.ensure_shape(result, shape), gradient
+
+        return tf.custom_gradient(operation)(*arguments)
+
+    return call
+
+
+def _differentiable_in_torch(
+    forward: Callable[..., Any], gradients: Callable[..., list[np.ndarray]] | None
+) -> Callable[..., Any]:
+    import torch
+
+    class Operation(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, *tensors: Any) -> Any:
+            result, saved = forward(*(tensor.detach().numpy() for tensor in tensors))
+            context.save_for_backward(torch.from_numpy(saved), *tensors)
+            return torch.from_numpy(result)
+
+        @staticmethod
+        def backward(context: Any, upstream: Any) -> Any:
+            assert gradients is not None
+            saved, *tensors = context.saved_tensors
+            found = gradients(upstream.numpy(), saved.numpy(), *(tensor.detach().numpy() for tensor in tensors))
+            return tuple(torch.from_numpy(each) for each in found)
+
+    def call(*arguments: Any, shape: Sequence[int | None]) -> Any:  # noqa: ARG001  # tensors of PyTorch have their own
+        if gradients is not None:
+            return Operation.apply(*arguments)
+        return torch.from_numpy(forward(*(argument.detach().numpy() for argument in arguments)))
+
+    return call

@@ -1,0 +1,1 @@
+"""Compiled training steps of recurrent layers on the CPU."""
