@@ -21,7 +21,18 @@ from ecg_study.extras import backend_name, import_keras, install_hint
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["backend_name", "backend_packages", "differentiable", "has_gpu", "import_backend"]
+__all__ = [
+    "backend_name",
+    "backend_packages",
+    "differentiable",
+    "has_gpu",
+    "import_backend",
+    "limit_blas",
+    "thread_count",
+]
+
+_limit: list[int] = []
+"""The limit of threads that `import_backend` was given last, if any."""
 
 _PACKAGES = {"tensorflow": ("tensorflow",), "torch": ("torch",), "jax": ("jax", "jaxlib")}
 
@@ -51,7 +62,17 @@ def import_backend(threads: int | None = None) -> None:
     {"tensorflow": _import_tensorflow, "torch": _import_torch, "jax": _import_jax}[name](threads)
     import_keras()
     if threads is not None:
-        _limit_blas(threads)
+        limit_blas(threads)
+        _limit.append(threads)
+
+
+def thread_count() -> int:
+    """Return the cores that the backend may use in this process: the limit of `import_backend`, or all."""
+    return _limit[-1] if _limit else _cores()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def has_gpu() -> bool:
@@ -135,8 +156,8 @@ def _import_jax(threads: int | None) -> None:
                 os.environ["NPROC"] = before
 
 
-def _limit_blas(threads: int) -> None:
-    """Limit the threads of BLAS in this process."""
+def limit_blas(threads: int) -> None:
+    """Limit the threads of BLAS, of NumPy and SciPy, in this process."""
     import scipy.linalg  # noqa: F401  # SciPy brings a BLAS of its own, and only loaded libraries can be limited
     import threadpoolctl
 

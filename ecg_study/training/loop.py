@@ -84,7 +84,7 @@ def train(
         model = task.build(spec.hyperparameters)
         parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
         _start_from(model, spec, options, initial_weights)
-        network = Network(model)
+        network = Network(model, compiled_layers=not task.keras_layers)
         recorder = Recorder(network, options, objective=task.objective, validated=not task.refit)
         record = recorder.record
         loop = StepLoop(

@@ -36,6 +36,8 @@ class TrainingTask:
         split: training, validation and test records.
         preset: ranges of the hyperparameters and size of the training.
         refit: train on the validation records and their noise too, after all choices have been made.
+        keras_layers: train with the recurrent layers of Keras; otherwise by compiled code where it can replace them,
+            which gives the same weights but for rounding.
     """
 
     name: str
@@ -43,6 +45,7 @@ class TrainingTask:
     split: Split
     preset: Preset
     refit: bool = False
+    keras_layers: bool = False
 
     @property
     def training_records(self) -> tuple[str, ...]:
@@ -118,7 +121,8 @@ class TrainingTask:
 
     def reference(self) -> TaskReference:
         """Return the task without its segments, to send it to a worker."""
-        return TaskReference(self.name, refer_to(self.cache), self.split, self.preset, self.refit)
+        reference = refer_to(self.cache)
+        return TaskReference(self.name, reference, self.split, self.preset, self.refit, self.keras_layers)
 
     def training_stream(self, seed: int, segments_per_epoch: int | None = None) -> SegmentStream:
         """Return the endless stream of training batches.
@@ -183,8 +187,11 @@ class TaskReference:
     split: Split
     preset: Preset
     refit: bool = False
+    keras_layers: bool = False
 
     def open(self, *others: Path) -> TrainingTask | None:
         """Return the task with its segments, or ``None`` if neither this machine's cache nor ``others`` has them."""
         cache = find_cache(self.cache, *others)
-        return None if cache is None else TrainingTask(self.name, cache, self.split, self.preset, self.refit)
+        if cache is None:
+            return None
+        return TrainingTask(self.name, cache, self.split, self.preset, self.refit, self.keras_layers)

@@ -6,9 +6,12 @@ import contextlib
 import itertools
 import math
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ecg_study.ecg_data.segments.batches import Batch
+from ecg_study.training.steps.network import Network
 from ecg_study.training.task import TrainingTask
 
 if TYPE_CHECKING:
@@ -52,21 +55,26 @@ def measure_speed(task: TrainingTask, hyperparameters: dict[str, Any]) -> Speed:
         model = task.build(hyperparameters)
         validate = itertools.chain.from_iterable(itertools.repeat(task.validation_batches()))
         with contextlib.closing(task.training_stream(0).batches()) as train:
-            model.train_on_batch(*next(train))
+            network = Network(model, compiled_layers=not task.keras_layers)
+            network.train(next(train))
             model.test_on_batch(*next(validate))
             setup = time.monotonic() - started
             training, validation = task.batches_per_epoch()
-            seconds = training * _time(model.train_on_batch, train) + validation * _time(model.test_on_batch, validate)
+            seconds = training * _time(network.train, train) + validation * _time(_test(model), validate)
     except Exception as error:  # noqa: BLE001  # the same error will fail its trial
         return Speed(failure=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
     return Speed(_size(model.trainable_variables), 4 * _size(_kept(model)), setup, seconds)
 
 
-def _time(run: Any, batches: Any) -> float:
+def _test(model: keras.Model) -> Callable[[Batch], Any]:
+    return lambda batch: model.test_on_batch(*batch)
+
+
+def _time(run: Callable[[Batch], Any], batches: Iterator[Batch]) -> float:
     """Return the seconds per batch."""
     done, started = 0, time.monotonic()
     while done == 0 or time.monotonic() - started < _SECONDS:
-        run(*next(batches))
+        run(next(batches))
         done += 1
     return (time.monotonic() - started) / done
 

@@ -89,7 +89,7 @@ def fine_tune_model(
     import_backend()
     settings = settings.changed(segment_samples=card.segment_samples, window_samples=card.window_samples, preset=given)
     data = prepare_data(settings, fs=card.fs, on_progress=on_progress)
-    task = TrainingTask(card.model_kind, data.cache, data.split, loaded_preset)
+    task = TrainingTask(card.model_kind, data.cache, data.split, loaded_preset, keras_layers=settings.keras_layers)
     busy = f"{output_dir}: another process is fine-tuning here; wait for it, or choose another output folder"
     with deferred_interrupts(), exclusive(output_dir / ".finetune.lock", busy=busy):
         original = open_model(folder)

@@ -43,8 +43,16 @@ OLD_KEYS = {
 }
 """Keys of settings files of version 0.1.0, and what they are called now."""
 
-RUNTIME_SETTINGS = ("workers", "scheduler", "scheduler_ca", "scheduler_cert", "scheduler_key", "tensorboard")
-"""Settings that do not change the result: who trains, and which logs are written."""
+RUNTIME_SETTINGS = (
+    "workers",
+    "scheduler",
+    "scheduler_ca",
+    "scheduler_cert",
+    "scheduler_key",
+    "tensorboard",
+    "keras_layers",
+)
+"""Settings that do not change the result but for rounding: who trains, by which code, and which logs are written."""
 
 
 def _checked_preset(name: str) -> str:
@@ -115,6 +123,10 @@ class Settings(CheckedModel):
     )
     warm_start: Text = Field(
         default="", description="output folder of an earlier study; its best configurations run first"
+    )
+    keras_layers: Flag = Field(
+        default=False,
+        description="train with the recurrent layers of Keras instead of compiled ones, which are faster on a CPU",
     )
     workers: NonNegativeInt | None = Field(
         default=None,

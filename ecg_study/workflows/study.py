@@ -261,7 +261,8 @@ class Study:
         import_backend()
         preset = load_preset(self.settings.preset)
         names = MODEL_KINDS if model_kind is None else (model_kind,)
-        tasks = {name: TrainingTask(name, data.cache, data.split, preset) for name in names}
+        keras_layers = self.settings.keras_layers
+        tasks = {name: TrainingTask(name, data.cache, data.split, preset, keras_layers=keras_layers) for name in names}
         for task in tasks.values():
             task.space()  # refuses a segment length that does not fit, before any training
         return tasks

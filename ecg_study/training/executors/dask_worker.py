@@ -136,7 +136,11 @@ def _with_task(context: WorkerContext, work: Callable[[TrainingTask], _Answer]) 
 
 
 def _open(reference: TaskReference, local: Path) -> TrainingTask | None:
-    name = (reference.name, reference.cache.key, repr((reference.split, reference.preset, reference.refit)))
+    name = (
+        reference.name,
+        reference.cache.key,
+        repr((reference.split, reference.preset, reference.refit, reference.keras_layers)),
+    )
     if name not in _tasks:
         task = reference.open(_own_folder(local, reference.cache.key))
         if task is None:

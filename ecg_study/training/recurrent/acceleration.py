@@ -7,31 +7,35 @@ from typing import Any
 import keras
 from keras import ops
 
-from ecg_study.training.backend import backend_name, differentiable, has_gpu
+from ecg_study.training.backend import backend_name, differentiable, has_gpu, limit_blas, thread_count
 from ecg_study.training.recurrent.operation import RecurrentOperation
 
 SUPPORTED_BACKENDS = ("tensorflow", "torch")
 """JAX compiles the loop over the steps itself, and leaving its compiled step for NumPy would cost what is gained."""
 
 
-def accelerate(model: keras.Model, *, threads: int) -> keras.Model:
+def accelerate(model: keras.Model, *, threads: int | None = None) -> keras.Model:
     """Return a model that shares all variables of ``model`` and computes its GRU and LSTM layers by compiled code.
 
     Train the returned model and save the original one. The returned model is not compiled. If nothing can be
-    accelerated, because of the backend, a GPU or the options of the layers, it is ``model`` itself.
+    accelerated, because of the backend, a GPU or the options of the layers, it is ``model`` itself. Otherwise, BLAS is
+    limited to one thread in this process: the layers call it from each of their threads.
 
     Args:
         model: functional model.
-        threads: threads for the layers.
+        threads: threads for the layers (default: those of the backend).
     """
     if backend_name() not in SUPPORTED_BACKENDS or has_gpu() or not any(map(can_accelerate, model.layers)):
         return model
 
+    limit_blas(1)
+    count = thread_count() if threads is None else threads
+
     def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
-        return CompiledRecurrent(layer, threads=threads) if can_accelerate(layer) else layer
+        return CompiledRecurrent(layer, threads=count) if can_accelerate(layer) else layer
 
     # Keras would clone the optimizer of a compiled model too.
-    not_compiled = keras.Model(model.inputs, model.outputs, name=model.name)
+    not_compiled = keras.Model(model.input, model.output, name=model.name)
     clone: keras.Model = keras.models.clone_model(not_compiled, clone_function=replace)
     return clone
 

@@ -21,14 +21,15 @@ class Network:
 
     Args:
         model: the model as it was built; it keeps its metrics, is validated and saved.
+        compiled_layers: train recurrent layers by compiled code, where it can replace those of Keras.
 
     Attributes:
         model: that model.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, *, compiled_layers: bool = True) -> None:
         self.model = model
-        self._trained = _without_metrics(model)
+        self._trained = _trained_form(model, compiled_layers=compiled_layers)
 
     def train(self, batch: Batch) -> float:
         """Train on a batch and return its mean loss before the step."""
@@ -90,10 +91,14 @@ def keras_dataset(batches: ValidationBatches) -> Any:
     return Dataset()
 
 
-def _without_metrics(model: keras.Model) -> keras.Model:
-    """Return a model with the same layers, optimizer and loss. A metric of windows would cost time in each step."""
+def _trained_form(model: keras.Model, *, compiled_layers: bool) -> keras.Model:
+    """Return a model with the same variables, optimizer and loss. A metric of windows would cost time in each step."""
     import keras
 
-    trained = keras.Model(model.input, model.output, name=model.name)
+    from ecg_study.training.recurrent.acceleration import accelerate
+
+    trained = accelerate(model) if compiled_layers else model
+    if trained is model:
+        trained = keras.Model(model.input, model.output, name=model.name)
     trained.compile(optimizer=model.optimizer, loss=model.loss, jit_compile=model.jit_compile)
     return trained
