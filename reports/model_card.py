@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ecg_study.evaluation.results.fine_tuning import FineTuning
+from ecg_study.evaluation.results.long_training import LongTraining
 from ecg_study.evaluation.results.values import GRU, LSTM
-from ecg_study.formatting import describe
+from ecg_study.formatting import describe, duration
 from ecg_study.models.card import DENOISER, DISCLAIMER, ModelCard
 from ecg_study.reports import tables
 from ecg_study.reports.markdown import to_markdown
@@ -53,6 +54,25 @@ def render_fine_tuned_card(card: ModelCard, tuned: FineTuning) -> str:
         tuned=tuned,
         tables=tables,
         describe=describe,
+        disclaimer=DISCLAIMER,
+    )
+    return to_markdown(page)
+
+
+def render_trained_card(card: ModelCard, trained: LongTraining) -> str:
+    """Return the model card of a model that was trained without a search.
+
+    Args:
+        card: its card for programs.
+        trained: the training and its results.
+    """
+    page = fill_page(
+        "trained_card.md.j2",
+        _name(card.model_kind),
+        card=card,
+        trained=trained,
+        describe=describe,
+        duration=duration,
         disclaimer=DISCLAIMER,
     )
     return to_markdown(page)

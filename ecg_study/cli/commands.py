@@ -20,6 +20,7 @@ from ecg_study.cli.verb_options import (
     ReportOptions,
     RunOptions,
     SearchOptions,
+    TrainOptions,
 )
 from ecg_study.errors import InputError
 from ecg_study.workflows.settings import Settings
@@ -171,6 +172,35 @@ def run(options: RunOptions, call: Call) -> int:
     return 0
 
 
+def train(options: TrainOptions, call: Call) -> int:
+    """Train one configuration into a model folder."""
+    from ecg_study.cli.training_display import TrainingDisplay, result_lines
+    from ecg_study.extras import require_packages
+    from ecg_study.training.steps.budget import Budget
+    from ecg_study.workflows.training.configuration import parse_hyperparameters
+    from ecg_study.workflows.training.train_model import TrainingRequest, train_model
+
+    require_packages()
+    console, out = open_console(), Path(call.settings.output_dir)
+    request = TrainingRequest(
+        model_kind=options.model_kind,
+        budget=Budget(segments=options.segments, epochs=options.epochs, hours=options.hours),
+        hyperparameters=parse_hyperparameters(options.hyperparameters),
+        from_search=Path(options.from_search) if options.from_search else None,
+        weight_average=options.ema,
+        validate_every=options.validate_every,
+        restart=options.restart,
+    )
+    with TrainingDisplay(console) as display:
+        made = train_model(
+            call.settings, request, on_progress=display.on_progress, on_start=display.start, on_step=display.step
+        )
+    for line in result_lines(made):
+        console.print(line)
+    console.print(f"Model: {out / 'models' / made.task}")
+    return 0
+
+
 def compare(options: CompareOptions, _: Call) -> int:
     """Compare the reports of two studies."""
     from ecg_study.files import write_text
@@ -239,7 +269,7 @@ def _is_model(name: str) -> bool:
 
 COMMANDS: dict[str, Callable[[Any, Call], int]] = {
     command.__name__: command
-    for command in (predict, models, evaluate, prepare, plan, search, report, run, compare, finetune, export)
+    for command in (predict, models, evaluate, prepare, plan, search, report, run, train, compare, finetune, export)
 }
 """The function of each verb: it takes the verb's options and the call, and returns the exit code."""
 

@@ -11,10 +11,14 @@ from ecg_study.workflows.settings import RUNTIME_SETTINGS, Settings
 _OTHER_PARAMETERS = (
     "adc_zero",
     "config",
+    "ema",
     "epochs",
     "formats",
+    "from_search",
     "fs",
     "gain",
+    "hours",
+    "hyperparameters",
     "learning_rate",
     "model",
     "model_kind",
@@ -25,9 +29,11 @@ _OTHER_PARAMETERS = (
     "restart",
     "runtime",
     "sections",
+    "segments",
     "storage",
     "time_column",
     "units",
+    "validate_every",
 )
 
 OPTIONS = {name: "--" + name.replace("_", "-") for name in (*Settings.model_fields, *_OTHER_PARAMETERS)}

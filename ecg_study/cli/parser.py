@@ -19,6 +19,7 @@ from ecg_study.cli.verb_options import (
     ReportOptions,
     RunOptions,
     SearchOptions,
+    TrainOptions,
 )
 from ecg_study.errors import InputError
 from ecg_study.workflows.settings import Settings
@@ -42,18 +43,17 @@ _FILE_OPTIONS = ("fs", "time_column", "units", "gain", "adc_zero")
 _LIST = "A,B,…"
 
 _METAVARS = {
-    "adc_zero": "N",
     "annotator": "EXT",
     "data_dir": "DIR",
     "database": "NAME",
-    "epochs": "N",
     "formats": _LIST,
+    "from_search": "DIR",
     "fs": "HZ",
-    "gain": "N",
+    "hours": "HOURS",
+    "hyperparameters": _LIST,
     "lead": "NAME",
     "learning_rate": "RATE",
     "max_hours": "HOURS",
-    "max_trials": "N",
     "model": "MODEL",
     "model_kind": "KIND",
     "noise_dir": "DIR",
@@ -70,14 +70,10 @@ _METAVARS = {
     "scheduler_key": "FILE",
     "runtime": "NAME",
     "sections": _LIST,
-    "seed": "N",
-    "segment_samples": "N",
     "storage": "FILE",
     "time_column": "NAME",
     "units": "UNIT",
     "warm_start": "DIR",
-    "window_samples": "N",
-    "workers": "N",
 }
 
 
@@ -228,6 +224,20 @@ _RUN = Verb(
       the same study again""",
 )
 
+_TRAIN = Verb(
+    "train",
+    "train one configuration for as long as it takes, into a model folder",
+    TrainOptions,
+    (*_DATA_SETTINGS, "preset", "segment_samples", "window_samples", "output_dir"),
+    """\
+  {prog} train --model-kind detector --preset long --database mitdb --hours 6
+      writes outputs/models/detector; run the same command again after a stop or a kill, and it resumes
+  {prog} train --model-kind detector --preset long --database mitdb --segments 4000000 --ema 0.999
+  {prog} train --model-kind denoiser --preset robust --from-search mitdb-study --epochs 100
+      train the best trial of a search for longer
+  {prog} train --model-kind detector --preset quick --hyperparameters layers=1,units_1=32,… --epochs 20""",
+)
+
 _COMPARE = Verb(
     "compare",
     "compare the reports of two studies",
@@ -278,7 +288,7 @@ _EXAMPLES = """\
 
 GROUPS: dict[str, tuple[Verb, ...]] = {
     "use models (no study needed)": (_PREDICT, _MODELS, _EVALUATE),
-    "run a study": (_PREPARE, _PLAN, _SEARCH, _REPORT, _RUN),
+    "run a study": (_PREPARE, _PLAN, _SEARCH, _REPORT, _RUN, _TRAIN),
     "after a study": (_COMPARE, _FINETUNE, _EXPORT),
 }
 """The verbs, in the order of the help."""
@@ -363,8 +373,9 @@ def _add_options(
         default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
         if default not in ("", None):
             text += f" (default: {default})"
-        convert: Callable[[str], Any] = _split_names if _METAVARS[name] == _LIST else str
-        parser.add_argument(*flags, dest=name, metavar=_METAVARS[name], help=text, type=convert)
+        metavar = _METAVARS.get(name, "N")
+        convert: Callable[[str], Any] = _split_names if metavar == _LIST else str
+        parser.add_argument(*flags, dest=name, metavar=metavar, help=text, type=convert)
 
 
 def _split_names(text: str) -> list[str]:

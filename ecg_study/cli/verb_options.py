@@ -63,6 +63,30 @@ class ReportOptions(CheckedModel):
     render: Flag = Field(default=False, description="compute nothing; write pages and plots again from report.json")
 
 
+class TrainOptions(CheckedModel):
+    """Options of ``train``."""
+
+    model_kind: _ModelKind = Field(default="detector", description="denoiser or detector")
+    hours: PositiveNumber | None = Field(default=None, description="train for this many hours, validation included")
+    segments: PositiveInt | None = Field(default=None, description="train on this many segments")
+    epochs: PositiveInt | None = Field(default=None, description="train for this many passes over the records")
+    hyperparameters: Names = Field(
+        default=(),
+        description="comma-separated hyperparameters, such as layers=2,units_1=64 (default: those that have one value "
+        "in the preset)",
+    )
+    from_search: Text = Field(default="", description="output folder of a study: train the best trial of its search")
+    ema: Annotated[float, Field(ge=0, lt=1), Expected("a number from 0 to below 1")] | None = Field(
+        default=None,
+        description="momentum of an exponential moving average of the weights, such as 0.999; validation decides "
+        "between the weights and their average (default: that of the preset)",
+    )
+    validate_every: PositiveInt | None = Field(
+        default=None, description="segments between two validations (default: one pass over the records)"
+    )
+    restart: Flag = Field(default=False, description="start from scratch; a saved training is renamed, not deleted")
+
+
 class CompareOptions(CheckedModel):
     """Options of ``compare``."""
 

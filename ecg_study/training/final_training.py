@@ -14,7 +14,7 @@ from ecg_study.files import write_bytes, write_json
 from ecg_study.models.card import DETECTOR
 from ecg_study.progress import Progress
 from ecg_study.reading import MAX_NPZ_BYTES, read_bytes, read_json
-from ecg_study.search_spaces.presets import PLATEAU
+from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER, PLATEAU
 from ecg_study.training.environment import environment, packages
 from ecg_study.training.executors.base import (
     EpochFinished,
@@ -218,18 +218,38 @@ class _KeptTrainings:
         write_json(self.directory / f"{spec.id}.json", content)
 
     def _conditions(self, task: TrainingTask, spec: TrainingSpec) -> dict[str, Any]:
-        versions = environment()
-        return {
-            "format": TRAINING_FORMAT,
-            "data": task.cache.key,
-            "training records": list(task.training_records),
-            "validation records": [] if task.refit else list(task.split.validation),
-            "hyperparameters": spec.hyperparameters,
-            "epochs": spec.epochs,
-            "batch size": task.preset.batch_size,
-            "patience": task.preset.patience,
-            "seed": self.seed,
-            **({} if task.preset.schedule == PLATEAU else {"schedule": task.preset.schedule, "keeps": "last epoch"}),
-            **augmentation_as_json(task),
-            "versions": {name: versions[name] for name in ("Python", *packages())},
-        }
+        last = {} if task.preset.schedule == PLATEAU else {"keeps": "last epoch"}
+        return {**_common_conditions(task, spec, seed=self.seed), "epochs": spec.epochs, **last}
+
+
+def training_conditions(
+    task: TrainingTask, spec: TrainingSpec, options: TrainingOptions, *, seed: int
+) -> dict[str, Any]:
+    """Return everything that determines the weights of a long training but its length, as JSON.
+
+    Args:
+        task: the model and its data.
+        spec: the configuration.
+        options: what is kept, and how often it is validated.
+        seed: seed of the study.
+    """
+    return {**_common_conditions(task, spec, seed=seed), "validate every": options.validate_every}
+
+
+def _common_conditions(task: TrainingTask, spec: TrainingSpec, *, seed: int) -> dict[str, Any]:
+    versions, preset = environment(), task.preset
+    return {
+        "format": TRAINING_FORMAT,
+        "data": task.cache.key,
+        "training records": list(task.training_records),
+        "validation records": [] if task.refit else list(task.split.validation),
+        "hyperparameters": spec.hyperparameters,
+        "batch size": preset.batch_size,
+        "patience": preset.patience,
+        "seed": seed,
+        **({} if preset.schedule == PLATEAU else {"schedule": preset.schedule}),
+        **({} if preset.warmup is None else {"warmup": preset.warmup}),
+        **({} if preset.optimizer == DEFAULT_OPTIMIZER else {"optimizer": asdict(preset.optimizer)}),
+        **augmentation_as_json(task),
+        "versions": {name: versions[name] for name in ("Python", *packages())},
+    }

@@ -14,7 +14,7 @@ from ecg_study.extras import BACKENDS, backend_name
 from ecg_study.files import locked, remove_abandoned, write_bytes
 from ecg_study.progress import raise_if_interrupted
 from ecg_study.reading import MAX_NPZ_BYTES, UnreadableError, read_bytes
-from ecg_study.search_spaces.presets import RENAMED_PRESETS
+from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER, RENAMED_PRESETS
 from ecg_study.training.executors.base import EpochFinished, Event, Executor, Job, Notice, TrialFinished, WorkerLost
 from ecg_study.training.specs import FAILED, FinishedTraining, TrainingOptions, TrainingSpec, Trial, failed_training
 from ecg_study.training.task import TrainingTask, augmentation_as_json
@@ -137,6 +137,7 @@ def search_identity(task: TrainingTask, *, seed: int, warm_start: str) -> dict[s
         "preset": stored_names.get(task.preset.name, task.preset.name),
         "sizes": {name: preset[name] for name in sizes},
         **augmentation_as_json(task),
+        **({} if task.preset.optimizer == DEFAULT_OPTIMIZER else {"optimizer": asdict(task.preset.optimizer)}),
         "space": hyperparameter_space(task),
         "seed": seed,
         "warm start": warm_start,

@@ -30,7 +30,7 @@ class Budget:
         """Check the values."""
         given = {name: value for name, value in vars(self).items() if value is not None}
         if len(given) != 1:
-            problem = "give exactly one of segments, epochs and hours"
+            problem = "give segments or epochs or hours, one of them"
             raise SettingsError("hours", problem, parameters=("segments", "epochs"))
         for name, value in given.items():
             if not value > 0 or not math.isfinite(value):

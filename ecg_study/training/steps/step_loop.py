@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class StepProgress:
         seconds_left: estimated time to its end; ``None`` before the first step of this run.
         segments_per_second: speed of training in this run.
         loss: mean loss since the last validation; ``None`` before the first step after it.
-        validation: row of the last validation; empty before the first.
+        history: row of each validation.
     """
 
     segments: int
@@ -43,7 +43,7 @@ class StepProgress:
     seconds_left: float | None
     segments_per_second: float
     loss: float | None
-    validation: dict[str, float]
+    history: Sequence[dict[str, float]]
 
 
 StepCallback = Callable[[StepProgress], None]
@@ -267,7 +267,6 @@ class StepLoop:
             left: float | None = max(0.0, (self._budget.seconds or 0.0) - self.seconds)
         else:
             left = (self._steps - self._step) * run_seconds / done if done else None
-        history = self._recorder.record.history
         return StepProgress(
             segments=segments,
             share=share,
@@ -275,5 +274,5 @@ class StepLoop:
             seconds_left=left,
             segments_per_second=trained / max(1e-9, self._training_seconds),
             loss=self._loss_sum / self._loss_count if self._loss_count else None,
-            validation=history[-1] if history else {},
+            history=tuple(self._recorder.record.history),
         )

@@ -1,0 +1,1 @@
+"""Training of one configuration for as long as it takes."""

@@ -1,0 +1,150 @@
+"""Configuration of a training: hyperparameters from a preset, a search, or the user."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ecg_study.errors import ModelError, SettingsError
+from ecg_study.models.card import DENOISER
+from ecg_study.search_spaces.hyperparameters import LEARNING_RATE, hyperparameter
+from ecg_study.search_spaces.presets import BOTH, FORWARD
+from ecg_study.training.task import TrainingTask
+from ecg_study.workflows.validation import did_you_mean
+
+_FIELD = "hyperparameters"
+_WORDS = {"true": True, "false": False}
+
+
+def parse_hyperparameters(words: Iterable[str]) -> dict[str, Any]:
+    """Return hyperparameters from texts such as ``"units_1=64"``.
+
+    Raises:
+        SettingsError: a text has no name or no value.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = (part.strip() for part in word.partition("="))
+        if not (name and equals and text):
+            raise SettingsError(_FIELD, f"{word!r} is not of the form name=value, such as units_1=64", value=word)
+        if name in found:
+            raise SettingsError(_FIELD, f"{name} is given twice", value=word)
+        found[name] = _value(text)
+    return found
+
+
+def _value(text: str) -> Any:
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def searched_hyperparameters(folder: Path, model_kind: str) -> dict[str, Any]:
+    """Return the hyperparameters of the best trial of a search.
+
+    Args:
+        folder: output folder of the study.
+        model_kind: denoiser or detector.
+
+    Raises:
+        StateError: there is no search, or it is damaged.
+        TrainingError: no trial was completed.
+    """
+    from ecg_study.tuning.state import load_search, search_directory
+
+    return dict(load_search(search_directory(folder, model_kind)).best().spec.hyperparameters)
+
+
+def choose_hyperparameters(task: TrainingTask, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all hyperparameters of a training: those that are given, and those with one value in the preset.
+
+    Args:
+        task: the model and its preset.
+        given: hyperparameters by name; they may lie outside the ranges of the preset.
+
+    Raises:
+        SettingsError: one is missing, unknown or impossible.
+    """
+    values = _ranges(task)
+    layers = _checked("layers", given["layers"]) if "layers" in given else _single(values["layers"])
+    for number in range(1, (layers or max(values["layers"])) + 1):
+        values[f"units_{number}"] = values["units"]
+    del values["units"]
+    if unknown := [name for name in given if name not in values]:
+        problem = f"{unknown[0]!r} is not one of {', '.join(values)}{did_you_mean(unknown[0], values)}"
+        raise SettingsError(_FIELD, problem, value=unknown[0])
+    chosen = {name: _checked(name, given[name]) if name in given else _single(values[name]) for name in values}
+    if missing := [name for name, value in chosen.items() if value is None]:
+        listed = "; ".join(f"{name!r} ({', '.join(map(str, values[name]))})" for name in missing)
+        problem = f"{task.preset.name!r} has several values of {listed}; choose one of each with hyperparameters"
+        raise SettingsError("preset", problem, value=task.preset.name, parameters=(_FIELD,))
+    samples = task.cache.settings.segment_samples
+    if samples % chosen["frame"]:
+        problem = f"segment_samples ({samples}) is not a multiple of frame = {chosen['frame']}"
+        raise SettingsError(_FIELD, problem, value=chosen["frame"], parameters=("segment_samples",))
+    try:
+        task.build(chosen)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"the {task.name} cannot be built with these hyperparameters ({error})") from error
+    return chosen
+
+
+def _ranges(task: TrainingTask) -> dict[str, tuple[Any, ...]]:
+    """Return the values of each hyperparameter in the preset."""
+    ranges = task.preset.denoiser if task.name == DENOISER else task.preset.detector
+    values: dict[str, tuple[Any, ...]] = {
+        "layers": ranges.layers,
+        "units": ranges.units,
+        "dropout": ranges.dropout,
+        "frame": ranges.frame,
+        "direction": ranges.direction,
+        LEARNING_RATE: tuple(dict.fromkeys(ranges.learning_rate)),
+    }
+    values |= {"residual": ranges.residual} if task.name == DENOISER else {"dense_units": ranges.dense_units}
+    if any(ranges.filters):
+        values["filters"] = ranges.filters
+    return values
+
+
+def _single(values: tuple[Any, ...]) -> Any:
+    return values[0] if len(values) == 1 else None
+
+
+def _checked(name: str, value: Any) -> Any:
+    """Return a value that a model can have.
+
+    Raises:
+        SettingsError: it is of another type or out of range.
+    """
+    facts = hyperparameter(name)
+
+    def refuse(words: str) -> SettingsError:
+        return SettingsError(_FIELD, f"{name}: {value!r} is not {words}", value=value)
+
+    if name == "direction":
+        if value not in (FORWARD, BOTH):
+            raise refuse(f"{FORWARD} or {BOTH}")
+        return value
+    if name == "residual":
+        if not isinstance(value, bool):
+            raise refuse("true or false")
+        return value
+    decimal = name in (LEARNING_RATE, "dropout")
+    if isinstance(value, bool) or not isinstance(value, (int, float) if decimal else int):
+        raise refuse("a number" if decimal else "an integer")
+    limits = [
+        (facts.minimum is None or value >= facts.minimum, f"at least {facts.minimum}"),
+        (facts.above is None or value > facts.above, f"above {facts.above}"),
+        (facts.below is None or value < facts.below, f"below {facts.below}"),
+        (math.isfinite(value), "finite"),
+    ]
+    if wrong := [words for right, words in limits if not right]:
+        raise refuse(wrong[0])
+    return float(value) if decimal else value

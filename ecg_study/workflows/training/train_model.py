@@ -1,0 +1,276 @@
+"""Training of one configuration into a model folder. It can be stopped at any time, resumed, and extended."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ecg_study.ecg_data.databases.splits import PARTS
+from ecg_study.errors import SettingsError, TrainingError
+from ecg_study.evaluation.leads import read_leads
+from ecg_study.evaluation.results.long_training import LongTraining
+from ecg_study.evaluation.thresholds import choose_thresholds
+from ecg_study.extras import require_packages
+from ecg_study.files import make_directory, remove_abandoned, temporary_path, write_json, write_text
+from ecg_study.models.card import DETECTOR, MODEL_KINDS, ModelCard
+from ecg_study.models.folder import save_model
+from ecg_study.progress import Progress, deferred_interrupts
+from ecg_study.reports.model_card import render_trained_card
+from ecg_study.search_spaces.preset_files import load_preset
+from ecg_study.training.backend import import_backend
+from ecg_study.training.final_training import build_trained, training_conditions
+from ecg_study.training.loop import train
+from ecg_study.training.specs import FinishedTraining, TrainingOptions, TrainingSpec
+from ecg_study.training.steps.budget import Budget
+from ecg_study.training.steps.recorder import AVERAGED, LOSS
+from ecg_study.training.steps.saved_state import SAVE_SECONDS, StateFile
+from ecg_study.training.steps.step_loop import StepCallback, StepProgress
+from ecg_study.training.task import TrainingTask, augmentation_as_json
+from ecg_study.workflows.provenance import summarize_data
+from ecg_study.workflows.settings import SETTINGS_FILE, Settings, save_settings
+from ecg_study.workflows.study import PreparedData, prepare_data
+from ecg_study.workflows.task_models import cached_task_model, task_card
+from ecg_study.workflows.training.configuration import choose_hyperparameters, searched_hyperparameters
+
+if TYPE_CHECKING:
+    import keras
+
+TRAIN = "train"
+"""Folder in the output folder with the state and the history of each training."""
+
+STATE_FILE, HISTORY_FILE, SUMMARY_FILE = "state.npz", "history.csv", "training.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRequest:
+    """What is trained, and for how long.
+
+    Attributes:
+        model_kind: ``"denoiser"`` or ``"detector"``.
+        budget: length of the training. A larger one continues a finished training.
+        hyperparameters: those that the preset leaves open, or that differ from it.
+        from_search: output folder of a study whose best trial gives the hyperparameters; ``None`` for none.
+        weight_average: momentum of the average of the weights (default: that of the preset).
+        validate_every: segments between two validations (default: one epoch).
+        restart: start from scratch; a saved training is renamed, not deleted.
+        save_seconds: time between two saved states in seconds.
+    """
+
+    model_kind: str
+    budget: Budget
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    from_search: Path | None = None
+    weight_average: float | None = None
+    validate_every: int | None = None
+    restart: bool = False
+    save_seconds: float = SAVE_SECONDS
+
+
+def _ignore_steps(_: StepProgress) -> None:
+    pass
+
+
+def train_model(
+    settings: Settings,
+    request: TrainingRequest,
+    *,
+    on_progress: Progress,
+    on_start: Callable[[TrainingTask, Mapping[str, Any]], None] | None = None,
+    on_step: StepCallback = _ignore_steps,
+) -> LongTraining:
+    """Train one configuration, choose the thresholds of a detector, and write ``models/<kind>``.
+
+    The state is saved every few minutes. The same call resumes a training that was stopped or killed.
+
+    Args:
+        settings: records, preset, seed and output folder.
+        request: configuration and length.
+        on_progress: called with the name of another step, the number of steps done, and their total.
+        on_start: called with the task and its hyperparameters before the training.
+        on_step: called with the progress of the training a few times per second.
+
+    Raises:
+        SettingsError: a hyperparameter is missing or wrong, or the budget is smaller than what is done.
+        StateError: the saved state is damaged, of another training, or in use.
+        TrainingError: the training diverged.
+    """
+    require_packages()
+    task, data = _task(settings, request, on_progress)
+    given = {} if request.from_search is None else searched_hyperparameters(request.from_search, request.model_kind)
+    hyperparameters = choose_hyperparameters(task, {**given, **request.hyperparameters})
+    output_dir = Path(settings.output_dir)
+    make_directory(output_dir)
+    directory = output_dir / TRAIN / task.name
+    spec = TrainingSpec(id=f"{task.name}-{TRAIN}", epochs=1, hyperparameters=hyperparameters)
+    options = TrainingOptions.for_long(task, request.budget, validate_every=request.validate_every)
+    conditions = training_conditions(task, spec, options, seed=settings.seed)
+    with deferred_interrupts(terminate=True), StateFile(directory.with_suffix(".npz")).locked():
+        if request.restart:
+            _set_aside(directory)
+        if on_start is not None:
+            on_start(task, hyperparameters)
+        state_file = StateFile(directory / STATE_FILE, conditions, seconds=request.save_seconds)
+        save_settings(settings, output_dir / SETTINGS_FILE)
+        training = train(
+            task,
+            spec,
+            options=options,
+            seed=settings.seed,
+            on_step=_with_history(on_step, directory / HISTORY_FILE),
+            state_file=state_file,
+        )
+        if training.weights is None:
+            problem = f"{training.result.reason}; restart with a lower learning_rate or another seed"
+            raise TrainingError(f"training of the {task.name}: {problem}", parameters=("restart", "seed"))
+        model = _final_model(task, spec, training)
+        thresholds = _thresholds(model, task, data, seed=settings.seed, on_progress=on_progress)
+        result = _result(task, spec, training, data=data, budget=request.budget, thresholds=thresholds)
+        write_json(directory / SUMMARY_FILE, asdict(result))
+        card = _card(task, data, result, seed=settings.seed)
+        _replace_model(output_dir / "models" / task.name, model, card=card, page=render_trained_card(card, result))
+    return result
+
+
+def _task(settings: Settings, request: TrainingRequest, on_progress: Progress) -> tuple[TrainingTask, PreparedData]:
+    if request.model_kind not in MODEL_KINDS:
+        problem = f"{request.model_kind!r} is not one of {', '.join(MODEL_KINDS)}"
+        raise SettingsError("model_kind", problem, value=request.model_kind)
+    preset = load_preset(settings.preset)
+    if request.weight_average is not None:
+        preset = replace(preset, weight_average=request.weight_average)
+    data = prepare_data(settings, on_progress=on_progress)
+    import_backend()
+    return TrainingTask(request.model_kind, data.cache, data.split, preset), data
+
+
+def _set_aside(directory: Path) -> None:
+    """Rename the folder of an earlier training, without deleting anything."""
+    if directory.exists():
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+        directory.rename(directory.with_name(f"{directory.name}.before-{stamp}"))
+
+
+def _with_history(on_step: StepCallback, path: Path) -> StepCallback:
+    """Return a callback that also writes the history after each validation."""
+    written = 0
+
+    def step(progress: StepProgress) -> None:
+        nonlocal written
+        if len(progress.history) != written:
+            written = len(progress.history)
+            write_text(path, _as_csv(progress.history))
+        on_step(progress)
+
+    return step
+
+
+def _as_csv(history: Sequence[Mapping[str, float]]) -> str:
+    names = list(dict.fromkeys(name for row in history for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()
+
+
+def _final_model(task: TrainingTask, spec: TrainingSpec, training: FinishedTraining) -> keras.Model:
+    import keras
+
+    keras.backend.clear_session()  # the layers of a saved model are numbered from the first
+    return build_trained(task, spec, training=training)
+
+
+def _thresholds(
+    model: keras.Model, task: TrainingTask, data: PreparedData, *, seed: int, on_progress: Progress
+) -> dict[str, float]:
+    if task.name != DETECTOR:
+        return {}
+    on_progress("Thresholds", 0, 1)
+    leads = read_leads(task.cache, data.database, records=task.split.validation)
+    thresholds = choose_thresholds(cached_task_model(model, task), leads, noise=task.validation_noise, seed=seed)
+    on_progress("Thresholds", 1, 1)
+    return thresholds
+
+
+def _result(
+    task: TrainingTask,
+    spec: TrainingSpec,
+    training: FinishedTraining,
+    *,
+    data: PreparedData,
+    budget: Budget,
+    thresholds: dict[str, float],
+) -> LongTraining:
+    history, score = training.result.history, training.result.score
+    assert score is not None
+    prefix = AVERAGED if training.averaged else ""
+    kept = next(row for row in history if row.get(prefix + LOSS) == score)
+    objective = task.objective[0]
+    return LongTraining(
+        task=task.name,
+        database=data.database.name,
+        parts={part: task.split.part(part) for part in PARTS},
+        preset=task.preset.name,
+        hyperparameters=spec.hyperparameters,
+        parameters=training.result.parameters or 0,
+        budget=str(budget),
+        segments=int(history[-1]["segments"]),
+        seconds=training.result.seconds,
+        kept_segments=int(kept["segments"]),
+        averaged=training.averaged,
+        loss=score,
+        objective=(objective, kept.get(prefix + objective)),
+        history=history,
+        thresholds=thresholds,
+    )
+
+
+def _card(task: TrainingTask, data: PreparedData, result: LongTraining, *, seed: int) -> ModelCard:
+    summary = summarize_data(data.database, task.cache, split=task.split)
+    objective, value = result.objective
+    metrics = {"loss": result.loss, **({} if value is None else {objective.removeprefix("val_"): value})}
+    return replace(
+        task_card(task, parameters=result.parameters),
+        thresholds=result.thresholds,
+        hyperparameters=result.hyperparameters,
+        data={
+            "database": summary.database,
+            "version": summary.version,
+            "attribution": summary.attribution,
+            "license": summary.license,
+            "sha256": summary.sha256,
+            "key": summary.key,
+            "lead": summary.lead,
+            "noise_sigma_mv": summary.noise_sigma_mv,
+            **augmentation_as_json(task),
+            "records": {name: list(part.records) for name, part in summary.parts.items()},
+            "signals": task.cache.signals([*task.split.train, *task.split.validation]),
+            "training": {
+                "segments": result.segments,
+                "kept_segments": result.kept_segments,
+                "averaged": result.averaged,
+                "seconds": round(result.seconds, 1),
+            },
+        },
+        metrics={"validation": metrics},
+        seed=seed,
+    )
+
+
+def _replace_model(directory: Path, model: keras.Model, *, card: ModelCard, page: str) -> None:
+    """Write a model folder in place of an existing one."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(directory.parent)
+    with (
+        temporary_path(directory.parent, directory.name) as made,
+        temporary_path(directory.parent, directory.name) as old,
+    ):
+        save_model(made, model, card=card, page=page)
+        if directory.exists():
+            directory.rename(old)
+        made.rename(directory)
