@@ -192,9 +192,7 @@ def train(options: TrainOptions, call: Call) -> int:
         restart=options.restart,
     )
     with TrainingDisplay(console) as display:
-        made = train_model(
-            call.settings, request, on_progress=display.on_progress, on_start=display.start, on_step=display.step
-        )
+        made = train_model(call.settings, request, on_progress=display, on_start=display.start, on_step=display.step)
     for line in result_lines(made):
         console.print(line)
     console.print(f"Model: {out / 'models' / made.task}")

@@ -48,7 +48,7 @@ class TrainingDisplay:
         self._stop()
         self._bars.__exit__(kind, error, trace)
 
-    def on_progress(self, what: str, done: int, total: int) -> None:
+    def __call__(self, what: str, done: int, total: int) -> None:
         """Show progress of the data or of the thresholds."""
         if self._bar is not None:  # the training is over
             self._stop()

@@ -223,7 +223,7 @@ class _KeptTrainings:
 
 
 def training_conditions(
-    task: TrainingTask, spec: TrainingSpec, options: TrainingOptions, *, seed: int
+    task: TrainingTask, spec: TrainingSpec, *, options: TrainingOptions, seed: int
 ) -> dict[str, Any]:
     """Return everything that determines the weights of a long training but its length, as JSON.
 

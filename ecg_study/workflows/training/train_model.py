@@ -108,7 +108,7 @@ def train_model(
     directory = output_dir / TRAIN / task.name
     spec = TrainingSpec(id=f"{task.name}-{TRAIN}", epochs=1, hyperparameters=hyperparameters)
     options = TrainingOptions.for_long(task, request.budget, validate_every=request.validate_every)
-    conditions = training_conditions(task, spec, options, seed=settings.seed)
+    conditions = training_conditions(task, spec, options=options, seed=settings.seed)
     with deferred_interrupts(terminate=True), StateFile(directory.with_suffix(".npz")).locked():
         if request.restart:
             _set_aside(directory)
