@@ -77,20 +77,32 @@ def _variations(training: Training) -> list[str]:
 
 
 def _noise(how: dict[str, Any], sigma_mv: float) -> list[str]:
-    least, most = how["gaussian"] or (sigma_mv, sigma_mv)
-    statements = [f"Gaussian noise of σ = {f'{least:g} to {most:g}' if least < most else f'{most:g}'} mV."]
+    statements = [_white_noise(how, sigma_mv)]
     if how["noisy"]:
         low, high = how["snr"]
         varied = (
             "; inverted, reversed, stretched in time and mixed from both channels at random" if how["varied"] else ""
         )
         statements.append(
-            f"Recorded noise at an SNR of {low:g} to {high:g} dB in {_share(how['noisy'])} of the segments: bw, em, ma "
-            f"or all three, from intervals of the MIT-BIH Noise Stress Test Database that no test uses{varied}."
+            f"Recorded noise at an SNR of {low:g} to {high:g} dB in {_share(how['noisy'])} of the segments: "
+            f"{_types(how)}, from intervals of the MIT-BIH Noise Stress Test Database that no test uses{varied}."
         )
     if how["hum"]:
         statements.append(f"Mains hum in {_share(how['hum'])} of the segments.")
     return statements
+
+
+def _white_noise(how: dict[str, Any], sigma_mv: float) -> str:
+    share = how.get("white_noise_probability", 1.0)
+    where = f" in {_share(share)} of the segments" if share < 1 else ""
+    if (relative := how.get("max_relative_white_noise")) is not None:
+        return f"Gaussian noise of σ = 0 to {_share(relative)} of the standard deviation of a segment{where}."
+    least, most = how["gaussian"] or (sigma_mv, sigma_mv)
+    return f"Gaussian noise of σ = {f'{least:g} to {most:g}' if least < most else f'{most:g}'} mV{where}."
+
+
+def _types(how: dict[str, Any]) -> str:
+    return "bw, em and ma, mixed at random" if how.get("mixed_noise") else "bw, em, ma or all three"
 
 
 def _share(value: float) -> str:

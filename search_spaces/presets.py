@@ -246,6 +246,52 @@ _ROBUST = Preset(
     refit=True,
 )
 
+# One configuration, for trainings of millions of segments. Every segment is new: cut, stretched and inverted at random,
+# under mixtures of all recorded noise.
+_ONE = HyperparameterRanges(
+    layers=(2,),
+    units=(64,),
+    dropout=(0.0,),
+    frame=(8,),
+    direction=(BOTH,),
+    learning_rate=(4e-3, 4e-3),
+    residual=(True,),
+    dense_units=(32,),
+)
+
+_LONG_AUGMENTATION = Augmentation(
+    noise_probability=0.8,
+    snr_range_db=(-12.0, 20.0),
+    transform_noise=False,
+    partial_noise_probability=0.0,
+    hum_probability=0.2,
+    mixed_noise=True,
+    white_noise_probability=0.7,
+    max_relative_white_noise=0.08,
+)
+
+_LONG = Preset(
+    name="long",
+    summary="one configuration of 2 × 64 bidirectional units per model, for the verb train and millions of segments",
+    max_epochs=1,
+    factor=3,
+    iterations=1,
+    batch_size=512,
+    segments_per_epoch=None,
+    final_epochs=400,
+    seeds=1,
+    patience=10,
+    denoiser=_ONE,
+    detector=_ONE,
+    denoiser_augmentation=replace(
+        _LONG_AUGMENTATION, removes_baseline_wander=True, snr_range_db=(-9.0, 36.0), transform_noise=True
+    ),
+    detector_augmentation=_LONG_AUGMENTATION,
+    schedule=COSINE,
+    weight_decay=1e-3,
+    warmup=0.05,
+)
+
 _BUILT_IN = (
     Preset(
         name="quick",
@@ -298,6 +344,7 @@ _BUILT_IN = (
         denoiser_augmentation=_WHITE,
         detector_augmentation=_WHITE,
     ),
+    _LONG,
 )
 
 PRESETS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset in _BUILT_IN})

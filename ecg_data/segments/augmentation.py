@@ -7,14 +7,15 @@ that are trained with augmentation scale each segment themselves.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS
 from ecg_study.ecg_data.databases.splits import TRAIN, VALIDATION
 from ecg_study.ecg_data.excerpts import Excerpts
-from ecg_study.ecg_data.noise import RECORDED_NOISE_TYPES
+from ecg_study.ecg_data.noise import RECORDED_NOISE_TYPES, unit_power
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.pauses import add_pause
 
@@ -55,6 +56,11 @@ class Augmentation:
         pause_probability: detector only: share of segments with an inserted pause (see `segments.pauses`).
         pause_range_s: shortest and longest pause in seconds.
         p_wave_probability: share of the pauses in which P waves continue.
+        mixed_noise: whether recorded noise is a mixture of all three types with random weights; otherwise it is one of
+            them, or all in equal power.
+        white_noise_probability: share of segments with white noise.
+        max_relative_white_noise: highest standard deviation of white noise, relative to that of the segment without
+            its wander; it replaces ``gaussian_sigma_range_mv``.
     """
 
     removes_baseline_wander: bool = False
@@ -73,10 +79,19 @@ class Augmentation:
     pause_probability: float = 0.0
     pause_range_s: tuple[float, float] = (0.8, 6.0)
     p_wave_probability: float = 0.5
+    mixed_noise: bool = False
+    white_noise_probability: float = 1.0
+    max_relative_white_noise: float | None = None
 
     def as_mapping(self) -> dict[str, Any]:
-        """Return the settings as JSON, under the keys of search states, model cards and reports."""
-        return {_STORED_KEYS[name]: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        """Return the settings as JSON, under the keys of search states, model cards and reports.
+
+        Settings that are newer than these keys are left out if they have their defaults.
+        """
+        stored = {_STORED_KEYS.get(name, name): value for name, value in asdict(self).items()}
+        newer = {item.name: item.default for item in fields(self) if item.name not in _STORED_KEYS}
+        kept = {name: value for name, value in stored.items() if name not in newer or value != newer[name]}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
 
 
 _STORED_KEYS = {
@@ -242,10 +257,15 @@ class Augmenter:
     def _noise_for(self, wander_removed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw noise in mV for segments without baseline wander."""
         how, (count, segment) = self._how, wander_removed.shape
+        power = np.maximum(wander_removed.var(axis=1, keepdims=True), _LEAST_POWER)
         noise = rng.standard_normal((count, segment), dtype=np.float32)
-        sigma = self._cache.settings.noise_sigma_mv
-        noise *= rng.uniform(*(how.gaussian_sigma_range_mv or (sigma, sigma)), (count, 1)).astype(np.float32)
+        noise *= self._white_noise_sigma(power, rng)
         noisy = np.flatnonzero(rng.random(count) < how.noise_probability)
+        if how.mixed_noise:
+            if len(noisy):
+                noise[noisy] += self._scaled(self._mixture(len(noisy), rng), power[noisy], rng)
+            self._hum(noise, rng)
+            return noise
         types = rng.integers(0, len(RECORDED_NOISE_TYPES), len(noisy))
         for number, noise_type in enumerate(RECORDED_NOISE_TYPES):
             chosen = noisy[types == number]
@@ -258,13 +278,37 @@ class Augmenter:
                 rng=rng,
                 transform=how.transform_noise and self._training,
             )
-            power = np.maximum(wander_removed[chosen].var(axis=1, keepdims=True), _LEAST_POWER)
-            ratio = 10 ** (rng.uniform(*how.snr_range_db, (len(chosen), 1)) / 10)
-            np.multiply(unit, np.sqrt(power / ratio), out=unit, casting="same_kind")
-            self._cover(unit, rng)
-            noise[chosen] += unit
+            noise[chosen] += self._scaled(unit, power[chosen], rng)
         self._hum(noise, rng)
         return noise
+
+    def _white_noise_sigma(self, power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draw the standard deviation of white noise in mV for segments of this power, shape ``(segments, 1)``."""
+        how, sigma = self._how, self._cache.settings.noise_sigma_mv
+        if how.max_relative_white_noise is None:
+            drawn = rng.uniform(*(how.gaussian_sigma_range_mv or (sigma, sigma)), power.shape)
+        else:
+            drawn = rng.uniform(0, how.max_relative_white_noise, power.shape) * np.sqrt(power)
+        if how.white_noise_probability < 1:
+            drawn *= rng.random(power.shape) < how.white_noise_probability
+        return drawn.astype(np.float32)
+
+    def _mixture(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw mixtures of all recorded noise types with random weights, of power 1."""
+        shares = rng.dirichlet(np.ones(len(NOISE_RECORDS)), count)
+        mixture = np.zeros((count, self._segment), np.float32)
+        transform = self._how.transform_noise and self._training
+        for share, name in zip(shares.T, NOISE_RECORDS, strict=True):
+            drawn = self._noise.draw(name, count=count, samples=self._segment, rng=rng, transform=transform)
+            mixture += np.sqrt(share).astype(np.float32)[:, np.newaxis] * drawn
+        return unit_power(mixture)
+
+    def _scaled(self, unit: np.ndarray, power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Scale noise of power 1 to a random SNR against segments of this power, in place; some fade in and out."""
+        ratio = 10 ** (rng.uniform(*self._how.snr_range_db, (len(unit), 1)) / 10)
+        np.multiply(unit, np.sqrt(power / ratio), out=unit, casting="same_kind")
+        self._cover(unit, rng)
+        return unit
 
     def _cover(self, noise: np.ndarray, rng: np.random.Generator) -> None:
         """Fade some of the noise in and out, in place, so that it covers only a part of its segment."""
