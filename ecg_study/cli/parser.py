@@ -228,7 +228,7 @@ _TRAIN = Verb(
     "train",
     "train one configuration for as long as it takes, into a model folder",
     TrainOptions,
-    (*_DATA_SETTINGS, "preset", "segment_samples", "window_samples", "output_dir"),
+    (*_DATA_SETTINGS, "preset", "segment_samples", "window_samples", "keras_layers", "output_dir"),
     """\
   {prog} train --model-kind detector --preset long --database mitdb --hours 6
       writes outputs/models/detector; run the same command again after a stop or a kill, and it resumes

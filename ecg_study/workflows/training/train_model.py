@@ -145,7 +145,8 @@ def _task(settings: Settings, request: TrainingRequest, on_progress: Progress) -
         preset = replace(preset, weight_average=request.weight_average)
     data = prepare_data(settings, on_progress=on_progress)
     import_backend()
-    return TrainingTask(request.model_kind, data.cache, data.split, preset), data
+    layers = settings.keras_layers
+    return TrainingTask(request.model_kind, data.cache, data.split, preset, keras_layers=layers), data
 
 
 def _set_aside(directory: Path) -> None:
