@@ -10,6 +10,7 @@ import json
 import math
 import os
 import stat
+import struct
 import tomllib
 import zipfile
 import zlib
@@ -163,8 +164,20 @@ def parse_npz(content: bytes, *, limit: int = MAX_NPZ_BYTES) -> dict[str, np.nda
                 raise UnreadableError(f"unpacks to {total:,} bytes, more than the limit of {limit:,}")
             for item in archive.infolist():
                 arrays[item.filename.removesuffix(".npy")] = _parse_npy(archive.read(item))
-    # zipfile raises the last two for encrypted members and unknown compression.
-    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, OSError, RuntimeError, NotImplementedError) as error:
+    except UnreadableError:
+        raise
+    # zipfile raises the last three for a wrong offset, encrypted members and unknown compression.
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        EOFError,
+        LookupError,
+        OSError,
+        ValueError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
         raise UnreadableError("not a NumPy archive, or changed") from error
     return arrays
 

@@ -18,8 +18,9 @@ from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.databases.synthetic import write_synthetic
 from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
+from ecg_study.search_spaces.preset_files import save_preset
 from tests.make_fixtures import TINY_STUDY_DIR
-from tests.tiny import SECONDS, write_noise, write_preset
+from tests.tiny import ONE_CONFIGURATION, SECONDS, write_noise, write_preset
 
 # No deadlines: examples take longer on a busy machine, which is not a failure.
 _PATIENT = [HealthCheck.too_slow]
@@ -113,6 +114,14 @@ def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_preset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The preset `TINY` as a file for ``--preset``."""
     return write_preset(tmp_path_factory.mktemp("preset"))
+
+
+@pytest.fixture(scope="session")
+def one_configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The preset `ONE_CONFIGURATION` as a file for ``--preset``."""
+    path = tmp_path_factory.mktemp("preset") / "one.toml"
+    save_preset(ONE_CONFIGURATION, path)
+    return path
 
 
 @pytest.fixture(scope="session")

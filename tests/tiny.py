@@ -30,6 +30,18 @@ TINY = replace(
 )
 """``quick`` with tiny networks and few epochs. Cards and searches store its name."""
 
+_ONE = replace(TINY.detector, layers=(1,), units=(6,), dropout=(0.0,), learning_rate=(0.01, 0.01), dense_units=(0,))
+ONE_CONFIGURATION = replace(
+    TINY,
+    name="one",
+    denoiser=replace(_ONE, residual=(True,)),
+    detector=_ONE,
+    schedule="cosine",
+    weight_decay=1e-3,
+    warmup=0.05,
+)
+"""`TINY` with one value of each hyperparameter, which is trained without a search."""
+
 PROGRAM = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with it ignored

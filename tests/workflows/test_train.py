@@ -1,0 +1,175 @@
+"""The verb train: configuration, errors, and a model that the other verbs use."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import study
+from ecg_study.errors import SettingsError
+from ecg_study.inference.loading import load_detector
+from ecg_study.models.card import read_card
+from ecg_study.training.task import TrainingTask
+from ecg_study.tuning.state import load_search, search_directory
+from ecg_study.workflows.training.configuration import (
+    choose_hyperparameters,
+    parse_hyperparameters,
+    searched_hyperparameters,
+)
+from tests.conftest import SmallData
+from tests.tiny import ONE_CONFIGURATION, TINY
+
+
+@pytest.fixture
+def options(small_options: list[str], one_configuration: Path, tmp_path: Path) -> list[str]:
+    """The verb with a preset of one configuration and an empty output folder."""
+    given = [*small_options[:-4], "--preset", str(one_configuration), "--output-dir", str(tmp_path / "out")]
+    return ["train", *given, "--model-kind", "detector"]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["layers=2", "units_1 = 64"], {"layers": 2, "units_1": 64}),
+        (
+            ["learning_rate=4e-3", "residual=True", "direction=both"],
+            {"learning_rate": 4e-3, "residual": True, "direction": "both"},
+        ),
+        ([], {}),
+    ],
+)
+def test_hyperparameters_are_read_from_text(words: list[str], found: dict[str, Any]) -> None:
+    read = parse_hyperparameters(words)
+    assert read == found
+    assert [type(value) for value in read.values()] == [type(value) for value in found.values()]
+
+
+@pytest.mark.parametrize("words", [["layers"], ["=2"], ["layers="], ["layers=1", "layers=2"]])
+def test_other_text_is_refused(words: list[str]) -> None:
+    with pytest.raises(SettingsError, match=r"name=value|given twice"):
+        parse_hyperparameters(words)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, r"'tiny' has several values of 'layers' \(1, 2\); .*; choose one of each with hyperparameters"),
+        ({"layers": 1, "units_2": 4}, "'units_2' is not one of layers, .*; did you mean 'units_1'"),
+        ({"unit": 4}, "'unit' is not one of"),
+        ({"layers": 0}, "layers: 0 is not at least 1"),
+        ({"layers": "two"}, "layers: 'two' is not an integer"),
+        ({"layers": True}, "layers: True is not an integer"),
+        ({"dropout": 1.0}, "dropout: 1.0 is not below 1"),
+        ({"learning_rate": 0}, "learning_rate: 0 is not above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate: nan is not above 0"),
+        ({"direction": "backward"}, "direction: 'backward' is not forward or both"),
+    ],
+)
+def test_a_missing_or_impossible_hyperparameter_is_named(
+    given: Mapping[str, Any], says: str, small_data: SmallData
+) -> None:
+    task = TrainingTask("detector", small_data.cache, small_data.split, TINY)
+    with pytest.raises(SettingsError, match=says):
+        choose_hyperparameters(task, given)
+
+
+def test_a_frame_must_divide_the_segment(small_data: SmallData) -> None:
+    task = TrainingTask("detector", small_data.cache, small_data.split, ONE_CONFIGURATION)
+    with pytest.raises(SettingsError, match=r"segment_samples \(720\) is not a multiple of frame = 7"):
+        choose_hyperparameters(task, {"frame": 7})
+
+
+def test_the_best_trial_of_a_search_gives_the_hyperparameters(tiny_study: Path) -> None:
+    best = load_search(search_directory(tiny_study, "detector")).best()
+    assert searched_hyperparameters(tiny_study, "detector") == best.spec.hyperparameters
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ([], "--hours: give --segments or --epochs or --hours, one of them"),
+        (["--hours", "1", "--epochs", "2"], "one of them"),
+        (["--hours", "0"], "--hours: '0' is not a positive number"),
+        (["--segments", "1e6"], "--segments: '1e6' is not a positive integer"),
+        (["--epochs", "1", "--ema", "1"], "--ema: '1' is not a number from 0 to below 1"),
+        (["--epochs", "1", "--hyperparameters", "layers"], "--hyperparameters: 'layers' is not of the form name=value"),
+        (["--epochs", "1", "--hyperparameters", "layer=2"], "did you mean 'layers'?"),
+        (["--epochs", "1", "--preset", "quick"], "choose one of each with --hyperparameters"),
+        (["--epochs", "1", "--from-search", "nowhere"], "no search found"),
+    ],
+)
+def test_errors_are_one_line(
+    more: list[str], says: str, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert study.main([*options, *more]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and says in lines[0]
+    assert not (tmp_path / "out").exists()
+
+
+def _history(out: Path) -> list[dict[str, str]]:
+    with open(out / "train" / "detector" / "history.csv", encoding="utf-8", newline="") as source:
+        return list(csv.DictReader(source))
+
+
+def _summary(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "train" / "detector" / "training.json").read_text())
+    return {name: value for name, value in found.items() if name != "seconds"}
+
+
+@pytest.mark.slow
+def test_a_training_writes_a_model_and_can_be_extended(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert study.main([*options, "--epochs", "2", "--ema", "0.5"]) == 0
+    said = capsys.readouterr().out
+    assert "layers 1, dropout 0, frame 16" in said and "Kept: " in said and "Thresholds: r_peak" in said
+    first = _history(out)
+    assert [row["epoch"] for row in first] == ["1", "2"]
+    assert {"segments", "loss", "val_loss", "val_window_pr_auc", "averaged_val_loss"} <= first[0].keys()
+
+    card = read_card(out / "models" / "detector")
+    assert card.preset == "one" and card.thresholds and card.data["training"]["segments"] == int(first[-1]["segments"])
+    assert set(card.data["signals"]) == {*card.data["records"]["train"], *card.data["records"]["validation"]}
+    assert "The test records were not used" in (out / "models" / "detector" / "CARD.md").read_text()
+    load_detector(out / "models" / "detector")
+
+    before = _summary(out)
+    assert study.main([*options, "--epochs", "2", "--ema", "0.5"]) == 0
+    assert _summary(out) == before, "nothing is trained again"
+    assert study.main([*options, "--segments", "300", "--validate-every", "50", "--ema", "0.5"]) == 2
+    assert "the saved training used validate every = null, but" in capsys.readouterr().err
+    assert study.main([*options, "--epochs", "1", "--ema", "0.5"]) == 2
+    assert "--epochs: 1 is less than" in capsys.readouterr().err
+    assert study.main([*options, "--epochs", "3", "--ema", "0.25"]) == 2
+    assert 'the saved training used optimizer = {"weight_average": 0.5}, but' in capsys.readouterr().err
+
+    assert study.main([*options, "--epochs", "3", "--ema", "0.5"]) == 0
+    assert _history(out)[:2] == first and len(_history(out)) == 3
+    summary = _summary(out)
+    assert read_card(out / "models" / "detector").data["training"]["segments"] == summary["segments"]
+    losses = [min(float(row["val_loss"]), float(row["averaged_val_loss"])) for row in _history(out)]
+    assert summary["loss"] == pytest.approx(min(losses))
+
+    state = out / "train" / "detector" / "state.npz"
+    state.write_bytes(state.read_bytes()[:-1000])
+    assert study.main([*options, "--epochs", "3", "--ema", "0.5"]) == 2
+    assert "the file is damaged, so the training cannot resume; pass --restart" in capsys.readouterr().err
+    assert study.main([*options, "--segments", "100", "--validate-every", "50", "--restart"]) == 0
+    assert [row["segments"] for row in _history(out)] == ["64", "128"]
+    assert len(list((out / "train").glob("detector.before-*"))) == 1
+
+
+@pytest.mark.slow
+def test_a_training_in_hours_ends_on_time(options: list[str], tmp_path: Path) -> None:
+    hours = 0.002
+    assert study.main([*options, "--hours", str(hours)]) == 0
+    summary = json.loads((tmp_path / "out" / "train" / "detector" / "training.json").read_text())
+    assert 0.5 * 3600 * hours < summary["seconds"] < 3600 * hours + 2
+    assert summary["history"][-1]["learning_rate"] < 0.002, "the schedule follows the clock"
