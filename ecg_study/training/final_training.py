@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ecg_study.errors import TrainingError
+from ecg_study.errors import StateError, TrainingError
 from ecg_study.files import write_bytes, write_json
 from ecg_study.models.card import DETECTOR
 from ecg_study.progress import Progress
@@ -26,6 +26,7 @@ from ecg_study.training.executors.base import (
     WorkerLost,
 )
 from ecg_study.training.specs import FinishedTraining, TrainingOptions, TrainingResult, TrainingSpec, Trial
+from ecg_study.training.steps.saved_state import StateFile
 from ecg_study.training.stored import StoredResult
 from ecg_study.training.task import TrainingTask, augmentation_as_json
 from ecg_study.training.weights import load_weights
@@ -78,7 +79,7 @@ def train_final_models(
     """Train the best configuration of each task with the preset's number of seeds, or read the trained weights.
 
     Weights are kept in ``directory`` with all conditions that determine them. A report that was stopped continues with
-    them, and a report that is written again trains nothing.
+    them, and a report that is written again trains nothing. On this machine, a training that was stopped resumes.
 
     Args:
         tasks: the models and their data.
@@ -91,15 +92,17 @@ def train_final_models(
     Raises:
         TrainingError: a training failed.
     """
+    kept = _KeptTrainings(directory, seed)
     jobs: dict[str, Job] = {}
     roles: dict[str, tuple[int, Role]] = {}
     for name, task in tasks.items():
         for seed_index, role in _roles(task):
             spec = _spec(task, best[name].spec.hyperparameters, seed_index, role)
             trained_task = replace(task, refit=task.preset.refit and role == "final")
-            jobs[spec.id] = Job(trained_task, spec, TrainingOptions.for_final(trained_task), seed)
+            state_file = kept.state_file(trained_task, spec)
+            options = TrainingOptions.for_final(trained_task)
+            jobs[spec.id] = Job(trained_task, spec, options, seed, state_file=state_file)
             roles[spec.id] = seed_index, role
-    kept = _KeptTrainings(directory, seed)
     finished: dict[str, FinishedTraining] = {}
     for job in jobs.values():
         found = kept.load(job.task, job.spec)
@@ -107,6 +110,8 @@ def train_final_models(
             finished[job.spec.id] = found
     missing = [job for job in jobs.values() if job.spec.id not in finished]
     if missing:
+        for job in missing:
+            _remove_other_state(job)
         with open_executor() as executor:
             _train(missing, finished, kept, executor, progress)
     models = []
@@ -186,6 +191,15 @@ def _train(
         executor.cancel()
 
 
+def _remove_other_state(job: Job) -> None:
+    """Remove a saved state that is damaged, or of another training: that training is not asked for any more."""
+    assert job.state_file is not None
+    try:
+        job.state_file.load()
+    except StateError:
+        job.state_file.path.unlink()
+
+
 class _KeptTrainings:
     """Trained weights on disk with the conditions that determine them."""
 
@@ -207,6 +221,10 @@ class _KeptTrainings:
         except (FileNotFoundError, ValueError, LookupError, TypeError):
             return None  # it is trained again
 
+    def state_file(self, task: TrainingTask, spec: TrainingSpec) -> StateFile:
+        """Return the file with the state of a training that is not finished."""
+        return StateFile(self.directory.resolve() / f"{spec.id}.state.npz", self._conditions(task, spec))
+
     def save(self, task: TrainingTask, spec: TrainingSpec, training: FinishedTraining) -> None:
         weights = training.weights or b""
         write_bytes(self.directory / f"{spec.id}.npz", weights)
@@ -216,6 +234,7 @@ class _KeptTrainings:
             "outcome": asdict(training.result),
         }
         write_json(self.directory / f"{spec.id}.json", content)
+        self.state_file(task, spec).path.unlink(missing_ok=True)
 
     def _conditions(self, task: TrainingTask, spec: TrainingSpec) -> dict[str, Any]:
         last = {} if task.preset.schedule == PLATEAU else {"keeps": "last epoch"}

@@ -13,7 +13,16 @@ import pytest
 
 from ecg_study.errors import EcgStudyError
 from ecg_study.models.card import DENOISER
-from ecg_study.training.executors.base import EventHandler, Executor, Job, TrialFinished, TrialInterrupted, WorkerLost
+from ecg_study.training.executors.base import (
+    EpochFinished,
+    Event,
+    EventHandler,
+    Executor,
+    Job,
+    TrialFinished,
+    TrialInterrupted,
+    WorkerLost,
+)
 from ecg_study.training.executors.in_process import InProcessExecutor
 from ecg_study.training.final_training import TrainedModel, train_final_models
 from ecg_study.training.specs import COMPLETED, TrainingResult, TrainingSpec, Trial, failed_training
@@ -182,7 +191,39 @@ def test_a_report_that_was_stopped_goes_on(task: TrainingTask, tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt):
         train(task, tmp_path, Interrupted([]))
     kept = json.loads((tmp_path / "denoiser-final-1.json").read_text())
+    assert not list(tmp_path.glob("*.state.npz"))
     assert kept["conditions"]["seed"] == 1
     workers = _Unlucky([])
     train(task, tmp_path, workers)
     assert workers.started == ["denoiser-final-2"]
+
+
+def test_a_training_that_was_stopped_resumes(
+    task: TrainingTask, trained: tuple[Path, list[list[np.ndarray]]], tmp_path: Path
+) -> None:
+    """The first training breaks off after one epoch. Its state resumes, and ends with the same weights."""
+
+    class Stopped(InProcessExecutor):
+        def wait(self, handle: EventHandler) -> None:
+            def stop(event: Event) -> None:
+                if isinstance(event, EpochFinished):
+                    epochs.append(event.epoch)
+                    if event.epoch == 2 and len(epochs) == 2:
+                        raise KeyboardInterrupt
+                handle(event)
+
+            super().wait(stop)
+
+    epochs: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        train(task, tmp_path, Stopped())
+    assert [path.name for path in tmp_path.iterdir()] == ["denoiser-final-1.state.npz"]
+    weights = _weights(train(task, tmp_path, Stopped()))
+    assert epochs == [1, 2, 2, 1, 2]
+    assert all(_equal(a, b) for a, b in zip(weights, trained[1], strict=True))
+    assert not list(tmp_path.glob("*.state.npz"))
+
+
+def test_a_state_of_another_training_is_not_resumed(task: TrainingTask, tmp_path: Path) -> None:
+    (tmp_path / "denoiser-final-1.state.npz").write_bytes(b"half")
+    assert len(train(task, tmp_path, InProcessExecutor())) == 2

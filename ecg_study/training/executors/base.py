@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ecg_study.training.specs import FinishedTraining, TrainingOptions, TrainingSpec
+from ecg_study.training.steps.saved_state import StateFile
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
 
@@ -23,6 +24,8 @@ class Job:
         seed: seed of the study.
         initial_weights: packed weights to start from; ``None`` for random ones.
         seconds_left: seconds after which it stops; ``None`` for no limit.
+        state_file: file from which it resumes, and in which its state is saved; ``None`` for none. Workers on other
+            machines do not use it.
     """
 
     task: TrainingTask
@@ -31,6 +34,7 @@ class Job:
     seed: int
     initial_weights: bytes | None = None
     seconds_left: float | None = None
+    state_file: StateFile | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ecg_study.training.backend import import_backend
 from ecg_study.training.executors.base import deadline
 from ecg_study.training.loop import train
 from ecg_study.training.specs import FinishedTraining, TrainingOptions, TrainingSpec, TrialStopped
+from ecg_study.training.steps.saved_state import StateFile
 from ecg_study.training.task import TaskReference, TrainingTask
 from ecg_study.training.timing import Speed, measure_speed
 
@@ -53,6 +54,7 @@ class RemoteJob:
         seed: seed of the study.
         initial_weights: packed weights to start from.
         seconds_left: seconds after which it stops.
+        state_file: file with its state, on this machine.
     """
 
     spec: TrainingSpec
@@ -60,6 +62,7 @@ class RemoteJob:
     seed: int
     initial_weights: bytes | None
     seconds_left: float | None
+    state_file: StateFile | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def train_remotely(context: WorkerContext, job: RemoteJob) -> FinishedTraining |
                 initial_weights=job.initial_weights,
                 on_progress=report,
                 should_stop=should_stop,
+                state_file=job.state_file,
             )
         except TrialStopped:
             return Halted()

@@ -54,6 +54,7 @@ class InProcessExecutor:
                 initial_weights=job.initial_weights,
                 on_progress=report,
                 should_stop=deadline(job.seconds_left),
+                state_file=job.state_file,
             )
         except TrialStopped:
             handle(TrialInterrupted(trial))
