@@ -5,10 +5,10 @@
 - Compiled recurrent layers against those of Keras: the GRU detector and the LSTM denoiser, two layers of 64 units in
   both directions, with 1 and 2 threads and frames of 4, 8 and 16 samples. Each step is timed in turn with both, so
   other work on the machine slows both.
-- Augmentation: time to prepare a batch on one core, as a share of a step with compiled layers on two.
+- Augmentation: processor time of a batch as a share of the time of both cores in a step with compiled layers.
 - Two trainings side by side, of one thread each, against one training of two threads: total segments per second.
 
-The segments have 2,016 samples. Without ``--raw-dir``, augmentation works on synthetic records.
+The segments have 2,016 samples. Augmentation has every feature; see `benchmarks.speed.augmentation`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.speed.augmentation import REPEATS, augmented_task, seconds_per_segment
 from ecg_study.models.card import DENOISER, DETECTOR
 
 if TYPE_CHECKING:
@@ -32,7 +36,9 @@ SEGMENT = 2016
 FRAMES = (4, 8, 16)
 THREADS = (1, 2)
 CELLS = {DETECTOR: "GRU", DENOISER: "LSTM"}
-SIDE_BY_SIDE_SECONDS = 20.0
+WINDOW_SECONDS = 4.0
+
+_step: Callable[[], float] | None = None
 
 
 def build(kind: str, frame: int) -> keras.Model:
@@ -78,40 +84,34 @@ def step_seconds(kind: str, frame: int, *, threads: int, batch: int, rounds: int
     return statistics.median(times[0]), statistics.median(times[1])
 
 
-def segments_per_second(kind: str, *, threads: int, batch: int, start: Any) -> float:
-    """Train for some seconds from the moment at which all trainings are ready. Needs a process of its own."""
+def prepare(kind: str, threads: int, batch: int) -> None:
+    """Prepare the training that this process repeats in `segments_per_second`."""
     from ecg_study.training.backend import import_backend
 
+    global _step
     import_backend(threads)
-    step = training_step(kind, 8, batch=batch, compiled_layers=True)
+    _step = training_step(kind, 8, batch=batch, compiled_layers=True)
+
+
+def segments_per_second(batch: int, start: Any) -> float:
+    """Train for some seconds from the moment at which all trainings of a window have started."""
+    assert _step is not None
     start.wait()
     done, started = 0, time.perf_counter()
-    while time.perf_counter() - started < SIDE_BY_SIDE_SECONDS:
-        step()
+    while time.perf_counter() - started < WINDOW_SECONDS:
+        _step()
         done += batch
     return done / (time.perf_counter() - started)
 
 
-def augmentation_seconds(kind: str, *, raw_dir: str, noise_dir: str, batch: int, rounds: int) -> float:
-    """Return the median seconds in which one core prepares a batch of the preset robust."""
-    from ecg_study.search_spaces.presets import PRESETS
+def augmentation_seconds(kind: str, raw_dir: Path | None, noise_dir: Path | None) -> float:
+    """Return the processor time in seconds of one augmented segment, with every feature of augmentation."""
     from ecg_study.training.backend import limit_blas
-    from ecg_study.training.task import TrainingTask
-    from ecg_study.workflows.settings import Settings
-    from ecg_study.workflows.study import prepare_data
 
     limit_blas(1)
-    source = {"database": "mitdb", "raw_dir": raw_dir} if raw_dir else {"database": "synthetic"}
-    data = prepare_data(Settings(**source, noise_dir=noise_dir, preset="robust"))
-    task = TrainingTask(kind, data.cache, data.split, PRESETS["robust"])
-    stream = task.training_stream(1)
-    whole = stream.batches_per_epoch - 1
-    times = []
-    for number in range(rounds + 1):
-        started = time.perf_counter()
-        segments, _ = stream.batch(number % max(1, whole))
-        times.append((time.perf_counter() - started) * batch / len(segments))
-    return statistics.median(times[1:])  # the first reads the cache from the disk
+    with tempfile.TemporaryDirectory() as directory:
+        task = augmented_task(kind, directory=Path(directory), raw_dir=raw_dir, noise_dir=noise_dir)
+        return statistics.median(seconds_per_segment(task) for _ in range(REPEATS))
 
 
 def in_new_process(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -120,22 +120,38 @@ def in_new_process(function: Callable[..., Any], *arguments: Any, **named: Any) 
         return pool.submit(function, *arguments, **named).result()
 
 
-def side_by_side(kind: str, *, count: int, threads: int, batch: int) -> float:
-    """Return the total segments per second of trainings that run at the same time."""
+def side_by_side(kind: str, *, batch: int, windows: int) -> tuple[float, float]:
+    """Return the total segments per second of two trainings of one thread, and those of one training of two.
+
+    Both are measured in turn, a window each, so other work on the machine slows both. Medians of the windows.
+    """
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(count, mp_context=context) as pool:
-        start = manager.Barrier(count)
-        running = [
-            pool.submit(segments_per_second, kind, threads=threads, batch=batch, start=start) for _ in range(count)
-        ]
-        return sum(each.result() for each in running)
+    rates: dict[int, list[float]] = {2: [], 1: []}
+    with context.Manager() as manager, ExitStack() as stack:
+        pools = {
+            count: [
+                stack.enter_context(
+                    ProcessPoolExecutor(1, mp_context=context, initializer=prepare, initargs=(kind, threads, batch))
+                )
+                for _ in range(count)
+            ]
+            for count, threads in ((2, 1), (1, 2))
+        }
+        for window in range(windows + 1):
+            for count, each in pools.items():
+                start = manager.Barrier(count)
+                running = [pool.submit(segments_per_second, batch, start) for pool in each]
+                total = sum(one.result() for one in running)
+                if window:  # the first one prepares the models
+                    rates[count].append(total)
+    return statistics.median(rates[2]), statistics.median(rates[1])
 
 
 def main() -> None:
     """Print the ratios."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--raw-dir", default="", help="folder of the MIT-BIH records (default: synthetic records)")
-    parser.add_argument("--noise-dir", default="", help="folder of the noise records (default: downloaded)")
+    parser.add_argument("--raw-dir", type=Path, help="folder of the MIT-BIH records (default: synthetic records)")
+    parser.add_argument("--noise-dir", type=Path, help="folder of the noise records (default: synthetic noise)")
     parser.add_argument("--batch", type=int, default=64, help="segments per step (default: 64)")
     parser.add_argument("--rounds", type=int, default=7, help="steps of each kind; medians are printed (default: 7)")
     given = parser.parse_args()
@@ -157,21 +173,13 @@ def main() -> None:
 
     print("\nAugmentation on one core against a step on two, frame 8")
     for kind in CELLS:
-        seconds = in_new_process(
-            augmentation_seconds,
-            kind,
-            raw_dir=given.raw_dir,
-            noise_dir=given.noise_dir,
-            batch=given.batch,
-            rounds=5 * given.rounds,
-        )
-        share = seconds / (2 * step[kind])
-        print(f"{kind}: {given.batch / seconds:.0f} segments/s per core, {share:.1%} of the time of both cores")
+        seconds = in_new_process(augmentation_seconds, kind, given.raw_dir, given.noise_dir)
+        share = seconds * given.batch / (2 * step[kind])
+        print(f"{kind}: {1 / seconds:.0f} segments/s per core, {share:.1%} of the time of both cores", flush=True)
 
     print("\nTwo trainings side by side, one thread each, against one of two threads, frame 8")
     for kind in CELLS:
-        together = side_by_side(kind, count=2, threads=1, batch=given.batch)
-        alone = side_by_side(kind, count=1, threads=2, batch=given.batch)
+        together, alone = side_by_side(kind, batch=given.batch, windows=given.rounds)
         print(f"{kind}: {together:.0f} against {alone:.0f} segments/s, ratio {together / alone:.2f}", flush=True)
 
 
