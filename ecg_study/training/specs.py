@@ -129,6 +129,7 @@ class TrainingOptions:
             warmup=preset.warmup,
             budget=budget,
             validate_every=validate_every,
+            stop_when_diverged=True,
             stops_early=False,
         )
 

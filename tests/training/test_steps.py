@@ -1,0 +1,125 @@
+"""Steps of a training: validation changes nothing, averages are judged, and a budget can be extended."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ecg_study.errors import SettingsError, StateError
+from ecg_study.models.card import DETECTOR
+from ecg_study.training.final_training import build_trained
+from ecg_study.training.loop import train
+from ecg_study.training.specs import COMPLETED, DIVERGED, FAILED, FinishedTraining, TrainingOptions, TrainingSpec
+from ecg_study.training.steps.budget import Budget
+from ecg_study.training.steps.network import Network, keras_dataset
+from ecg_study.training.steps.saved_state import SavedState, StateFile
+from ecg_study.training.steps.step_loop import StepProgress
+from ecg_study.training.task import TrainingTask
+from tests.conftest import SmallData
+from tests.training.killing import HYPERPARAMETERS, PRESET
+
+pytestmark = pytest.mark.slow
+
+SPEC = TrainingSpec(id="steps", epochs=1, hyperparameters=HYPERPARAMETERS)
+
+
+@pytest.fixture(scope="module")
+def task(small_data: SmallData) -> TrainingTask:
+    """A detector with dropout, weight decay and an average of the weights."""
+    return TrainingTask(DETECTOR, small_data.cache, small_data.split, PRESET)
+
+
+def _train(
+    task: TrainingTask, state: Path, budget: Budget, every: int | None = None, **more: Any
+) -> tuple[FinishedTraining, SavedState]:
+    options = TrainingOptions.for_long(task, budget, validate_every=every)
+    file = StateFile(state, seconds=0.0)
+    training = train(task, SPEC, options=options, seed=1, state_file=file, **more)
+    saved = file.load()
+    assert saved is not None
+    return training, saved
+
+
+def test_validation_does_not_change_the_training(task: TrainingTask, tmp_path: Path) -> None:
+    rarely, often = (
+        _train(task, tmp_path / f"{every}.npz", Budget(segments=400), every)[1] for every in (1_000_000, 40)
+    )
+    assert (len(rarely.record.history), len(often.record.history)) == (1, 10)
+    for first, second in zip(rarely.now, often.now, strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-7)
+
+
+def test_the_better_of_weights_and_average_is_kept(task: TrainingTask) -> None:
+    seen: set[bool] = set()
+    # The slow average lags behind. Which of the others is better depends on rounding.
+    for momentum, rate in ((0.999, 0.01), (0.5, 0.2), (0.5, 1.0), (0.5, 0.5)):
+        if len(seen) == 2:
+            break
+        chosen = replace(task, preset=replace(PRESET, weight_average=momentum, schedule="plateau"))
+        options = TrainingOptions.for_long(chosen, Budget(epochs=5))
+        spec = replace(SPEC, hyperparameters=HYPERPARAMETERS | {"learning_rate": rate})
+        training = train(chosen, spec, options=options, seed=1)
+        losses = [(row["val_loss"], row["averaged_val_loss"]) for row in training.result.history]
+        best = min(losses, key=min)
+        assert training.result.score == min(best)
+        assert training.averaged == (best[1] < best[0])
+        model = build_trained(chosen, spec, training=training)
+        measured = model.evaluate(keras_dataset(chosen.validation_batches()), verbose=0, return_dict=True)
+        assert measured["loss"] == pytest.approx(min(best), rel=1e-4)
+        seen.add(training.averaged)
+    assert seen == {True, False}
+
+
+def test_a_larger_budget_continues(task: TrainingTask, tmp_path: Path) -> None:
+    state, reports = tmp_path / "state.npz", list[StepProgress]()
+    first, _ = _train(task, state, Budget(epochs=2))
+    longer, saved = _train(task, state, Budget(segments=450), on_step=reports.append)
+    assert longer.result.history[:2] == first.result.history
+    assert [row["segments"] for row in longer.result.history] == [150, 300, 450]
+    assert saved.step == 30
+    assert (reports[-1].segments, reports[-1].share, reports[-1].seconds_left) == (450, 1.0, 0.0)
+    # At 2 of 3 epochs of the new budget, the rate is higher than at the end of the old one.
+    assert longer.result.history[2]["learning_rate"] < first.result.history[0]["learning_rate"]
+    with pytest.raises(SettingsError, match="200 is less than the 450 segments"):
+        _train(task, state, Budget(segments=200))
+    with pytest.raises(SettingsError, match="hours that are trained already"):
+        _train(task, state, Budget(hours=1e-6))
+
+
+def test_the_state_of_another_model_is_refused(task: TrainingTask, tmp_path: Path) -> None:
+    state = tmp_path / "state.npz"
+    _train(task, state, Budget(segments=20))
+    other = replace(SPEC, hyperparameters=HYPERPARAMETERS | {"units_1": 5})
+    with pytest.raises(StateError, match="the variables have other shapes"):
+        train(
+            task,
+            other,
+            options=TrainingOptions.for_long(task, Budget(segments=40)),
+            seed=1,
+            state_file=StateFile(state),
+        )
+
+
+@pytest.mark.parametrize(("first_bad", "status"), [(15, COMPLETED), (0, FAILED)])
+def test_a_training_that_diverges_keeps_what_was_good(
+    first_bad: int, status: str, task: TrainingTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss is no number from step 15 of 20 on, or from the first step on."""
+    losses: list[float] = []
+
+    def step(*_: object) -> float:
+        losses.append(math.nan if len(losses) >= first_bad else 0.5)
+        return losses[-1]
+
+    monkeypatch.setattr(Network, "train", step)
+    monkeypatch.setattr(Network, "validate", lambda *_: {"loss": losses[-1]})
+    training = train(task, SPEC, options=TrainingOptions.for_long(task, Budget(epochs=2)), seed=1)
+    assert training.result.status == status
+    assert len(losses) == first_bad + 1, "the remaining steps would be wasted"
+    assert training.result.reason == (DIVERGED if status == FAILED else "")
+    assert training.result.best_epoch == (1 if status == COMPLETED else None)
