@@ -27,7 +27,9 @@ GENERATED = {"mitdb-robust", "mitdb-standard", "mitdb-white"}
 """Folders of docs/ that the program wrote."""
 
 _PROGRAMS = (["ecg-study"], ["python", "study.py"])
-_ABSENT = re.compile(r"^(data/raw|outputs|trainings|measured|search|models|csv|plots|recordings|mine|mitdb|nstdb)\b")
+_ABSENT = re.compile(
+    r"^(data/raw|outputs|train|trainings|measured|search|models|csv|plots|recordings|mine|mitdb|nstdb)\b"
+)
 """Paths that a study makes or that belong to the user."""
 
 
