@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -13,6 +14,7 @@ import numpy as np
 from ecg_study.ecg_data.segments.stream import SegmentStream, ValidationBatches
 from ecg_study.errors import SettingsError
 from ecg_study.progress import raise_if_interrupted
+from ecg_study.training.backend import has_gpu
 from ecg_study.training.specs import WARMUP, EpochCallback, TrainingOptions, TrialStopped
 from ecg_study.training.steps.budget import Budget, segments_in
 from ecg_study.training.steps.network import Network
@@ -21,6 +23,11 @@ from ecg_study.training.steps.saved_state import SavedState, StateFile
 from ecg_study.training.steps.schedule import Plateau, cosine
 
 _REPORT_SECONDS = 0.5  # between two reports of progress
+
+
+def _workers() -> int:
+    """Return the threads that prepare batches: one keeps up with training on a CPU, not with a GPU."""
+    return max(1, min(8, (os.cpu_count() or 1) - 1)) if has_gpu() else 1
 
 
 @dataclass(frozen=True)
@@ -148,7 +155,7 @@ class StepLoop:
             KeyboardInterrupt: Ctrl-C was pressed.
         """
         saved = reported = time.monotonic()
-        with closing(self._stream.batches(self._step)) as batches:
+        with closing(self._stream.batches(self._step, workers=_workers())) as batches:
             while not self._finished():
                 self._set_learning_rate()
                 batch = next(batches)

@@ -131,6 +131,8 @@ def train_model(
         thresholds = _thresholds(model, task, data, seed=settings.seed, on_progress=on_progress)
         result = _result(task, spec, training, data=data, budget=request.budget, thresholds=thresholds)
         write_json(directory / SUMMARY_FILE, asdict(result))
+        # A kill between the last saved state and its callback leaves a file without the last row.
+        write_text(directory / HISTORY_FILE, _as_csv(result.history))
         card = _card(task, data, result, seed=settings.seed)
         _replace_model(output_dir / "models" / task.name, model, card=card, page=render_trained_card(card, result))
     return result
