@@ -36,7 +36,7 @@ class Excerpts:
         every = np.lib.stride_tricks.sliding_window_view(signal, self._samples)
         if not len(self._stretched):
             return np.asarray(every[self._starts])
-        # An excerpt that is compressed may start too late for one that is not.
+        # A compressed excerpt reads fewer samples, so its start can be too late for an uncompressed one.
         made: np.ndarray = every[np.minimum(self._starts, len(every) - 1)]
         # The sample after the last one has no weight if it is outside.
         low = signal.take(self._below, mode="clip")

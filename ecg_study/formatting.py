@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from typing import Any
 
@@ -54,3 +55,19 @@ def size(n_bytes: float) -> str:
         if n_bytes < 1000:
             return f"{n_bytes:.0f} {unit}" if n_bytes >= 10 else f"{n_bytes:.1f} {unit}"
     return f"{n_bytes / 1000:.1f} GB"
+
+
+_LONGEST_VALUE = 200  # characters of a value in a message
+
+
+def difference(saved: Any, requested: Any) -> tuple[str, str]:
+    """Return two values of JSON for a message; of dictionaries, only the items that differ."""
+    if isinstance(saved, dict) and isinstance(requested, dict):
+        keys = [key for key in sorted({*saved, *requested}) if saved.get(key) != requested.get(key)]
+        saved, requested = {key: saved.get(key) for key in keys}, {key: requested.get(key) for key in keys}
+    return _short(saved), _short(requested)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"

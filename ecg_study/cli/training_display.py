@@ -111,6 +111,11 @@ def validation_line(row: Mapping[str, float]) -> str:
 def result_lines(made: LongTraining) -> Iterator[str]:
     """Yield the result of a training, one line each."""
     yield f"Trained: {made.segments:,} segments in {duration(made.seconds)}"
+    if made.diverged:
+        yield (
+            f"Diverged before the end of the budget ({made.budget}): the loss was not finite. The training cannot be "
+            "extended; restart it with a lower learning rate or another seed"
+        )
     weights = "averaged weights" if made.averaged else "weights"
     objective, value = made.objective
     metrics = f"{LOSS} {made.loss:.5g}" + ("" if value is None or objective == LOSS else f", {objective} {value:.5g}")

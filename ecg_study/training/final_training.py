@@ -222,7 +222,7 @@ class _KeptTrainings:
             return None  # it is trained again
 
     def state_file(self, task: TrainingTask, spec: TrainingSpec) -> StateFile:
-        """Return the file with the state of a training that is not finished."""
+        """Return the state file of an unfinished training."""
         return StateFile(self.directory.resolve() / f"{spec.id}.state.npz", self._conditions(task, spec))
 
     def save(self, task: TrainingTask, spec: TrainingSpec, training: FinishedTraining) -> None:

@@ -106,7 +106,13 @@ def train(
             weights = pack_weights(recorder.kept_variables(loop.initial))
             epoch = None if record.epoch is None else math.ceil(record.epoch)
             result = TrainingResult(COMPLETED, record.score, epoch, record.history, seconds, parameters)
-            return FinishedTraining(result, weights, initial_loss=record.initial_loss, averaged=record.averaged)
+            return FinishedTraining(
+                result,
+                weights,
+                initial_loss=record.initial_loss,
+                averaged=record.averaged,
+                diverged=record.stopped and not options.stops_early,
+            )
     except (OSError, EcgStudyError, TrialStopped):
         raise
     except Exception as error:  # noqa: BLE001  # any error that a configuration causes in Keras fails that training

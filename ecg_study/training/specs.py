@@ -177,6 +177,7 @@ class FinishedTraining:
             fixed, so it would fail again.
         initial_loss: validation loss of the initial weights, measured only for `TrainingOptions.keep_initial`.
         averaged: whether the weights are averages over the steps.
+        diverged: whether it ended early because its loss was not finite; the weights are from before.
     """
 
     result: TrainingResult
@@ -184,6 +185,7 @@ class FinishedTraining:
     retryable: bool = False
     initial_loss: float | None = None
     averaged: bool = False
+    diverged: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ecg_study.errors import StateError, TrainingError
 from ecg_study.extras import BACKENDS
 from ecg_study.files import write_json, write_text
+from ecg_study.formatting import difference
 from ecg_study.reading import UnreadableError, first_problem, read_json
 from ecg_study.training.specs import COMPLETED, TrainingResult, TrainingSpec, Trial, is_better
 from ecg_study.training.stored import Configuration, Finite, Seconds, Stored, StoredResult, StoredSpec, TrialId, Value
@@ -24,8 +24,6 @@ STATE_FILE = "search.json"
 
 _WAY_OUT = "pass restart to start over, or set output_dir to another folder"
 _WAY_OUT_PARAMETERS = ("restart", "output_dir")
-
-_LONGEST_VALUE = 200  # characters of a value in a message
 
 
 @dataclass(frozen=True)
@@ -275,7 +273,7 @@ class StateFile:
         saved, requested = ({"KERAS_BACKEND": BACKENDS[0], **identity} for identity in (saved, requested))
         for key in sorted({*saved, *requested}):
             if saved.get(key) != requested.get(key):
-                before, now = _difference(saved.get(key), requested.get(key))
+                before, now = difference(saved.get(key), requested.get(key))
                 raise _refused(
                     f"{self.directory}: the saved search used {key} = {before}, but {key} = {now} was requested",
                     f"use {key} = {before}, ",
@@ -339,16 +337,3 @@ def _trial_from_json(stored: dict[str, Any]) -> Trial:
 def _refused(problem: str, advice: str = "", *, reason: str = "") -> StateError:
     details = f" ({reason})" if reason else ""
     return StateError(f"{problem}; {advice}{_WAY_OUT}{details}", parameters=_WAY_OUT_PARAMETERS)
-
-
-def _difference(saved: Any, requested: Any) -> tuple[str, str]:
-    """Return the two values for a message; of dictionaries, only the items that differ."""
-    if isinstance(saved, dict) and isinstance(requested, dict):
-        keys = [key for key in sorted({*saved, *requested}) if saved.get(key) != requested.get(key)]
-        saved, requested = {key: saved.get(key) for key in keys}, {key: requested.get(key) for key in keys}
-    return _short(saved), _short(requested)
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"

@@ -109,7 +109,7 @@ def test_the_state_of_another_model_is_refused(task: TrainingTask, tmp_path: Pat
 def test_a_training_that_diverges_keeps_what_was_good(
     first_bad: int, status: str, task: TrainingTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loss is no number from step 15 of 20 on, or from the first step on."""
+    """The loss is NaN from step 15 of 20 on, or from the first step on."""
     losses: list[float] = []
 
     def step(*_: object) -> float:
@@ -123,3 +123,4 @@ def test_a_training_that_diverges_keeps_what_was_good(
     assert len(losses) == first_bad + 1, "the remaining steps would be wasted"
     assert training.result.reason == (DIVERGED if status == FAILED else "")
     assert training.result.best_epoch == (1 if status == COMPLETED else None)
+    assert training.diverged == (status == COMPLETED), "a result with weights must say that it ended early"

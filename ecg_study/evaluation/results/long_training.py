@@ -21,6 +21,7 @@ class LongTraining:
         seconds: time of the training.
         kept_segments: segments seen by the weights that are kept.
         averaged: whether these are averages over the steps.
+        diverged: whether the training ended early because its loss was not finite.
         loss: their loss on the validation records.
         objective: name of the validation metric that ranks models, and its value for these weights.
         history: metrics of each validation.
@@ -38,6 +39,7 @@ class LongTraining:
     seconds: float
     kept_segments: int
     averaged: bool
+    diverged: bool
     loss: float
     objective: tuple[str, float | None]
     history: list[dict[str, float]]

@@ -234,11 +234,11 @@ class Direction:
 
 @dataclass(frozen=True)
 class Saved:
-    """What the forward pass writes and the backward pass reads.
+    """Values that the forward pass saves for the backward pass.
 
     Attributes:
         gates: gates of each step, ``(steps, rows, 4 * units)``; for a GRU, the candidate's product of the state is the
-            fourth. With a single step, each step overwrites it, and there is no backward pass.
+            fourth. With one step, there is no backward pass, and each step overwrites it.
         states: initial state and that after each step, ``(steps + 1, rows, units)``; 2 with a single step of gates.
         cells: cell states of an LSTM, likewise; not used for a GRU.
     """

@@ -51,7 +51,7 @@ class Network:
 
     @property
     def averages(self) -> bool:
-        """Whether the optimizer keeps an average of the weights."""
+        """True if the optimizer keeps an average of the weights."""
         return bool(self.model.optimizer.use_ema)
 
     @contextmanager

@@ -22,7 +22,7 @@ AVERAGED = "averaged_"
 
 @dataclass
 class Record:
-    """What a training has found so far; everything is stored.
+    """History and best result of a training, as stored in its state.
 
     Attributes:
         history: metrics of each validation.

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 
 from ecg_study.errors import StateError
 from ecg_study.files import exclusive, remove_abandoned, write_bytes
+from ecg_study.formatting import difference
 from ecg_study.reading import UnreadableError, first_problem, parse_json, read_npz
 from ecg_study.training.steps.recorder import Record
 from ecg_study.training.steps.schedule import Plateau
@@ -30,8 +31,6 @@ _WAY_OUT_PARAMETERS = ("restart", "output_dir")
 
 _CONTENT = "state"
 _GROUPS = ("now", "best", "initial")
-
-_LONGEST_VALUE = 200  # characters of a value in a message
 
 
 @dataclass
@@ -178,7 +177,7 @@ class StateFile:
         requested = json.loads(json.dumps(dict(self.conditions)))
         for key in sorted({*saved, *requested}):
             if saved.get(key) != requested.get(key):
-                before, now = _difference(saved.get(key), requested.get(key))
+                before, now = difference(saved.get(key), requested.get(key))
                 raise StateError(
                     f"{self.path}: the saved training used {key} = {before}, but {key} = {now} was requested; "
                     f"use {key} = {before}, {_WAY_OUT}",
@@ -208,16 +207,3 @@ def _content(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         raise UnreadableError(first_problem(error)) from error
     assert isinstance(content, dict)
     return content
-
-
-def _difference(saved: Any, requested: Any) -> tuple[str, str]:
-    """Return the two values for a message; of dictionaries, only the items that differ."""
-    if isinstance(saved, dict) and isinstance(requested, dict):
-        keys = [key for key in sorted({*saved, *requested}) if saved.get(key) != requested.get(key)]
-        saved, requested = {key: saved.get(key) for key in keys}, {key: requested.get(key) for key in keys}
-    return _short(saved), _short(requested)
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"

@@ -213,7 +213,7 @@ class StepLoop:
         self._loss_sum += loss * len(segments)
         self._loss_count += len(segments)
         self._training_seconds += time.monotonic() - started
-        # A loss that is not finite stays so: the remaining steps would be wasted.
+        # After a NaN or infinite loss, all further steps are wasted.
         if self._options.stop_when_diverged and not math.isfinite(loss):
             self._recorder.record.stopped = True
 

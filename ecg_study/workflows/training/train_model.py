@@ -48,7 +48,7 @@ STATE_FILE, HISTORY_FILE, SUMMARY_FILE = "state.npz", "history.csv", "training.j
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
-    """What is trained, and for how long.
+    """Request for a training: configuration and budget.
 
     Attributes:
         model_kind: ``"denoiser"`` or ``"detector"``.
@@ -115,7 +115,6 @@ def train_model(
         if on_start is not None:
             on_start(task, hyperparameters)
         state_file = StateFile(directory / STATE_FILE, conditions, seconds=request.save_seconds)
-        save_settings(settings, output_dir / SETTINGS_FILE)
         training = train(
             task,
             spec,
@@ -131,6 +130,8 @@ def train_model(
         thresholds = _thresholds(model, task, data, seed=settings.seed, on_progress=on_progress)
         result = _result(task, spec, training, data=data, budget=request.budget, thresholds=thresholds)
         write_json(directory / SUMMARY_FILE, asdict(result))
+        # Beside the state: the output folder may be that of a study with settings of its own.
+        save_settings(settings, directory / SETTINGS_FILE)
         # A kill between the last saved state and its callback leaves a file without the last row.
         write_text(directory / HISTORY_FILE, _as_csv(result.history))
         card = _card(task, data, result, seed=settings.seed)
@@ -226,6 +227,7 @@ def _result(
         seconds=training.result.seconds,
         kept_segments=int(kept["segments"]),
         averaged=training.averaged,
+        diverged=training.diverged,
         loss=score,
         objective=(objective, kept.get(prefix + objective)),
         history=history,
