@@ -173,3 +173,11 @@ def test_a_training_in_hours_ends_on_time(options: list[str], tmp_path: Path) ->
     summary = json.loads((tmp_path / "out" / "train" / "detector" / "training.json").read_text())
     assert 0.5 * 3600 * hours < summary["seconds"] < 3600 * hours + 2
     assert summary["history"][-1]["learning_rate"] < 0.002, "the schedule follows the clock"
+
+
+@pytest.mark.parametrize(("name", "value"), [("layers", 10**9), ("units_1", 10**7), ("dense_units", 10**7)])
+def test_a_hyperparameter_that_no_memory_holds_is_refused(name: str, value: int) -> None:
+    from ecg_study.workflows.training import configuration
+
+    with pytest.raises(SettingsError, match=f"{name}: {value} is not at most"):
+        configuration._checked(name, value)

@@ -17,6 +17,9 @@ from ecg_study.workflows.validation import did_you_mean
 _FIELD = "hyperparameters"
 _WORDS = {"true": True, "false": False}
 
+_MOST = {"layers": 16, "units": 4096, "dense_units": 4096, "filters": 1024}
+"""Largest values: far beyond useful ones, and small enough that the names of all layers and one layer fit in memory."""
+
 
 def parse_hyperparameters(words: Iterable[str]) -> dict[str, Any]:
     """Return hyperparameters from texts such as ``"units_1=64"``.
@@ -145,6 +148,8 @@ def _checked(name: str, value: Any) -> Any:
         (facts.below is None or value < facts.below, f"below {facts.below}"),
         (math.isfinite(value), "finite"),
     ]
+    if most := _MOST.get("units" if name.startswith("units_") else name):
+        limits.append((value <= most, f"at most {most:,}"))
     if wrong := [words for right, words in limits if not right]:
         raise refuse(wrong[0])
     return float(value) if decimal else value
