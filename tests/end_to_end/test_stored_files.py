@@ -105,8 +105,13 @@ def test_a_search_is_read(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_study_goes_on_without_training_again(cache_of_today: SegmentCache, raw_dir: Path, tmp_path: Path) -> None:
-    """Search and final weights are accepted as those of the same data, space and seed."""
+def test_a_study_keeps_its_search_and_trains_its_final_models_again(
+    cache_of_today: SegmentCache, raw_dir: Path, tmp_path: Path
+) -> None:
+    """The search is accepted as one of the same data, space and seed.
+
+    The weights are not: a training of this version draws other segments, so they are not what its command gives.
+    """
     shutil.copytree(STORED / "search", tmp_path / "search")
     shutil.copytree(STORED / "trainings", tmp_path / "trainings")
     database = open_database("folder", raw_dir=raw_dir)
@@ -114,15 +119,18 @@ def test_a_study_goes_on_without_training_again(cache_of_today: SegmentCache, ra
     tasks = {name: TrainingTask(name, cache_of_today, split, ROBUST) for name in MODEL_KINDS}
     searches = {name: load_same_search(task, search_directory(tmp_path, name), seed=1) for name, task in tasks.items()}
 
-    def train() -> AbstractContextManager[Any]:
-        raise AssertionError("trained again")
+    class TrainsAgain(Exception):
+        pass
 
-    final = train_final_models(
-        tasks,
-        {name: search.best() for name, search in searches.items()},
-        seed=1,
-        directory=tmp_path / "trainings",
-        open_executor=train,
-        progress=lambda *_: None,
-    )
-    assert [item.task for item in final].count(DETECTOR) == 2
+    def train() -> AbstractContextManager[Any]:
+        raise TrainsAgain
+
+    with pytest.raises(TrainsAgain):
+        train_final_models(
+            tasks,
+            {name: search.best() for name, search in searches.items()},
+            seed=1,
+            directory=tmp_path / "trainings",
+            open_executor=train,
+            progress=lambda *_: None,
+        )
