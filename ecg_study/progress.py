@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from types import FrameType
 
 Progress = Callable[[str, int, int], None]
@@ -15,55 +15,61 @@ _requested = threading.Event()
 
 
 @contextmanager
-def deferred_interrupts(*, terminate: bool = False) -> Iterator[None]:
-    """Defer Ctrl-C during the block until `raise_if_interrupted` is called; a second Ctrl-C interrupts at once.
+def termination_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM, with which schedulers and ``kill`` end a process, like Ctrl-C during the block.
 
-    This changes nothing outside the main thread, or if the signal is ignored (a job started with ``nohup … &``).
-
-    Args:
-        terminate: treat SIGTERM, with which schedulers and ``kill`` end a process, like Ctrl-C.
+    This changes nothing outside the main thread, or if the process handles the signal itself.
     """
-    with _deferred_termination() if terminate else nullcontext(), _deferred_ctrl_c():
-        yield
-
-
-@contextmanager
-def _deferred_termination() -> Iterator[None]:
-    usable = threading.current_thread() is threading.main_thread()
-    if not usable or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if not _in_main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGTERM, lambda *_: _requested.set())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
-        raise_if_interrupted()
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _requested.clear()
 
 
 @contextmanager
-def _deferred_ctrl_c() -> Iterator[None]:
-    usable = threading.current_thread() is threading.main_thread()
-    if not usable or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+def deferred_interrupts() -> Iterator[None]:
+    """Defer Ctrl-C and SIGTERM during the block until `raise_if_interrupted` is called; a second interrupts at once.
+
+    This changes nothing outside the main thread, or for a signal that the process handles itself or ignores (a job
+    started with ``nohup … &``).
+    """
+    replaced = {}
+    if _in_main_thread():
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        replaced = {number: handler for number, handler in handlers.items() if handler in _ENDING}
+    if not replaced:
         yield
         return
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        if _requested.is_set():
-            signal.default_int_handler(number, frame)
-        _requested.set()
-
-    signal.signal(signal.SIGINT, remember)
+    for number in replaced:
+        signal.signal(number, _remember)
     try:
         yield
         raise_if_interrupted()
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in replaced.items():
+            signal.signal(number, handler)
         _requested.clear()
+
+
+_ENDING = (signal.default_int_handler, signal.SIG_DFL)
+"""Handlers with which a signal ends the process."""
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _remember(number: int, frame: FrameType | None) -> None:
+    if _requested.is_set():
+        signal.default_int_handler(number, frame)
+    _requested.set()
 
 
 def raise_if_interrupted() -> None:
-    """Raise KeyboardInterrupt if Ctrl-C was pressed since `deferred_interrupts` started."""
+    """Raise KeyboardInterrupt if Ctrl-C or SIGTERM came since `deferred_interrupts` started."""
     if _requested.is_set():
         raise KeyboardInterrupt

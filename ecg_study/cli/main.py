@@ -15,6 +15,7 @@ from ecg_study.cli.parser import VERB_NAMES, Verb, build_parser, suggest_option
 from ecg_study.errors import EcgStudyError, InputError
 from ecg_study.extras import BACKENDS, TRAINING_MODULES, install_hint
 from ecg_study.formatting import printable
+from ecg_study.progress import termination_as_interrupt
 from ecg_study.workflows.settings import Settings, load_settings
 from ecg_study.workflows.validation import did_you_mean
 
@@ -39,12 +40,13 @@ def main(arguments: list[str] | None = None, *, prog: str = "ecg-study") -> int:
         prog: how the user calls the program.
 
     Returns:
-        The exit code: 0, 2 for an error that the user can correct, 130 after Ctrl-C.
+        The exit code: 0, 2 for an error that the user can correct, 130 after Ctrl-C or SIGTERM.
     """
     words = sys.argv[1:] if arguments is None else arguments
     prepare_streams()
     try:
-        return _written(_run(words, prog))
+        with termination_as_interrupt():
+            return _written(_run(words, prog))
     except (BrokenPipeError, OutputClosedError) as error:
         discard_output()
         if isinstance(error, BrokenPipeError) and error.filename:  # not a standard stream

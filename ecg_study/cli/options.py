@@ -61,6 +61,9 @@ OLD_VERBS = {"data": "prepare", "bundles": "models"}
 """Verbs of version 0.1.0, and what they are called now."""
 
 # A name in quotes is one in a file.
+# The same holds for a hyperparameter that has the name of an option of another verb.
+_HYPERPARAMETERS = ("learning_rate",)
+
 # A parameter whose name is an ordinary word is replaced only if the sentence shows that the parameter is meant.
 _VERBS = "allow|and|change|choose|excludes|give|of|omit|or|pass|requires|set|use|with|without"
 
@@ -72,6 +75,8 @@ def with_options(error: EcgStudyError) -> str:
     """
     message = str(error)
     for name, option in OPTIONS.items():
+        if name in _HYPERPARAMETERS and name not in error.parameters:
+            continue
         if "_" in name or name == "fs":
             message = re.sub(rf"(?<![\w/.'-]){name}(?![\w/.'-])", option, message)
         elif name in error.parameters:

@@ -119,13 +119,13 @@ def test_a_study_keeps_its_search_and_trains_its_final_models_again(
     tasks = {name: TrainingTask(name, cache_of_today, split, ROBUST) for name in MODEL_KINDS}
     searches = {name: load_same_search(task, search_directory(tmp_path, name), seed=1) for name, task in tasks.items()}
 
-    class TrainsAgain(Exception):
+    class TrainsAgainError(Exception):
         pass
 
     def train() -> AbstractContextManager[Any]:
-        raise TrainsAgain
+        raise TrainsAgainError
 
-    with pytest.raises(TrainsAgain):
+    with pytest.raises(TrainsAgainError):
         train_final_models(
             tasks,
             {name: search.best() for name, search in searches.items()},

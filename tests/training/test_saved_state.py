@@ -93,7 +93,8 @@ def test_a_part_of_a_state_is_refused(file: StateFile, share: float) -> None:
     ("change", "says"),
     [
         ({"seed": 2}, "used seed = 1, but seed = 2 was requested; use seed = 1, pass restart to start over, or set"),
-        ({"data": "xyz"}, 'used data = "abc", but data = "xyz" was requested'),
+        ({"data": "xyz"}, "used other records, or other settings of their segments; use those, pass restart"),
+        ({"data": "xyz", "seed": 2}, "used seed = 1, but seed = 2 was requested"),
         ({"hyperparameters": {"layers": 1, "units_1": 8}}, r'hyperparameters = {"units_1": 4}, but hyperparameters = '),
         ({"optimizer": {"weight_decay": 0.1}}, "used optimizer = null, but"),
     ],

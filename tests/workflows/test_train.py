@@ -14,14 +14,13 @@ import study
 from ecg_study.errors import SettingsError
 from ecg_study.inference.loading import load_detector
 from ecg_study.models.card import read_card
-from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.state import load_search, search_directory
+from ecg_study.workflows.training import train_model
 from ecg_study.workflows.training.configuration import (
     choose_hyperparameters,
     parse_hyperparameters,
     searched_hyperparameters,
 )
-from tests.conftest import SmallData
 from tests.tiny import ONE_CONFIGURATION, TINY
 
 
@@ -59,7 +58,8 @@ def test_other_text_is_refused(words: list[str]) -> None:
     ("given", "says"),
     [
         ({}, r"'tiny' has several values of 'layers' \(1, 2\); .*; choose one of each with hyperparameters"),
-        ({"layers": 1, "units_2": 4}, "'units_2' is not one of layers, .*; did you mean 'units_1'"),
+        ({"layers": 1, "units_2": 4}, "'units_2' is for a model of 2 or more layers, but layers is 1"),
+        ({"layers": 1, "unit_1": 4}, "'unit_1' is not one of layers, .*; did you mean 'units_1'"),
         ({"unit": 4}, "'unit' is not one of"),
         ({"layers": 0}, "layers: 0 is not at least 1"),
         ({"layers": "two"}, "layers: 'two' is not an integer"),
@@ -70,18 +70,14 @@ def test_other_text_is_refused(words: list[str]) -> None:
         ({"direction": "backward"}, "direction: 'backward' is not forward or both"),
     ],
 )
-def test_a_missing_or_impossible_hyperparameter_is_named(
-    given: Mapping[str, Any], says: str, small_data: SmallData
-) -> None:
-    task = TrainingTask("detector", small_data.cache, small_data.split, TINY)
+def test_a_missing_or_impossible_hyperparameter_is_named(given: Mapping[str, Any], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
-        choose_hyperparameters(task, given)
+        choose_hyperparameters(TINY, given, model_kind="detector", segment_samples=720)
 
 
-def test_a_frame_must_divide_the_segment(small_data: SmallData) -> None:
-    task = TrainingTask("detector", small_data.cache, small_data.split, ONE_CONFIGURATION)
+def test_a_frame_must_divide_the_segment() -> None:
     with pytest.raises(SettingsError, match=r"segment_samples \(720\) is not a multiple of frame = 7"):
-        choose_hyperparameters(task, {"frame": 7})
+        choose_hyperparameters(ONE_CONFIGURATION, {"frame": 7}, model_kind="detector", segment_samples=720)
 
 
 def test_the_best_trial_of_a_search_gives_the_hyperparameters(tiny_study: Path) -> None:
@@ -92,20 +88,33 @@ def test_the_best_trial_of_a_search_gives_the_hyperparameters(tiny_study: Path) 
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ([], "--hours: give --segments or --epochs or --hours, one of them"),
-        (["--hours", "1", "--epochs", "2"], "one of them"),
+        ([], "--hours: choose --segments or --epochs or --hours, exactly one of them"),
+        (["--hours", "1", "--epochs", "2"], "exactly one of them"),
         (["--hours", "0"], "--hours: '0' is not a positive number"),
         (["--segments", "1e6"], "--segments: '1e6' is not a positive integer"),
         (["--epochs", "1", "--ema", "1"], "--ema: '1' is not a number from 0 to below 1"),
         (["--epochs", "1", "--hyperparameters", "layers"], "--hyperparameters: 'layers' is not of the form name=value"),
         (["--epochs", "1", "--hyperparameters", "layer=2"], "did you mean 'layers'?"),
         (["--epochs", "1", "--preset", "quick"], "choose one of each with --hyperparameters"),
+        (
+            ["--epochs", "1", "--hyperparameters", "learning_rate=0"],
+            "--hyperparameters: learning_rate: 0 is not above 0",
+        ),
         (["--epochs", "1", "--from-search", "nowhere"], "no search found"),
     ],
 )
 def test_errors_are_one_line(
-    more: list[str], says: str, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    more: list[str],
+    says: str,
+    options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    def prepare(*_: object, **__: object) -> None:
+        pytest.fail("an hour of preparation comes before the error")
+
+    monkeypatch.setattr(train_model, "prepare_data", prepare)
     assert study.main([*options, *more]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and says in lines[0]
@@ -146,7 +155,15 @@ def test_a_training_writes_a_model_and_can_be_extended(
     assert study.main([*options, "--segments", "300", "--validate-every", "50", "--ema", "0.5"]) == 2
     assert "the saved training used validate every = null, but" in capsys.readouterr().err
     assert study.main([*options, "--epochs", "1", "--ema", "0.5"]) == 2
-    assert "--epochs: 1 is less than" in capsys.readouterr().err
+    done = int(first[-1]["segments"])
+    problem = f"--epochs: a budget of 1 epoch ends after {done // 2:,} segments, but {done:,} are trained already"
+    assert problem in capsys.readouterr().err
+    assert study.main([*options, "--epochs", "2", "--ema", "0.5", "--seed", "9"]) == 2
+    assert "the saved training used seed = 1, but seed = 9 was requested" in capsys.readouterr().err
+    assert study.main([*options, "--epochs", "2", "--ema", "0.5", "--hyperparameters", "learning_rate=0.02"]) == 2
+    assert 'used hyperparameters = {"learning_rate": ' in capsys.readouterr().err
+    assert study.main([*options, "--epochs", "2", "--ema", "0.5", "--window-samples", "72"]) == 2
+    assert "the saved training used other records, or other settings of their segments" in capsys.readouterr().err
     assert study.main([*options, "--epochs", "3", "--ema", "0.25"]) == 2
     assert 'the saved training used optimizer = {"weight_average": 0.5}, but' in capsys.readouterr().err
 
@@ -164,6 +181,19 @@ def test_a_training_writes_a_model_and_can_be_extended(
     assert study.main([*options, "--segments", "100", "--validate-every", "50", "--restart"]) == 0
     assert [row["segments"] for row in _history(out)] == ["64", "128"]
     assert len(list((out / "train").glob("detector.before-*"))) == 1
+
+
+def test_the_model_of_a_study_is_not_replaced(
+    options: list[str], tiny_study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (tiny_study / "models" / "detector" / "card.json").read_bytes()
+    assert study.main([*options, "--epochs", "1", "--output-dir", str(tiny_study)]) == 2
+    problem = (
+        "models/detector is a model of a study, and a training would replace it; set --output-dir to another folder"
+    )
+    assert problem in capsys.readouterr().err
+    assert (tiny_study / "models" / "detector" / "card.json").read_bytes() == before
+    assert not (tiny_study / "train").exists()
 
 
 @pytest.mark.slow

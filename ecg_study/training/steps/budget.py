@@ -30,7 +30,7 @@ class Budget:
         """Check the values."""
         given = {name: value for name, value in vars(self).items() if value is not None}
         if len(given) != 1:
-            problem = "give segments or epochs or hours, one of them"
+            problem = "choose segments or epochs or hours, exactly one of them"
             raise SettingsError("hours", problem, parameters=("segments", "epochs"))
         for name, value in given.items():
             if not value > 0 or not math.isfinite(value):
@@ -38,9 +38,9 @@ class Budget:
 
     def __str__(self) -> str:
         """Return the budget as text."""
-        if self.hours is not None:
-            return f"{self.hours:g} hours"
-        return f"{self.epochs:,} epochs" if self.segments is None else f"{self.segments:,} segments"
+        unit, value = next((name, value) for name, value in vars(self).items() if value is not None)
+        text = f"{value:g}" if unit == "hours" else f"{value:,}"
+        return f"{text} {unit.removesuffix('s') if value == 1 else unit}"
 
     @property
     def seconds(self) -> float | None:

@@ -29,6 +29,9 @@ SAVE_SECONDS = 300.0
 _WAY_OUT = "pass restart to start over, or set output_dir to another folder"
 _WAY_OUT_PARAMETERS = ("restart", "output_dir")
 
+_DATA = "data"
+"""Name of the condition with the key of the cached segments."""
+
 _CONTENT = "state"
 _GROUPS = ("now", "best", "initial")
 
@@ -175,14 +178,17 @@ class StateFile:
     def _check_same(self, saved: Mapping[str, Any]) -> None:
         # Through JSON, in which tuples are lists.
         requested = json.loads(json.dumps(dict(self.conditions)))
-        for key in sorted({*saved, *requested}):
-            if saved.get(key) != requested.get(key):
-                before, now = difference(saved.get(key), requested.get(key))
-                raise StateError(
-                    f"{self.path}: the saved training used {key} = {before}, but {key} = {now} was requested; "
-                    f"use {key} = {before}, {_WAY_OUT}",
-                    parameters=_WAY_OUT_PARAMETERS,
-                )
+        different = [key for key in sorted({*saved, *requested}) if saved.get(key) != requested.get(key)]
+        if not different:
+            return
+        # The key of the data says least: whatever else differs, such as the seed, may have changed it too.
+        key = next((name for name in different if name != _DATA), _DATA)
+        if key == _DATA:
+            problem = "the saved training used other records, or other settings of their segments; use those"
+        else:
+            before, now = difference(saved.get(key), requested.get(key))
+            problem = f"the saved training used {key} = {before}, but {key} = {now} was requested; use {key} = {before}"
+        raise StateError(f"{self.path}: {problem}, {_WAY_OUT}", parameters=_WAY_OUT_PARAMETERS)
 
 
 def _content(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

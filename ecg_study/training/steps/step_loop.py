@@ -114,13 +114,15 @@ class StepLoop:
         done = segments_in(self._stream, state.step)
         if self._steps is not None and state.step > self._steps:
             field = "segments" if self._budget.segments is not None else "epochs"
-            given = getattr(self._budget, field)
-            problem = f"{given:,} is less than the {done:,} segments that are trained already; choose a larger budget"
-            raise SettingsError(field, problem, value=given)
+            problem = (
+                f"a budget of {self._budget} ends after {segments_in(self._stream, self._steps):,} segments, but "
+                f"{done:,} are trained already; choose a larger one"
+            )
+            raise SettingsError(field, problem, value=getattr(self._budget, field))
         # A finished training stops before its hours are over, because of its last validation.
         if self._budget.hours is not None and self._budget.hours * 3600 < state.seconds - state.validation_seconds:
             problem = (
-                f"{self._budget.hours:g} is less than the {state.seconds / 3600:.2f} hours that are trained already"
+                f"{self._budget.hours:g} is less than the {state.seconds / 3600:.3g} hours that are trained already"
             )
             raise SettingsError("hours", f"{problem}; choose a larger budget", value=self._budget.hours)
         # TensorFlow compiles the step for the size of the first batch that it sees, and for any size at the second.

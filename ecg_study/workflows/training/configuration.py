@@ -10,7 +10,7 @@ from typing import Any
 from ecg_study.errors import ModelError, SettingsError
 from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.hyperparameters import LEARNING_RATE, hyperparameter
-from ecg_study.search_spaces.presets import BOTH, FORWARD
+from ecg_study.search_spaces.presets import BOTH, FORWARD, Preset
 from ecg_study.training.task import TrainingTask
 from ecg_study.workflows.validation import did_you_mean
 
@@ -65,43 +65,61 @@ def searched_hyperparameters(folder: Path, model_kind: str) -> dict[str, Any]:
     return dict(load_search(search_directory(folder, model_kind)).best().spec.hyperparameters)
 
 
-def choose_hyperparameters(task: TrainingTask, given: Mapping[str, Any]) -> dict[str, Any]:
+def choose_hyperparameters(
+    preset: Preset, given: Mapping[str, Any], *, model_kind: str, segment_samples: int
+) -> dict[str, Any]:
     """Return all hyperparameters of a training: those that are given, and those with one value in the preset.
 
     Args:
-        task: the model and its preset.
+        preset: the preset.
         given: hyperparameters by name; they may lie outside the ranges of the preset.
+        model_kind: ``"denoiser"`` or ``"detector"``.
+        segment_samples: samples per segment.
 
     Raises:
         SettingsError: one is missing, unknown or impossible.
     """
-    values = _ranges(task)
+    values = _ranges(preset, model_kind)
     layers = _checked("layers", given["layers"]) if "layers" in given else _single(values["layers"])
     for number in range(1, (layers or max(values["layers"])) + 1):
         values[f"units_{number}"] = values["units"]
     del values["units"]
     if unknown := [name for name in given if name not in values]:
-        problem = f"{unknown[0]!r} is not one of {', '.join(values)}{did_you_mean(unknown[0], values)}"
-        raise SettingsError(_FIELD, problem, value=unknown[0])
+        raise SettingsError(_FIELD, _unknown(unknown[0], values, layers), value=unknown[0])
     chosen = {name: _checked(name, given[name]) if name in given else _single(values[name]) for name in values}
     if missing := [name for name, value in chosen.items() if value is None]:
         listed = "; ".join(f"{name!r} ({', '.join(map(str, values[name]))})" for name in missing)
-        problem = f"{task.preset.name!r} has several values of {listed}; choose one of each with hyperparameters"
-        raise SettingsError("preset", problem, value=task.preset.name, parameters=(_FIELD,))
-    samples = task.cache.settings.segment_samples
-    if samples % chosen["frame"]:
-        problem = f"segment_samples ({samples}) is not a multiple of frame = {chosen['frame']}"
+        problem = f"{preset.name!r} has several values of {listed}; choose one of each with hyperparameters"
+        raise SettingsError("preset", problem, value=preset.name, parameters=(_FIELD,))
+    if segment_samples % chosen["frame"]:
+        problem = f"segment_samples ({segment_samples}) is not a multiple of frame = {chosen['frame']}"
         raise SettingsError(_FIELD, problem, value=chosen["frame"], parameters=("segment_samples",))
-    try:
-        task.build(chosen)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"the {task.name} cannot be built with these hyperparameters ({error})") from error
     return chosen
 
 
-def _ranges(task: TrainingTask) -> dict[str, tuple[Any, ...]]:
+def check_buildable(task: TrainingTask, hyperparameters: dict[str, Any]) -> None:
+    """Build the model of a training once.
+
+    Raises:
+        ModelError: Keras refuses the hyperparameters.
+    """
+    try:
+        task.build(hyperparameters)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"the {task.name} cannot be built with these hyperparameters ({error})") from error
+
+
+def _unknown(name: str, values: Mapping[str, Any], layers: int | None) -> str:
+    """Return what is wrong with the name of a hyperparameter."""
+    kind, _, number = name.partition("_")
+    if kind == "units" and number.isdecimal() and int(number) > 0 and layers is not None:
+        return f"{name!r} is for a model of {int(number)} or more layers, but layers is {layers}"
+    return f"{name!r} is not one of {', '.join(values)}{did_you_mean(name, values)}"
+
+
+def _ranges(preset: Preset, model_kind: str) -> dict[str, tuple[Any, ...]]:
     """Return the values of each hyperparameter in the preset."""
-    ranges = task.preset.denoiser if task.name == DENOISER else task.preset.detector
+    ranges = preset.denoiser if model_kind == DENOISER else preset.detector
     values: dict[str, tuple[Any, ...]] = {
         "layers": ranges.layers,
         "units": ranges.units,
@@ -110,7 +128,7 @@ def _ranges(task: TrainingTask) -> dict[str, tuple[Any, ...]]:
         "direction": ranges.direction,
         LEARNING_RATE: tuple(dict.fromkeys(ranges.learning_rate)),
     }
-    values |= {"residual": ranges.residual} if task.name == DENOISER else {"dense_units": ranges.dense_units}
+    values |= {"residual": ranges.residual} if model_kind == DENOISER else {"dense_units": ranges.dense_units}
     if any(ranges.filters):
         values["filters"] = ranges.filters
     return values

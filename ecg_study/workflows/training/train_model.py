@@ -17,11 +17,12 @@ from ecg_study.evaluation.results.long_training import LongTraining
 from ecg_study.evaluation.thresholds import choose_thresholds
 from ecg_study.extras import require_packages
 from ecg_study.files import make_directory, remove_abandoned, temporary_path, write_json, write_text
-from ecg_study.models.card import DETECTOR, MODEL_KINDS, ModelCard
+from ecg_study.models.card import DETECTOR, MODEL_KINDS, ModelCard, read_card
 from ecg_study.models.folder import save_model
 from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.reports.model_card import render_trained_card
 from ecg_study.search_spaces.preset_files import load_preset
+from ecg_study.search_spaces.presets import Preset
 from ecg_study.training.backend import import_backend
 from ecg_study.training.final_training import build_trained, training_conditions
 from ecg_study.training.loop import train
@@ -35,13 +36,20 @@ from ecg_study.workflows.provenance import summarize_data
 from ecg_study.workflows.settings import SETTINGS_FILE, Settings, save_settings
 from ecg_study.workflows.study import PreparedData, prepare_data
 from ecg_study.workflows.task_models import cached_task_model, task_card
-from ecg_study.workflows.training.configuration import choose_hyperparameters, searched_hyperparameters
+from ecg_study.workflows.training.configuration import (
+    check_buildable,
+    choose_hyperparameters,
+    searched_hyperparameters,
+)
 
 if TYPE_CHECKING:
     import keras
 
 TRAIN = "train"
 """Folder in the output folder with the state and the history of each training."""
+
+_TRAINED = "training"
+"""Key in the data of a card that only cards of this verb have."""
 
 STATE_FILE, HISTORY_FILE, SUMMARY_FILE = "state.npz", "history.csv", "training.json"
 
@@ -95,21 +103,26 @@ def train_model(
         on_step: called with the progress of the training a few times per second.
 
     Raises:
-        SettingsError: a hyperparameter is missing or wrong, or the budget is smaller than what is done.
+        SettingsError: a hyperparameter is missing or wrong, the budget is smaller than what is done, or
+            ``models/<kind>`` is a model that another command made.
         StateError: the saved state is damaged, of another training, or in use.
         TrainingError: the training diverged.
     """
     require_packages()
-    task, data = _task(settings, request, on_progress)
-    given = {} if request.from_search is None else searched_hyperparameters(request.from_search, request.model_kind)
-    hyperparameters = choose_hyperparameters(task, {**given, **request.hyperparameters})
     output_dir = Path(settings.output_dir)
+    model_dir = output_dir / "models" / request.model_kind
+    preset, hyperparameters = _configuration(settings, request)
+    _check_replaceable(model_dir)  # all that can be refused before the data are prepared, which can take an hour
+    data = prepare_data(settings, on_progress=on_progress)
+    import_backend()
+    task = TrainingTask(request.model_kind, data.cache, data.split, preset, keras_layers=settings.keras_layers)
+    check_buildable(task, hyperparameters)
     make_directory(output_dir)
     directory = output_dir / TRAIN / task.name
     spec = TrainingSpec(id=f"{task.name}-{TRAIN}", epochs=1, hyperparameters=hyperparameters)
     options = TrainingOptions.for_long(task, request.budget, validate_every=request.validate_every)
     conditions = training_conditions(task, spec, options=options, seed=settings.seed)
-    with deferred_interrupts(terminate=True), StateFile(directory.with_suffix(".npz")).locked():
+    with deferred_interrupts(), StateFile(directory.with_suffix(".npz")).locked():
         if request.restart:
             _set_aside(directory)
         if on_start is not None:
@@ -135,21 +148,35 @@ def train_model(
         # A kill between the last saved state and its callback leaves a file without the last row.
         write_text(directory / HISTORY_FILE, _as_csv(result.history))
         card = _card(task, data, result, seed=settings.seed)
-        _replace_model(output_dir / "models" / task.name, model, card=card, page=render_trained_card(card, result))
+        _replace_model(model_dir, model, card=card, page=render_trained_card(card, result))
     return result
 
 
-def _task(settings: Settings, request: TrainingRequest, on_progress: Progress) -> tuple[TrainingTask, PreparedData]:
+def _configuration(settings: Settings, request: TrainingRequest) -> tuple[Preset, dict[str, Any]]:
+    """Return the preset and all hyperparameters."""
     if request.model_kind not in MODEL_KINDS:
         problem = f"{request.model_kind!r} is not one of {', '.join(MODEL_KINDS)}"
         raise SettingsError("model_kind", problem, value=request.model_kind)
     preset = load_preset(settings.preset)
     if request.weight_average is not None:
         preset = replace(preset, weight_average=request.weight_average)
-    data = prepare_data(settings, on_progress=on_progress)
-    import_backend()
-    layers = settings.keras_layers
-    return TrainingTask(request.model_kind, data.cache, data.split, preset, keras_layers=layers), data
+    given = {} if request.from_search is None else searched_hyperparameters(request.from_search, request.model_kind)
+    hyperparameters = choose_hyperparameters(
+        preset,
+        {**given, **request.hyperparameters},
+        model_kind=request.model_kind,
+        segment_samples=settings.segment_samples,
+    )
+    return preset, hyperparameters
+
+
+def _check_replaceable(model_dir: Path) -> None:
+    """Raise an error if a model folder exists that this verb did not write."""
+    if model_dir.exists() and _TRAINED not in read_card(model_dir).data:
+        problem = (
+            f"{model_dir} is a model of a study, and a training would replace it; set output_dir to another folder"
+        )
+        raise SettingsError("output_dir", problem, value=str(model_dir.parent.parent))
 
 
 def _set_aside(directory: Path) -> None:
@@ -255,7 +282,7 @@ def _card(task: TrainingTask, data: PreparedData, result: LongTraining, *, seed:
             **augmentation_as_json(task),
             "records": {name: list(part.records) for name, part in summary.parts.items()},
             "signals": task.cache.signals([*task.split.train, *task.split.validation]),
-            "training": {
+            _TRAINED: {
                 "segments": result.segments,
                 "kept_segments": result.kept_segments,
                 "averaged": result.averaged,
