@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ecg_study.models.card import read_card
 from tests.tiny import PROGRAM, ROOT
 
 pytestmark = pytest.mark.slow
@@ -37,6 +38,37 @@ def test_a_killed_training_continues_with_the_same_weights(raw_dir: Path, data_d
     assert killed["history"] == undisturbed["history"]
     assert (killed["sha256"], killed["step"]) == (undisturbed["sha256"], undisturbed["step"])
     assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == ["state.json", "state.npz"]
+
+
+def test_the_same_command_resumes_after_a_kill(
+    small_options: list[str], one_configuration: Path, tmp_path: Path
+) -> None:
+    options = [*small_options[:-4], "--preset", str(one_configuration), "--model-kind", "detector", "--epochs", "60"]
+
+    def start(folder: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", PROGRAM, "train", *options, "--output-dir", str(tmp_path / folder)]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    killed, history = start("killed"), tmp_path / "killed" / "train" / "detector" / "history.csv"
+    while killed.poll() is None and not history.exists():
+        time.sleep(0.02)
+    killed.kill()
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL and len(history.read_text().splitlines()) < 61
+    for folder in ("killed", "undisturbed"):
+        process = start(folder)
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+    found, expected = (
+        json.loads((tmp_path / folder / "train" / "detector" / "training.json").read_text())
+        for folder in ("killed", "undisturbed")
+    )
+    assert [row["segments"] for row in found["history"]] == [row["segments"] for row in expected["history"]]
+    # On several threads, sums are rounded differently.
+    losses, wanted = ([row["val_loss"] for row in made["history"]] for made in (found, expected))
+    assert losses == pytest.approx(wanted, rel=0.02)
+    card = read_card(tmp_path / "killed" / "models" / "detector")
+    assert card.thresholds and len(history.read_text().splitlines()) == 61
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

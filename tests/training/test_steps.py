@@ -18,6 +18,7 @@ from ecg_study.training.specs import COMPLETED, DIVERGED, FAILED, FinishedTraini
 from ecg_study.training.steps.budget import Budget
 from ecg_study.training.steps.network import Network, keras_dataset
 from ecg_study.training.steps.saved_state import SavedState, StateFile
+from ecg_study.training.steps.schedule import cosine
 from ecg_study.training.steps.step_loop import StepProgress
 from ecg_study.training.task import TrainingTask
 from tests.conftest import SmallData
@@ -83,9 +84,11 @@ def test_a_larger_budget_continues(task: TrainingTask, tmp_path: Path) -> None:
     assert [row["segments"] for row in longer.result.history] == [150, 300, 450]
     assert saved.step == 30
     assert (reports[-1].segments, reports[-1].share, reports[-1].seconds_left) == (450, 1.0, 0.0)
-    # At 2 of 3 epochs of the new budget, the rate is higher than at the end of the old one.
-    assert longer.result.history[2]["learning_rate"] < first.result.history[0]["learning_rate"]
-    with pytest.raises(SettingsError, match="200 is less than the 450 segments"):
+    # Steps 20 and 30 are the last of their budgets. The rate is that of the middle of a step.
+    for history, steps in ((first.result.history, 20), (longer.result.history, 30)):
+        rate = 0.01 * cosine(1 - 0.5 / steps, warmup=0.1)
+        assert history[-1]["learning_rate"] == pytest.approx(rate, rel=1e-5)
+    with pytest.raises(SettingsError, match="budget of 200 segments ends after 214 segments, but 450 are trained"):
         _train(task, state, Budget(segments=200))
     with pytest.raises(SettingsError, match="hours that are trained already"):
         _train(task, state, Budget(hours=1e-6))

@@ -43,8 +43,11 @@ class BufferPool:
     def _reuse(self, count: int) -> np.ndarray | None:
         with self._lock:
             for place in range(len(self._free) - 1, -1, -1):
-                if self._free[place].size == 4 * count + _ALIGNMENT:
-                    return self._free.pop(place)
+                # Taken before it is checked: a garbage collection in between may return an array and shift the list.
+                memory = self._free.pop(place)
+                if memory.size == 4 * count + _ALIGNMENT:
+                    return memory
+                self._free.insert(place, memory)
         return None
 
     def _give_back(self, memory: np.ndarray) -> None:

@@ -81,7 +81,6 @@ def test_training_and_dropout_are_those_of_keras(kind: str) -> None:
         trained = compiled(model) if fast else model
         losses.append([float(np.ravel(trained.train_on_batch(x, y))[0]) for _ in range(10)])
         outputs.append(model.predict(x, verbose=0))
-    # A compiled model returns the mean loss of all its batches so far.
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
     np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-3)
 
