@@ -26,7 +26,7 @@ FINE_TUNING_PATIENCE = 3
 EpochCallback = Callable[[int, dict[str, float]], None]
 """A function that is called after each epoch with its number, from 1, and its metrics."""
 
-Keep = Literal["best objective", "best loss", "last"]
+Keep = Literal["best objective", "best loss", "last", "last validated"]
 """The epoch whose weights are kept: the best by the task's objective or by the validation loss, or the last."""
 
 
@@ -62,8 +62,9 @@ class TrainingOptions:
     """The ways in which search trials, final trainings and fine-tuning differ.
 
     Attributes:
-        keep: the epoch whose weights are kept. With ``"best loss"``, training stops after `patience` epochs without a
-            lower validation loss.
+        keep: the epoch whose weights are kept. ``"last"`` fails if the last loss is not finite, ``"last validated"``
+            keeps those of the last validation with a finite loss. With ``"best loss"``, training stops after `patience`
+            epochs without a lower validation loss.
         schedule: learning rate over the epochs. ``"plateau"`` halves it when the validation loss has not improved for
             half of `patience`. ``"cosine"`` rises over the warm-up and falls to 0 along half a cosine.
         patience: in validations; needed for ``"best loss"`` and ``"plateau"``.
@@ -114,7 +115,12 @@ class TrainingOptions:
 
     @classmethod
     def for_long(cls, task: TrainingTask, budget: Budget, *, validate_every: int | None = None) -> TrainingOptions:
-        """Return the options of a training of any length, which keeps the weights with the lowest validation loss.
+        """Return the options of a training of any length.
+
+        On a cosine schedule, the weights of the last validation are kept, as in a final training: the schedule is made
+        to end at its best. Far into a long training, the validation loss of a detector rises while it finds more
+        R peaks, since the loss punishes confident errors most (``docs/experiments.md``). On a plateau schedule, the
+        weights with the lowest validation loss are kept.
 
         Args:
             task: the model and its data.
@@ -123,7 +129,7 @@ class TrainingOptions:
         """
         preset = task.preset
         return cls(
-            keep="best loss",
+            keep="last validated" if preset.schedule == "cosine" else "best loss",
             schedule=preset.schedule,
             patience=preset.patience,
             warmup=preset.warmup,

@@ -66,7 +66,7 @@ def test_the_better_of_weights_and_average_is_kept(task: TrainingTask) -> None:
         spec = replace(SPEC, hyperparameters=HYPERPARAMETERS | {"learning_rate": rate})
         training = train(chosen, spec, options=options, seed=1)
         losses = [(row["val_loss"], row["averaged_val_loss"]) for row in training.result.history]
-        best = min(losses, key=min)
+        best = min(losses, key=min)  # with the schedule "plateau"
         assert training.result.score == min(best)
         assert training.averaged == (best[1] < best[0])
         model = build_trained(chosen, spec, training=training)
@@ -74,6 +74,18 @@ def test_the_better_of_weights_and_average_is_kept(task: TrainingTask) -> None:
         assert measured["loss"] == pytest.approx(min(best), rel=1e-4)
         seen.add(training.averaged)
     assert seen == {True, False}
+
+
+def test_the_last_weights_are_kept_on_a_cosine_schedule(task: TrainingTask) -> None:
+    chosen = replace(task, preset=replace(PRESET, weight_average=0.5))
+    spec = replace(SPEC, hyperparameters=HYPERPARAMETERS | {"learning_rate": 0.3})
+    training = train(chosen, spec, options=TrainingOptions.for_long(chosen, Budget(epochs=5)), seed=1)
+    last = training.result.history[-1]
+    assert training.result.score == min(last["val_loss"], last["averaged_val_loss"])
+    assert training.result.best_epoch == 5
+    model = build_trained(chosen, spec, training=training)
+    measured = model.evaluate(keras_dataset(chosen.validation_batches()), verbose=0, return_dict=True)
+    assert measured["loss"] == pytest.approx(training.result.score, rel=1e-4)
 
 
 def test_a_larger_budget_continues(task: TrainingTask, tmp_path: Path) -> None:

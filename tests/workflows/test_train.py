@@ -171,8 +171,8 @@ def test_a_training_writes_a_model_and_can_be_extended(
     assert _history(out)[:2] == first and len(_history(out)) == 3
     summary = _summary(out)
     assert read_card(out / "models" / "detector").data["training"]["segments"] == summary["segments"]
-    losses = [min(float(row["val_loss"]), float(row["averaged_val_loss"])) for row in _history(out)]
-    assert summary["loss"] == pytest.approx(min(losses))
+    last = _history(out)[-1]  # of a cosine schedule
+    assert summary["loss"] == pytest.approx(min(float(last["val_loss"]), float(last["averaged_val_loss"])))
 
     state = out / "train" / "detector" / "state.npz"
     state.write_bytes(state.read_bytes()[:-1000])

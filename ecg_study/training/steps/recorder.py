@@ -63,6 +63,7 @@ class Recorder:
             "best objective": objective,
             "best loss": (LOSS, "min"),
             "last": (LOSS if validated else "loss", ""),
+            "last validated": (LOSS, ""),
         }[options.keep]
 
     def add(self, row: dict[str, float], metrics: dict[str, float]) -> None:
@@ -83,6 +84,9 @@ class Recorder:
             record.score, record.epoch = (score, row["epoch"]) if math.isfinite(score) else (None, None)
             # Without validation, nothing says which are better.
             record.averaged = use_averaged or (self._network.averages and self._metric == "loss")
+        elif self._options.keep == "last validated":
+            if math.isfinite(score):
+                self._keep(score, row["epoch"], use_averaged)
         elif self._options.keep == "best objective":
             # An area under a curve can be high where outputs are NaN; then the losses are not finite.
             if len(finite) == len(metrics) and is_better(score, record.score, direction=self._direction):

@@ -240,7 +240,7 @@ def _result(
     history, score = training.result.history, training.result.score
     assert score is not None
     prefix = AVERAGED if training.averaged else ""
-    kept = next(row for row in history if row.get(prefix + LOSS) == score)
+    kept = next(row for row in reversed(history) if row.get(prefix + LOSS) == score)
     objective = task.objective[0]
     return LongTraining(
         task=task.name,
