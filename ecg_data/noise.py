@@ -11,6 +11,7 @@ import numpy as np
 
 from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS
 from ecg_study.ecg_data.excerpts import Excerpts
+from ecg_study.ecg_data.filters import remove_baseline_wander
 
 NoiseType = Literal["gaussian", "bw", "em", "ma", "mix"]
 """White Gaussian noise, baseline wander, electrode motion artifact, muscle artifact, or a mix of the last three."""
@@ -99,6 +100,19 @@ class NoiseSource:
     def joined_with(self, other: NoiseSource) -> NoiseSource:
         """Return a source with the recordings of both."""
         return NoiseSource({name: [*own, *other.recordings[name]] for name, own in self.recordings.items()})
+
+    def without_wander(self, fs: float) -> NoiseSource:
+        """Return a source with the same recordings after `remove_baseline_wander`.
+
+        Args:
+            fs: sampling rate in Hz.
+        """
+        return NoiseSource(
+            {
+                name: [remove_baseline_wander(recording.T, fs).T.astype(np.float32) for recording in recordings]
+                for name, recordings in self.recordings.items()
+            }
+        )
 
     def _transformed(self, noise_type: str, count: int, samples: int, rng: np.random.Generator) -> np.ndarray:
         spread = np.log(_LARGEST_TIME_STRETCH)

@@ -22,6 +22,7 @@ from ecg_study.reports.report import Training
 _OBJECTIVES = {
     "val_loss": "mean squared error",
     "val_log_error": "mean of ln(1 + MSE / (10 µV)²)",
+    "val_relative_log_error": "mean of ln(1 + 10⁵ MSE / signal power)",
     "val_window_pr_auc": "area under the precision–recall curve",
 }
 

@@ -1,4 +1,8 @@
-"""LSTM denoiser: noisy segment → clean segment, in mV."""
+"""LSTM denoiser: noisy segment → clean segment, in mV.
+
+A denoiser that removes baseline wander reads a recording that was high-passed before, in training as in use. It only
+has to remove what is left.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +14,24 @@ import keras_tuner
 from keras import layers, ops
 
 from ecg_study.search_spaces.layers import StackConfig, choose_stack, compile_model, recurrent_stack, unfold
-from ecg_study.search_spaces.metrics import log_error
+from ecg_study.search_spaces.metrics import relative_log_error
 from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER, HyperparameterRanges, OptimizerSettings
 
-OBJECTIVE, WANDER_REMOVED_OBJECTIVE = ("val_loss", "min"), ("val_log_error", "min")
+OBJECTIVE, WANDER_REMOVED_OBJECTIVE = ("val_loss", "min"), ("val_relative_log_error", "min")
 """Objectives of denoisers that keep baseline wander, and of those that remove it."""
 
 KEEPS_BASELINE_WANDER = "the mean of each segment is taken off before and put back after; amplitudes stay in mV"
 REMOVES_BASELINE_WANDER = (
-    "each segment is scaled to mean 0 and standard deviation 1, and back to mV after; its mean is not put back"
+    "the recording is high-passed at 0.5 Hz; each segment of it is scaled to power 1, and back after; any unit will do"
 )
 
 _UNIT = 0.25
 """Unit of the network's input in mV: the standard deviation of a typical ECG. It is fixed and not that of the segment,
 since the noise to be removed has a level in mV."""
 
-_VARIANCE_FLOOR = 1e-4
-"""In mV², (10 µV)²: below the noise of any electrode. It keeps flat segments from being scaled up to noise."""
+_LEAST_POWER = 1e-20
+"""In squared units of the input. It keeps flat segments from being divided by 0, and is far below the power of an ECG
+in volts, so the output scales with the input in any unit."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,13 @@ class DenoiserConfig:
     Attributes:
         stack: recurrent layers and optimizer.
         residual: the network computes a correction of its input instead of the clean signal.
+        gate: the correction of each frame is multiplied by a factor from 0 to 1 that the network computes too. So it
+            can leave a clean signal exactly as it is. Only for a residual model that removes baseline wander.
     """
 
     stack: StackConfig
     residual: bool
+    gate: bool = False
 
 
 def build_denoiser(
@@ -51,10 +59,10 @@ def build_denoiser(
 ) -> keras.Model:
     """Build a compiled model from ``(batch, segment, 1)`` to ``(batch, segment, 1)``, both in mV.
 
-    The mean of each segment is subtracted before the recurrent layers, so the offset of a recording does not matter. A
-    model that keeps baseline wander adds it again and is trained by the mean squared error. A model that removes
-    baseline wander meets noise of any level: it scales each segment by its standard deviation, returns a signal around
-    0 and is trained by `log_error`.
+    A model that keeps baseline wander subtracts the mean of each segment before the recurrent layers, so the offset of
+    a recording does not matter, adds it again, and is trained by the mean squared error. A model that removes baseline
+    wander reads high-passed segments with noise of any level: it scales each to power 1, and back after the network,
+    and is trained by `relative_log_error`.
 
     Args:
         config: hyperparameters.
@@ -63,28 +71,32 @@ def build_denoiser(
         optimizer: settings of the optimizer.
     """
     noisy = keras.Input((segment_samples, 1), name="noisy_mv")
-    mean = ops.mean(noisy, axis=1, keepdims=True)
-    centered = ops.subtract(noisy, mean)
     if removes_baseline_wander:
-        variance = ops.mean(ops.multiply(centered, centered), axis=1, keepdims=True)
-        unit = ops.sqrt(ops.add(variance, _VARIANCE_FLOOR))
+        power = ops.mean(ops.multiply(noisy, noisy), axis=1, keepdims=True)
+        unit = ops.sqrt(ops.add(power, _LEAST_POWER))
+        clean = ops.multiply(_network(ops.divide(noisy, unit), config), unit)
     else:
-        unit = _UNIT
-    scaled = ops.divide(centered, unit)
-    x = recurrent_stack(scaled, config.stack, cell=layers.LSTM)
-    x = unfold(layers.Dense(config.stack.frame, name="samples")(x), segment_samples)
-    if config.residual:
-        x = ops.add(x, scaled)
-    clean = ops.multiply(x, unit)
-    if not removes_baseline_wander:
-        clean = ops.add(clean, mean)
+        mean = ops.mean(noisy, axis=1, keepdims=True)
+        scaled = ops.divide(ops.subtract(noisy, mean), _UNIT)
+        clean = ops.add(ops.multiply(_network(scaled, config), _UNIT), mean)
     model = keras.Model(noisy, clean, name="lstm_denoiser")
     metrics = [keras.metrics.MeanAbsoluteError(name="mae")]
     if removes_baseline_wander:
-        metrics.append(keras.metrics.MeanMetricWrapper(log_error, name="log_error"))
-    loss = log_error if removes_baseline_wander else "mse"
+        metrics.append(keras.metrics.MeanMetricWrapper(relative_log_error, name=relative_log_error.__name__))
+    loss = relative_log_error if removes_baseline_wander else "mse"
     compile_model(model, config.stack, loss=loss, metrics=metrics, optimizer=optimizer)
     return model
+
+
+def _network(scaled: keras.KerasTensor, config: DenoiserConfig) -> keras.KerasTensor:
+    """Apply the layers to scaled segments, shape ``(batch, segment, 1)``, and return the same shape."""
+    samples = scaled.shape[1]
+    features = recurrent_stack(scaled, config.stack, cell=layers.LSTM)
+    frames = layers.Dense(config.stack.frame, name="samples")(features)
+    if config.gate:
+        frames = ops.multiply(frames, layers.Dense(1, activation="sigmoid", name="gate")(features))
+    x = unfold(frames, samples)
+    return ops.add(x, scaled) if config.residual else x
 
 
 class DenoiserSpace(keras_tuner.HyperModel):
@@ -119,9 +131,9 @@ class DenoiserSpace(keras_tuner.HyperModel):
     def configure(self, hp: Any) -> DenoiserConfig:
         """Declare every hyperparameter in ``hp`` and return the values, without building a model."""
         stack = choose_stack(hp, self.ranges)
-        if len(self.ranges.residual) == 1:
-            return DenoiserConfig(stack, bool(hp.Fixed("residual", self.ranges.residual[0])))
-        return DenoiserConfig(stack, bool(hp.Boolean("residual")))
+        residual = _choose_boolean(hp, "residual", self.ranges.residual)
+        gate = any(self.ranges.gate) and _choose_boolean(hp, "gate", self.ranges.gate)
+        return DenoiserConfig(stack, residual, gate)
 
     def build(self, hp: Any) -> keras.Model:
         """Build the compiled model of these hyperparameters."""
@@ -131,3 +143,7 @@ class DenoiserSpace(keras_tuner.HyperModel):
             removes_baseline_wander=self.removes_baseline_wander,
             optimizer=self.optimizer,
         )
+
+
+def _choose_boolean(hp: Any, name: str, values: tuple[bool, ...]) -> bool:
+    return bool(hp.Fixed(name, values[0]) if len(set(values)) == 1 else hp.Boolean(name))

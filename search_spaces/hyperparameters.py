@@ -30,7 +30,7 @@ class Hyperparameter:
     minimum: float | None = None
     above: float | None = None
     below: float | None = None
-    absent_value: int | None = None
+    absent_value: int | bool | None = None
 
 
 _UNITS = Hyperparameter(name="units", minimum=1)
@@ -47,6 +47,7 @@ HYPERPARAMETERS: Mapping[str, Hyperparameter] = MappingProxyType(
             Hyperparameter(name="direction"),
             Hyperparameter(name=LEARNING_RATE, scale="log", above=0),
             Hyperparameter(name="residual"),
+            Hyperparameter(name="gate", absent_value=False),
             Hyperparameter(name="dense_units", minimum=0),
             Hyperparameter(name="filters", minimum=0, absent_value=0),
         )

@@ -7,25 +7,28 @@ from typing import Any
 import keras
 from keras import ops
 
-_SMALL_ERROR = 1e-4
-"""In mV², (10 µV)²: two steps of the converter of the MIT-BIH records. Smaller errors hardly count."""
+_SMALL_ERROR = 1e-5
+"""Relative to the power of the clean signal, −50 dB: below the noise of any recording. Smaller errors hardly count."""
+
+_LEAST_POWER = 1e-20  # of a flat clean signal, in its squared unit
 
 _THRESHOLDS = 400
 _IS_R_PEAK = 0.99  # the soft target is 1 at the R peak itself and at most 0.96 beside it
 
 
-def log_error(y_true: Any, y_pred: Any) -> Any:
-    """Return ln(1 + MSE / (10 µV)²) of each segment, shape ``(batch,)``.
+def relative_log_error(y_true: Any, y_pred: Any) -> Any:
+    """Return ln(1 + 10⁵ · MSE / power of the clean signal) of each segment, shape ``(batch,)``.
 
     A decibel of error counts the same at any noise level, as in the SNR improvement. With the mean squared error, the
-    noisiest segments would dominate.
+    noisiest segments would dominate. The unit of the signals does not matter.
 
     Args:
-        y_true: clean signals in mV, shape ``(batch, segment, 1)``.
+        y_true: clean signals, shape ``(batch, segment, 1)``.
         y_pred: denoised signals, likewise.
     """
     error = ops.mean(ops.square(ops.subtract(y_true, y_pred)), axis=(1, 2))
-    return ops.log1p(error / _SMALL_ERROR)
+    power = ops.mean(ops.square(y_true), axis=(1, 2))
+    return ops.log1p(error / (_SMALL_ERROR * power + _LEAST_POWER))
 
 
 class WindowPrecisionRecallArea(keras.metrics.AUC):

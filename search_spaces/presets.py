@@ -60,6 +60,7 @@ class HyperparameterRanges:
         direction: `FORWARD`, `BOTH`.
         learning_rate: lowest and highest learning rate, drawn on a logarithmic scale.
         residual: denoiser only: the network computes a correction of its input.
+        gate: denoiser that removes baseline wander only: the correction of each frame has a factor from 0 to 1.
         dense_units: detector only: units of a dense layer before the output; 0 for no dense layer.
         filters: filters of a convolution before the recurrent layers; 0 for no convolution.
     """
@@ -73,6 +74,7 @@ class HyperparameterRanges:
     residual: Annotated[tuple[bool, ...], _NotEmpty] = (False, True)
     dense_units: Annotated[tuple[_DenseUnits, ...], _NotEmpty] = (0,)
     filters: Annotated[tuple[_Filters, ...], _NotEmpty] = (0,)
+    gate: Annotated[tuple[bool, ...], _NotEmpty] = (False,)
 
     def check_segment(self, segment_samples: int) -> None:
         """Check that a segment is a multiple of every frame.

@@ -36,7 +36,8 @@ class Augmentation:
     Every range is drawn from uniformly. Probabilities are shares of segments from 0 to 1, unless a sentence says more.
 
     Attributes:
-        removes_baseline_wander: denoiser only: baseline wander counts as noise and is not part of the target.
+        removes_baseline_wander: denoiser only: baseline wander is no part of the target. A filter removes it before the
+            network, so signal and noise are high-passed here too, and SNR is that after the filter.
         noise_probability: share of segments with recorded noise.
         snr_range_db: lowest and highest SNR of recorded noise in dB, relative to the signal without its wander.
         transform_noise: whether training noise is also inverted, reversed, stretched in time and mixed from both
@@ -46,8 +47,6 @@ class Augmentation:
             study.
         hum_probability: share of segments with mains hum.
         max_hum_amplitude_mv: highest amplitude of mains hum in mV.
-        recorded_wander_probability: share of inputs that keep their recorded wander; only for a denoiser that removes
-            baseline wander.
         time_stretch_probability: share of segments that are stretched or compressed in time.
         max_time_stretch: largest relative change of duration.
         inversion_probability: share of segments that are inverted.
@@ -71,7 +70,6 @@ class Augmentation:
     gaussian_sigma_range_mv: tuple[float, float] | None = (0.0, 0.06)
     hum_probability: float = 0.1
     max_hum_amplitude_mv: float = 0.15
-    recorded_wander_probability: float = 0.3
     time_stretch_probability: float = 0.5
     max_time_stretch: float = 0.1
     inversion_probability: float = 0.5
@@ -103,7 +101,6 @@ _STORED_KEYS = {
     "gaussian_sigma_range_mv": "gaussian",
     "hum_probability": "hum",
     "max_hum_amplitude_mv": "hum_amplitude",
-    "recorded_wander_probability": "recorded_drift",
     "time_stretch_probability": "stretched",
     "max_time_stretch": "stretch",
     "inversion_probability": "flipped",
@@ -149,6 +146,8 @@ class Augmenter:
         self._noise = cache.noise[TRAIN if training else VALIDATION]
         if refit:
             self._noise = self._noise.joined_with(cache.noise[VALIDATION])
+        if augmentation.removes_baseline_wander:
+            self._noise = self._noise.without_wander(cache.fs)
         # Rows that the next row continues without a gap.
         self._followed = np.zeros(len(cache.clean), bool)
         # Row of the same time in another lead of the record, or -1.
@@ -162,16 +161,12 @@ class Augmenter:
 
     def denoiser(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return noisy segments and their targets, float32 of shape ``(rows, samples)``, in mV."""
-        cuts = self._cut(rows, rng)
-        wander_removed, clean = self._signals(cuts, self._wander_removed, self._cache.clean)
+        cuts, removes = self._cut(rows, rng), self._how.removes_baseline_wander
+        arrays = (self._wander_removed,) if removes else (self._wander_removed, self._cache.clean)
+        wander_removed, *others = self._signals(cuts, *arrays)
+        target = wander_removed if removes else others[0]
         noisy, signs = self._noise_for(wander_removed, rng), self._signs(len(rows), rng)
-        if self._how.removes_baseline_wander:
-            keeps_wander = rng.random(len(rows)) < self._how.recorded_wander_probability
-            clean[~keeps_wander] = wander_removed[~keeps_wander]
-            target = wander_removed
-        else:
-            target = clean
-        noisy += clean
+        noisy += target
         noisy *= signs
         target *= signs
         return noisy, target

@@ -15,7 +15,15 @@ from ecg_study.ecg_data.databases.splits import TRAIN, VALIDATION, Part
 from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.ecg_data.noise_records import NoiseRecords, read_noise_sources, write_noise_sources
 from ecg_study.ecg_data.segments.building import write_arrays
-from ecg_study.ecg_data.segments.layout import CACHE_FORMAT, NOISE_FILE, CachedLead, SegmentSettings, array_file
+from ecg_study.ecg_data.segments.layout import (
+    CACHE_FORMAT,
+    NOISE_FILE,
+    WANDER_REMOVED,
+    WANDER_REMOVED_FORMAT,
+    CachedLead,
+    SegmentSettings,
+    array_file,
+)
 from ecg_study.errors import DataError, one_line
 from ecg_study.files import (
     CHECKSUMS_FILE,
@@ -97,6 +105,7 @@ def cache_key(database: Database, settings: SegmentSettings, *, noise: NoiseReco
     """Return the hash of everything that the arrays depend on: content of the raw files, settings and format."""
     return sha256_of_json(
         ({} if noise is None else {"noise": noise.checksums})
+        | ({WANDER_REMOVED: WANDER_REMOVED_FORMAT} if settings.augmented else {})
         | {
             "format": CACHE_FORMAT,
             "files": database.checksums,

@@ -13,6 +13,9 @@ from ecg_study.errors import SettingsError
 CACHE_FORMAT = 1
 """Increase it whenever the same input would give other arrays."""
 
+WANDER_REMOVED_FORMAT = 2
+"""Likewise for the additional array of a cache for augmentation. In format 1 the high-pass had order 4."""
+
 ARRAYS: dict[str, np.dtype[Any]] = {
     "noisy": np.dtype("<f4"),
     "clean": np.dtype("<f4"),

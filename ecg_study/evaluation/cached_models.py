@@ -84,7 +84,9 @@ class CachedModel:
     @property
     def identity(self) -> dict[str, Any]:
         """Part of the cache key that stands for the model."""
-        return {"format": OUTPUT_FORMAT, "model": self.weights_hash, "segment": self.card.segment_samples}
+        card = self.card
+        filtered = {} if card.highpass_hz is None else {"highpass": card.highpass_hz}
+        return {"format": OUTPUT_FORMAT, "model": self.weights_hash, "segment": card.segment_samples, **filtered}
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> CachedModel:
         """Return the same detector with other thresholds."""
@@ -116,7 +118,9 @@ class CachedModel:
         return kept["signal"]
 
     def denoise_segments(self, segments: np.ndarray) -> np.ndarray:
-        """Apply the network to separate segments in mV, shape ``(segments, segment)``; float32, nothing is kept."""
+        """Apply the model to separate segments in mV, shape ``(segments, segment)``; float32, nothing is kept."""
+        if self.card.highpass_hz is not None:
+            segments = remove_baseline_wander(segments, self.card.fs)
         return self.model.runtime.run(np.asarray(segments, np.float32))
 
     def detect(self, signal: np.ndarray) -> RPeaks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from ecg_study.ecg_data.resampling import Resampler, rate_ratio
 from ecg_study.errors import InputError, ModelError
 from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_chunk, check_lead_count, check_rate
 from ecg_study.inference.lead_stream import LeadStream, Rates
+from ecg_study.inference.signal_quality import MAX_MV
 from ecg_study.models.card import ModelCard
 from ecg_study.models.runtimes import Runtime
 from ecg_study.progress import Progress
@@ -32,12 +33,13 @@ class Denoiser:
         """Remove the noise from a signal.
 
         Each lead is denoised separately. Samples that cannot be used (missing samples, flat intervals) are returned
-        unchanged. If the model removes baseline wander (``card.baseline_wander``), the whole result lies around 0 mV.
-        If ``fs`` is higher than the rate of the model, the result keeps frequencies below half the rate of the model.
+        unchanged. If the model removes baseline wander (``card.baseline_wander``), the whole result lies around 0 mV;
+        if it has a high-pass filter for that (``card.highpass_hz``), flat intervals are 0 mV. If ``fs`` is higher than
+        the rate of the model, the result keeps frequencies below half the rate of the model.
 
         Args:
             signal: Samples in mV, shape ``(samples,)`` or ``(samples, leads)``: array, list, or pandas. The unit
-                matters, because the model knows noise of a certain level in mV.
+                matters for a model that keeps baseline wander, because it knows noise of a certain level in mV.
             fs: Sampling rate in Hz, from 100 to 10,000.
             on_progress: Callback, called with the samples that are done and their total.
 
@@ -80,9 +82,14 @@ class Denoiser:
             model_fs=self.card.fs,
             segment_samples=self.card.segment_samples,
             removes_baseline_wander=self.card.baseline_wander == "removed",
+            highpass=self.card.highpass_hz is not None,
             fs=fs,
             n_leads=n_leads,
         )
+
+
+_Wander = Literal["kept", "removed", "filtered"]
+"""What happens to baseline wander: kept by the model, removed by it, or removed by a filter before it."""
 
 
 class DenoiserStream:
@@ -95,6 +102,7 @@ class DenoiserStream:
         model_fs: Sampling rate of the model in Hz.
         segment_samples: Samples that the model reads at once.
         removes_baseline_wander: Whether the output lies around 0 mV, whatever the offset of the lead.
+        highpass: Whether the lead is high-passed before the model. The delay is 4 s longer then, and a block.
         fs: Sampling rate of the signal in Hz.
         n_leads: Number of leads.
 
@@ -114,11 +122,13 @@ class DenoiserStream:
         fs: float,
         n_leads: int = 1,
         removes_baseline_wander: bool = False,
+        highpass: bool = False,
     ) -> None:
         fs = check_rate(fs)
         check_lead_count(n_leads)
         rates = Rates(fs, *rate_ratio(fs, model_fs))
-        self._leads = [_DenoisedLead(runtime, segment_samples, rates, removes_baseline_wander) for _ in range(n_leads)]
+        wander: _Wander = "filtered" if highpass else "removed" if removes_baseline_wander else "kept"
+        self._leads = [_DenoisedLead(runtime, segment_samples, rates, wander) for _ in range(n_leads)]
         self._finished = False
         self.delay = self._leads[0].delay
 
@@ -161,14 +171,18 @@ class DenoiserStream:
 class _DenoisedLead:
     """One lead: resampled to the rate of the model, denoised, and resampled back."""
 
-    def __init__(self, runtime: Runtime, segment_samples: int, rates: Rates, removes_baseline_wander: bool) -> None:
+    def __init__(self, runtime: Runtime, segment_samples: int, rates: Rates, wander: _Wander) -> None:
         self._lead = LeadStream(
-            runtime.run, segment_samples=segment_samples, rates=rates, prepare=lambda segments: (segments, None)
+            runtime.run,
+            segment_samples=segment_samples,
+            rates=rates,
+            prepare=lambda segments: (segments, None),
+            removes_wander=wander == "filtered",
         )
         self._back = Resampler(rates.down, rates.up)
         self._input = SampleBuffer(np.float64)
         self._returned = 0
-        self._removes_baseline_wander = removes_baseline_wander
+        self._wander = wander
         self.unusable = 0
         self.delay = self._lead.lookahead + -(-self._back.lookahead * rates.down // rates.up) + 1
 
@@ -190,7 +204,9 @@ class _DenoisedLead:
         usable = self._lead.usable.view(first, self._returned)
         offset = self._lead.filler.offset
         # Without baseline wander the output lies around 0. So must unusable samples, or the offset would be a step.
-        unchanged, added = (original - offset, 0.0) if self._removes_baseline_wander else (original, offset)
+        unchanged, added = (original, offset) if self._wander == "kept" else (original - offset, 0.0)
+        if self._wander == "filtered":  # a constant level is baseline wander
+            unchanged[np.abs(unchanged) <= MAX_MV] = 0.0
         result = np.where(usable, denoised.astype(np.float64) + added, unchanged)
         self.unusable += int(len(usable) - usable.sum())
         self._input.drop_before(self._returned)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecg_study.ecg_data.buffers import SampleBuffer
+from ecg_study.ecg_data.filters import WanderRemover
 from ecg_study.ecg_data.resampling import Resampler
 from ecg_study.inference.signal_quality import GapFiller
 from ecg_study.models.runtimes import BATCH_SEGMENTS
@@ -108,7 +109,7 @@ class Rates:
 
 
 class LeadStream:
-    """One lead, filled, resampled, segmented, run through a model and stitched.
+    """One lead, filled, resampled, high-passed if the model wants it, segmented, run through it and stitched.
 
     Args:
         run: Model, as a function on segments.
@@ -116,6 +117,7 @@ class LeadStream:
         rates: Sampling rates of lead and model.
         prepare: Function that prepares segments for the model.
         both_polarities: Whether the inverted lead is a second input, with an output of its own.
+        removes_wander: Whether baseline wander is removed before the model, by `WanderRemover`.
 
     Attributes:
         signal: Filled lead without its offset, as far as it is still needed.
@@ -132,18 +134,20 @@ class LeadStream:
         rates: Rates,
         prepare: Prepare,
         both_polarities: bool = False,
+        removes_wander: bool = False,
     ) -> None:
         self.filler = GapFiller(rates.fs)
         self.signal = SampleBuffer(np.float32)
         self.usable = SampleBuffer(np.bool_)
         self._rates = rates
         self._resampler = Resampler(rates.up, rates.down)
+        self._highpass = WanderRemover(rates.fs * rates.up / rates.down) if removes_wander else None
         prepared = self._prepared(run, prepare, both_polarities)
         self._stitcher = SegmentStitcher(prepared, segment_samples, outputs=1 + both_polarities)
         self._artifacts: list[np.ndarray] = []
         self._returned = 0
-        segment_in_lead = -(-segment_samples * rates.down // rates.up)
-        self.lookahead = self.filler.lookahead + self._resampler.lookahead + segment_in_lead
+        at_model = segment_samples + (0 if self._highpass is None else self._highpass.lookahead)
+        self.lookahead = self.filler.lookahead + self._resampler.lookahead + -(-at_model * rates.down // rates.up)
 
     def push(self, chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Take the next samples in mV, shape ``(samples,)``.
@@ -153,13 +157,17 @@ class LeadStream:
             ``(outputs, samples)``, and whether each sample can be used, shape ``(samples,)``.
         """
         filled = self._keep(*self.filler.push(chunk))
-        return self._with_usable(self._stitcher.push(self._resampler.push(filled)))
+        resampled = self._resampler.push(filled)
+        return self._with_usable(self._stitcher.push(self._without_wander(resampled)))
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the remaining outputs at the end of the lead; see `push`."""
         filled = self._keep(*self.filler.finish())
         resampled = np.concatenate([self._resampler.push(filled), self._resampler.finish()])
-        output = self._stitcher.push(resampled)
+        prepared = self._without_wander(resampled)
+        if self._highpass is not None:
+            prepared = np.concatenate([prepared, self._highpass.finish()])
+        output = self._stitcher.push(prepared)
         return self._with_usable(np.concatenate([output, self._stitcher.finish()], axis=1))
 
     @property
@@ -173,6 +181,9 @@ class LeadStream:
         sample = min(sample, self.checked)
         self.signal.drop_before(sample)
         self.usable.drop_before(sample)
+
+    def _without_wander(self, resampled: np.ndarray) -> np.ndarray:
+        return resampled if self._highpass is None else self._highpass.push(resampled)
 
     def _keep(self, filled: np.ndarray, usable: np.ndarray) -> np.ndarray:
         self.signal.append(filled)

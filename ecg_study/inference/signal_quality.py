@@ -19,7 +19,7 @@ RAMP_SECONDS = 0.5
 
 _MAX_OFFSET_MV = 1e9
 
-_MAX_MV = 1e6
+MAX_MV = 1e6
 """Largest distance from the first sample: a kilovolt is not ECG, and its square must not overflow in float32."""
 
 
@@ -71,7 +71,7 @@ class GapFiller:
                 self.offset, self._offset_known = float(chunk[good.argmax()]), True
         signal = chunk - self.offset
         # The negated comparison is true for NaN as well.
-        signal[~(np.abs(signal) <= _MAX_MV)] = np.nan
+        signal[~(np.abs(signal) <= MAX_MV)] = np.nan
         return np.asarray(signal, np.float32)
 
     def _decide(self, until: int) -> tuple[np.ndarray, np.ndarray]:

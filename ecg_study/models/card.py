@@ -16,11 +16,11 @@ from ecg_study.formatting import printable
 from ecg_study.models.network_size import MAX_MODEL_BYTES
 from ecg_study.reading import UnreadableError, parse_json, read_bytes
 
-CARD_FORMAT = 4
-"""Version of ``card.json``. Formats 1 to 3 are converted when they are read; newer formats are refused.
+CARD_FORMAT = 5
+"""Version of ``card.json``. Formats 1 to 4 are converted when they are read; newer formats are refused.
 
 Format 1 has no ONNX file. Format 2 has no ``drift``, since its denoisers keep baseline wander. Format 3 has the field
-names of version 0.1.0.
+names of version 0.1.0. Format 4 has no ``highpass_hz``, since its denoisers have no filter.
 """
 
 CARD_FILE, PAGE_FILE, MODEL_FILE, ONNX_FILE = "card.json", "CARD.md", "model.keras", "model.onnx"
@@ -130,6 +130,8 @@ class ModelCard:
         polarity: ``"either"`` for a detector that was trained on leads of both polarities. ``"upright"`` for one that
             was trained on leads as recorded; it is applied to each lead and to its inverse.
         baseline_wander: ``"kept"`` or ``"removed"`` by a denoiser. If removed, the denoised signal lies around 0 mV.
+        highpass_hz: Edge of the zero-phase high-pass filter that a denoiser applies before the network, in Hz; ``None``
+            for no filter. The only filter is `ecg_data.filters.remove_baseline_wander`.
         disclaimer: Uses that are excluded.
     """
 
@@ -148,6 +150,7 @@ class ModelCard:
     seed: _Count
     polarity: Literal["upright", "either"] = "upright"
     baseline_wander: Literal["kept", "removed"] = "kept"
+    highpass_hz: Annotated[float, Ge(0.5), Le(0.5)] | None = None
     disclaimer: _Text = field(default=DISCLAIMER)
 
 
@@ -273,6 +276,8 @@ def _validate(content: dict[str, Any]) -> ModelCard:
         # A value of one of several types has an error for each type.
         problem = first["msg"] if len(place) == len(first["loc"]) else "Input should be another kind of value"
         raise ValueError(f"{'.'.join(place)}: {problem}, not {first['input']!r}"[:200]) from error
+    if card.highpass_hz is not None and card.baseline_wander != "removed":
+        raise ValueError("highpass_hz: only for a denoiser that removes baseline wander")
     if card.model_kind == DETECTOR and not {"r_peak", "window"} <= set(card.thresholds):
         raise ValueError("thresholds: a detector needs r_peak and window")
     return card

@@ -67,7 +67,8 @@ def fine_tune_model(
         on_progress: called with the name of a step, the number of steps done, and their total.
 
     Raises:
-        ModelError: the model cannot be opened, or its card has no learning rate and none is given.
+        ModelError: the model cannot be opened, is of a kind that is no longer trained, or its card has no learning
+            rate and none is given.
         SettingsError: the preset is unknown, or the model was trained with another one.
         DataError: the model was trained on a validation or test record.
         StateError: the new model exists.
@@ -81,6 +82,11 @@ def fine_tune_model(
     loaded_preset = load_preset(given)
     if loaded_preset.name != trained_with:
         raise SettingsError("preset", f"{given!r} is not the preset of {folder} ({trained_with!r})", value=given)
+    if card.baseline_wander == "removed" and card.highpass_hz is None:
+        problem = (
+            "a denoiser of 0.1.0 that removes baseline wander by itself, which can be used, but not trained further"
+        )
+        raise ModelError(f"{folder}: {problem}; use a newer one")
     target = output_dir / "models" / card.model_kind
     if target.exists():
         raise StateError(f"{target}: exists; choose another output folder", parameters=("output_dir",))

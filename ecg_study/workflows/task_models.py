@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecg_study.ecg_data.databases.catalog import Database
+from ecg_study.ecg_data.filters import WANDER_EDGE
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.leads import read_leads
 from ecg_study.evaluation.thresholds import choose_thresholds
@@ -60,6 +61,7 @@ def task_card(task: TrainingTask, *, parameters: int = 0) -> ModelCard:
         seed=settings.seed,
         polarity=task.polarity,
         baseline_wander="removed" if task.removes_baseline_wander else "kept",
+        highpass_hz=WANDER_EDGE if task.removes_baseline_wander else None,
     )
 
 

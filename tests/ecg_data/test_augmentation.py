@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg_study.ecg_data.databases.catalog import open_database
+from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS
 from ecg_study.ecg_data.databases.splits import TEST, TRAIN, VALIDATION, Split
 from ecg_study.ecg_data.noise import MIX, NoiseSource
 from ecg_study.ecg_data.noise_records import NoiseRecords, open_noise_records
@@ -30,7 +31,6 @@ PLAIN = Augmentation(
     noise_probability=0,
     gaussian_sigma_range_mv=(0, 0),
     hum_probability=0,
-    recorded_wander_probability=0,
     time_stretch_probability=0,
     inversion_probability=0,
     lead_mix_probability=0,
@@ -256,13 +256,28 @@ def test_noise_may_cover_a_part_alone(cache: SegmentCache, split: Split) -> None
     assert 0.2 < quiet < 0.7
 
 
-def test_what_removes_drift_is_shown_recorded_drift_too(cache: SegmentCache, split: Split) -> None:
+def test_what_removes_baseline_wander_is_shown_high_passed_signals_and_noise(cache: SegmentCache, split: Split) -> None:
     rows = cache.rows(split.train)
-    made = Augmenter(cache, replace(PLAIN, recorded_wander_probability=1, removes_baseline_wander=True), training=False)
-    noisy, target = made.denoiser(rows, _rng())
+    quiet = replace(PLAIN, removes_baseline_wander=True)
+    noisy, target = Augmenter(cache, quiet, training=False).denoiser(rows, _rng())
     assert cache.wander_removed is not None
-    np.testing.assert_array_equal(noisy, cache.clean[rows])
-    np.testing.assert_array_equal(target, cache.wander_removed[rows])
+    np.testing.assert_array_equal(noisy, cache.wander_removed[rows])
+    np.testing.assert_array_equal(target, noisy)
+
+    # White noise on a slow wave: the filter leaves the noise, without it the wave dominates.
+    at = np.arange(20_000)[:, np.newaxis] / cache.fs
+    slow = np.sin(2 * np.pi * 0.05 * at) + 0.01 * _rng().normal(size=(20_000, 2))
+    source = NoiseSource({kind: [slow.astype(np.float32)] for kind in NOISE_RECORDS})
+    slow_cache = replace(cache, noise={**cache.noise, TRAIN: source})
+
+    def similarity_of_neighbors(removes: bool) -> float:
+        how = replace(PLAIN, removes_baseline_wander=removes, noise_probability=1, partial_noise_probability=0)
+        noisy, target = Augmenter(slow_cache, replace(how, transform_noise=False), training=True).denoiser(rows, _rng())
+        noise = noisy - target
+        return float(np.mean(noise[:, 1:] * noise[:, :-1]) / np.mean(noise**2))
+
+    assert similarity_of_neighbors(True) < 0.2
+    assert similarity_of_neighbors(False) > 0.9
 
 
 def test_validation_is_the_same_each_time_and_uses_its_own_noise(cache: SegmentCache, split: Split) -> None:
@@ -347,7 +362,6 @@ def test_stored_keys_of_the_augmentation_stay_those_of_version_0_1() -> None:
         "gaussian": [0.0, 0.06],
         "hum": 0.1,
         "hum_amplitude": 0.15,
-        "recorded_drift": 0.3,
         "stretched": 0.5,
         "stretch": 0.1,
         "flipped": 0.5,

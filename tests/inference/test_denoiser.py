@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.errors import InputError
 from ecg_study.inference.denoiser import Denoiser
+from ecg_study.models.card import ModelCard
 from tests.inference.test_detector import CARD, ecg
 
 DENOISER = replace(CARD, model_kind="denoiser", segment_samples=720, thresholds={})
@@ -74,9 +76,52 @@ def test_without_baseline_wander_the_output_lies_around_0(offset: float, fs: flo
     assert np.isnan(denoised[round(4.5 * fs) : round(6.5 * fs)]).all(), "missing samples stay missing"
 
 
+FILTERED = replace(DENOISER, baseline_wander="removed", highpass_hz=0.5)
+
+
+class Unchanged(Smooth):
+    """A model that removes nothing."""
+
+    def run(self, segments: np.ndarray) -> np.ndarray:
+        return segments.copy()
+
+
+@pytest.mark.parametrize("fs", [200.0, 360.0, 1000.0])
+def test_a_model_with_a_high_pass_filter_that_removes_nothing_is_that_filter(fs: float) -> None:
+    signal = ecg(fs) + 3 + np.sin(2 * np.pi * 0.1 * np.arange(len(ecg(fs))) / fs)
+    wanted = remove_baseline_wander(signal, fs)
+    denoised = Denoiser(FILTERED, Unchanged()).denoise(signal, fs=fs)
+    # Resampling to 360 Hz and back loses what is above its filter.
+    error = denoised - wanted if fs == 360 else _slow(denoised - wanted)
+    assert np.sqrt(np.mean(error**2)) < 1e-3 * signal.std()
+
+
+def _slow(signal: np.ndarray) -> np.ndarray:
+    return np.convolve(signal, np.full(50, 1 / 50), mode="same")
+
+
+def test_with_a_high_pass_filter_flat_intervals_are_0_and_missing_samples_stay_missing() -> None:
+    signal = ecg(360.0)
+    signal[1000:1700] = np.nan
+    signal[3000:3500] = 2.5
+    signal[5000] = np.inf
+    denoised = Denoiser(FILTERED, Smooth()).denoise(signal, fs=360.0)
+    np.testing.assert_array_equal(np.isnan(denoised), np.isnan(signal))
+    assert (denoised[3000:3500] == 0).all()
+    assert denoised[5000] == np.inf
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e3])
+def test_with_a_high_pass_filter_any_unit_will_do(unit: float) -> None:
+    denoiser, signal = Denoiser(FILTERED, Smooth()), ecg(360.0) + 3
+    expected = denoiser.denoise(signal, fs=360.0)
+    np.testing.assert_allclose(denoiser.denoise(unit * signal, fs=360.0) / unit, expected, atol=1e-3)  # 1 µV
+
+
+@pytest.mark.parametrize("card", [DENOISER, FILTERED])
 @given(st.lists(st.integers(0, 9000), max_size=15), st.sampled_from([128.0, 360.0, 500.0]), st.integers(1, 3))
-def test_a_stream_gives_the_same_samples_in_time(cuts: list[int], fs: float, n_leads: int) -> None:
-    denoiser = Denoiser(DENOISER, Smooth())
+def test_a_stream_gives_the_same_samples_in_time(card: ModelCard, cuts: list[int], fs: float, n_leads: int) -> None:
+    denoiser = Denoiser(card, Smooth())
     signal = ecg(fs, n_leads).reshape(-1, n_leads)
     signal[1000:1300, 0] = np.nan
     at_once = denoiser.denoise(signal, fs=fs)

@@ -35,8 +35,24 @@ def test_a_stored_card_keeps_all_its_values(path: Path) -> None:
     stored = json.loads(path.read_text(encoding="utf-8"))
     card = read_card(path.parent)
     assert all(item in str(card) for item in re.findall(r"\d\.\d{5,}", path.read_text(encoding="utf-8")))
-    if stored["format"] == 4:
-        assert card_content(card, stored["sha256"]) == stored
+    if stored["format"] >= 4:
+        content = card_content(card, stored["sha256"])
+        if stored["format"] == 4:
+            assert content.pop("highpass_hz") is None
+        assert content | {"format": stored["format"]} == stored
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"baseline_wander": "kept", "highpass_hz": 0.5}, "only for a denoiser that removes baseline wander"),
+        ({"baseline_wander": "removed", "highpass_hz": 0.67}, "highpass_hz: Input should be less than or equal to 0.5"),
+    ],
+)
+def test_only_the_high_pass_filter_of_the_program_is_accepted(changes: dict[str, Any], says: str, model: Path) -> None:
+    edit_card(model, format=5, **changes)
+    with pytest.raises(ModelError, match=says):
+        read_card(model)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ecg_study.evaluation.cached_models import window_scores
 from ecg_study.search_spaces.denoiser import DenoiserConfig, DenoiserSpace, build_denoiser
 from ecg_study.search_spaces.detector import DetectorConfig, DetectorSpace, build_detector
 from ecg_study.search_spaces.layers import StackConfig
-from ecg_study.search_spaces.metrics import WindowPrecisionRecallArea, log_error
+from ecg_study.search_spaces.metrics import WindowPrecisionRecallArea, relative_log_error
 from ecg_study.search_spaces.presets import PRESETS
 from ecg_study.training.weights import copy_variables, load_weights, pack_weights
 
@@ -39,23 +39,32 @@ def test_denoiser_keeps_shape_and_offset(residual: bool, frame: int, bidirection
     np.testing.assert_allclose(model.predict_on_batch(noisy + 3), cleaned + 3, atol=1e-4)
 
 
-@pytest.mark.parametrize("residual", [False, True])
-def test_a_denoiser_that_removes_drift_scales_with_its_input(residual: bool) -> None:
-    model = build_denoiser(DenoiserConfig(STACK, residual), 288, removes_baseline_wander=True)
+@pytest.mark.parametrize(("residual", "gate"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])  # volts, mV, µV
+def test_a_denoiser_that_removes_baseline_wander_takes_any_unit(residual: bool, gate: bool, unit: float) -> None:
+    keras.utils.set_random_seed(1)
+    model = build_denoiser(DenoiserConfig(STACK, residual, gate), 288, removes_baseline_wander=True)
     noisy = _segments()
     cleaned = model.predict_on_batch(noisy)
-    np.testing.assert_allclose(model.predict_on_batch(noisy + 3), cleaned, atol=1e-4)
-    np.testing.assert_allclose(
-        model.predict_on_batch(-7 * noisy).std(), 7 * model.predict_on_batch(-noisy).std(), rtol=0.01
-    )
-    assert np.isfinite(model.predict_on_batch(np.full((1, 288, 1), 0.7, np.float32))).all()
+    np.testing.assert_allclose(model.predict_on_batch(unit * noisy) / unit, cleaned, atol=1e-5)
+    assert not model.predict_on_batch(np.zeros((1, 288, 1), np.float32)).any()
 
 
-def test_log_error_by_hand() -> None:
-    """Errors of 0, 10 µV and 1 mV on every sample."""
-    true = np.zeros((3, 4, 1), np.float32)
-    guessed = true + np.array([0.0, 0.01, 1.0], np.float32)[:, np.newaxis, np.newaxis]
-    np.testing.assert_allclose(log_error(true, guessed), [0.0, np.log(2), np.log(1 + 1e4)], rtol=1e-5)
+def test_a_closed_gate_leaves_the_input_as_it_is() -> None:
+    model = build_denoiser(DenoiserConfig(STACK, True, True), 288, removes_baseline_wander=True)
+    kernel, _ = model.get_layer("gate").get_weights()
+    model.get_layer("gate").set_weights([0 * kernel, np.array([-1000.0], np.float32)])
+    noisy = _segments()
+    np.testing.assert_allclose(model.predict_on_batch(noisy), noisy, atol=1e-6)
+
+
+def test_relative_log_error_by_hand() -> None:
+    """Errors of 0, and of 10⁻⁵ and 1 times the power of the signal."""
+    true = np.full((3, 4, 1), 2.0, np.float32)
+    guessed = true + np.array([0.0, 2 * 10**-2.5, 2.0], np.float32)[:, np.newaxis, np.newaxis]
+    expected = [0.0, np.log(2), np.log(1 + 1e5)]
+    np.testing.assert_allclose(relative_log_error(true, guessed), expected, rtol=1e-3)
+    np.testing.assert_allclose(relative_log_error(1e-3 * true, 1e-3 * guessed), expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize(("dense_units", "filters"), [(0, 0), (6, 0), (0, 3)])

@@ -30,7 +30,7 @@ LEVELS = (-6, 0, 6, 12)
 _EVERY = 4
 """Every fourth segment is measured: neighboring segments add little, and there are twenty cases of each."""
 
-NOISE_FORMAT = 1
+NOISE_FORMAT = 2
 """Version of the cached tables: raised when a metric of the same model and leads would change."""
 
 
