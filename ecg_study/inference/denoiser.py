@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -11,10 +12,30 @@ from ecg_study.ecg_data.resampling import Resampler, rate_ratio
 from ecg_study.errors import InputError, ModelError
 from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_chunk, check_lead_count, check_rate
 from ecg_study.inference.lead_stream import LeadStream, Rates
+from ecg_study.inference.noise_level import NoiseMeter
 from ecg_study.inference.signal_quality import MAX_MV
 from ecg_study.models.card import ModelCard
 from ecg_study.models.runtimes import Runtime
 from ecg_study.progress import Progress
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """A denoised signal with what a user needs to judge it.
+
+    Attributes:
+        signal: Denoised samples, of the shape and type of the input.
+        removed: Input minus ``signal``: the noise that was removed, with baseline wander and offset if the model
+            removes them. 0 where samples are returned unchanged, NaN where they are missing.
+        snr_db: Estimated SNR of each lead in each second in dB, shape ``(seconds, leads)``: power of the denoised
+            signal over power of the removed noise, at most 60. Baseline wander that a filter removes before the model
+            does not count; noise that the model does not recognize is missing. NaN where a second cannot be used, and
+            for models of 0.1.0 that remove baseline wander themselves, since they do not tell it from other noise.
+    """
+
+    signal: Any
+    removed: Any
+    snr_db: np.ndarray
 
 
 class Denoiser:
@@ -29,7 +50,19 @@ class Denoiser:
         self.card = card
         self.runtime = runtime
 
-    def denoise(self, signal: Any, *, fs: float, on_progress: Progress | None = None) -> Any:
+    @overload
+    def denoise(
+        self, signal: Any, *, fs: float, details: Literal[False] = ..., on_progress: Progress | None = ...
+    ) -> Any: ...
+
+    @overload
+    def denoise(
+        self, signal: Any, *, fs: float, details: Literal[True], on_progress: Progress | None = ...
+    ) -> Denoised: ...
+
+    def denoise(
+        self, signal: Any, *, fs: float, details: bool = False, on_progress: Progress | None = None
+    ) -> Any | Denoised:
         """Remove the noise from a signal.
 
         Each lead is denoised separately. Samples that cannot be used (missing samples, flat intervals) are returned
@@ -41,11 +74,12 @@ class Denoiser:
             signal: Samples in mV, shape ``(samples,)`` or ``(samples, leads)``: array, list, or pandas. The unit
                 matters for a model that keeps baseline wander, because it knows noise of a certain level in mV.
             fs: Sampling rate in Hz, from 100 to 10,000.
+            details: Whether to return what was removed and the estimated SNR too.
             on_progress: Callback, called with the samples that are done and their total.
 
         Returns:
             Denoised samples in mV, of the same shape. The type is float32 if the input is, otherwise float64. Input
-            from pandas gives a pandas object.
+            from pandas gives a pandas object. With ``details``, a `Denoised`.
 
         Raises:
             InputError: The signal or the sampling rate is not valid.
@@ -65,7 +99,10 @@ class Denoiser:
         denoised[done:] = stream.finish().reshape(-1, leads.shape[1])
         if on_progress is not None:
             on_progress("denoising", len(leads), len(leads))
-        return _like_input(denoised, signal)
+        result = _like_input(denoised, signal)
+        if not details:
+            return result
+        return Denoised(result, _like_input(leads - denoised, signal), stream.snr_db())
 
     def stream(self, *, fs: float, n_leads: int = 1) -> DenoiserStream:
         """Open a stream for a signal that arrives in chunks.
@@ -159,6 +196,14 @@ class DenoiserStream:
         self._finished = True
         return self._joined([lead.finish() for lead in self._leads])
 
+    def snr_db(self) -> np.ndarray:
+        """Return the estimated SNR of each lead in each second so far, in dB, shape ``(seconds, leads)``.
+
+        See `Denoised.snr_db`. It is final after `finish`.
+        """
+        columns = [lead.noise.decibels() for lead in self._leads]
+        return np.column_stack([column[: min(map(len, columns))] for column in columns])
+
     @property
     def unusable(self) -> tuple[int, ...]:
         """Number of samples of each lead that were returned unchanged so far."""
@@ -178,7 +223,9 @@ class _DenoisedLead:
             rates=rates,
             prepare=lambda segments: (segments, None),
             removes_wander=wander == "filtered",
+            keeps_input=True,
         )
+        self.noise = NoiseMeter(rates.fs * rates.up / rates.down)
         self._back = Resampler(rates.down, rates.up)
         self._input = SampleBuffer(np.float64)
         self._returned = 0
@@ -188,12 +235,22 @@ class _DenoisedLead:
 
     def push(self, chunk: np.ndarray) -> np.ndarray:
         self._input.append(chunk)
-        output, _ = self._lead.push(chunk)
+        output, usable = self._lead.push(chunk)
+        self._measure(output[0], usable)
         return self._restore(self._back.push(output[0]))
 
     def finish(self) -> np.ndarray:
-        output, _ = self._lead.finish()
+        output, usable = self._lead.finish()
+        self._measure(output[0], usable)
         return self._restore(np.concatenate([self._back.push(output[0]), self._back.finish(self._input.end)]))
+
+    def _measure(self, output: np.ndarray, usable: np.ndarray) -> None:
+        """Add the output to the estimate of the noise."""
+        given = self._lead.input
+        first = given.start
+        removed = given.view(first, first + len(output)) - output
+        self.noise.add(output, removed, usable=usable & (self._wander != "removed"))
+        given.drop_before(first + len(output))
 
     def _restore(self, denoised: np.ndarray) -> np.ndarray:
         """Add the offset of the lead, and put unusable samples back."""

@@ -118,8 +118,10 @@ class LeadStream:
         prepare: Function that prepares segments for the model.
         both_polarities: Whether the inverted lead is a second input, with an output of its own.
         removes_wander: Whether baseline wander is removed before the model, by `WanderRemover`.
+        keeps_input: Whether `input` is kept.
 
     Attributes:
+        input: What was passed to the model and its stitching, at the rate of the model.
         signal: Filled lead without its offset, as far as it is still needed.
         usable: Whether each sample of the lead can be used.
         filler: Gap filler of the lead.
@@ -135,10 +137,13 @@ class LeadStream:
         prepare: Prepare,
         both_polarities: bool = False,
         removes_wander: bool = False,
+        keeps_input: bool = False,
     ) -> None:
         self.filler = GapFiller(rates.fs)
         self.signal = SampleBuffer(np.float32)
         self.usable = SampleBuffer(np.bool_)
+        self.input = SampleBuffer(np.float32)
+        self._keeps_input = keeps_input
         self._rates = rates
         self._resampler = Resampler(rates.up, rates.down)
         self._highpass = WanderRemover(rates.fs * rates.up / rates.down) if removes_wander else None
@@ -157,8 +162,7 @@ class LeadStream:
             ``(outputs, samples)``, and whether each sample can be used, shape ``(samples,)``.
         """
         filled = self._keep(*self.filler.push(chunk))
-        resampled = self._resampler.push(filled)
-        return self._with_usable(self._stitcher.push(self._without_wander(resampled)))
+        return self._with_usable(self._stitched(self._without_wander(self._resampler.push(filled))))
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the remaining outputs at the end of the lead; see `push`."""
@@ -167,7 +171,7 @@ class LeadStream:
         prepared = self._without_wander(resampled)
         if self._highpass is not None:
             prepared = np.concatenate([prepared, self._highpass.finish()])
-        output = self._stitcher.push(prepared)
+        output = self._stitched(prepared)
         return self._with_usable(np.concatenate([output, self._stitcher.finish()], axis=1))
 
     @property
@@ -181,6 +185,11 @@ class LeadStream:
         sample = min(sample, self.checked)
         self.signal.drop_before(sample)
         self.usable.drop_before(sample)
+
+    def _stitched(self, prepared: np.ndarray) -> np.ndarray:
+        if self._keeps_input:
+            self.input.append(prepared)
+        return self._stitcher.push(prepared)
 
     def _without_wander(self, resampled: np.ndarray) -> np.ndarray:
         return resampled if self._highpass is None else self._highpass.push(resampled)

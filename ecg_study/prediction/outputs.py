@@ -251,4 +251,6 @@ def _write_denoising(denoised: DenoisedRecording, model_name: str, runtime: str,
         write_summary(paths["json"], summary)
     unusable = f", {summary.unusable_share:.1%} unusable and unchanged" if summary.unusable_share else ""
     leads = "1 lead" if len(summary.leads) == 1 else f"{len(summary.leads)} leads"
-    return f"{leads} of {summary.duration_s:,.0f} s denoised{unusable}"
+    known = [f"{value:.0f}" for value in summary.median_snr_db or () if value is not None]
+    snr = f", estimated SNR {' and '.join(known)} dB" if known else ""
+    return f"{leads} of {summary.duration_s:,.0f} s denoised{snr}{unusable}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,10 @@ def plot_detection(path: Path, detected: DetectedRecording) -> None:
 
 @_plain_text()
 def plot_denoising(path: Path, denoised: DenoisedRecording) -> None:
-    """Write a PNG with three excerpts of the first lead, before and after denoising."""
+    """Write a PNG with the estimated SNR of the first lead, and three excerpts before and after denoising.
+
+    Below each excerpt is what was removed, without its mean.
+    """
     recording = denoised.recording
     length = round(_EXCERPT_SECONDS * recording.fs)
     starts = {
@@ -79,20 +82,44 @@ def plot_denoising(path: Path, denoised: DenoisedRecording) -> None:
         "end": max(0, denoised.samples - length),
     }
     before = _excerpts(recording, list(starts.values()), length)
-    figure, axes = _new_figure(len(starts), f"{recording.name}, {recording.leads[0]}: recorded and denoised")
-    for axis, (title, start), excerpt in zip(axes, starts.items(), before, strict=True):
+    heights = [1.5, *(2.2, 1.3) * len(starts)]
+    title = f"{recording.name}, {recording.leads[0]}: recorded and denoised"
+    figure, axes = _new_figure(len(heights), title, heights=heights)
+    _draw_snr(axes[0], denoised)
+    for number, ((title, start), excerpt) in enumerate(zip(starts.items(), before, strict=True)):
+        upper, lower = axes[1 + 2 * number : 3 + 2 * number]
         times = recording.start_s + (start + np.arange(len(excerpt))) / recording.fs
-        after = denoised.read(start, start + len(excerpt))
-        axis.plot(times, excerpt[:, 0], color=_GRAY, linewidth=0.8, label="recorded")
-        axis.plot(times, after[:, 0], color=_BLUE, linewidth=1.0, label="denoised")
-        _label(axis, times, title)
+        after = denoised.read(start, start + len(excerpt))[:, 0]
+        upper.plot(times, excerpt[:, 0], color=_GRAY, linewidth=0.8, label="recorded")
+        upper.plot(times, after, color=_BLUE, linewidth=1.0, label="denoised")
+        removed = excerpt[:, 0] - after
+        known = removed[np.isfinite(removed)]
+        lower.plot(times, removed - (known.mean() if len(known) else 0), color=_ORANGE, linewidth=0.8)
+        _label(upper, times, title)
+        upper.set_xlabel("")
+        upper.tick_params(labelbottom=False)
+        lower.set_ylabel("removed (mV)")
+        lower.set_xlabel("time (s)")
+        lower.set_xlim(upper.get_xlim())
     _save(figure, path)
+
+
+def _draw_snr(axis: Any, denoised: DenoisedRecording) -> None:
+    seconds, start = denoised.samples / denoised.recording.fs, denoised.recording.start_s
+    scale, unit = _time_scale(seconds)
+    snr = denoised.snr_db[:, 0]
+    axis.step((start + np.arange(len(snr))) / scale, snr, where="post", color=_BLACK, linewidth=0.8)
+    axis.set_xlim(start / scale, (start + seconds) / scale)
+    axis.set_xlabel(f"time ({unit})")
+    axis.set_ylabel("SNR (dB)")
+    known = np.isfinite(snr).any()
+    axis.set_title("Estimated SNR, each second" + ("" if known else ": not known for this model"), loc="left")
 
 
 def _draw_rate(axis: Any, detected: DetectedRecording) -> None:
     fs = detected.recording.fs
     seconds, start = detected.samples / fs, detected.recording.start_s
-    scale, unit = (3600, "h") if seconds > 7200 else (60, "min") if seconds > 120 else (1, "s")
+    scale, unit = _time_scale(seconds)
     rate = 60 / rr_intervals(detected)
     known = np.isfinite(rate)
     axis.plot((start + detected.r_peaks.samples[known] / fs) / scale, rate[known], ".", color=_BLACK, markersize=2)
@@ -109,6 +136,11 @@ def _draw_rate(axis: Any, detected: DetectedRecording) -> None:
         _add_legend(axis)
 
 
+def _time_scale(seconds: float) -> tuple[int, str]:
+    """Return the seconds in the unit of a time axis, and its name."""
+    return (3600, "h") if seconds > 7200 else (60, "min") if seconds > 120 else (1, "s")
+
+
 def _excerpts(recording: Recording, starts: list[int], length: int) -> list[np.ndarray]:
     """Return excerpts of a recording in mV, read in one pass."""
     excerpts: list[list[np.ndarray]] = [[] for _ in starts]
@@ -121,12 +153,14 @@ def _excerpts(recording: Recording, starts: list[int], length: int) -> list[np.n
     return [np.concatenate(excerpt) for excerpt in excerpts]
 
 
-def _new_figure(rows: int, title: str) -> tuple[Any, list[Any]]:
+def _new_figure(rows: int, title: str, *, heights: Sequence[float] = ()) -> tuple[Any, list[Any]]:
+    """Return a figure with axes below each other; ``heights`` are in inches (default: equal)."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 2.3 * rows + 0.4), layout="constrained", dpi=120)
+    heights = heights or [2.3] * rows
+    figure = Figure(figsize=(10, sum(heights) + 0.4), layout="constrained", dpi=120)
     figure.suptitle(printable(title), x=0.01, ha="left", fontweight="bold")
-    return figure, list(np.atleast_1d(figure.subplots(rows)))
+    return figure, list(np.atleast_1d(figure.subplots(rows, gridspec_kw={"height_ratios": heights})))
 
 
 def _label(axis: Any, times: np.ndarray, title: str) -> None:

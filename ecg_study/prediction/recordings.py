@@ -48,12 +48,15 @@ class DenoisedRecording:
         path: File with the denoised samples in mV, float32, row by row with one column per lead. Missing samples are
             NaN.
         unusable: Number of samples of each lead that were not denoised.
+        snr_db: Estimated SNR of each lead in each second in dB, shape ``(seconds, leads)``; see
+            `inference.denoiser.Denoised`.
     """
 
     recording: Recording
     samples: int
     path: Path
     unusable: tuple[int, ...]
+    snr_db: np.ndarray
 
     def read(self, first: int, last: int) -> np.ndarray:
         """Read the denoised samples ``first`` to ``last``, exclusive, shape ``(samples, leads)``."""
@@ -124,7 +127,7 @@ def denoise_recording(
                 _report(on_progress, recording, done)
             _check_known(recording, done, known)
             _append(target, stream.finish(), leads)
-        yield DenoisedRecording(recording, done, path, stream.unusable)
+        yield DenoisedRecording(recording, done, path, stream.unusable, stream.snr_db())
 
 
 def _append(target: IO[bytes], denoised: np.ndarray, leads: int) -> None:

@@ -38,6 +38,8 @@ class Summary:
             mean, median, shortest, longest, standard deviation (SDNN), and root mean square of successive differences
             (RMSSD). All beats count, normal or not, so these are not the NN intervals of a reviewed recording.
         mean_confidence: Detector: mean confidence of the R peaks.
+        median_snr_db: Denoiser: median over the seconds of the estimated SNR of each lead in dB; ``None`` for a lead
+            without an estimate.
         disclaimer: Uses that are excluded.
     """
 
@@ -55,6 +57,7 @@ class Summary:
     mean_rate_bpm: float | None = None
     rr: dict[str, float] | None = None
     mean_confidence: float | None = None
+    median_snr_db: tuple[float | None, ...] | None = None
     start_time: str | None = None
     disclaimer: str = field(default=DISCLAIMER)
 
@@ -112,7 +115,9 @@ def summarize_denoising(denoised: DenoisedRecording, *, model_name: str, runtime
     """
     share = sum(denoised.unusable) / (denoised.samples * len(denoised.unusable))
     common = _common(denoised.recording, denoised.samples, model_name, runtime)
-    return Summary(**common, unusable_share=round(share, 6))
+    known = [lead[np.isfinite(lead)] for lead in denoised.snr_db.T]
+    median = tuple(round(float(np.median(lead)), 1) if len(lead) else None for lead in known)
+    return Summary(**common, unusable_share=round(share, 6), median_snr_db=median)
 
 
 def _common(recording: Recording, samples: int, model_name: str, runtime: str) -> dict[str, Any]:

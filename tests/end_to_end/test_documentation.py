@@ -157,10 +157,10 @@ def test_the_python_code_of_the_readme_runs(records_of_a_reader: Path, capsys: p
 def test_the_python_code_of_the_usage_page_runs() -> None:
     signal = np.random.default_rng(0).normal(0, 0.3, 5000)
     names: dict[str, Any] = {"signal": signal, "device": [np.column_stack([signal, signal])] * 2}
-    shown, measured, streamed = blocks(ROOT / "docs" / "usage.md", "python")
-    for code in (shown, streamed):
+    shown, detailed, measured, streamed = blocks(ROOT / "docs" / "usage.md", "python")
+    for code in (shown, detailed, streamed):
         exec(compile(code, "docs/usage.md", "exec"), names)
-    assert names["clean"].shape == signal.shape
+    assert names["clean"].shape == names["made"].removed.shape == signal.shape
     assert isinstance(names["last"].samples, np.ndarray)
     assert "es.evaluate(" in measured  # runs in tests/evaluation on a database with test records
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.errors import InputError
 from ecg_study.inference.denoiser import Denoiser
+from ecg_study.inference.noise_level import NoiseMeter
 from ecg_study.models.card import ModelCard
 from tests.inference.test_detector import CARD, ecg
 
@@ -135,6 +136,45 @@ def test_a_stream_gives_the_same_samples_in_time(card: ModelCard, cuts: list[int
     parts.append(stream.finish().reshape(-1, n_leads))
     np.testing.assert_allclose(np.concatenate(parts), at_once, atol=1e-5)
     assert stream.unusable == (300, *[0] * (n_leads - 1))
+
+
+def test_details_say_what_was_removed_and_the_snr_of_each_second() -> None:
+    """The moving mean leaves a slow wave and removes a fast one, of the same power and then of a hundredth of it."""
+    fs, at = 360.0, np.arange(7200) / 360
+    slow, fast = np.sin(2 * np.pi * 2 * at), np.sin(2 * np.pi * 40 * at)  # nine samples are one period of the fast wave
+    signal = slow + np.where(at < 10, 1.0, 0.1) * fast
+    made = Denoiser(DENOISER, Smooth()).denoise(signal, fs=fs, details=True)
+    np.testing.assert_array_equal(made.signal, Denoiser(DENOISER, Smooth()).denoise(signal, fs=fs))
+    np.testing.assert_allclose(made.signal + made.removed, signal, atol=1e-12)
+    assert made.snr_db.shape == (20, 1)
+    np.testing.assert_allclose(made.snr_db[1:9], 0.0, atol=0.5)
+    np.testing.assert_allclose(made.snr_db[11:19], 20.0, atol=0.5)
+
+
+def test_the_snr_is_unknown_where_samples_are_and_for_models_that_remove_baseline_wander_themselves() -> None:
+    signal = ecg(360.0, 2)
+    signal[1080:1800, 0] = np.nan
+    snr = Denoiser(DENOISER, Smooth()).denoise(signal, fs=360.0, details=True).snr_db
+    assert np.isnan(snr[3:5, 0]).all() and np.isfinite(np.delete(snr[:, 0], [3, 4])[:-1]).all()
+    assert np.isfinite(snr[:-1, 1]).all()
+    own = Denoiser(replace(DENOISER, baseline_wander="removed"), Centered())
+    assert np.isnan(own.denoise(signal, fs=360.0, details=True).snr_db).all()
+
+
+@given(st.lists(st.integers(0, 2000), max_size=8))
+def test_the_noise_meter_does_not_depend_on_the_chunks(cuts: list[int]) -> None:
+    rng = np.random.default_rng(1)
+    signal, noise, usable = rng.normal(size=1800), 0.1 * rng.normal(size=1800), rng.random(1800) < 0.9
+
+    def measured(cuts: list[int]) -> np.ndarray:
+        meter = NoiseMeter(100.5)
+        for part in np.split(np.arange(1800), sorted(cuts)):
+            meter.add(signal[part], noise[part], usable=usable[part])
+        return meter.decibels()
+
+    np.testing.assert_allclose(measured(cuts), measured([]), atol=1e-9)
+    assert len(measured([])) == 18
+    assert not len(NoiseMeter(360.0).decibels())
 
 
 def test_unusable_samples_are_returned_unchanged(denoiser: Denoiser) -> None:
