@@ -1,0 +1,1 @@
+"""DeepFilter's benchmark: baseline wander of beats of the QT database."""
