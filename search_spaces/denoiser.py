@@ -41,8 +41,8 @@ class DenoiserConfig:
     Attributes:
         stack: recurrent layers and optimizer.
         residual: the network computes a correction of its input instead of the clean signal.
-        gate: the correction of each frame is multiplied by a factor from 0 to 1 that the network computes too. So it
-            can leave a clean signal exactly as it is. Only for a residual model that removes baseline wander.
+        gate: what the network changes in each frame is multiplied by a factor from 0 to 1 that it computes too. So it
+            can leave a clean signal exactly as it is. Only for a model that removes baseline wander.
     """
 
     stack: StackConfig
@@ -90,13 +90,16 @@ def build_denoiser(
 
 def _network(scaled: keras.KerasTensor, config: DenoiserConfig) -> keras.KerasTensor:
     """Apply the layers to scaled segments, shape ``(batch, segment, 1)``, and return the same shape."""
-    samples = scaled.shape[1]
+    samples, frame = scaled.shape[1], config.stack.frame
     features = recurrent_stack(scaled, config.stack, cell=layers.LSTM)
-    frames = layers.Dense(config.stack.frame, name="samples")(features)
-    if config.gate:
-        frames = ops.multiply(frames, layers.Dense(1, activation="sigmoid", name="gate")(features))
-    x = unfold(frames, samples)
-    return ops.add(x, scaled) if config.residual else x
+    frames = layers.Dense(frame, name="samples")(features)
+    if not config.gate:
+        x = unfold(frames, samples)
+        return ops.add(x, scaled) if config.residual else x
+    if not config.residual:
+        frames = ops.subtract(frames, layers.Reshape((samples // frame, frame), name="input_frames")(scaled))
+    opened = layers.Dense(1, activation="sigmoid", name="gate")(features)
+    return ops.add(unfold(ops.multiply(frames, opened), samples), scaled)
 
 
 class DenoiserSpace(keras_tuner.HyperModel):

@@ -283,10 +283,19 @@ _LONG = Preset(
     final_epochs=400,
     seeds=1,
     patience=10,
-    denoiser=_ONE,
+    denoiser=replace(_ONE, gate=(True,)),
     detector=_ONE,
+    # Up to levels at which there is nothing to remove, and with a quarter of the segments in which noise covers only a
+    # part, so that the network learns to leave signals as they are.
     denoiser_augmentation=replace(
-        _LONG_AUGMENTATION, removes_baseline_wander=True, snr_range_db=(-9.0, 36.0), transform_noise=True
+        _LONG_AUGMENTATION,
+        removes_baseline_wander=True,
+        noise_probability=0.9,
+        snr_range_db=(-10.0, 40.0),
+        transform_noise=True,
+        partial_noise_probability=0.25,
+        white_noise_probability=0.5,
+        max_relative_white_noise=0.3,
     ),
     detector_augmentation=_LONG_AUGMENTATION,
     schedule=COSINE,

@@ -39,7 +39,7 @@ def test_denoiser_keeps_shape_and_offset(residual: bool, frame: int, bidirection
     np.testing.assert_allclose(model.predict_on_batch(noisy + 3), cleaned + 3, atol=1e-4)
 
 
-@pytest.mark.parametrize(("residual", "gate"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(("residual", "gate"), [(False, False), (True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])  # volts, mV, µV
 def test_a_denoiser_that_removes_baseline_wander_takes_any_unit(residual: bool, gate: bool, unit: float) -> None:
     keras.utils.set_random_seed(1)
@@ -50,12 +50,20 @@ def test_a_denoiser_that_removes_baseline_wander_takes_any_unit(residual: bool, 
     assert not model.predict_on_batch(np.zeros((1, 288, 1), np.float32)).any()
 
 
-def test_a_closed_gate_leaves_the_input_as_it_is() -> None:
-    model = build_denoiser(DenoiserConfig(STACK, True, True), 288, removes_baseline_wander=True)
-    kernel, _ = model.get_layer("gate").get_weights()
-    model.get_layer("gate").set_weights([0 * kernel, np.array([-1000.0], np.float32)])
-    noisy = _segments()
-    np.testing.assert_allclose(model.predict_on_batch(noisy), noisy, atol=1e-6)
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_closed_gate_leaves_the_input_and_an_open_one_changes_nothing(residual: bool) -> None:
+    def build(gate: bool) -> keras.Model:
+        return build_denoiser(DenoiserConfig(STACK, residual, gate), 288, removes_baseline_wander=True)
+
+    plain, gated, noisy = build(False), build(True), _segments()
+    shared = [layer for layer in gated.layers if layer.get_weights() and layer.name != "gate"]
+    own = [layer for layer in plain.layers if layer.get_weights()]
+    for layer, same in zip(shared, own, strict=True):
+        layer.set_weights(same.get_weights())
+    kernel, _ = gated.get_layer("gate").get_weights()
+    for bias, expected in ((-1000.0, noisy), (1000.0, plain.predict_on_batch(noisy))):
+        gated.get_layer("gate").set_weights([0 * kernel, np.array([bias], np.float32)])
+        np.testing.assert_allclose(gated.predict_on_batch(noisy), expected, atol=1e-5)
 
 
 def test_relative_log_error_by_hand() -> None:

@@ -131,6 +131,8 @@ def _ranges(preset: Preset, model_kind: str) -> dict[str, tuple[Any, ...]]:
     values |= {"residual": ranges.residual} if model_kind == DENOISER else {"dense_units": ranges.dense_units}
     if any(ranges.filters):
         values["filters"] = ranges.filters
+    if model_kind == DENOISER and any(ranges.gate):
+        values["gate"] = ranges.gate
     return values
 
 
@@ -153,7 +155,7 @@ def _checked(name: str, value: Any) -> Any:
         if value not in (FORWARD, BOTH):
             raise refuse(f"{FORWARD} or {BOTH}")
         return value
-    if name == "residual":
+    if name in ("residual", "gate"):
         if not isinstance(value, bool):
             raise refuse("true or false")
         return value
