@@ -1,11 +1,12 @@
-"""Plot of the final training."""
+"""Plots of final trainings and of a long one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ecg_study.reports.plots.style import BLUE, GRAY, ORANGE, SMALL, TITLE, make_axes, scale_logarithmically
+from ecg_study.evaluation.results.long_training import AVERAGED, LongTraining
+from ecg_study.reports.plots.style import BLUE, GRAY, GREEN, ORANGE, SMALL, TITLE, make_axes, scale_logarithmically
 from ecg_study.reports.report import Training
 
 if TYPE_CHECKING:
@@ -13,7 +14,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LOSSES = {"denoiser": "mean squared error (mV²)", "detector": "binary cross-entropy"}
-_RELATIVE_LOSS = "mean of ln(1 + MSE / (10 µV)²)"
+_LOG_LOSSES = {
+    "log_error": "mean of ln(1 + MSE / (10 µV)²)",
+    "relative_log_error": "mean of ln(1 + 10⁵ MSE / signal power)",
+}
+"""Metric of a denoiser that removes baseline wander → its loss, which is the same."""
+_METRICS = {
+    "val_window_pr_auc": "area under the precision–recall curve",
+    "val_relative_log_error": _LOG_LOSSES["relative_log_error"],
+}
 _CURVES = (("loss", BLUE, "training loss"), ("val_loss", ORANGE, "validation loss"))
 
 
@@ -26,14 +35,54 @@ def plot_losses(trainings: Sequence[Training]) -> Figure:
     for axis, task in zip(axes, tasks, strict=True):
         chosen = [item for item in trainings if item.task == task]
         values = [value for item in chosen for value in _plot_seed(axis, item)]
-        relative = any(item.augmentation.get("removes_drift") for item in chosen)
-        axis.set(xlabel="epoch", ylabel=_RELATIVE_LOSS if relative else _LOSSES[task])
-        room = (max(values) / min(values)) ** 0.05
-        scale_logarithmically(axis, "y", limits=(min(values) / room, max(values) * room))
+        axis.set(xlabel="epoch", ylabel=_loss_label(task, [row for item in chosen for row in item.history]))
+        _scale(axis, values)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_title(f"Final training of the {task}", fontsize=TITLE)
         axis.legend(frameon=False, fontsize=SMALL)
     return figure
+
+
+def plot_long_training(made: LongTraining) -> Figure:
+    """Plot losses, and the metric of searches, by the number of segments that were seen."""
+    name, _ = made.objective
+    metric = [] if name == "val_loss" else [name]
+    figure, axes = make_axes(1, 1 + len(metric), height=3.6)
+    values = []
+    for key, color, label in (*_CURVES, (f"{AVERAGED}val_loss", GREEN, "validation loss, averaged weights")):
+        values += _draw(axes[0], made, key, color, label)
+    _scale(axes[0], values)
+    axes[0].set(ylabel=_loss_label(made.task, made.history), title=f"Training of the {made.task}")
+    if metric:
+        _draw(axes[1], made, name, ORANGE, "weights")
+        _draw(axes[1], made, AVERAGED + name, GREEN, "averaged weights")
+        axes[1].set(ylabel=_METRICS.get(name, name), title="Metric of searches, validation records")
+    for axis in axes:
+        axis.axvline(made.kept_segments / 1e6, color=GRAY, linestyle="--", label="weights kept")
+        axis.set(xlabel="segments seen (millions)", xlim=(0, None))
+        axis.title.set_fontsize(TITLE)
+        axis.legend(frameon=False, fontsize=SMALL)
+    return figure
+
+
+def _draw(axis: Axes, made: LongTraining, key: str, color: str, label: str) -> list[float]:
+    rows = [row for row in made.history if key in row]
+    values = [row[key] for row in rows]
+    if rows:
+        axis.plot([row["segments"] / 1e6 for row in rows], values, color=color, label=label)
+    return values
+
+
+def _loss_label(task: str, history: Sequence[Mapping[str, float]]) -> str:
+    for metric, label in _LOG_LOSSES.items():
+        if any({metric, f"val_{metric}"} & set(row) for row in history):
+            return label
+    return _LOSSES[task]
+
+
+def _scale(axis: Axes, values: Sequence[float]) -> None:
+    room = (max(values) / min(values)) ** 0.05
+    scale_logarithmically(axis, "y", limits=(min(values) / room, max(values) * room))
 
 
 def _plot_seed(axis: Axes, training: Training) -> list[float]:

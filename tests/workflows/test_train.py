@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import study
 from ecg_study.errors import SettingsError
+from ecg_study.evaluation.results.long_training import AVERAGED, LongTraining
 from ecg_study.inference.loading import load_detector
 from ecg_study.models.card import read_card
+from ecg_study.reports.plots.training import plot_long_training
+from ecg_study.training.steps import recorder
 from ecg_study.tuning.state import load_search, search_directory
 from ecg_study.workflows.training import train_model
 from ecg_study.workflows.training.configuration import (
@@ -149,6 +153,7 @@ def test_a_training_writes_a_model_and_can_be_extended(
     assert "The test records were not used" in (out / "models" / "detector" / "CARD.md").read_text()
     load_detector(out / "models" / "detector")
 
+    assert (out / "train" / "detector" / "history.png").read_bytes().startswith(b"\x89PNG")
     before = _summary(out)
     assert study.main([*options, "--epochs", "2", "--ema", "0.5"]) == 0
     assert _summary(out) == before, "nothing is trained again"
@@ -194,6 +199,28 @@ def test_the_model_of_a_study_is_not_replaced(
     assert problem in capsys.readouterr().err
     assert (tiny_study / "models" / "detector" / "card.json").read_bytes() == before
     assert not (tiny_study / "train").exists()
+
+
+def test_the_plot_of_a_training_shows_what_its_history_has() -> None:
+    history: list[dict[str, float]] = [
+        {"epoch": 1, "segments": 1e6, "loss": 3.0, "val_loss": 4.0, "val_relative_log_error": 4.0},
+        {"epoch": 2, "segments": 2e6, "loss": 2.0, "val_loss": 3.0, "val_relative_log_error": 3.0},
+    ]
+    made = LongTraining(
+        *("denoiser", "mitdb", {}, "long", {}, 1, "2,000,000 segments", 2_000_000, 1.0, 1_000_000, False, False, 3.0),
+        objective=("val_relative_log_error", 3.0),
+        history=history,
+        thresholds={},
+    )
+    losses, metric = plot_long_training(made).axes
+    assert losses.get_ylabel() == metric.get_ylabel() == "mean of ln(1 + 10⁵ MSE / signal power)"
+    assert [line.get_label() for line in losses.lines] == ["training loss", "validation loss", "weights kept"]
+    np.testing.assert_array_equal(losses.lines[1].get_xydata(), [[1.0, 4.0], [2.0, 3.0]])
+    assert np.unique(losses.lines[2].get_xdata()) == 1.0
+
+
+def test_averaged_weights_have_one_name() -> None:
+    assert AVERAGED == recorder.AVERAGED
 
 
 @pytest.mark.slow

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+AVERAGED = "averaged_"
+"""Start of the names of metrics of the averaged weights in a history."""
+
 
 @dataclass(frozen=True)
 class LongTraining:

@@ -16,7 +16,7 @@ from ecg_study.evaluation.leads import read_leads
 from ecg_study.evaluation.results.long_training import LongTraining
 from ecg_study.evaluation.thresholds import choose_thresholds
 from ecg_study.extras import require_packages
-from ecg_study.files import make_directory, remove_abandoned, temporary_path, write_json, write_text
+from ecg_study.files import make_directory, remove_abandoned, replacing, temporary_path, write_json, write_text
 from ecg_study.models.card import DETECTOR, MODEL_KINDS, ModelCard, read_card
 from ecg_study.models.folder import save_model
 from ecg_study.progress import Progress, deferred_interrupts
@@ -51,7 +51,7 @@ TRAIN = "train"
 _TRAINED = "training"
 """Key in the data of a card that only cards of this verb have."""
 
-STATE_FILE, HISTORY_FILE, SUMMARY_FILE = "state.npz", "history.csv", "training.json"
+STATE_FILE, HISTORY_FILE, SUMMARY_FILE, PLOT_FILE = "state.npz", "history.csv", "training.json", "history.png"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +147,7 @@ def train_model(
         save_settings(settings, directory / SETTINGS_FILE)
         # A kill between the last saved state and its callback leaves a file without the last row.
         write_text(directory / HISTORY_FILE, _as_csv(result.history))
+        _save_plot(result, directory / PLOT_FILE)
         card = _card(task, data, result, seed=settings.seed)
         _replace_model(model_dir, model, card=card, page=render_trained_card(card, result))
     return result
@@ -198,6 +199,14 @@ def _with_history(on_step: StepCallback, path: Path) -> StepCallback:
         on_step(progress)
 
     return step
+
+
+def _save_plot(result: LongTraining, path: Path) -> None:
+    from ecg_study.reports.plots.style import DPI
+    from ecg_study.reports.plots.training import plot_long_training
+
+    with replacing(path) as temporary:
+        plot_long_training(result).savefig(temporary, dpi=DPI, format="png")
 
 
 def _as_csv(history: Sequence[Mapping[str, float]]) -> str:
