@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from benchmarks.quality.deepfilter.settings import ModelSettings, TrainingSettin
 from benchmarks.quality.deepfilter.training import TrainedVersion, train_version, trained_beats
 from ecg_study.errors import SettingsError, StateError
 from ecg_study.training.steps.budget import Budget
-from ecg_study.training.steps.step_loop import StepProgress
+from ecg_study.training.steps.step_loop import StepCallback, StepProgress
 from tests.benchmarks.qtdb_records import BEATS, TEST, VALIDATION, read_small, write_noise, write_qtdb
 
 pytestmark = pytest.mark.slow
@@ -172,6 +173,34 @@ class TestProgram:
             assert len(result["trainings"][0]["history"]) == 2
             table = (tmp_path / "results.md").read_text(encoding="utf-8")
             assert table in capsys.readouterr().out
+
+    def test_ctrl_c_ends_it_and_the_same_command_resumes(
+        self,
+        folders: tuple[Path, Path],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        steps: list[StepProgress] = []
+
+        def log(_: object) -> StepCallback:
+            def step(progress: StepProgress) -> None:
+                steps.append(progress)
+                if len(progress.history) == 1:
+                    signal.raise_signal(signal.SIGINT)
+
+            return step
+
+        monkeypatch.setattr(program, "_log", log)
+        more = ("--epochs", "3", "--versions", "1")
+        assert self._run(folders, tmp_path, *more, monkeypatch=monkeypatch) == 130
+        assert "stopped; the training is saved" in capsys.readouterr().err
+        assert not (tmp_path / "results.json").exists()
+        epoch = steps[-1].segments
+        steps.clear()
+        assert self._run(folders, tmp_path, *more, monkeypatch=monkeypatch) == 0
+        assert steps[0].segments > epoch
+        assert (steps[-1].segments, len(steps[-1].history)) == (3 * epoch, 3)
 
     def test_validation_does_not_need_the_test(
         self, folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -17,8 +17,11 @@ from ecg_study.search_spaces.presets import OptimizerSettings
 
 MOST_WEIGHTS = 200_000
 
-_VARIANCE_FLOOR = 1e-6
+_POWER_FLOOR = 1e-6
 """In mV², (1 µV)²: keeps a flat beat from being divided by zero."""
+
+_AVERAGED_SAMPLES = 129
+"""358 ms: the moving average follows the wander and not the QRS complex."""
 
 _ENERGY_FLOOR = 1e-3
 """In mV²: below the energy of any beat. It limits the gradients of relative errors."""
@@ -30,8 +33,9 @@ _REACHED = {"ssd": 3.445, "mad": 0.319, "prd": 37.6, "cosine": 0.064}
 def build_network(settings: ModelSettings) -> keras.Model:
     """Build a compiled model from noisy to clean beats, ``(batch, SAMPLES, 1)`` in mV.
 
-    Each beat is scaled to mean 0 and standard deviation 1 before the layers and back after them. The layers compute a
-    correction of the scaled beat.
+    The layers read the beat without the line through its ends, and beside it without a moving average, each scaled to
+    power 1. They compute a correction of the second, in its unit. Most of it is ECG, so nothing that they compute grows
+    with the wander.
 
     Raises:
         SettingsError: it has too many weights for this benchmark.
@@ -39,19 +43,18 @@ def build_network(settings: ModelSettings) -> keras.Model:
     stack = StackConfig(
         units=settings.units,
         dropout=settings.dropout,
-        frame=settings.frame,
+        frame=2 * settings.frame,  # one frame of both inputs
         bidirectional=True,
         learning_rate=settings.learning_rate,
-        filters=settings.filters,
     )
     noisy = keras.Input((SAMPLES, 1), name="noisy_mv")
-    centered = without_trend(noisy) if settings.detrend else ops.subtract(noisy, ops.mean(noisy, axis=1, keepdims=True))
-    variance = ops.mean(ops.square(centered), axis=1, keepdims=True)
-    unit = ops.sqrt(ops.add(variance, _VARIANCE_FLOOR))
-    scaled = ops.divide(centered, unit)
-    x = recurrent_stack(scaled, stack, cell=layers.LSTM)
+    centered = without_trend(noisy)
+    average = ops.average_pool(centered, _AVERAGED_SAMPLES, strides=1, padding="same")
+    whole, _ = _scaled(centered)
+    fast, unit = _scaled(ops.subtract(centered, average))
+    x = recurrent_stack(_side_by_side(whole, fast, settings.frame), stack, cell=layers.LSTM)
     x = unfold(layers.Dense(settings.frame, name="samples")(x), SAMPLES)
-    clean = ops.multiply(ops.add(x, scaled), unit)
+    clean = ops.multiply(ops.add(x, fast), unit)
     model = keras.Model(noisy, clean, name="deepfilter_lstm")
     if model.count_params() >= MOST_WEIGHTS:
         problem = f"{model.count_params():,} weights; the benchmark is for models under {MOST_WEIGHTS:,}"
@@ -78,6 +81,18 @@ def without_trend(noisy: Any) -> Any:
     share = (np.arange(SAMPLES, dtype=np.float32) - (FIRST_SAMPLE - 1) / 2) / (SAMPLES - FIRST_SAMPLE)
     line = ops.add(first, ops.multiply(ops.subtract(last, first), share[np.newaxis, :, np.newaxis]))
     return ops.subtract(noisy, line)
+
+
+def _scaled(signal: Any) -> tuple[Any, Any]:
+    """Return a signal with power 1, and its unit in mV, ``(batch, 1, 1)``."""
+    unit = ops.sqrt(ops.add(ops.mean(ops.square(signal), axis=1, keepdims=True), _POWER_FLOOR))
+    return ops.divide(signal, unit), unit
+
+
+def _side_by_side(one: Any, other: Any, frame: int) -> Any:
+    """Return a frame of one signal, a frame of the other, and so on, ``(batch, 2 * SAMPLES, 1)``."""
+    frames = [layers.Reshape((SAMPLES // frame, frame))(signal) for signal in (one, other)]
+    return layers.Reshape((2 * SAMPLES, 1))(ops.concatenate(frames, axis=-1))
 
 
 def denoise(model: keras.Model, noisy: np.ndarray, *, average_polarity: bool, batch_size: int = 512) -> np.ndarray:

@@ -18,10 +18,8 @@ class ModelSettings:
 
     Attributes:
         units: units of each bidirectional LSTM layer per direction.
-        frame: samples that the first layer reads per step.
-        filters: filters of a convolution before the layers; 0 for none.
+        frame: samples that the first layer reads per step, of each of its two inputs.
         dropout: share of a layer's outputs that is set to 0 in training.
-        detrend: subtract the line through both ends of the beat before the layers, instead of its mean.
         loss: one of `LOSSES`.
         learning_rate: highest learning rate.
         weight_decay: decoupled weight decay; 0 for none.
@@ -31,14 +29,12 @@ class ModelSettings:
 
     units: tuple[int, ...] = (76, 76)
     frame: int = 8
-    filters: int = 0
     dropout: float = 0.0
-    detrend: bool = True
     loss: str = "measures"
     learning_rate: float = 4e-3
     weight_decay: float = 1e-3
     weight_average: float = 0.998
-    batch_size: int = 256
+    batch_size: int = 128
 
     def __post_init__(self) -> None:
         """Check what the layers do not check.
