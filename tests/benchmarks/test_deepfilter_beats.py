@@ -57,6 +57,10 @@ class TestWhereABeatIs:
         marks = _marks((80, "("), *P_AT_100, (280, "("), (285, "N"), *P_AT_300)
         assert beat_intervals(marks, fs=250).tolist() == [[90, 290]]
 
+    def test_an_onset_at_the_p_wave_itself_is_not_before_it(self) -> None:
+        marks = _marks((100, "("), (110, "("), (110, "p"), *P_AT_300)
+        assert beat_intervals(marks, fs=250).tolist() == [[90, 290]]
+
     def test_a_p_wave_without_an_onset_begins_no_beat(self) -> None:
         assert beat_intervals(_marks((50, "p"), *P_AT_100, *P_AT_300), fs=250).tolist() == [[90, 290]]
 
