@@ -1,13 +1,16 @@
-"""Databases: synthetic records, MIT-BIH, or any folder of WFDB records."""
+"""Databases: synthetic records, known databases, several of these, or any folder of WFDB records."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
+from ecg_study.ecg_data.databases.facts import JOINABLE, database_names
 from ecg_study.ecg_data.databases.physionet import CHECKSUMS, MITDB, download
-from ecg_study.ecg_data.databases.splits import Split, split_by_record, split_mitdb
+from ecg_study.ecg_data.databases.splits import Member, Split, split_by_record, split_by_subject, split_mitdb
+from ecg_study.ecg_data.databases.subjects import GROUPS_FILE, SUBJECTS, read_groups
 from ecg_study.ecg_data.databases.synthetic import VERSION, write_synthetic
 from ecg_study.ecg_data.readers.recording import as_record_errors
 from ecg_study.ecg_data.readers.wfdb import record_files
@@ -15,41 +18,27 @@ from ecg_study.errors import DataError, RecordError, RecordErrors, SettingsError
 from ecg_study.files import read_checksums, sha256_of
 from ecg_study.progress import Progress
 
-DATABASES = ("synthetic", "mitdb", "folder")
 SIGNAL_ENDINGS = (".dat", ".d16", ".mat", ".edf", ".sig")
 
-VERSIONS = {"synthetic": str(VERSION), "mitdb": MITDB.version, "folder": ""}
-"""Version of each database; empty for a folder, whose version is unknown."""
 
-LICENSES = {
-    "synthetic": "that of this program (MIT)",
-    "mitdb": "Open Data Commons Attribution License 1.0",
-    "folder": "",
-}
-
-ATTRIBUTION = {
-    "synthetic": "Synthetic ECG by the dynamical model of McSharry et al. (2003); made by this program.",
-    "mitdb": (
-        "MIT-BIH Arrhythmia Database, PhysioNet. Moody GB, Mark RG. "
-        "The impact of the MIT-BIH Arrhythmia Database. IEEE Eng Med Biol 20(3):45-50, 2001. Goldberger AL et al. "
-        "PhysioBank, PhysioToolkit, and PhysioNet. Circulation 101(23):e215-e220, 2000."
-    ),
-    "folder": "Records of the user.",
-}
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
 class Database:
-    """A folder of WFDB records with complete files.
+    """A folder of WFDB records with complete files, or a folder with one such folder per database.
 
     Attributes:
-        name: one of `DATABASES`.
-        directory: folder with the WFDB files.
-        records: names of the records to use, sorted.
+        name: one of `DATABASES`, or several of them with commas in between.
+        directory: folder with the WFDB files; of several databases, the folder with their folders.
+        records: names of the records to use, sorted; of several databases, with the name of the database in front, as
+            in ``"mitdb/100"``. So ``directory / record`` always is the path of a record without its extension.
         annotator: extension of the annotation files.
         checksums: file name → SHA-256, for every file of every usable record.
         unreadable: reason for each record that was excluded because a file is missing or damaged; only with
             ``skip_invalid``, otherwise such a record is an error.
+        subjects: record → its subject, such as ``"mitdb/100"``, if it is not the record's own.
+        annotated_seconds: record → seconds from the start between which all beats are annotated, if not everywhere.
     """
 
     name: str
@@ -58,6 +47,19 @@ class Database:
     annotator: str
     checksums: dict[str, str]
     unreadable: dict[str, str]
+    subjects: Mapping[str, str] = field(default_factory=dict)
+    annotated_seconds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of its databases."""
+        return tuple(self.name.split(","))
+
+    def member(self, record: str) -> Member:
+        """Return the names of a record and of its subject that are unique over all databases."""
+        unique = record if len(self.names) > 1 else f"{self.name}/{record}"
+        database, _, name = unique.partition("/")
+        return Member(record, database, name, self.subjects.get(record, unique))
 
 
 def open_database(
@@ -71,12 +73,12 @@ def open_database(
     skip_invalid: bool = False,
     progress: Progress | None = None,
 ) -> Database:
-    """Open a database, and download or generate it if necessary.
+    """Open a database or several, and download or generate what is missing if that is possible.
 
     Args:
-        name: one of `DATABASES`.
+        name: one of `DATABASES`, or several of ``mitdb``, ``qtdb`` and ``cinc2014`` with commas in between.
         data_dir: parent folder of ``raw/``, where downloaded and generated records are kept.
-        raw_dir: folder with existing files, for ``mitdb`` and ``folder``.
+        raw_dir: folder with existing files; of several databases, the folder with one folder of this name each.
         records: names of the records to use (default: all).
         seed: seed of the synthetic database.
         annotator: extension of the annotation files.
@@ -91,7 +93,23 @@ def open_database(
     if isinstance(records, str):
         raise SettingsError("records", f"{records!r} is not a list of names; use [{records!r}]", value=records)
     raw = None if raw_dir is None else Path(raw_dir)
-    directory = _directory(name, data_dir=Path(data_dir), raw_dir=raw, seed=seed, progress=progress)
+    names = database_names(name)
+    directories: dict[str, Path] = {}
+    for each in reversed(names):  # the first is MIT-BIH, which is downloaded only if all others are there
+        folder = raw / each if raw is not None and len(names) > 1 else raw
+        directories[each] = _directory(each, data_dir=Path(data_dir), raw_dir=folder, seed=seed, progress=progress)
+    opened: dict[str, Database] = {}
+    for each in names:
+        own = records if len(names) == 1 else _records_in(each, records, names)
+        opened[each] = _open_folder(
+            each, directories[each], records=own, annotator=annotator, skip_invalid=skip_invalid
+        )
+    if len(names) == 1:
+        return opened[name]
+    return _joined(opened, raw or Path(data_dir) / "raw", annotator=annotator)
+
+
+def _open_folder(name: str, directory: Path, *, records: Sequence[str], annotator: str, skip_invalid: bool) -> Database:
     published = published_checksums(directory)
     if name == "synthetic" and set(published) != {path.name for path in directory.iterdir()} - {CHECKSUMS}:
         raise DataError(f"{directory}: files are missing, or were added; delete the folder to generate it again")
@@ -103,6 +121,8 @@ def open_database(
     if missing:
         problem = f"{', '.join(missing)} not in {directory}, which contains {_listed(present)}"
         raise SettingsError("records", problem, value=tuple(records))
+    if name == "qtdb":  # a quarter of its records has no annotations of all beats
+        present = [record for record in present if (directory / f"{record}.{annotator}").is_file()] or present
     chosen = sorted(set(records) or present)
     checksums: dict[str, str] = {}
     errors: dict[str, RecordError] = {}
@@ -116,7 +136,65 @@ def open_database(
     _refuse_copies(checksums)
     usable = tuple(record for record in chosen if record not in errors)
     unreadable = {record: str(error) for record, error in errors.items()}
-    return Database(name, directory, usable, annotator, checksums, unreadable)
+    database = Database(name, directory, usable, annotator, checksums, unreadable)
+    if name == "cinc2014":
+        return _with_groups(database)
+    known = SUBJECTS.get(name, {})
+    return replace(database, subjects={record: known[record] for record in usable if record in known})
+
+
+def _with_groups(database: Database) -> Database:
+    """Return a database with the subjects and annotated intervals of its `GROUPS_FILE`."""
+    path = database.directory / GROUPS_FILE
+    groups = read_groups(path, database=database.name)
+    missing = [record for record in database.records if record not in groups.subjects]
+    if missing:
+        raise DataError(f"{path}: has no row for {', '.join(missing)}")
+    # The annotated intervals change the arrays of a cache, so the table counts as one of the files.
+    return replace(
+        database,
+        checksums=database.checksums | {GROUPS_FILE: sha256_of(path)},
+        subjects={record: groups.subjects[record] for record in database.records},
+        annotated_seconds={record: groups.annotated_seconds[record] for record in database.records},
+    )
+
+
+def _records_in(name: str, records: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the given records of one of several databases, by their names in it."""
+    for record in records:
+        if record.partition("/")[0] not in names:
+            problem = f"{record}: of several databases, name a record as in {names[0]}/NAME"
+            raise SettingsError("records", problem, value=tuple(records))
+    own = [record.partition("/")[2] for record in records if record.startswith(f"{name}/")]
+    if records and not own:
+        problem = f"none of {name}; name one, or leave this database out"
+        raise SettingsError("records", problem, value=tuple(records), parameters=("database",))
+    return own
+
+
+def _joined(opened: Mapping[str, Database], directory: Path, *, annotator: str) -> Database:
+    checksums = _with_database({name: part.checksums for name, part in opened.items()})
+    _refuse_copies(checksums)
+    return Database(
+        name=",".join(opened),
+        directory=directory,
+        records=tuple(sorted(f"{name}/{record}" for name, part in opened.items() for record in part.records)),
+        annotator=annotator,
+        checksums=checksums,
+        unreadable=_with_database({name: part.unreadable for name, part in opened.items()}),
+        subjects=_with_database({name: part.subjects for name, part in opened.items()}),
+        annotated_seconds=_with_database({name: part.annotated_seconds for name, part in opened.items()}),
+    )
+
+
+def _with_database(values: Mapping[str, Mapping[str, _Value]]) -> dict[str, _Value]:
+    """Return the values of several databases under keys with the name of the database in front."""
+    return {f"{name}/{key}": value for name, own in values.items() for key, value in own.items()}
+
+
+def record_of(file: str) -> str:
+    """Return the name of the record that a file in `Database.checksums` belongs to."""
+    return str(PurePosixPath(file).with_suffix(""))
 
 
 def unusable_records(errors: Sequence[RecordError], *, skip_invalid: bool) -> RecordErrors:
@@ -126,14 +204,46 @@ def unusable_records(errors: Sequence[RecordError], *, skip_invalid: bool) -> Re
     return RecordErrors(errors, "repair them, or exclude them with skip_invalid", parameters=("skip_invalid",))
 
 
-def split_database(database: Database, records: Sequence[str], *, seed: int) -> Split:
-    """Split a database by its published protocol, or by seed if it has none."""
-    return split_mitdb(records) if database.name == "mitdb" else split_by_record(records, seed)
+def split_database(database: Database, records: Sequence[str], *, seed: int, test_database: str = "") -> Split:
+    """Split a database by its published protocol, or by seed if it has none; several by subject.
+
+    Args:
+        database: the database, or several.
+        records: its records that can be used.
+        seed: seed of a split at random.
+        test_database: one of several databases, all records of which are tested; see `split_by_subject`.
+
+    Raises:
+        SettingsError: ``test_database`` is not one of several databases.
+        DataError: a part is empty.
+    """
+    if test_database:
+        check_test_database(test_database, database.name)
+    elif database.name == "mitdb":
+        return split_mitdb(records)
+    if not set(database.names) <= set(JOINABLE):
+        return split_by_record(records, seed)
+    members = [database.member(record) for record in sorted(set(records))]
+    return split_by_subject(members, seed=seed, test_database=test_database)
+
+
+def check_test_database(name: str, databases: str) -> None:
+    """Check that one of several databases can be left for the test.
+
+    Raises:
+        SettingsError: it is not one of several databases.
+    """
+    names = databases.split(",")
+    if len(names) < 2:
+        problem = f"{name!r} can be tested as a whole only beside others; name several as database"
+    elif name not in names:
+        problem = f"{name!r} is not one of the databases {', '.join(names)}"
+    else:
+        return
+    raise SettingsError("test_database", problem, value=name, parameters=("database",))
 
 
 def _directory(name: str, *, data_dir: Path, raw_dir: Path | None, seed: int, progress: Progress | None) -> Path:
-    if name not in DATABASES:
-        raise SettingsError("database", f"{name!r} is unknown; use one of {', '.join(DATABASES)}", value=name)
     if name == "synthetic":
         if raw_dir is not None:
             problem = "the database 'synthetic' is generated, not read; use the database 'mitdb' or 'folder'"
@@ -146,9 +256,9 @@ def _directory(name: str, *, data_dir: Path, raw_dir: Path | None, seed: int, pr
         if not raw_dir.is_dir():
             raise SettingsError("raw_dir", f"{raw_dir} is not a folder", value=raw_dir)
         return raw_dir
-    if name == "folder":
-        raise SettingsError("raw_dir", "missing; the database 'folder' requires the folder with its records")
-    directory = data_dir / "raw" / MITDB.name
+    directory = data_dir / "raw" / name
+    if name != "mitdb" and (name == "folder" or not directory.is_dir()):
+        raise SettingsError("raw_dir", f"missing; the database {name!r} requires the folder with its records")
     if not directory.is_dir():
         download(MITDB, directory, progress=progress)
     return directory

@@ -10,25 +10,24 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import Database, unusable_records
+from ecg_study.ecg_data.databases.records import read_database_record
 from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.ecg_data.noise import gaussian_noise
 from ecg_study.ecg_data.readers.recording import ALL_LEADS, HIGHEST_RATE, LOWEST_RATE, Record
-from ecg_study.ecg_data.readers.wfdb import read_header, read_record
-from ecg_study.ecg_data.resampling import resample_record
+from ecg_study.ecg_data.readers.wfdb import read_header
 from ecg_study.ecg_data.segments.cutting import cut_segments, mark_r_peaks, segment_starts
 from ecg_study.ecg_data.segments.layout import WANDER_REMOVED, CachedLead, SegmentSettings, array_file
 from ecg_study.errors import DataError, RecordError
 from ecg_study.progress import Progress
 
 
-def read_lead_record(path: Path, settings: SegmentSettings, *, annotator: str) -> Record:
+def read_lead_record(database: Database, name: str, *, settings: SegmentSettings) -> Record:
     """Read the leads of a record that the settings select, at the sampling rate of the settings.
 
     Raises:
         RecordError: see `read_record`.
     """
-    record = read_record(path, lead=settings.lead, annotator=annotator)
-    return record if settings.fs in (None, record.fs) else resample_record(record, settings.fs)
+    return read_database_record(database, name, lead=settings.lead, fs=settings.fs)
 
 
 @dataclass(frozen=True)
@@ -70,16 +69,15 @@ def write_arrays(
         for done, name in enumerate(database.records):
             if progress is not None:
                 progress("Segments", done, len(database.records))
-            path = database.directory / name
             try:
-                record = _read_record(path, settings, database.annotator)
+                record = _read_record(database, name, settings)
             except RecordError as error:
                 errors[name] = error
                 continue
             rates.setdefault(record.fs, name)
             _append(files, entries, record, settings, training_only=False)
             if settings.augmented:
-                others, reasons = _other_leads(path, record, settings, database.annotator)
+                others, reasons = _other_leads(database, record, settings)
                 for other in others:
                     _append(files, entries, other, settings, training_only=True)
                 unusable_leads |= reasons
@@ -97,27 +95,25 @@ def write_arrays(
     return WrittenArrays(fs, entries, {name: str(error) for name, error in errors.items()} | unusable_leads)
 
 
-def _read_record(path: Path, settings: SegmentSettings, annotator: str) -> Record:
-    record = read_lead_record(path, settings, annotator=annotator)
+def _read_record(database: Database, name: str, settings: SegmentSettings) -> Record:
+    record = read_lead_record(database, name, settings=settings)
     needed, samples = settings.segment_samples, len(record.signal)
     if not len(segment_starts(samples, needed, excluded_intervals=record.excluded_intervals)):
         problem = f"shorter than a segment: {samples:,} of {needed:,} samples ({needed / record.fs:.1f} s)"
         if samples >= needed:
-            problem = "every segment touches an interval of ventricular flutter"
-        raise RecordError(path, problem)
+            problem = "every segment touches an interval in which beats are not annotated"
+        raise RecordError(database.directory / name, problem)
     return record
 
 
-def _other_leads(
-    path: Path, record: Record, settings: SegmentSettings, annotator: str
-) -> tuple[list[Record], dict[str, str]]:
+def _other_leads(database: Database, record: Record, settings: SegmentSettings) -> tuple[list[Record], dict[str, str]]:
     """Return the leads of a record that the settings do not select, and reasons for those that cannot be used.
 
     An unusable one is not an error of the record: it may be flat, not a voltage (respiration, acceleration) or have
     missing samples.
     """
     try:
-        whole = read_lead_record(path, replace(settings, lead=ALL_LEADS), annotator=annotator)
+        whole = read_lead_record(database, record.name, settings=replace(settings, lead=ALL_LEADS))
         columns = [column for column, lead in enumerate(whole.leads) if lead not in record.leads]
         leads = tuple(whole.leads[column] for column in columns)
         return [replace(whole, signal=whole.signal[:, columns], leads=leads)], {}
@@ -125,11 +121,11 @@ def _other_leads(
         pass  # one of the leads: read each separately
     others: list[Record] = []
     reasons: dict[str, str] = {}
-    for lead in read_header(path).names:
+    for lead in read_header(database.directory / record.name).names:
         if lead in record.leads:
             continue
         try:
-            others.append(read_lead_record(path, replace(settings, lead=lead), annotator=annotator))
+            others.append(read_lead_record(database, record.name, settings=replace(settings, lead=lead)))
         except RecordError as error:
             reasons[f"{record.name}, lead {lead}"] = error.problem
     return others, reasons

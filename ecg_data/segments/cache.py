@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ecg_study.ecg_data.databases.catalog import SIGNAL_ENDINGS, Database
+from ecg_study.ecg_data.databases.catalog import SIGNAL_ENDINGS, Database, record_of
 from ecg_study.ecg_data.databases.splits import TRAIN, VALIDATION, Part
 from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.ecg_data.noise_records import NoiseRecords, read_noise_sources, write_noise_sources
@@ -98,7 +98,7 @@ class SegmentCache:
         """Return record → SHA-256 of its signal files, which identifies a record in any study and under any name."""
         manifest = read_manifest(self.directory)
         files = {name: digest for name, digest in manifest["files"].items() if name.endswith(SIGNAL_ENDINGS)}
-        return {record: [digest for name, digest in files.items() if Path(name).stem == record] for record in records}
+        return {record: [digest for name, digest in files.items() if record_of(name) == record] for record in records}
 
 
 def cache_key(database: Database, settings: SegmentSettings, *, noise: NoiseRecords | None = None) -> str:
@@ -141,7 +141,7 @@ def open_cache(
     """
     assert settings.augmented == (noise is not None)
     key = cache_key(database, settings, noise=noise)
-    directory = Path(data_dir) / "processed" / f"{database.name}-{key[:16]}"
+    directory = Path(data_dir) / "processed" / f"{'+'.join(database.names)}-{key[:16]}"
     if not directory.is_dir():
         with new_directory(directory) as temporary:
             written = write_arrays(temporary, database, settings=settings, progress=progress)

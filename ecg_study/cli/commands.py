@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ecg_study.cli.search_display import SearchDisplay
+    from ecg_study.ecg_data.databases.catalog import Database
+    from ecg_study.evaluation.experiments.model_evaluation import EvaluationRecords
     from ecg_study.reports.report import Report
     from ecg_study.tuning.state import SearchResult
     from ecg_study.workflows.study import Study
@@ -107,12 +109,18 @@ def evaluate(options: EvaluateOptions, call: Call) -> int:
     from ecg_study.workflows.evaluate import evaluate_on, evaluation_lines, open_evaluation, pretrained_models
 
     console, settings = open_console(), call.settings
-    with ProgressBars(console) as bars:
-        data, records = open_evaluation(settings, database=options.database, part=options.part, on_progress=bars)
     if settings.records and settings.noise_dir:
         console.print("noise stress test (118e, 119e): not measured, it needs all records of the part")
+    opened: dict[float, tuple[Database, EvaluationRecords]] = {}
     for name in options.models or pretrained_models():
         model = load_model(name, models_dir=Path(settings.output_dir) / "models")
+        fs = model.card.fs
+        if fs not in opened:
+            with ProgressBars(console) as bars:
+                opened[fs] = open_evaluation(
+                    settings, database=options.database, part=options.part, fs=fs, on_progress=bars
+                )
+        data, records = opened[fs]
         for line in evaluation_lines(evaluate_on(model, records, name=name, data=data)):
             console.print(line)
     return 0

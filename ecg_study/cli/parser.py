@@ -28,6 +28,7 @@ from ecg_study.workflows.validation import CheckedModel, did_you_mean
 _ALL_SETTINGS = tuple(Settings.model_fields)
 _DATA_SETTINGS = (
     "database",
+    "test_database",
     "raw_dir",
     "noise_dir",
     "records",
@@ -71,6 +72,7 @@ _METAVARS = {
     "runtime": "NAME",
     "sections": _LIST,
     "storage": "FILE",
+    "test_database": "NAME",
     "time_column": "NAME",
     "units": "UNIT",
     "warm_start": "DIR",
@@ -143,7 +145,7 @@ _EVALUATE = Verb(
     "evaluate",
     "measure models on test or validation records",
     EvaluateOptions,
-    ("raw_dir", "noise_dir", "records", "annotator", "data_dir", "output_dir"),
+    ("test_database", "raw_dir", "noise_dir", "records", "annotator", "data_dir", "output_dir"),
     """\
   {prog} evaluate
       measure all pretrained models on the 22 test records of MIT-BIH, in minutes; downloads the databases (100 MB)
@@ -162,6 +164,8 @@ _PREPARE = Verb(
       generate the synthetic records
   {prog} prepare --database mitdb
       download the MIT-BIH Arrhythmia Database (100 MB)
+  {prog} prepare --database mitdb,qtdb,cinc2014 --raw-dir databases
+      use several databases, each in a folder of its name in the folder databases
   {prog} prepare --database folder --raw-dir my_records --annotator qrs
       use a folder of WFDB records with annotations""",
 )

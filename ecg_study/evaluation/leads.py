@@ -63,7 +63,7 @@ def read_leads(cache: SegmentCache, database: Database, *, records: Sequence[str
     leads = []
     settings = cache.settings
     for name in dict.fromkeys(entry.record for entry in cache.entries_of(records)):
-        record = read_lead_record(database.directory / name, settings, annotator=database.annotator)
+        record = read_lead_record(database, name, settings=settings)
         for column, lead in enumerate(record.leads):
             clean = np.ascontiguousarray(record.signal[:, column])
             noisy = clean + gaussian_noise(

@@ -12,12 +12,14 @@ from typing import Any, overload
 
 import numpy as np
 
-from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
+from ecg_study.ecg_data.databases.catalog import Database, open_database, record_of, split_database
+from ecg_study.ecg_data.databases.facts import JOINABLE
+from ecg_study.ecg_data.databases.records import read_database_record
 from ecg_study.ecg_data.databases.splits import DS2, MITDB_VALIDATION, NOISE_STRESS, TEST, VALIDATION, Part
+from ecg_study.ecg_data.databases.subjects import subject_of
 from ecg_study.ecg_data.noise import gaussian_noise
 from ecg_study.ecg_data.noise_records import find_noise_directory, open_noise_records
 from ecg_study.ecg_data.readers.recording import ALL_LEADS
-from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.errors import DataError, InputError, ModelError
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.model_evaluation import (
@@ -100,7 +102,7 @@ def evaluate(
 
     Args:
         model: a loaded model, or the name or folder of one.
-        data: the database; its sampling rate must be that of the model.
+        data: the database, or several; records of another sampling rate than that of the model are resampled.
         part: ``"test"`` or ``"validation"``.
         noise_dir: folder of the MIT-BIH Noise Stress Test Database; without it, metrics under recorded noise are left
             out.
@@ -110,12 +112,12 @@ def evaluate(
 
     Raises:
         InputError: the part or a record is unknown.
-        ModelError: the model cannot be loaded, has another sampling rate, or was trained on one of the records.
+        ModelError: the model cannot be loaded, or was trained on one of the records or subjects.
     """
     loaded = model if isinstance(model, (Detector, Denoiser)) else load_model(model)
     if not isinstance(data, Database):
         raise InputError(f"data: {data!r} is not a database; open one with open_database")
-    opened = open_records(data, part=part, noise_dir=noise_dir, records=records)
+    opened = open_records(data, part=part, noise_dir=noise_dir, records=records, fs=loaded.card.fs)
     title = name or (str(model) if isinstance(model, (str, Path)) else loaded.card.model_kind)
     return evaluate_on(loaded, opened, name=title, data=data)
 
@@ -156,6 +158,8 @@ def open_records(
     noise_dir: str | Path | None = None,
     records: Sequence[str] = (),
     known: Sequence[str] = (),
+    fs: float | None = None,
+    test_database: str = "",
 ) -> EvaluationRecords:
     """Read the records of a part, or some of them.
 
@@ -165,15 +169,17 @@ def open_records(
         noise_dir: folder of the noise records; ``None`` for none.
         records: some records of the part (default: all).
         known: the records of the part (default: those of the database's split).
+        fs: sampling rate in Hz that the records are resampled to (default: their own).
+        test_database: one of several databases that is tested as a whole; see `split_database`.
 
     Raises:
-        InputError: the part is unknown, or a record does not belong to it.
+        InputError: the part is unknown or has no record, or a record does not belong to it.
         RecordError: a record cannot be read.
     """
     if part not in PARTS:
         raise InputError(f"part: {part!r} is unknown; choose from {', '.join(PARTS)}", parameters=("part",))
     evaluated = PARTS[part]
-    known = known or _records_of(data, evaluated)
+    known = known or _records_of(data, evaluated, test_database)
     if unknown := [name for name in records if name not in known]:
         raise InputError(
             f"records: {', '.join(unknown)}: not in the {part} part; choose from {', '.join(known)}",
@@ -181,29 +187,30 @@ def open_records(
         )
     leads, all_leads = [], []
     for name in records or known:
-        record = read_record(data.directory / name, lead="auto", annotator=data.annotator)
+        record = read_database_record(data, name, lead="auto", fs=fs)
         clean = np.ascontiguousarray(record.signal[:, 0])
         noisy = clean + gaussian_noise(len(clean), sigma_mv=SIGMA_MV, seed=SEED, record=name, lead=record.leads[0])
         leads.append(
             EvaluationLead(name, record.leads[0], record.fs, clean, noisy, record.r_peaks, record.excluded_intervals)
         )
-        all_leads.append(read_record(data.directory / name, lead=ALL_LEADS, annotator=None).signal)
+        all_leads.append(read_database_record(data, name, lead=ALL_LEADS, fs=fs, annotated=False).signal)
     noise = None if noise_dir is None else open_noise_records(noise_dir)
     if noise is not None and noise.fs != leads[0].fs:
         raise DataError(f"{noise_dir}: the noise has {noise.fs:g} Hz, but the records have {leads[0].fs:g} Hz")
-    published_stress = data.name == "mitdb" and part == TEST and not records
+    published_stress = "mitdb" in data.names and test_database in ("", "mitdb") and part == TEST and not records
     return EvaluationRecords(evaluated, leads, all_leads, noise, published_stress)
 
 
 def open_evaluation(
-    settings: Settings, *, database: str, part: str, on_progress: Progress | None = None
+    settings: Settings, *, database: str, part: str, fs: float | None = None, on_progress: Progress | None = None
 ) -> tuple[Database, EvaluationRecords]:
     """Open a database and its records of one part; download what is missing.
 
     Args:
         settings: folders, records and annotator.
-        database: name of the database.
+        database: name of the database, or of several.
         part: ``"test"`` or ``"validation"``.
+        fs: sampling rate in Hz that the records are resampled to (default: their own).
         on_progress: called with the name of a step, the number of steps done, and their total.
     """
     raw_dir = settings.raw_dir or None
@@ -221,15 +228,23 @@ def open_evaluation(
         data_dir=settings.data_dir,
         progress=on_progress,
     )
-    return data, open_records(data, part=part, noise_dir=noise_dir, records=settings.records)
+    records = open_records(
+        data,
+        part=part,
+        noise_dir=noise_dir,
+        records=settings.records,
+        fs=fs,
+        test_database=settings.test_database,
+    )
+    return data, records
 
 
-def _records_of(data: Database, part: Part) -> tuple[str, ...]:
+def _records_of(data: Database, part: Part, test_database: str) -> tuple[str, ...]:
     """Return the records of a part; MIT-BIH may be incomplete."""
-    if data.name == "mitdb":
+    if data.name == "mitdb" and not test_database:
         names = DS2 if part == TEST else MITDB_VALIDATION
         return tuple(name for name in names if name in data.records)
-    return split_database(data, data.records, seed=SEED).part(part)
+    return split_database(data, data.records, seed=SEED, test_database=test_database).part(part)
 
 
 def _refuse_training_records(card: ModelCard, data: Database, records: EvaluationRecords, name: str) -> None:
@@ -248,19 +263,39 @@ def _refuse_training_records(card: ModelCard, data: Database, records: Evaluatio
     known = [
         lead.record
         for lead in records.leads
-        if any(Path(file).stem == lead.record and digest in trained for file, digest in data.checksums.items())
+        if any(record_of(file) == lead.record and digest in trained for file, digest in data.checksums.items())
     ]
     if known:
         raise ModelError(
             f"{name}: was trained on {', '.join(known)}; evaluate it on other records", parameters=("records",)
         )
-    stressed = set(NOISE_STRESS) & set(parts.get("train", ())) if data.name == "mitdb" else set()
-    if stressed and records.published_stress and records.noise is not None:
+    subjects = _subjects_of(card, data, ("train",) if records.part == VALIDATION else ("train", "validation"))
+    same = [lead.record for lead in records.leads if data.member(lead.record).subject in subjects]
+    if same:
+        raise ModelError(
+            f"{name}: was trained on the subjects of {', '.join(same)}; evaluate it on other records",
+            parameters=("records",),
+        )
+    stressed = {record.rpartition("/")[2] for record in parts.get("train", ())} & set(NOISE_STRESS)
+    if stressed and "mitdb" in data.names and records.published_stress and records.noise is not None:
         raise ModelError(
             f"{name}: was trained on {', '.join(sorted(stressed))}, of which the noise stress test is made; "
             "leave out noise_dir",
             parameters=("noise_dir",),
         )
+
+
+def _subjects_of(card: ModelCard, data: Database, parts: Iterable[str]) -> set[str]:
+    """Return the known subjects that a model was trained on; records of a folder have none."""
+    database = str(card.data.get("database", ""))
+    if not set(database.split(",")) <= set(JOINABLE):
+        return set()
+    listed: dict[str, Any] = card.data.get("records", {})
+    names = [record for part in parts for record in listed.get(part, ())]
+    unique = names if "," in database else [f"{database}/{record}" for record in names]
+    members = (data.member(record) for record in data.records)
+    known = {f"{member.database}/{member.name}": member.subject for member in members}
+    return {known.get(record) or subject_of(record) for record in unique}
 
 
 def evaluation_lines(result: Evaluation) -> Iterator[str]:

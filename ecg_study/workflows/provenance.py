@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from ecg_study.ecg_data.databases.catalog import ATTRIBUTION, LICENSES, VERSIONS, Database
+from ecg_study.ecg_data.databases.catalog import Database
+from ecg_study.ecg_data.databases.facts import attribution_of, licenses_of, versions_of
 from ecg_study.ecg_data.databases.splits import PARTS, Split
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.cutting import window_labels
@@ -92,9 +93,9 @@ def summarize_data(database: Database, cache: SegmentCache, *, split: Split) -> 
     listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(database.checksums.items()))
     return DataSummary(
         database=database.name,
-        version=VERSIONS[database.name],
-        license=LICENSES[database.name],
-        attribution=ATTRIBUTION[database.name],
+        version=versions_of(database.name),
+        license=licenses_of(database.name),
+        attribution=attribution_of(database.name),
         sha256=sha256_of_text(listed),
         files=len(database.checksums),
         key=cache.key,

@@ -294,6 +294,7 @@ class ReportBuilder:
             # The lead is part of the file name only if the record has several. Its name comes from the record.
             several = names.count(lead.record) > 1
             name = f"{lead.record}-{re.sub(r'[^A-Za-z0-9+_-]', '_', lead.lead)}" if several else lead.record
+            name = name.replace("/", "-")  # of several databases, the name of the database comes first
             denoised = self.denoiser.denoise(lead.noisy) if self.denoiser else None
             r_peaks = self.models.detectors[0].detect(lead.noisy).samples if self.models.detectors else None
             write_signal_csv(directory / f"{name}.csv", lead.noisy, fs=lead.fs, denoised=denoised, r_peaks=r_peaks)
@@ -362,7 +363,7 @@ class ReportBuilder:
             classical=self.classical,
             noise=noise,
             test_leads=self.leads,
-            learned_from=[*self.split.train, *self.split.validation],
+            learned_from=[name.rpartition("/")[2] for name in (*self.split.train, *self.split.validation)],
             seed=self.seed,
             progress=self.on_progress,
         )

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import tomli_w
 from pydantic import AfterValidator, Field, model_validator
 
-from ecg_study.ecg_data.databases.catalog import DATABASES
+from ecg_study.ecg_data.databases.catalog import check_test_database
+from ecg_study.ecg_data.databases.facts import DATABASES, JOINABLE, database_names
 from ecg_study.errors import SettingsError
 from ecg_study.files import write_text
 from ecg_study.reading import UnreadableError, read_toml
@@ -28,7 +29,6 @@ from ecg_study.workflows.validation import (
     Text,
     did_you_mean,
     matching,
-    one_of,
 )
 
 SETTINGS_FILE = "settings.toml"
@@ -74,6 +74,19 @@ def _checked_address(address: str) -> str:
     return address
 
 
+def _checked_databases(names: str) -> str:
+    for name in names.split(","):
+        if name not in DATABASES:
+            raise ValueError(f"{name!r} is not one of {', '.join(DATABASES)}{did_you_mean(name, DATABASES)}")
+    return ",".join(database_names(names))
+
+
+DatabaseNames = Annotated[Text, AfterValidator(_checked_databases)]
+"""One database, or several with commas in between."""
+
+DATABASE_HELP = f"source of the records: one of {', '.join(DATABASES)}; or several of {', '.join(JOINABLE)} with commas"
+
+
 class Settings(CheckedModel):
     """Everything that can be set for a study. A hyphenated name, such as ``raw-dir``, is the key in a TOML file.
 
@@ -81,14 +94,21 @@ class Settings(CheckedModel):
         SettingsError: a field is unknown, or its value has the wrong type or is out of range.
     """
 
-    database: Annotated[Text, one_of(DATABASES)] = Field(default="synthetic", description="source of the records")
+    database: DatabaseNames = Field(default="synthetic", description=DATABASE_HELP)
     raw_dir: Text = Field(
-        default="", description="folder with WFDB records (for mitdb and folder; mitdb default: download)"
+        default="",
+        description="folder with WFDB records, or of several databases the folder with their folders (mitdb default: "
+        "download)",
     )
     noise_dir: Text = Field(
         default="",
         description="folder with the MIT-BIH Noise Stress Test Database (bw, em, ma, 118e…), for results under real "
         "noise and for training with the preset robust (default: downloaded for that preset and with mitdb)",
+    )
+    test_database: Text = Field(
+        default="",
+        description="one of several databases, to test on all of its records and to train on the others only "
+        "(default: test subjects of each database)",
     )
     preset: Annotated[Text, AfterValidator(_checked_preset)] = Field(
         default="quick",
@@ -147,6 +167,8 @@ class Settings(CheckedModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> Settings:
+        if self.test_database:
+            check_test_database(self.test_database, self.database)
         if self.scheduler and self.workers is not None:
             problem = "the cluster of scheduler has its own number of workers; give workers or scheduler, not both"
             raise SettingsError("workers", problem, value=self.workers, parameters=("scheduler",))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
+from ecg_study.ecg_data.databases.records import common_rate
 from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.noise_records import find_noise_directory, open_noise_records
 from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
@@ -317,7 +318,8 @@ def prepare_data(settings: Settings, *, fs: float | None = None, on_progress: Pr
 
     Args:
         settings: the settings of the study.
-        fs: sampling rate in Hz that the records are resampled to (default: their own).
+        fs: sampling rate in Hz that the records are resampled to (default: their own, or `COMMON_RATE` if they have
+            different ones).
         on_progress: called with the name of a step, the number of steps done, and their total.
     """
     augmented = load_preset(settings.preset).augmented
@@ -350,8 +352,10 @@ def prepare_data(settings: Settings, *, fs: float | None = None, on_progress: Pr
         required=augmented,
     )
     noise = open_noise_records(noise_dir) if augmented and noise_dir else None
+    segments = replace(segments, fs=fs or common_rate(database))
     cache = open_cache(database, segments, data_dir=settings.data_dir, progress=on_progress, noise=noise)
-    return PreparedData(database, cache, split_database(database, cache.records, seed=settings.seed), noise_dir)
+    split = split_database(database, cache.records, seed=settings.seed, test_database=settings.test_database)
+    return PreparedData(database, cache, split, noise_dir)
 
 
 def _budget(settings: Settings, spent: float, searches: int) -> Budget:

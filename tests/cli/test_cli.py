@@ -116,7 +116,10 @@ def test_settings_are_shown_as_options() -> None:
             "--segment-samples: 1000 is not a multiple of --window-samples (144)",
         ),
         (["--database", "folder", "--raw-dir", "{raw}", "--annotator", "qrs"], "s01.qrs: no annotations"),
-        (["--database", "sinthetic"], "--database: 'sinthetic' is not one of synthetic, mitdb, folder; did you mean"),
+        (
+            ["--database", "sinthetic"],
+            "--database: 'sinthetic' is not one of synthetic, mitdb, qtdb, cinc2014, folder; did you mean",
+        ),
         (["--annotator", "a/b"], "--annotator: 'a/b' is not a file extension"),
         (["--noise-sigma-mv", "-1"], "--noise-sigma-mv: '-1' is not a number of 0 or more"),
         (["--config", "{tmp}/no.toml"], "no.toml: no such file"),

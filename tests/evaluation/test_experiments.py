@@ -310,3 +310,19 @@ def test_no_record_has_more_than_its_share_of_the_failures(write_record: WriteRe
     assert len(failures) == 5
     spans = sorted((item.start, item.start + 6) for item in failures)
     assert all(end <= start for (_, end), (start, _) in pairwise(spans)), "none overlap"
+
+
+def test_annotations_of_a_resampled_record_are_at_its_rate(write_record: WriteRecord) -> None:
+    """A premature beat at 40 s, at 250 Hz, is sample 10,000; of the record at 360 Hz it is sample 14,400."""
+    peaks = np.arange(1, 60) * 250
+    signal = np.zeros(60 * 250)
+    signal[peaks] = 1.0
+    symbols = "".join("V" if peak == 10_000 else "N" for peak in peaks)
+    path: Path = write_record("h", signal, tuple(int(peak) for peak in peaks), symbols, 250)
+    at_360 = np.interp(np.arange(60 * 360) * 250 / 360, np.arange(60 * 250), signal).astype(np.float32)
+    lead = EvaluationLead("h", "II", 360.0, at_360, at_360, np.arange(1, 60) * 360, ())
+    found = np.delete(np.arange(1, 60) * 360, 39)
+    (failure,) = worst_excerpts([lead], [BaselinePeaks.at(found)], directory=path.parent, annotator="atr")
+    assert failure.start < 40 < failure.start + 6
+    assert failure.reasons[0] == "1 premature ventricular beat"
+    assert failure.symbols.count("V") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ecg_study as es
@@ -12,7 +13,8 @@ import study
 from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
-from ecg_study.workflows.evaluate import evaluation_lines
+from ecg_study.workflows.evaluate import evaluate_on, evaluation_lines, open_records
+from tests.known_databases import write_databases
 
 DETECTOR, DENOISER = "gru-detector", "lstm-denoiser-white"
 
@@ -84,8 +86,34 @@ def test_unsuitable_records_are_refused(data: Database, detector: Detector) -> N
     card = replace(detector.card, data={"signals": {"under another name": digests}})
     with pytest.raises(es.ModelError, match=f"mine: was trained on {first}; evaluate it on other records"):
         es.evaluate(Detector(card, detector.runtime), data, name="mine")
-    with pytest.raises(es.ModelError, match="detector: expects 250 Hz, but the records have 360 Hz"):
-        es.evaluate(Detector(replace(detector.card, fs=250.0), detector.runtime), data)
+    with pytest.raises(es.ModelError, match="mine: expects 250 Hz, but the records have 360 Hz"):
+        evaluate_on(Detector(replace(detector.card, fs=250.0), detector.runtime), open_records(data), name="mine")
+
+
+def test_records_are_resampled_to_the_rate_of_the_model(data: Database) -> None:
+    halved = open_records(data, fs=180.0)
+    for at_180, at_360 in zip(halved.leads, open_records(data).leads, strict=True):
+        assert (at_180.record, at_180.fs, len(at_180.clean)) == (at_360.record, 180.0, len(at_360.clean) // 2)
+        assert np.abs(at_180.r_peaks - at_360.r_peaks / 2).max() <= 1
+
+
+def test_a_model_is_not_evaluated_on_its_subjects(detector: Detector, tmp_path: Path) -> None:
+    raw = write_databases(tmp_path)
+    qtdb = open_database("qtdb", raw_dir=raw / "qtdb")
+    both = open_database("mitdb,qtdb", raw_dir=raw)
+
+    def trained_on(database: str, *records: str) -> Detector:
+        return Detector(
+            replace(detector.card, data={"database": database, "records": {"train": list(records)}}), detector.runtime
+        )
+
+    with pytest.raises(es.ModelError, match="mine: was trained on the subjects of sel100; evaluate it on other"):
+        es.evaluate(trained_on("mitdb", "100"), qtdb, name="mine")
+    with pytest.raises(es.ModelError, match="mine: was trained on the subjects of mitdb/100, qtdb/sel100; evaluate"):
+        es.evaluate(trained_on("qtdb,cinc2014", "qtdb/sel100"), both, name="mine")
+    result = es.evaluate(trained_on("mitdb", "101"), qtdb, name="mine")
+    assert result.peak_counts["recorded", 150][0, :2].tolist() == [28, 0], "all beats of sel100, resampled, are found"
+    assert es.evaluate(trained_on("folder", "sel100"), qtdb).model == "detector", "a record of the same name"
 
 
 def test_the_command_prints_the_same_metrics(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from ecg_study.ecg_data.readers.wfdb import read_header
 from ecg_study.ecg_data.readers.wfdb.annotations import BEAT_SYMBOLS, Annotations, read_annotations
 from ecg_study.evaluation.experiments.denoising import round_to_microvolts
 from ecg_study.evaluation.experiments.r_peaks import match, samples_within
@@ -103,9 +104,18 @@ def worst_excerpts(
     ranked.sort(key=lambda item: (-item.errors, item.place, item.start))
     failures = []
     for item in ranked[:limit]:
-        annotations = read_annotations(directory / leads[item.place].record, annotator=annotator)
-        failures.append(_failure(leads[item.place], found[item.place].samples, item, annotations))
+        lead = leads[item.place]
+        annotations = _annotations_of(lead, directory / lead.record, annotator)
+        failures.append(_failure(lead, found[item.place].samples, item, annotations))
     return failures
+
+
+def _annotations_of(lead: EvaluationLead, path: Path, annotator: str) -> Annotations:
+    """Read the annotations of a record at the sampling rate of a lead, which may be resampled."""
+    annotations, fs = read_annotations(path, annotator=annotator), read_header(path).fs
+    if fs in (None, lead.fs):
+        return annotations
+    return replace(annotations, samples=np.round(annotations.samples * (lead.fs / fs)).astype(np.int64), fs=lead.fs)
 
 
 def _of_lead(place: int, lead: EvaluationLead, r_peaks: np.ndarray) -> list[_Excerpt]:

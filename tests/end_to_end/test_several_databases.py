@@ -1,0 +1,43 @@
+"""A study of several databases, through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import study
+from tests.known_databases import write_databases
+
+
+@pytest.mark.slow
+def test_a_study_with_one_database_left_for_the_test(
+    tiny_preset: Path, noise_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = write_databases(tmp_path / "raw", groups={f"cinc{number}": f"g{number // 2}" for number in range(12)})
+    out = tmp_path / "out"
+    data = ["--database", "mitdb,qtdb,cinc2014", "--test-database", "qtdb", "--raw-dir", str(raw)]
+    data += ["--data-dir", str(tmp_path / "data"), "--noise-dir", str(noise_dir)]
+    options = [*data, "--segment-samples", "720", "--preset", str(tiny_preset), "--workers", "0", "--out", str(out)]
+    assert study.main(["run", *options]) == 0
+    report = json.loads((out / "report.json").read_text())
+    tested = ["sel301", "sel302", "sel306", "sel307", "sele0121", "sele0122"]
+    assert report["data"]["parts"]["test"]["records"] == [f"qtdb/{name}" for name in tested]
+    assert report["data"]["database"] == "mitdb,qtdb,cinc2014"
+    assert report["data"]["fs"] == 360
+    assert report["data"]["version"] == "mitdb 1.0.0, qtdb 1.0.0, cinc2014 1.0.0"
+    assert sorted(path.name for path in (out / "csv").iterdir()) == [f"qtdb-{name}.csv" for name in tested]
+    assert len(pd.read_csv(out / "csv" / "qtdb-sel301.csv")) == pytest.approx(24 * 360, abs=2)
+    assert study.main(["report", *options, "--render"]) == 0
+    assert study.main(["report", "--config", str(out / "settings.toml"), "--sections", "failures"]) == 0
+    capsys.readouterr()
+
+    model = str(out / "models" / "detector")
+    assert study.main(["evaluate", model, *data]) == 0
+    assert "R peaks, as recorded: F1 within 150 ms" in capsys.readouterr().out
+    assert study.main(["evaluate", model, "--database", "qtdb", "--raw-dir", str(raw / "qtdb")]) == 2
+    assert "was trained on the subjects of sel100; evaluate it on other records" in capsys.readouterr().err
+    assert study.main(["evaluate", model, "--database", "mitdb", "--raw-dir", str(raw / "mitdb")]) == 2
+    assert "was trained on 100, 202; evaluate it on other records" in capsys.readouterr().err
