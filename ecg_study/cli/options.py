@@ -25,6 +25,7 @@ _OTHER_PARAMETERS = (
     "output",
     "overwrite",
     "part",
+    "refit",
     "render",
     "restart",
     "runtime",

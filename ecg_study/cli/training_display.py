@@ -59,7 +59,8 @@ class TrainingDisplay:
         """Show what is trained."""
         self._bars.__exit__(None, None, None)  # a terminal shows one live display at a time
         self._bars = ProgressBars(self.console)
-        records = f"{len(task.training_records)} records, {len(task.split.validation)} for validation"
+        validation = "none" if task.refit else str(len(task.split.validation))
+        records = f"{len(task.training_records)} records, {validation} for validation"
         self.console.print(f"Training the {task.name}: {describe(dict(hyperparameters))}; {records}")
         if is_interactive(self.console):
             columns = (BarColumn(), TextColumn("{task.percentage:>5.1f} %"), TextColumn("{task.description}"))
@@ -118,7 +119,8 @@ def result_lines(made: LongTraining) -> Iterator[str]:
         )
     weights = "averaged weights" if made.averaged else "weights"
     objective, value = made.objective
-    metrics = f"{LOSS} {made.loss:.5g}" + ("" if value is None or objective == LOSS else f", {objective} {value:.5g}")
+    metrics = f"{'loss' if made.refit else LOSS} {made.loss:.5g}"
+    metrics += "" if value is None or objective == LOSS else f", {objective} {value:.5g}"
     yield f"Kept: {weights} after {made.kept_segments:,} segments ({metrics})"
     if made.thresholds:
         yield "Thresholds: " + ", ".join(f"{name} {value:.2f}" for name, value in made.thresholds.items())

@@ -84,6 +84,11 @@ class TrainOptions(CheckedModel):
     validate_every: PositiveInt | None = Field(
         default=None, description="segments between two validations (default: one pass over the records)"
     )
+    refit: Text = Field(
+        default="",
+        description="model folder of the same configuration, trained without this option: train on its validation "
+        "records too, and take its thresholds",
+    )
     restart: Flag = Field(default=False, description="start from scratch; a saved training is renamed, not deleted")
 
 

@@ -120,7 +120,8 @@ class TrainingOptions:
         On a cosine schedule, the weights of the last validation are kept, as in a final training: the schedule is made
         to end at its best. Far into a long training, the validation loss of a detector rises while it finds more
         R peaks, since the loss punishes confident errors most (``docs/experiments.md``). On a plateau schedule, the
-        weights with the lowest validation loss are kept.
+        weights with the lowest validation loss are kept. Without validation, the last weights are kept, or their
+        average if there is one.
 
         Args:
             task: the model and its data.
@@ -129,7 +130,7 @@ class TrainingOptions:
         """
         preset = task.preset
         return cls(
-            keep="last validated" if preset.schedule == "cosine" else "best loss",
+            keep="last" if task.refit else "last validated" if preset.schedule == "cosine" else "best loss",
             schedule=preset.schedule,
             patience=preset.patience,
             warmup=preset.warmup,

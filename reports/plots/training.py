@@ -46,7 +46,7 @@ def plot_losses(trainings: Sequence[Training]) -> Figure:
 def plot_long_training(made: LongTraining) -> Figure:
     """Plot losses, and the metric of searches, by the number of segments that were seen."""
     name, _ = made.objective
-    metric = [] if name == "val_loss" else [name]
+    metric = [] if name == "val_loss" or made.refit else [name]
     figure, axes = make_axes(1, 1 + len(metric), height=3.6)
     values = []
     for key, color, label in (*_CURVES, (f"{AVERAGED}val_loss", GREEN, "validation loss, averaged weights")):

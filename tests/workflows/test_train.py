@@ -188,6 +188,37 @@ def test_a_training_writes_a_model_and_can_be_extended(
     assert len(list((out / "train").glob("detector.before-*"))) == 1
 
 
+@pytest.mark.slow
+def test_a_refit_uses_the_validation_records_and_the_thresholds_of_a_validated_model(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    validated, refitted = tmp_path / "out", tmp_path / "refitted"
+    model = str(validated / "models" / "detector")
+    assert study.main([*options, "--epochs", "1"]) == 0
+    assert "; 10 records, 3 for validation" in capsys.readouterr().out
+    again = [*options, "--output-dir", str(refitted), "--epochs", "2", "--ema", "0.5"]
+    assert study.main([*again, "--refit", model]) == 0
+    assert "; 13 records, none for validation" in capsys.readouterr().out
+    before, card = read_card(Path(model)), read_card(refitted / "models" / "detector")
+    assert card.thresholds == before.thresholds
+    assert card.data["training"]["refit"] and not before.data["training"]["refit"]
+    assert card.metrics.keys() == {"training"}
+    assert "with a model that was not trained on them" in (refitted / "models" / "detector" / "CARD.md").read_text()
+    rows = _history(refitted)
+    assert [row["epoch"] for row in rows] == ["1", "2"] and "val_loss" not in rows[0]
+    assert int(rows[0]["segments"]) > int(_history(validated)[0]["segments"])
+
+    for more, says in (
+        (["--refit", str(refitted / "models" / "detector")], "was trained on the validation records itself"),
+        (["--refit", model, "--hyperparameters", "units_1=7"], 'has hyperparameters = {"units_1": 6}, but'),
+        (["--refit", str(tmp_path / "nowhere")], "not found; a model folder has"),
+        (["--refit", model, "--seed", "5"], "the model has other train records than this training"),
+    ):
+        assert study.main([*again, *more]) == 2
+        error = capsys.readouterr().err
+        assert says in error and len(error.splitlines()) == 1
+
+
 def test_the_model_of_a_study_is_not_replaced(
     options: list[str], tiny_study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -207,7 +238,8 @@ def test_the_plot_of_a_training_shows_what_its_history_has() -> None:
         {"epoch": 2, "segments": 2e6, "loss": 2.0, "val_loss": 3.0, "val_relative_log_error": 3.0},
     ]
     made = LongTraining(
-        *("denoiser", "mitdb", {}, "long", {}, 1, "2,000,000 segments", 2_000_000, 1.0, 1_000_000, False, False, 3.0),
+        *("denoiser", "mitdb", {}, "long", {}, 1, "2,000,000 segments", 2_000_000, 1.0, 1_000_000),
+        *(False, False, False, 3.0),
         objective=("val_relative_log_error", 3.0),
         history=history,
         thresholds={},

@@ -24,8 +24,10 @@ class LongTraining:
         seconds: time of the training.
         kept_segments: segments seen by the weights that are kept.
         averaged: whether these are averages over the steps.
+        refit: whether the validation records were trained on too. Then nothing was validated, and the thresholds come
+            from a training without them.
         diverged: whether the training ended early because its loss was not finite.
-        loss: their loss on the validation records.
+        loss: their loss on the validation records; of a refit, the mean loss of the last training segments.
         objective: name of the validation metric that ranks models, and its value for these weights.
         history: metrics of each validation.
         thresholds: thresholds of a detector, chosen on validation records.
@@ -42,6 +44,7 @@ class LongTraining:
     seconds: float
     kept_segments: int
     averaged: bool
+    refit: bool
     diverged: bool
     loss: float
     objective: tuple[str, float | None]

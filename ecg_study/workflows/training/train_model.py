@@ -10,13 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecg_study.ecg_data.databases.splits import PARTS
+from ecg_study.ecg_data.databases.splits import PARTS, TRAIN, VALIDATION
 from ecg_study.errors import SettingsError, TrainingError
 from ecg_study.evaluation.leads import read_leads
 from ecg_study.evaluation.results.long_training import LongTraining
 from ecg_study.evaluation.thresholds import choose_thresholds
 from ecg_study.extras import require_packages
 from ecg_study.files import make_directory, remove_abandoned, replacing, temporary_path, write_json, write_text
+from ecg_study.formatting import difference
 from ecg_study.models.card import DETECTOR, MODEL_KINDS, ModelCard, read_card
 from ecg_study.models.folder import save_model
 from ecg_study.progress import Progress, deferred_interrupts
@@ -45,7 +46,7 @@ from ecg_study.workflows.training.configuration import (
 if TYPE_CHECKING:
     import keras
 
-TRAIN = "train"
+TRAIN_FOLDER = "train"
 """Folder in the output folder with the state and the history of each training."""
 
 _TRAINED = "training"
@@ -66,6 +67,9 @@ class TrainingRequest:
         weight_average: momentum of the average of the weights (default: that of the preset).
         validate_every: segments between two validations (default: one epoch).
         restart: start from scratch; a saved training is renamed, not deleted.
+        refit: folder of a model of the same configuration that was trained without the validation records. This
+            training uses them too, as nothing is left to choose: a detector takes the thresholds of that model.
+            ``None`` for a training that is validated.
         save_seconds: time between two saved states in seconds.
     """
 
@@ -76,6 +80,7 @@ class TrainingRequest:
     weight_average: float | None = None
     validate_every: int | None = None
     restart: bool = False
+    refit: Path | None = None
     save_seconds: float = SAVE_SECONDS
 
 
@@ -112,14 +117,24 @@ def train_model(
     output_dir = Path(settings.output_dir)
     model_dir = output_dir / "models" / request.model_kind
     preset, hyperparameters = _configuration(settings, request)
+    chosen = None if request.refit is None else _validated_card(request.refit, request, preset, hyperparameters)
     _check_replaceable(model_dir)  # all that can be refused before the data are prepared, which can take an hour
     data = prepare_data(settings, on_progress=on_progress)
     import_backend()
-    task = TrainingTask(request.model_kind, data.cache, data.split, preset, keras_layers=settings.keras_layers)
+    task = TrainingTask(
+        request.model_kind,
+        data.cache,
+        data.split,
+        preset,
+        refit=chosen is not None,
+        keras_layers=settings.keras_layers,
+    )
+    if chosen is not None:
+        _check_same_split(chosen, task)
     check_buildable(task, hyperparameters)
     make_directory(output_dir)
-    directory = output_dir / TRAIN / task.name
-    spec = TrainingSpec(id=f"{task.name}-{TRAIN}", epochs=1, hyperparameters=hyperparameters)
+    directory = output_dir / TRAIN_FOLDER / task.name
+    spec = TrainingSpec(id=f"{task.name}-{TRAIN_FOLDER}", epochs=1, hyperparameters=hyperparameters)
     options = TrainingOptions.for_long(task, request.budget, validate_every=request.validate_every)
     conditions = training_conditions(task, spec, options=options, seed=settings.seed)
     with deferred_interrupts(), StateFile(directory.with_suffix(".npz")).locked():
@@ -140,7 +155,10 @@ def train_model(
             problem = f"{training.result.reason}; restart with a lower learning_rate or another seed"
             raise TrainingError(f"training of the {task.name}: {problem}", parameters=("restart", "seed"))
         model = _final_model(task, spec, training)
-        thresholds = _thresholds(model, task, data, seed=settings.seed, on_progress=on_progress)
+        if chosen is not None:
+            thresholds = dict(chosen.thresholds)
+        else:
+            thresholds = _thresholds(model, task, data, seed=settings.seed, on_progress=on_progress)
         result = _result(task, spec, training, data=data, budget=request.budget, thresholds=thresholds)
         write_json(directory / SUMMARY_FILE, asdict(result))
         # Beside the state: the output folder may be that of a study with settings of its own.
@@ -169,6 +187,37 @@ def _configuration(settings: Settings, request: TrainingRequest) -> tuple[Preset
         segment_samples=settings.segment_samples,
     )
     return preset, hyperparameters
+
+
+def _validated_card(
+    folder: Path, request: TrainingRequest, preset: Preset, hyperparameters: Mapping[str, Any]
+) -> ModelCard:
+    """Return the card of the model that a training on all records takes its thresholds from.
+
+    Raises:
+        ModelError: it cannot be read.
+        SettingsError: it is another model, or was not validated itself.
+    """
+    card = read_card(folder)
+    expected = {"model_kind": request.model_kind, "preset": preset.name, "hyperparameters": dict(hyperparameters)}
+    for name, value in expected.items():
+        if (found := getattr(card, name)) != value:
+            before, now = difference(found, value)
+            problem = f"{folder} has {name} = {before}, but {name} = {now} is trained; choose a model of the same"
+            raise SettingsError("refit", problem, value=str(folder))
+    if card.data.get(_TRAINED, {}).get("refit"):
+        problem = f"{folder} was trained on the validation records itself; choose the model that was not"
+        raise SettingsError("refit", problem, value=str(folder))
+    return card
+
+
+def _check_same_split(card: ModelCard, task: TrainingTask) -> None:
+    """Raise an error if the thresholds of a model were chosen on other records than this split's."""
+    records = card.data.get("records", {})
+    wrong = next((part for part in (TRAIN, VALIDATION) if list(task.split.part(part)) != records.get(part)), None)
+    if wrong is not None:
+        problem = f"the model has other {wrong} records than this training; choose a model of the same records"
+        raise SettingsError("refit", problem)
 
 
 def _check_replaceable(model_dir: Path) -> None:
@@ -249,7 +298,7 @@ def _result(
     history, score = training.result.history, training.result.score
     assert score is not None
     prefix = AVERAGED if training.averaged else ""
-    kept = next(row for row in reversed(history) if row.get(prefix + LOSS) == score)
+    kept = history[-1] if task.refit else next(row for row in reversed(history) if row.get(prefix + LOSS) == score)
     objective = task.objective[0]
     return LongTraining(
         task=task.name,
@@ -263,6 +312,7 @@ def _result(
         seconds=training.result.seconds,
         kept_segments=int(kept["segments"]),
         averaged=training.averaged,
+        refit=task.refit,
         diverged=training.diverged,
         loss=score,
         objective=(objective, kept.get(prefix + objective)),
@@ -275,6 +325,7 @@ def _card(task: TrainingTask, data: PreparedData, result: LongTraining, *, seed:
     summary = summarize_data(data.database, task.cache, split=task.split)
     objective, value = result.objective
     metrics = {"loss": result.loss, **({} if value is None else {objective.removeprefix("val_"): value})}
+    measured = {"training": {"loss": result.loss}} if result.refit else {"validation": metrics}
     return replace(
         task_card(task, parameters=result.parameters),
         thresholds=result.thresholds,
@@ -295,10 +346,11 @@ def _card(task: TrainingTask, data: PreparedData, result: LongTraining, *, seed:
                 "segments": result.segments,
                 "kept_segments": result.kept_segments,
                 "averaged": result.averaged,
+                "refit": result.refit,
                 "seconds": round(result.seconds, 1),
             },
         },
-        metrics={"validation": metrics},
+        metrics=measured,
         seed=seed,
     )
 
