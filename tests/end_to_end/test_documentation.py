@@ -42,7 +42,8 @@ def commands(page: Path) -> Iterator[list[str]]:
     """Yield the arguments of every command line of the program on a page, in blocks and in running text."""
     text = page.read_text(encoding="utf-8")
     inline = [code for code in re.findall(r"`([^`\n]+)`", text) if not re.search(r"[A-Z]{4}|…", code)]
-    for line in (*"\n".join(blocks(page, "sh")).splitlines(), *inline):
+    shown = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
+    for line in (*shown.splitlines(), *inline):
         words = shlex.split(line, comments=True)
         for program in _PROGRAMS:
             if words[: len(program)] == program and len(words) > len(program):
