@@ -43,14 +43,14 @@ def write_databases(
 
 
 def write_record(
-    directory: Path, name: str, *, fs: float, leads: Sequence[str], seed: int = 1, first: float = 0.8
+    directory: Path, name: str, *, fs: float, leads: Sequence[str], seed: int = 1, first: float = 0.8, late: float = 0.0
 ) -> None:
-    """Write a record of `SECONDS` with a beat every 0.8 s, annotated from ``first`` in seconds to 22.4 s."""
+    """Write a record of `SECONDS` with a beat every 0.8 s, annotated from ``first`` to 22.4 s, each mark ``late`` s."""
     directory.mkdir(parents=True, exist_ok=True)
     signal = np.column_stack([ecg(SECONDS, fs, seed=seed + 1000 * column) for column in range(len(leads))])
     wfdb.wrsamp(
         name, fs=fs, units=["mV"] * len(leads), sig_name=list(leads), p_signal=signal, fmt=["16"] * len(leads),
         adc_gain=[1000] * len(leads), baseline=[0] * len(leads), write_dir=str(directory),
     )  # fmt: skip
-    beats = np.round(np.arange(first, 22.5, 0.8) * fs).astype(np.int64)
+    beats = np.round((np.arange(first, 22.5, 0.8) + late) * fs).astype(np.int64)
     wfdb.wrann(name, "atr", beats, ["N"] * len(beats), fs=fs, write_dir=str(directory))

@@ -9,6 +9,9 @@ from ecg_study.errors import SettingsError
 JOINABLE = ("mitdb", "qtdb", "cinc2014")
 """Databases that can be used together; a folder of a user has no known subjects, and synthetic records are no data."""
 
+OFF_R_PEAK = ("qtdb", "cinc2014")
+"""Databases whose marks lie off the R peak in some records: 20 to 70 ms before or after it in a third of ``qtdb``."""
+
 DATABASES = ("synthetic", *JOINABLE, "folder")
 
 _GOLDBERGER = "Goldberger AL et al. PhysioBank, PhysioToolkit, and PhysioNet. Circulation 101(23):e215-e220, 2000."

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from ecg_study.ecg_data.alignment import align_marks
 from ecg_study.ecg_data.databases.catalog import Database
-from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE, Record
+from ecg_study.ecg_data.databases.facts import OFF_R_PEAK
+from ecg_study.ecg_data.readers.recording import AUTO_LEAD, HIGHEST_RATE, LOWEST_RATE, Record
 from ecg_study.ecg_data.readers.wfdb import read_header, read_record
 from ecg_study.ecg_data.resampling import resample_record
 from ecg_study.errors import DataError
@@ -18,7 +20,13 @@ _ROUNDING = 0.005  # s: the times of `Database.annotated_seconds` have two digit
 
 
 def read_database_record(
-    database: Database, name: str, *, lead: str, fs: float | None = None, annotated: bool = True
+    database: Database,
+    name: str,
+    *,
+    lead: str,
+    fs: float | None = None,
+    annotated: bool = True,
+    aligned: bool = False,
 ) -> Record:
     """Read a record of a database, under its name there.
 
@@ -31,6 +39,7 @@ def read_database_record(
         lead: see `read_record`.
         fs: sampling rate in Hz that the record is resampled to (default: its own).
         annotated: whether to read the annotations.
+        aligned: whether to move the marks of databases `OFF_R_PEAK` to the R peaks of the lead that ``"auto"`` selects.
 
     Raises:
         RecordError: see `read_record`.
@@ -44,6 +53,17 @@ def read_database_record(
         end = min(samples, math.ceil((last + _ROUNDING) * record.fs) + 1)
         outside = [(start, stop) for start, stop in ((0, begin), (end, samples)) if stop > start]
         record = replace(record, excluded_intervals=tuple(sorted((*record.excluded_intervals, *outside))))
+    if not (aligned and annotated and database.member(name).database in OFF_R_PEAK):
+        return _resampled(record, fs)
+    reference = record
+    if lead != AUTO_LEAD:  # the marks of a beat are the same in all leads
+        reference = replace(record, signal=read_record(database.directory / name, annotator=None).signal)
+    reference, record = _resampled(reference, fs), _resampled(record, fs)
+    marks = align_marks(reference.signal[:, 0], reference.r_peaks, fs=reference.fs)
+    return replace(record, r_peaks=marks.r_peaks, mark_offset_s=marks.offset_s)
+
+
+def _resampled(record: Record, fs: float | None) -> Record:
     return record if fs in (None, record.fs) else resample_record(record, fs)
 
 

@@ -72,6 +72,8 @@ class Record:
             annotations.
         excluded_intervals: ``(start, end)`` in samples, end excluded: ventricular flutter (``[`` to ``]``), where no
             beats are annotated although the heart beats; excluded from training and evaluation.
+        mark_offset_s: seconds that the annotations lay after the R peaks before `align_marks` moved them; the median
+            over beats, 0 if they are as annotated.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Record:
     signal: np.ndarray
     r_peaks: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     excluded_intervals: tuple[tuple[int, int], ...] = ()
+    mark_offset_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import Database, unusable_records
+from ecg_study.ecg_data.databases.facts import OFF_R_PEAK
 from ecg_study.ecg_data.databases.records import read_database_record
 from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.ecg_data.noise import gaussian_noise
@@ -27,7 +28,7 @@ def read_lead_record(database: Database, name: str, *, settings: SegmentSettings
     Raises:
         RecordError: see `read_record`.
     """
-    return read_database_record(database, name, lead=settings.lead, fs=settings.fs)
+    return read_database_record(database, name, lead=settings.lead, fs=settings.fs, aligned=settings.aligned)
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,13 @@ class WrittenArrays:
         fs: sampling rate in Hz.
         entries: rows of each lead.
         excluded_records: reason for each record, or lead of a record, that cannot be used.
+        mark_offsets_ms: record → ms that its marks lay after the R peaks; empty if they were not moved.
     """
 
     fs: float
     entries: list[CachedLead] = field(default_factory=list)
     excluded_records: dict[str, str] = field(default_factory=dict)
+    mark_offsets_ms: dict[str, float] = field(default_factory=dict)
 
 
 def write_arrays(
@@ -61,6 +64,7 @@ def write_arrays(
     errors: dict[str, RecordError] = {}
     unusable_leads: dict[str, str] = {}
     rates: dict[float, str] = {}
+    offsets: dict[str, float] = {}
     types = settings.arrays
     files = {name: open(directory / array_file(name), "wb") for name in types}
     try:
@@ -75,6 +79,8 @@ def write_arrays(
                 errors[name] = error
                 continue
             rates.setdefault(record.fs, name)
+            if settings.aligned and database.member(name).database in OFF_R_PEAK:
+                offsets[name] = round(1000 * record.mark_offset_s, 1)
             _append(files, entries, record, settings, training_only=False)
             if settings.augmented:
                 others, reasons = _other_leads(database, record, settings)
@@ -92,7 +98,8 @@ def write_arrays(
             file.close()
     if progress is not None:
         progress("Segments", len(database.records), len(database.records))
-    return WrittenArrays(fs, entries, {name: str(error) for name, error in errors.items()} | unusable_leads)
+    excluded = {name: str(error) for name, error in errors.items()} | unusable_leads
+    return WrittenArrays(fs, entries, excluded, offsets)
 
 
 def _read_record(database: Database, name: str, settings: SegmentSettings) -> Record:

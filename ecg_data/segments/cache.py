@@ -60,6 +60,8 @@ class SegmentCache:
         wander_removed: ``clean`` without its baseline wander, float32; ``None`` in a cache without augmentation.
         noise: recorded noise for training and validation at the sampling rate of the segments; empty in a cache
             without augmentation.
+        mark_offsets_ms: record → ms that its marks lay after the R peaks before they were moved to these, the median
+            over beats; empty for records whose marks were not moved.
     """
 
     directory: Path
@@ -73,6 +75,7 @@ class SegmentCache:
     r_peaks: np.ndarray
     wander_removed: np.ndarray | None = None
     noise: Mapping[Part, NoiseSource] = field(default_factory=dict)
+    mark_offsets_ms: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def records(self) -> tuple[str, ...]:
@@ -157,6 +160,7 @@ def open_cache(
                 "entries": [entry.as_json() for entry in written.entries],
                 "left_out": database.unreadable | written.excluded_records,
                 "files": database.checksums,
+                **({"mark_offsets_ms": written.mark_offsets_ms} if settings.aligned else {}),
             }
             write_json(temporary / MANIFEST_FILE, manifest)
             write_checksums(temporary)
@@ -182,7 +186,17 @@ def reopen_cache(directory: Path, *, key: str, settings: SegmentSettings) -> Seg
     shape = (entries[-1].last if entries else 0, settings.segment_samples)
     if manifest.key != key or any(array.shape != shape for array in arrays.values()):
         raise _damaged(directory, "its arrays do not fit its manifest")
-    return SegmentCache(directory, key, settings, manifest.fs, entries, manifest.left_out, **arrays, noise=noise)
+    return SegmentCache(
+        directory,
+        key,
+        settings,
+        manifest.fs,
+        entries,
+        manifest.left_out,
+        **arrays,
+        noise=noise,
+        mark_offsets_ms=manifest.mark_offsets_ms,
+    )
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -220,6 +234,7 @@ class _Manifest(BaseModel):
     entries: list[_Entry]
     left_out: dict[str, str]
     files: dict[str, str]
+    mark_offsets_ms: dict[str, float] = {}
 
     @model_validator(mode="after")
     def _check_rows(self) -> _Manifest:

@@ -52,6 +52,7 @@ class SegmentSettings:
         fs: target sampling rate in Hz; ``None`` keeps the rate of the records.
         augmented: whether the cache also holds what augmentation needs: the other leads of each record, the clean
             signal without baseline wander, and recorded noise for training and validation.
+        aligned: whether marks that lie off the R peaks are moved to them; see `read_database_record`.
 
     Raises:
         SettingsError: a value is out of range.
@@ -65,14 +66,15 @@ class SegmentSettings:
     skip_invalid: bool = False
     fs: float | None = None
     augmented: bool = False
+    aligned: bool = False
 
     def as_mapping(self) -> dict[str, Any]:
         """Return the settings as JSON, under the keys that cache keys, manifests and search states have.
 
-        ``fs`` and ``augmented`` are newer than these keys, so their defaults are left out.
+        ``fs``, ``augmented`` and ``aligned`` are newer than these keys, so their defaults are left out.
         """
         stored = {_STORED_SETTINGS.get(name, name): value for name, value in asdict(self).items()}
-        absent = {"fs": None, "augmented": False}
+        absent = {"fs": None, "augmented": False, "aligned": False}
         return {name: value for name, value in stored.items() if absent.get(name, self) != value}
 
     @property

@@ -136,6 +136,9 @@ def prepare(_: object, call: Call) -> int:
         console.print(f"{part}: {', '.join(split.part(part))}")
     for record, reason in sorted({**split.excluded_records, **cache.excluded_records}.items()):
         console.print(f"excluded {record}: {reason}")
+    if cache.mark_offsets_ms:
+        offsets = ", ".join(f"{record} {offset:+.0f} ms" for record, offset in cache.mark_offsets_ms.items())
+        console.print(f"marks moved to the R peaks; they lay after them by (median over beats): {offsets}")
     return 0
 
 

@@ -34,6 +34,7 @@ _DATA_SETTINGS = (
     "records",
     "lead",
     "annotator",
+    "own_marks",
     "noise_sigma_mv",
     "seed",
     "skip_invalid",

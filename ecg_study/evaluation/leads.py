@@ -26,6 +26,7 @@ class EvaluationLead:
         noisy: the same with Gaussian noise, as in the cached segments.
         r_peaks: sample indices of the annotated R peaks.
         excluded_intervals: ``(start, end)`` in samples, end excluded; they are not scored.
+        aligned_r_peaks: the same R peaks after `align_marks`, or ``None`` if this is not asked for.
     """
 
     record: str
@@ -35,6 +36,7 @@ class EvaluationLead:
     noisy: np.ndarray
     r_peaks: np.ndarray
     excluded_intervals: tuple[tuple[int, int], ...]
+    aligned_r_peaks: np.ndarray | None = None
 
     @property
     def name(self) -> str:

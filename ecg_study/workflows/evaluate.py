@@ -7,13 +7,14 @@ measure what was chosen on the test part.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import Database, open_database, record_of, split_database
-from ecg_study.ecg_data.databases.facts import JOINABLE
+from ecg_study.ecg_data.databases.facts import JOINABLE, OFF_R_PEAK
 from ecg_study.ecg_data.databases.records import read_database_record
 from ecg_study.ecg_data.databases.splits import DS2, MITDB_VALIDATION, NOISE_STRESS, TEST, VALIDATION, Part
 from ecg_study.ecg_data.databases.subjects import subject_of
@@ -23,9 +24,7 @@ from ecg_study.ecg_data.readers.recording import ALL_LEADS
 from ecg_study.errors import DataError, InputError, ModelError
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.model_evaluation import (
-    ALL_LEADS as ALL_LEADS_TOGETHER,
-)
-from ecg_study.evaluation.experiments.model_evaluation import (
+    ALIGNED,
     RECORDED,
     SEED,
     SIGMA_MV,
@@ -35,6 +34,9 @@ from ecg_study.evaluation.experiments.model_evaluation import (
     EvaluationRecords,
     evaluate_denoiser,
     evaluate_detector,
+)
+from ecg_study.evaluation.experiments.model_evaluation import (
+    ALL_LEADS as ALL_LEADS_TOGETHER,
 )
 from ecg_study.evaluation.experiments.noise_types import LEVELS
 from ecg_study.evaluation.leads import EvaluationLead
@@ -190,9 +192,11 @@ def open_records(
         record = read_database_record(data, name, lead="auto", fs=fs)
         clean = np.ascontiguousarray(record.signal[:, 0])
         noisy = clean + gaussian_noise(len(clean), sigma_mv=SIGMA_MV, seed=SEED, record=name, lead=record.leads[0])
-        leads.append(
-            EvaluationLead(name, record.leads[0], record.fs, clean, noisy, record.r_peaks, record.excluded_intervals)
-        )
+        lead = EvaluationLead(name, record.leads[0], record.fs, clean, noisy, record.r_peaks, record.excluded_intervals)
+        if data.member(name).database in OFF_R_PEAK:
+            moved = read_database_record(data, name, lead="auto", fs=fs, aligned=True)
+            lead = replace(lead, aligned_r_peaks=moved.r_peaks)
+        leads.append(lead)
         all_leads.append(read_database_record(data, name, lead=ALL_LEADS, fs=fs, annotated=False).signal)
     noise = None if noise_dir is None else open_noise_records(noise_dir)
     if noise is not None and noise.fs != leads[0].fs:
@@ -306,9 +310,14 @@ def evaluation_lines(result: Evaluation) -> Iterator[str]:
 
 
 def _detector_metrics(result: DetectorEvaluation) -> Iterator[tuple[str, str]]:
-    titles = {RECORDED: "as recorded", WITH_NOISE: f"Gaussian {SIGMA_MV} mV", ALL_LEADS_TOGETHER: "all leads together"}
+    titles = {
+        RECORDED: "as recorded",
+        ALIGNED: "marks at the R peaks",
+        WITH_NOISE: f"Gaussian {SIGMA_MV} mV",
+        ALL_LEADS_TOGETHER: "all leads together",
+    }
     for condition, title in titles.items():
-        for tolerance in TOLERANCES_MS:
+        for tolerance in TOLERANCES_MS if (condition, TOLERANCES_MS[0]) in result.peak_counts else ():
             metric = f"R peaks, {title}: F1 within {tolerance} ms"
             yield metric, _percent(pooled_f1(result.peak_counts[condition, tolerance]))
         if condition in result.window_counts:

@@ -50,6 +50,7 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
             "sha256": data.sha256,
             "key": data.key,
             "lead": data.lead,
+            **({"aligned_marks": True} if task.cache.settings.aligned else {}),
             "noise_sigma_mv": data.noise_sigma_mv,
             **augmentation_as_json(task),
             "records": {name: part.records for name, part in data.parts.items()},

@@ -252,6 +252,7 @@ def _card(original: ModelCard, task: TrainingTask, result: FineTuning) -> ModelC
             "database": result.database,
             "key": cache.key,
             "lead": cache.settings.lead,
+            **({"aligned_marks": True} if cache.settings.aligned else {}),
             "noise_sigma_mv": cache.settings.noise_sigma_mv,
             "records": {name: list(records) for name, records in result.parts.items()},
             "signals": signals,

@@ -11,7 +11,7 @@ import tomli_w
 from pydantic import AfterValidator, Field, model_validator
 
 from ecg_study.ecg_data.databases.catalog import check_test_database
-from ecg_study.ecg_data.databases.facts import DATABASES, JOINABLE, database_names
+from ecg_study.ecg_data.databases.facts import DATABASES, JOINABLE, OFF_R_PEAK, database_names
 from ecg_study.errors import SettingsError
 from ecg_study.files import write_text
 from ecg_study.reading import UnreadableError, read_toml
@@ -122,6 +122,10 @@ class Settings(CheckedModel):
     lead: Text = Field(default="auto", description="lead name, 'auto' (MLII if present, else the first lead) or 'all'")
     annotator: Annotated[Text, matching(r"[A-Za-z0-9]+", "a file extension of letters and digits, such as 'atr'")] = (
         Field(default="atr", description="extension of the annotation files")
+    )
+    own_marks: Flag = Field(
+        default=False,
+        description=f"use the marks of {' and '.join(OFF_R_PEAK)} as they are; else move them to the R peaks",
     )
     segment_samples: PositiveInt = Field(default=2016, description="samples per segment")
     window_samples: PositiveInt = Field(

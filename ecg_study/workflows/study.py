@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
+from ecg_study.ecg_data.databases.facts import OFF_R_PEAK
 from ecg_study.ecg_data.databases.records import common_rate
 from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.noise_records import find_noise_directory, open_noise_records
@@ -352,7 +353,8 @@ def prepare_data(settings: Settings, *, fs: float | None = None, on_progress: Pr
         required=augmented,
     )
     noise = open_noise_records(noise_dir) if augmented and noise_dir else None
-    segments = replace(segments, fs=fs or common_rate(database))
+    aligned = not settings.own_marks and bool(set(OFF_R_PEAK) & set(database.names))
+    segments = replace(segments, fs=fs or common_rate(database), aligned=aligned)
     cache = open_cache(database, segments, data_dir=settings.data_dir, progress=on_progress, noise=noise)
     split = split_database(database, cache.records, seed=settings.seed, test_database=settings.test_database)
     return PreparedData(database, cache, split, noise_dir)

@@ -23,7 +23,7 @@ from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.errors import DataError, RecordErrors, SettingsError
 from ecg_study.evaluation.leads import read_leads
-from tests.known_databases import GROUPS, MITDB, QTDB, write_databases
+from tests.known_databases import GROUPS, MITDB, QTDB, write_databases, write_record
 
 ALL = "mitdb,qtdb,cinc2014"
 EXCERPTS = sorted(name for name, subject in SUBJECTS["qtdb"].items() if subject.startswith("mitdb/"))
@@ -46,6 +46,15 @@ def joined(folder: Path) -> Database:
 def cache(joined: Database, tmp_path_factory: pytest.TempPathFactory) -> SegmentCache:
     """Segments of the three databases."""
     return open_cache(joined, SETTINGS, data_dir=tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def late(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    """Records of two databases whose marks are 40 ms late."""
+    folder = tmp_path_factory.mktemp("late")
+    for seed, (database, name) in enumerate((("mitdb", "100"), ("qtdb", "sel301"))):
+        write_record(folder / database, name, fs=250, leads=("MLII", "V5"), seed=seed, late=0.04)
+    return open_database("mitdb,qtdb", raw_dir=folder)
 
 
 class TestOneDatabase:
@@ -246,6 +255,37 @@ class TestSplit:
         assert sorted([*placed, *split.excluded_records]) == sorted(member.record for member in members)
         if test_database:
             assert {record.partition("/")[0] for record in split.test} == {test_database}
+
+
+class TestAlignedMarks:
+    def test_marks_are_moved_where_a_database_is_known_to_be_off(self, late: Database) -> None:
+        r_peaks = np.round(np.arange(0.8, 22.5, 0.8) * 250)
+        moved = read_database_record(late, "qtdb/sel301", lead="auto", aligned=True)
+        assert np.abs(moved.r_peaks - r_peaks).max() <= 1
+        assert moved.mark_offset_s == pytest.approx(0.04, abs=0.001)
+        own = read_database_record(late, "qtdb/sel301", lead="auto")
+        assert np.abs(own.r_peaks - r_peaks - 10).max() <= 1
+        kept = read_database_record(late, "mitdb/100", lead="auto", aligned=True)
+        np.testing.assert_array_equal(kept.r_peaks, own.r_peaks)
+
+    @pytest.mark.parametrize("lead", ["V5", "all"])
+    def test_the_marks_of_all_leads_are_the_same(self, late: Database, lead: str) -> None:
+        first = read_database_record(late, "qtdb/sel301", lead="auto", fs=360.0, aligned=True)
+        other = read_database_record(late, "qtdb/sel301", lead=lead, fs=360.0, aligned=True)
+        np.testing.assert_array_equal(other.r_peaks, first.r_peaks)
+
+    def test_a_cache_says_by_how_much(self, late: Database, tmp_path: Path) -> None:
+        own = open_cache(late, SETTINGS, data_dir=tmp_path)
+        aligned = open_cache(late, replace(SETTINGS, aligned=True), data_dir=tmp_path)
+        assert own.key != aligned.key
+        assert own.mark_offsets_ms == {}
+        assert aligned.mark_offsets_ms == {"qtdb/sel301": pytest.approx(40, abs=2)}
+        again = open_cache(late, replace(SETTINGS, aligned=True), data_dir=tmp_path)
+        assert again.mark_offsets_ms == aligned.mark_offsets_ms
+        (lead,) = read_leads(aligned, late, records=["qtdb/sel301"])
+        (entry,) = aligned.entries_of(["qtdb/sel301"])
+        marks = aligned.r_peaks[entry.first : entry.last].ravel()
+        assert np.flatnonzero(marks).tolist() == [peak for peak in lead.r_peaks if peak < len(marks)]
 
 
 class TestRealDatabases:

@@ -34,9 +34,17 @@ def test_a_study_with_one_database_left_for_the_test(
     assert study.main(["report", "--config", str(out / "settings.toml"), "--sections", "failures"]) == 0
     capsys.readouterr()
 
+    assert json.loads((out / "models" / "detector" / "card.json").read_text())["data"]["aligned_marks"] is True
     model = str(out / "models" / "detector")
     assert study.main(["evaluate", model, *data]) == 0
-    assert "R peaks, as recorded: F1 within 150 ms" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "R peaks, as recorded: F1 within 150 ms" in printed
+    assert "R peaks, marks at the R peaks: F1 within 50 ms" in printed
+    prepared = [word for word in options if word not in ("--workers", "0", "--out", str(out))]
+    assert study.main(["prepare", *prepared]) == 0
+    assert "qtdb/sel301 +0 ms" in capsys.readouterr().out
+    assert study.main(["prepare", *prepared, "--own-marks"]) == 0
+    assert "marks moved" not in capsys.readouterr().out
     assert study.main(["evaluate", model, "--database", "qtdb", "--raw-dir", str(raw / "qtdb")]) == 2
     assert "was trained on the subjects of sel100; evaluate it on other records" in capsys.readouterr().err
     assert study.main(["evaluate", model, "--database", "mitdb", "--raw-dir", str(raw / "mitdb")]) == 2

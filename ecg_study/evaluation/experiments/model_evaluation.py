@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,12 +28,14 @@ SIGMA_MV, SEED = 0.05, 1
 
 STRESS_LEVELS_DB = (12, 6, 0, -6)
 
-Condition = Literal["recorded", "gaussian", "all leads"]
-"""Input of a detector: one lead as recorded, one lead with Gaussian noise, or all leads as recorded."""
+Condition = Literal["recorded", "gaussian", "all leads", "aligned"]
+"""Input of a detector: one lead as recorded, one lead with Gaussian noise, or all leads as recorded; ``"aligned"`` is
+one lead as recorded, compared with marks that were moved to the R peaks."""
 
 RECORDED: Condition = "recorded"
 WITH_NOISE: Condition = "gaussian"
 ALL_LEADS: Condition = "all leads"
+ALIGNED: Condition = "aligned"
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,10 @@ class DetectorEvaluation:
             condition: input of the detector.
         """
         if (condition, tolerance_ms) not in self.peak_counts:
+            known = dict.fromkeys(name for name, _ in self.peak_counts)
             raise InputError(
                 f"f1: no result for tolerance_ms={tolerance_ms!r}, condition={condition!r}; choose tolerance_ms from "
-                f"{_listed(TOLERANCES_MS)} and condition from {_listed((RECORDED, WITH_NOISE, ALL_LEADS))}"
+                f"{_listed(TOLERANCES_MS)} and condition from {_listed(known)}"
             )
         return bootstrap(self.peak_counts[condition, tolerance_ms], pooled_f1, seed=SEED)
 
@@ -170,7 +173,11 @@ def evaluate_detector(model: CachedModel, records: EvaluationRecords, *, name: s
     together = [model.detect_in_leads(signals).samples for signals in records.all_leads]
     for tolerance in TOLERANCES_MS:
         peak_counts[ALL_LEADS, tolerance] = _peak_counts(records.leads, together, tolerance)
-    pauses, false_peaks = _false_peaks_in_pauses(model, records.leads)
+    aligned = [replace(lead, r_peaks=_aligned(lead)) for lead in records.leads]
+    if any(lead.aligned_r_peaks is not None for lead in records.leads):
+        found = [model.detect(lead.clean).samples for lead in records.leads]
+        peak_counts |= {(ALIGNED, tolerance): _peak_counts(aligned, found, tolerance) for tolerance in TOLERANCES_MS}
+    pauses, false_peaks = _false_peaks_in_pauses(model, aligned)
     return DetectorEvaluation(
         model=name,
         part=records.part,
@@ -211,6 +218,10 @@ def evaluate_denoiser(model: CachedModel, records: EvaluationRecords, *, name: s
         false_st=float(np.mean(np.abs(np.concatenate(st_changes)) >= FALSE_ST_MV)),
         snr_improvement_by_record=dict(_snr_improvements(model, records)),
     )
+
+
+def _aligned(lead: EvaluationLead) -> np.ndarray:
+    return lead.r_peaks if lead.aligned_r_peaks is None else lead.aligned_r_peaks
 
 
 def _peak_counts(leads: Sequence[EvaluationLead], found: Sequence[np.ndarray], tolerance_ms: int) -> np.ndarray:

@@ -338,6 +338,7 @@ def _card(task: TrainingTask, data: PreparedData, result: LongTraining, *, seed:
             "sha256": summary.sha256,
             "key": summary.key,
             "lead": summary.lead,
+            **({"aligned_marks": True} if task.cache.settings.aligned else {}),
             "noise_sigma_mv": summary.noise_sigma_mv,
             **augmentation_as_json(task),
             "records": {name: list(part.records) for name, part in summary.parts.items()},
