@@ -47,7 +47,9 @@ def write_record(
 ) -> None:
     """Write a record of `SECONDS` with a beat every 0.8 s, annotated from ``first`` to 22.4 s, each mark ``late`` s."""
     directory.mkdir(parents=True, exist_ok=True)
-    signal = np.column_stack([ecg(SECONDS, fs, seed=seed + 1000 * column) for column in range(len(leads))])
+    each = [ecg(SECONDS, fs, seed=seed + 1000 * column) for column in range(len(leads))]
+    # The QRS complex of the second lead comes 20 ms later.
+    signal = np.column_stack([np.roll(lead, round(0.02 * fs) * column) for column, lead in enumerate(each)])
     wfdb.wrsamp(
         name, fs=fs, units=["mV"] * len(leads), sig_name=list(leads), p_signal=signal, fmt=["16"] * len(leads),
         adc_gain=[1000] * len(leads), baseline=[0] * len(leads), write_dir=str(directory),

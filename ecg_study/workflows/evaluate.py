@@ -32,8 +32,10 @@ from ecg_study.evaluation.experiments.model_evaluation import (
     DenoiserEvaluation,
     DetectorEvaluation,
     EvaluationRecords,
+    databases_of,
     evaluate_denoiser,
     evaluate_detector,
+    rows_of,
 )
 from ecg_study.evaluation.experiments.model_evaluation import (
     ALL_LEADS as ALL_LEADS_TOGETHER,
@@ -327,6 +329,14 @@ def _detector_metrics(result: DetectorEvaluation) -> Iterator[tuple[str, str]]:
     records = "118e, 119e" if result.part == TEST else "em added"
     for snr, counts in result.noise_stress.items():
         yield f"noise stress, {records}, {snr} dB: F1", _percent(counts.f1)
+    for database in databases_of(result.records):
+        counts_by_record = result.peak_counts[RECORDED, TOLERANCES_MS[0]][rows_of(result.records, database=database)]
+        beats = int(counts_by_record[:, :2].sum())  # true positives and false negatives
+        yield f"{database}: records / beats", f"{len(counts_by_record)} / {beats:,}"
+        for condition in (RECORDED, ALIGNED):
+            for tolerance in TOLERANCES_MS if (condition, TOLERANCES_MS[0]) in result.peak_counts else ():
+                metric = f"{database}: R peaks, {titles[condition]}: F1 within {tolerance} ms"
+                yield metric, _percent(result.f1(tolerance_ms=tolerance, condition=condition, database=database).value)
 
 
 def _denoiser_metrics(result: DenoiserEvaluation) -> Iterator[tuple[str, str]]:
@@ -335,10 +345,20 @@ def _denoiser_metrics(result: DenoiserEvaluation) -> Iterator[tuple[str, str]]:
     errors = f"{result.mae().value:.4f} / {result.rmse().value:.4f} (reference: {reference})"
     yield f"{noise}: MAE / RMSE in mV", errors
     yield f"{noise}: ST level moved by {FALSE_ST_MV} mV or more", f"{100 * result.false_st:.1f} % of beats"
+    yield from _snr_lines(result, "")
+    for database in databases_of(result.records):
+        yield f"{database}: records", str(sum(record.startswith(f"{database}/") for record in result.records))
+        values = (result.mae(database=database), result.rmse(database=database))
+        yield f"{database}: {noise}: MAE / RMSE in mV", " / ".join(f"{item.value:.4f}" for item in values)
+        yield from _snr_lines(result, database)
+
+
+def _snr_lines(result: DenoiserEvaluation, database: str) -> Iterator[tuple[str, str]]:
+    title = f"{database}: " if database else ""
     for noise_type in dict.fromkeys(name for name, _ in result.snr_improvement_by_record):
-        values = [result.snr_improvement(noise=noise_type, snr_db=snr).value for snr in LEVELS]
+        values = [result.snr_improvement(noise=noise_type, snr_db=snr, database=database).value for snr in LEVELS]
         shown = " / ".join(f"{round(value, 1) + 0.0:.1f}" for value in values)  # no -0.0
-        yield f"{noise_type}: SNR improvement in dB at {_slashed(LEVELS)} dB", shown
+        yield f"{title}{noise_type}: SNR improvement in dB at {_slashed(LEVELS)} dB", shown
 
 
 def _percent(value: float) -> str:

@@ -11,6 +11,7 @@ import pytest
 import ecg_study as es
 import study
 from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
+from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
 from ecg_study.workflows.evaluate import evaluate_on, evaluation_lines, open_records
@@ -114,6 +115,28 @@ def test_a_model_is_not_evaluated_on_its_subjects(detector: Detector, tmp_path: 
     result = es.evaluate(trained_on("mitdb", "101"), qtdb, name="mine")
     assert result.peak_counts["recorded", 150][0, :2].tolist() == [28, 0], "all beats of sel100, resampled, are found"
     assert es.evaluate(trained_on("folder", "sel100"), qtdb).model == "detector", "a record of the same name"
+
+
+def test_results_are_listed_for_each_database(detector: Detector, denoiser: Denoiser, tmp_path: Path) -> None:
+    both = open_database("mitdb,qtdb", raw_dir=write_databases(tmp_path))
+    found = es.evaluate(detector, both)
+    assert found.records == split_database(both, both.records, seed=1).test
+    of_mitdb = [record.startswith("mitdb/") for record in found.records]
+    rows = found.peak_counts["recorded", 50][of_mitdb]
+    assert found.f1(tolerance_ms=50, database="mitdb").value == pooled_f1(rows)
+    assert found.f1(tolerance_ms=50).value == pooled_f1(found.peak_counts["recorded", 50])
+    lines = [line.split(maxsplit=1)[1] for line in evaluation_lines(found)]
+    assert sum(line.startswith("mitdb: records / beats ") and line.endswith(" 2 / 56") for line in lines) == 1
+    assert sum(line.startswith("qtdb: R peaks, marks at the R peaks: F1 within 50 ms") for line in lines) == 1
+    denoised = es.evaluate(denoiser, both)
+    values = denoised.snr_improvement_by_record["gaussian", 6]
+    assert denoised.snr_improvement(noise="gaussian", snr_db=6, database="mitdb").value == values[of_mitdb].mean()
+    assert denoised.mae(database="qtdb").value == denoised.mae_by_record[~np.array(of_mitdb)].mean()
+    assert any("qtdb: gaussian: SNR improvement in dB" in line for line in evaluation_lines(denoised))
+    with pytest.raises(
+        es.InputError, match="database: 'cinc2014' has none of the records; choose from 'mitdb', 'qtdb'"
+    ):
+        found.f1(database="cinc2014")
 
 
 def test_the_command_prints_the_same_metrics(

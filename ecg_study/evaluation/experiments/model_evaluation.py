@@ -71,6 +71,7 @@ class DetectorEvaluation:
         false_peaks_in_pauses: condition → detections in these pauses.
         noise_stress: SNR in dB → counts of the noise stress test within 150 ms, without the first five minutes of each
             record; empty without noise records.
+        records: names of the records, in the order of the counts.
     """
 
     model: str
@@ -81,13 +82,15 @@ class DetectorEvaluation:
     pauses: int
     false_peaks_in_pauses: dict[Condition, int]
     noise_stress: dict[int, Counts]
+    records: tuple[str, ...] = ()
 
-    def f1(self, *, tolerance_ms: int = 150, condition: Condition = RECORDED) -> Estimate:
+    def f1(self, *, tolerance_ms: int = 150, condition: Condition = RECORDED, database: str = "") -> Estimate:
         """Return F1 of R peaks, all beats pooled, with its 95 % interval over records.
 
         Args:
             tolerance_ms: 150, 75 or 50.
             condition: input of the detector.
+            database: one of several databases (default: all records).
         """
         if (condition, tolerance_ms) not in self.peak_counts:
             known = dict.fromkeys(name for name, _ in self.peak_counts)
@@ -95,7 +98,8 @@ class DetectorEvaluation:
                 f"f1: no result for tolerance_ms={tolerance_ms!r}, condition={condition!r}; choose tolerance_ms from "
                 f"{_listed(TOLERANCES_MS)} and condition from {_listed(known)}"
             )
-        return bootstrap(self.peak_counts[condition, tolerance_ms], pooled_f1, seed=SEED)
+        rows = rows_of(self.records, database=database)
+        return bootstrap(self.peak_counts[condition, tolerance_ms][rows], pooled_f1, seed=SEED)
 
     def window_f1(self, *, condition: Condition = RECORDED) -> Estimate:
         """Return F1 of windows with and without an R peak, with its 95 % interval over records."""
@@ -117,6 +121,7 @@ class DenoiserEvaluation:
         rmse_by_record: root mean square error in mV, likewise.
         false_st: share of beats whose ST level moves by 0.1 mV or more.
         snr_improvement_by_record: type of noise and input SNR in dB → improvement in dB, shape ``(records,)``.
+        records: names of the records, in the order of the values.
     """
 
     model: str
@@ -127,21 +132,23 @@ class DenoiserEvaluation:
     rmse_by_record: np.ndarray
     false_st: float
     snr_improvement_by_record: dict[tuple[str, int], np.ndarray]
+    records: tuple[str, ...] = ()
 
-    def mae(self) -> Estimate:
-        """Return the mean absolute error in mV over records, with its 95 % interval."""
-        return bootstrap(self.mae_by_record, _mean, seed=SEED)
+    def mae(self, *, database: str = "") -> Estimate:
+        """Return the mean absolute error in mV over records, or those of one database, with its 95 % interval."""
+        return bootstrap(self.mae_by_record[rows_of(self.records, database=database)], _mean, seed=SEED)
 
-    def rmse(self) -> Estimate:
-        """Return the root mean square error in mV, as a mean over records with its 95 % interval."""
-        return bootstrap(self.rmse_by_record, _mean, seed=SEED)
+    def rmse(self, *, database: str = "") -> Estimate:
+        """Return the root mean square error in mV, as a mean over records with its 95 % interval; see `mae`."""
+        return bootstrap(self.rmse_by_record[rows_of(self.records, database=database)], _mean, seed=SEED)
 
-    def snr_improvement(self, *, noise: str, snr_db: int) -> Estimate:
+    def snr_improvement(self, *, noise: str, snr_db: int, database: str = "") -> Estimate:
         """Return the improvement of the signal-to-noise ratio in dB over records, with its 95 % interval.
 
         Args:
             noise: ``gaussian``, ``bw``, ``em``, ``ma`` or ``mix``.
             snr_db: SNR of the input: -6, 0, 6 or 12.
+            database: one of several databases (default: all records).
         """
         if (noise, snr_db) not in self.snr_improvement_by_record:
             raise InputError(
@@ -149,7 +156,30 @@ class DenoiserEvaluation:
                 f"{_listed(dict.fromkeys(name for name, _ in self.snr_improvement_by_record))} and snr_db from "
                 f"{_listed(LEVELS)}"
             )
-        return bootstrap(self.snr_improvement_by_record[noise, snr_db], _mean, seed=SEED)
+        rows = rows_of(self.records, database=database)
+        return bootstrap(self.snr_improvement_by_record[noise, snr_db][rows], _mean, seed=SEED)
+
+
+def databases_of(records: Sequence[str]) -> list[str]:
+    """Return the databases of records of several databases; empty if they are of one."""
+    found = list(dict.fromkeys(record.partition("/")[0] for record in records if "/" in record))
+    return found if len(found) > 1 else []
+
+
+def rows_of(records: Sequence[str], *, database: str) -> slice | np.ndarray:
+    """Return the rows of the records of one database, or of all.
+
+    Raises:
+        InputError: none of the records is of this database.
+    """
+    if not database:
+        return slice(None)
+    rows = np.array([record.startswith(f"{database}/") for record in records], dtype=bool)
+    if not rows.any():
+        raise InputError(
+            f"database: {database!r} has none of the records; choose from {_listed(databases_of(records))}"
+        )
+    return rows
 
 
 def evaluate_detector(model: CachedModel, records: EvaluationRecords, *, name: str) -> DetectorEvaluation:
@@ -187,6 +217,7 @@ def evaluate_detector(model: CachedModel, records: EvaluationRecords, *, name: s
         pauses=pauses,
         false_peaks_in_pauses=false_peaks,
         noise_stress=_noise_stress(model, records),
+        records=tuple(lead.record for lead in records.leads),
     )
 
 
@@ -217,6 +248,7 @@ def evaluate_denoiser(model: CachedModel, records: EvaluationRecords, *, name: s
         rmse_by_record=rmse,
         false_st=float(np.mean(np.abs(np.concatenate(st_changes)) >= FALSE_ST_MV)),
         snr_improvement_by_record=dict(_snr_improvements(model, records)),
+        records=tuple(lead.record for lead in records.leads),
     )
 
 
