@@ -164,6 +164,15 @@ class TestSeveralDatabases:
         with pytest.raises(SettingsError, match=r"records: 999 not in .*mitdb, which contains"):
             open_database("mitdb,qtdb", raw_dir=folder, records=["mitdb/999", "qtdb/sel301"])
 
+    def test_damaged_records_are_excluded_if_that_is_asked_for(self, folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(folder, tmp_path / "own")
+        (tmp_path / "own" / "qtdb" / "sel301.dat").unlink()
+        with pytest.raises(RecordErrors, match=r"qtdb/sel301\.dat: "):
+            open_database("mitdb,qtdb", raw_dir=tmp_path / "own")
+        rest = open_database("mitdb,qtdb", raw_dir=tmp_path / "own", skip_invalid=True)
+        assert list(rest.unreadable) == ["qtdb/sel301"]
+        assert "qtdb/sel301" not in rest.records
+
     def test_what_cannot_be_joined_is_refused(self, folder: Path, tmp_path: Path) -> None:
         for names, problem in (
             ("mitdb,folder", "'folder' cannot be used together with others; mitdb, qtdb, cinc2014 can"),
