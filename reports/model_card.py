@@ -11,7 +11,7 @@ from ecg_study.reports import tables
 from ecg_study.reports.markdown import to_markdown
 from ecg_study.reports.page import fill_page
 from ecg_study.reports.report import Report, Training
-from ecg_study.reports.sentences import augmentation, compare_with_reference
+from ecg_study.reports.sentences import augmentation, compare_with_reference, moved_marks
 
 
 def render_card(report: Report, training: Training) -> str:
@@ -34,6 +34,7 @@ def render_card(report: Report, training: Training) -> str:
         tables=tables,
         augmentation=augmentation,
         compare_with_reference=compare_with_reference,
+        moved_marks=moved_marks,
         describe=describe,
         disclaimer=DISCLAIMER,
     )

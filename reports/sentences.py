@@ -17,7 +17,7 @@ from ecg_study.evaluation.results.search import (
 from ecg_study.evaluation.results.values import Comparison
 from ecg_study.formatting import duration
 from ecg_study.models.card import DETECTOR
-from ecg_study.reports.report import Training
+from ecg_study.reports.report import Report, Training
 
 _OBJECTIVES = {
     "val_loss": "mean squared error",
@@ -25,6 +25,9 @@ _OBJECTIVES = {
     "val_relative_log_error": "mean of ln(1 + 10⁵ MSE / signal power)",
     "val_window_pr_auc": "area under the precision–recall curve",
 }
+
+_OFF_R_PEAK = ("qtdb", "cinc2014")
+"""Databases whose marks are moved to the R peaks unless the setting own-marks is set."""
 
 _WEAK_FIT = 0.5
 """Explained variance (R²) below which importances are called rough."""
@@ -41,6 +44,13 @@ def compare_with_reference(comparison: Comparison) -> str:
     if comparison.significant:
         return f"**{metric}**: the {model} is significantly {better} the {method}."
     return f"**{metric}**: the {model} is {better} the {method}; too few records to test significance."
+
+
+def moved_marks(report: Report) -> str:
+    """Return the databases whose marks were moved to the R peaks; empty if there are none, or in earlier versions."""
+    if report.provenance.settings.get("own-marks") is not False:
+        return ""
+    return " and ".join(name for name in report.data.database.split(",") if name in _OFF_R_PEAK)
 
 
 def augmentation(training: Training, sigma_mv: float) -> list[str]:

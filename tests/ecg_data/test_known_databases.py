@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
-from ecg_study.ecg_data.databases.facts import attribution_of, licenses_of, versions_of
+from ecg_study.ecg_data.databases.facts import OFF_R_PEAK, attribution_of, licenses_of, versions_of
 from ecg_study.ecg_data.databases.physionet import MITDB_RECORDS
 from ecg_study.ecg_data.databases.records import COMMON_RATE, common_rate, read_database_record
 from ecg_study.ecg_data.databases.splits import PARTS, Member, Split, split_by_subject
@@ -23,6 +23,7 @@ from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.errors import DataError, RecordErrors, SettingsError
 from ecg_study.evaluation.leads import read_leads
+from ecg_study.reports import sentences
 from tests.known_databases import GROUPS, MITDB, QTDB, write_databases, write_record
 
 ALL = "mitdb,qtdb,cinc2014"
@@ -282,6 +283,9 @@ class TestAlignedMarks:
         first = read_database_record(late, "qtdb/sel301", lead="auto", fs=360.0, aligned=True)
         other = read_database_record(late, "qtdb/sel301", lead=lead, fs=360.0, aligned=True)
         np.testing.assert_array_equal(other.r_peaks, first.r_peaks)
+
+    def test_reports_name_the_same_databases(self) -> None:
+        assert sentences._OFF_R_PEAK == OFF_R_PEAK
 
     def test_a_cache_says_by_how_much(self, late: Database, tmp_path: Path) -> None:
         own = open_cache(late, SETTINGS, data_dir=tmp_path)

@@ -28,6 +28,13 @@ def test_a_study_with_one_database_left_for_the_test(
     assert report["data"]["database"] == "mitdb,qtdb,cinc2014"
     assert report["data"]["fs"] == 360
     assert report["data"]["version"] == "mitdb 1.0.0, qtdb 1.0.0, cinc2014 1.0.0"
+    page = (out / "report.md").read_text()
+    assert "**mitdb 1.0.0, qtdb 1.0.0, cinc2014 1.0.0**. MIT-BIH Arrhythmia Database" in page
+    assert "All records of qtdb are tested. The models were trained on the other databases only." in page
+    assert "The marks of qtdb and cinc2014 were moved to the R peaks" in page
+    assert "No subject is in more than one part, of any database." in page
+    assert "segments in which not all beats are annotated are excluded" in page
+    assert "qtdb and cinc2014 were moved" in (out / "models" / "detector" / "CARD.md").read_text()
     assert sorted(path.name for path in (out / "csv").iterdir()) == [f"qtdb-{name}.csv" for name in tested]
     assert len(pd.read_csv(out / "csv" / "qtdb-sel301.csv")) == pytest.approx(24 * 360, abs=2)
     assert study.main(["report", *options, "--render"]) == 0
