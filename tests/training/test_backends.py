@@ -68,7 +68,8 @@ def test_each_backend_gives_the_losses_of_tensorflow(trained: Path, backend: str
         np.load(trained / BACKENDS[0] / kind / "trained.npz") as expected,
         np.load(trained / backend / kind / "trained.npz") as found,
     ):
-        assert expected["losses"][-1] < 0.95 * expected["losses"][0], "it has learned something"
+        # The logarithm of a denoiser's error falls slowly.
+        assert expected["losses"][-1] < 0.98 * expected["losses"][0], "it has learned something"
         for name in ("losses", "output"):
             np.testing.assert_allclose(found[name], expected[name], rtol=_TOLERANCE, atol=_TOLERANCE, err_msg=name)
         # The area counts windows above thresholds: one of 32 windows moves it.
