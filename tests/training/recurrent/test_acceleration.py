@@ -16,6 +16,7 @@ import keras  # noqa: E402
 from ecg_study.search_spaces.denoiser import DenoiserConfig, build_denoiser  # noqa: E402
 from ecg_study.search_spaces.detector import DetectorConfig, build_detector  # noqa: E402
 from ecg_study.search_spaces.layers import StackConfig  # noqa: E402
+from ecg_study.training.environment import seed_everything  # noqa: E402
 from ecg_study.training.recurrent.acceleration import accelerate, can_accelerate  # noqa: E402
 
 SEGMENT = 144
@@ -24,7 +25,7 @@ SEGMENT = 144
 def build(kind: str, **changes: Any) -> keras.Model:
     values: dict[str, Any] = {"units": (6, 5), "dropout": 0.0, "frame": 8, "bidirectional": True, "learning_rate": 1e-2}
     stack = StackConfig(**values | changes)
-    keras.utils.set_random_seed(5)
+    seed_everything(5)  # as trainings do, after which Keras's own function has no effect on weights
     if kind == "detector":
         return build_detector(DetectorConfig(stack, 4), SEGMENT, window_samples=72, refractory_samples=20)
     return build_denoiser(DenoiserConfig(stack, residual=True), SEGMENT, removes_baseline_wander=True)
