@@ -191,6 +191,7 @@ class TestProgram:
 
             return step
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with it ignored
         monkeypatch.setattr(program, "_log", log)
         more = ("--epochs", "3", "--versions", "1")
         assert self._run(folders, tmp_path, *more, monkeypatch=monkeypatch) == 130
