@@ -157,3 +157,13 @@ def problem_of(path: Path, **options: Any) -> str:
     assert "\n" not in message and message.isprintable()
     assert caught.value.path.stem == path.stem
     return caught.value.problem
+
+
+def bump_beats(height: float = 1.0, *, width: float = 0.02, st_level: float = 0.0, slope: float = 0.0) -> np.ndarray:
+    """Return twenty beats, one per second at 360 Hz: a bump as R wave, and a plateau of 200 ms after it."""
+    time = np.arange(21 * 360) / 360
+    signal = slope * time
+    for beat in range(1, 21):
+        signal += height * np.exp(-((time - beat) ** 2) / (2 * width**2))
+        signal += st_level * ((time > beat + 0.08) & (time < beat + 0.28))
+    return signal

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wfdb
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ecg_study.ecg_data.noise import NoiseSource
@@ -27,23 +25,13 @@ from ecg_study.evaluation.experiments.r_peaks import (
 from ecg_study.evaluation.experiments.windows import summarize_windows, windows_by_record
 from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.metrics import bootstrap, bootstrap_means
-from ecg_study.evaluation.morphology import inner_beats, measure_waves, upright_waves, wave_changes
 from ecg_study.evaluation.results.values import GRU, NOISY, peak_f1_metric
 from ecg_study.evaluation.thresholds import best_thresholds, threshold_inputs
 from ecg_study.inference.detector import RPeaks
 from tests.conftest import WriteRecord
+from tests.recordings import bump_beats
 
 FS = 360.0
-
-
-def _beats(height: float = 1.0, width: float = 0.02, st_level: float = 0.0, slope: float = 0.0) -> np.ndarray:
-    """Return twenty beats, one per second: a bump as R wave, and a plateau of 200 ms after it."""
-    time = np.arange(round(21 * FS)) / FS
-    signal = slope * time
-    for beat in range(1, 21):
-        signal += height * np.exp(-((time - beat) ** 2) / (2 * width**2))
-        signal += st_level * ((time > beat + 0.08) & (time < beat + 0.28))
-    return signal
 
 
 PEAKS = (np.arange(1, 21) * FS).astype(np.int64)
@@ -54,57 +42,6 @@ def _lead(
 ) -> EvaluationLead:
     signal = np.zeros(round(minutes * 60 * FS), np.float32)
     return EvaluationLead("r", "II", FS, signal, signal, r_peaks, excluded_intervals)
-
-
-@given(
-    height=st.floats(0.3, 3).flatmap(lambda h: st.sampled_from([h, -h])),
-    st_level=st.floats(-0.3, 0.3),
-    offset=st.floats(-2, 2),
-)
-@settings(max_examples=20, deadline=None)
-def test_waves_by_hand(height: float, st_level: float, offset: float) -> None:
-    signal = _beats(height, st_level=st_level) + offset
-    beats = inner_beats(PEAKS, len(signal), fs=FS, excluded_intervals=())
-    upright = upright_waves(signal, beats, fs=FS)
-    assert (upright == (height > 0)).all()
-    waves = measure_waves(signal, beats, upright=upright, fs=FS)
-    np.testing.assert_allclose(waves.r_amplitude, height, rtol=0.02)
-    np.testing.assert_allclose(waves.st_level, st_level, atol=0.01)
-
-
-def test_a_wider_complex_is_measured_wider() -> None:
-    widths = []
-    for width in (0.015, 0.02, 0.03):
-        signal = _beats(width=width)
-        waves = measure_waves(signal, PEAKS[:-1], upright=np.ones(19, dtype=bool), fs=FS)
-        assert np.ptp(waves.qrs_width) < 9, "all beats are alike"
-        widths.append(float(np.median(waves.qrs_width)))
-    assert widths[0] < widths[1] < widths[2]
-    assert widths[1] == pytest.approx(110, abs=25), "a bump of σ 20 ms is steep for some 5 σ"
-
-
-def test_slow_baseline_wander_hardly_moves_the_st_level() -> None:
-    plain = measure_waves(_beats(), PEAKS[:-1], upright=np.ones(19, dtype=bool), fs=FS)
-    drifting = measure_waves(_beats(slope=0.1), PEAKS[:-1], upright=np.ones(19, dtype=bool), fs=FS)
-    np.testing.assert_allclose(drifting.st_level - plain.st_level, 0.1 * 0.2, atol=0.002)
-
-
-def test_wave_changes_are_signed_and_by_signal() -> None:
-    signals = {"as it is": _beats(), "raised": _beats(st_level=0.12), "lower": _beats(height=0.9)}
-    moved = wave_changes(_beats(), signals, r_peaks=PEAKS, fs=FS, excluded_intervals=((0, round(3.5 * FS)),))
-    assert all(len(waves.st_level) == 17 for waves in moved.values()), "three beats lie in the excluded interval"
-    assert not moved["as it is"].st_level.any()
-    np.testing.assert_allclose(moved["raised"].st_level, 0.12, atol=0.001)
-    np.testing.assert_allclose(moved["lower"].r_amplitude, -0.1, atol=0.002)
-
-
-def test_without_measurable_beats_there_are_no_wave_changes() -> None:
-    assert wave_changes(_beats(), {"as it is": _beats()}, r_peaks=PEAKS[:0], fs=FS, excluded_intervals=()) == {}
-
-
-def test_beats_at_the_ends_and_in_excluded_intervals_are_left_out() -> None:
-    peaks = np.array([3, 500, 1000, 1500, 1999])
-    assert inner_beats(peaks, 2000, fs=FS, excluded_intervals=((900, 1100),)).tolist() == [500, 1500]
 
 
 def test_counts_with_and_without_the_first_five_minutes() -> None:
@@ -162,7 +99,7 @@ def _candidates(samples: np.ndarray, confidences: np.ndarray) -> RPeaks:
 
 def test_thresholds_are_chosen_under_every_noise_together() -> None:
     """With the first noise any threshold up to 0.4 is right; the second lets 60 false peaks of 0.2 through."""
-    lead = EvaluationLead("r", "MLII", FS, _beats(), _beats(), PEAKS, ())
+    lead = EvaluationLead("r", "MLII", FS, bump_beats(), bump_beats(), PEAKS, ())
     scores = np.ones(52)
     truth = _candidates(PEAKS, np.full(20, 0.41))
     between = np.sort(np.concatenate([PEAKS[:-1] + step for step in (90, 160, 230)]))
@@ -176,8 +113,8 @@ def test_thresholds_are_chosen_under_every_noise_together() -> None:
 
 
 def test_threshold_inputs_have_motion_with_recorded_noise() -> None:
-    signal = np.tile(_beats(), 20)
-    peaks = np.concatenate([PEAKS + len(_beats()) * n for n in range(20)])
+    signal = np.tile(bump_beats(), 20)
+    peaks = np.concatenate([PEAKS + len(bump_beats()) * n for n in range(20)])
     lead = EvaluationLead("r", "MLII", FS, signal, signal + 1, peaks, ())
     assert len(threshold_inputs(lead, None)) == 1
     em = np.random.default_rng(1).normal(0, 1, (3600, 2))
