@@ -23,6 +23,7 @@ from ecg_study.ecg_data.noise_records import find_noise_directory, open_noise_re
 from ecg_study.ecg_data.readers.recording import ALL_LEADS
 from ecg_study.errors import DataError, InputError, ModelError
 from ecg_study.evaluation.cached_models import CachedModel
+from ecg_study.evaluation.experiments.harm import HARM_LEVELS, HARM_METHODS
 from ecg_study.evaluation.experiments.model_evaluation import (
     ALIGNED,
     RECORDED,
@@ -43,7 +44,8 @@ from ecg_study.evaluation.experiments.model_evaluation import (
 from ecg_study.evaluation.experiments.noise_types import LEVELS
 from ecg_study.evaluation.leads import EvaluationLead
 from ecg_study.evaluation.metrics import pooled_f1
-from ecg_study.evaluation.morphology import FALSE_ST_MV
+from ecg_study.evaluation.morphology import FALSE_MS, FALSE_ST_MV
+from ecg_study.evaluation.results.harm import HarmSection, MorphologyChange
 from ecg_study.evaluation.results.values import TOLERANCES_MS
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
@@ -346,6 +348,7 @@ def _denoiser_metrics(result: DenoiserEvaluation) -> Iterator[tuple[str, str]]:
     yield f"{noise}: MAE / RMSE in mV", errors
     yield f"{noise}: ST level moved by {FALSE_ST_MV} mV or more", f"{100 * result.false_st:.1f} % of beats"
     yield from _snr_lines(result, "")
+    yield from () if result.harm is None else _harm_lines(result.harm)
     for database in databases_of(result.records):
         yield f"{database}: records", str(sum(record.startswith(f"{database}/") for record in result.records))
         values = (result.mae(database=database), result.rmse(database=database))
@@ -359,6 +362,29 @@ def _snr_lines(result: DenoiserEvaluation, database: str) -> Iterator[tuple[str,
         values = [result.snr_improvement(noise=noise_type, snr_db=snr, database=database).value for snr in LEVELS]
         shown = " / ".join(f"{round(value, 1) + 0.0:.1f}" for value in values)  # no -0.0
         yield f"{title}{noise_type}: SNR improvement in dB at {_slashed(LEVELS)} dB", shown
+
+
+def _harm_lines(harm: HarmSection) -> Iterator[tuple[str, str]]:
+    for noise_type in dict.fromkeys(cell.noise_type for cell in harm.noisy):
+        yield f"whole recordings, {noise_type}: SNR improvement in dB at", f"{_slashed(HARM_LEVELS)} dB"
+        for method in HARM_METHODS:
+            cells = [cell for cell in harm.noisy if (cell.noise_type, cell.method) == (noise_type, method)]
+            yield f"  {method}", " / ".join(f"{cell.improvement.value:.2f}" for cell in cells)
+            yield "    above that high-pass", " / ".join(f"{cell.above_highpass.value + 0.0:.2f}" for cell in cells)
+            yield "    worst tenth of the records", " / ".join(f"{cell.worst_tenth:.2f}" for cell in cells)
+            for cell in cells:
+                yield from _moved(f"    {cell.snr} dB: moved", cell.morphology)
+    yield "whole recordings, no noise added: power of the change", "in dB of the reference's"
+    for clean in harm.clean:
+        yield f"  {clean.method}", "no change" if clean.change is None else f"{clean.change.value:.1f}"
+        yield from _moved("    moved", clean.morphology)
+
+
+def _moved(title: str, change: MorphologyChange | None) -> Iterator[tuple[str, str]]:
+    if change is not None:
+        shares = (change.false_st, change.false_qrs, change.false_qt)
+        shown = " / ".join("–" if share is None else f"{100 * share:.2f}" for share in shares)
+        yield f"{title} ST {FALSE_ST_MV} mV / QRS / QT {FALSE_MS} ms", f"{shown} % of beats"
 
 
 def _percent(value: float) -> str:

@@ -70,6 +70,28 @@ def test_a_denoiser_has_errors_and_snr_improvements(data: Database, denoiser: De
         without.snr_improvement(noise="em", snr_db=6)
 
 
+def test_harm_is_measured_of_a_denoiser_that_removes_baseline_wander(
+    data: Database, denoiser: Denoiser, noise_dir: Path
+) -> None:
+    (first, *_) = split_database(data, data.records, seed=1).test
+    wander_denoiser = es.load_model("lstm-denoiser")
+    assert isinstance(wander_denoiser, Denoiser)
+    assert es.evaluate(denoiser, data, records=[first]).harm is None, "this one keeps it"
+    result = es.evaluate(wander_denoiser, data, noise_dir=noise_dir, records=[first])
+    assert result.harm is not None
+    assert {(cell.noise_type, cell.snr) for cell in result.harm.noisy} == {
+        ("mix", snr) for snr in (24, 18, 12, 6, 0, -6)
+    }
+    lines = [line.split(maxsplit=1)[1] for line in evaluation_lines(result)]
+    (at,) = (number for number, line in enumerate(lines) if line.startswith("whole recordings, mix"))
+    assert lines[at].endswith("24 / 18 / 12 / 6 / 0 / -6 dB")
+    assert sum("moved ST 0.1 mV / QRS / QT 20 ms" in line for line in lines) == 15, "five methods at 24, 6 dB and clean"
+    assert any(line.startswith("high-pass of the reference, 0.5 Hz") and line.endswith("no change") for line in lines)
+    without = es.evaluate(wander_denoiser, data, records=[first])
+    assert without.harm is not None and without.harm.noisy == []
+    assert without.harm.clean == result.harm.clean
+
+
 def test_the_validation_part_has_its_own_records_and_noise(data: Database, detector: Detector, noise_dir: Path) -> None:
     result = es.evaluate(detector, data, part="validation", noise_dir=noise_dir)
     records = split_database(data, data.records, seed=1).validation

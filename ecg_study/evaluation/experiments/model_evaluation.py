@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 
 from ecg_study.ecg_data.databases.splits import VALIDATION, Part
-from ecg_study.ecg_data.noise import GAUSSIAN, NOISE_TYPES, NoiseType
+from ecg_study.ecg_data.noise import GAUSSIAN, MIX, NOISE_TYPES, NoiseType
 from ecg_study.ecg_data.noise_records import NoiseRecords
 from ecg_study.ecg_data.noise_stress import EC57_LEARNING_SECONDS, add_electrode_motion
 from ecg_study.errors import InputError
 from ecg_study.evaluation.cached_models import CachedModel
+from ecg_study.evaluation.experiments.harm import measure_harm
 from ecg_study.evaluation.experiments.noise_stress import published_leads
 from ecg_study.evaluation.experiments.noise_types import LEVELS, NoiseCase, noisy_segments
 from ecg_study.evaluation.experiments.pauses import count_false_peaks, insert_pauses
@@ -21,6 +22,7 @@ from ecg_study.evaluation.experiments.r_peaks import match
 from ecg_study.evaluation.leads import EvaluationLead
 from ecg_study.evaluation.metrics import bootstrap, confusion, denoising, denoising_table, pooled_counts, pooled_f1
 from ecg_study.evaluation.morphology import FALSE_ST_MV, wave_changes
+from ecg_study.evaluation.results.harm import HarmSection
 from ecg_study.evaluation.results.values import TOLERANCES_MS, Counts, Estimate
 
 SIGMA_MV, SEED = 0.05, 1
@@ -122,6 +124,8 @@ class DenoiserEvaluation:
         false_st: share of beats whose ST level moves by 0.1 mV or more.
         snr_improvement_by_record: type of noise and input SNR in dB → improvement in dB, shape ``(records,)``.
         records: names of the records, in the order of the values.
+        harm: denoising without harm, with the mixture of recorded noise and without added noise; ``None`` if the
+            denoiser keeps baseline wander.
     """
 
     model: str
@@ -133,6 +137,7 @@ class DenoiserEvaluation:
     false_st: float
     snr_improvement_by_record: dict[tuple[str, int], np.ndarray]
     records: tuple[str, ...] = ()
+    harm: HarmSection | None = None
 
     def mae(self, *, database: str = "") -> Estimate:
         """Return the mean absolute error in mV over records, or those of one database, with its 95 % interval."""
@@ -239,6 +244,9 @@ def evaluate_denoiser(model: CachedModel, records: EvaluationRecords, *, name: s
         )
         st_changes += [waves.st_level for waves in changed.values()]
     mae, rmse = np.array(errors).T
+    harm = None
+    if model.removes_baseline_wander:
+        harm = measure_harm(model, records.leads, noise=records.noise, part=records.part, noise_types=(MIX,), seed=SEED)
     return DenoiserEvaluation(
         model=name,
         part=records.part,
@@ -249,6 +257,7 @@ def evaluate_denoiser(model: CachedModel, records: EvaluationRecords, *, name: s
         false_st=float(np.mean(np.abs(np.concatenate(st_changes)) >= FALSE_ST_MV)),
         snr_improvement_by_record=dict(_snr_improvements(model, records)),
         records=tuple(lead.record for lead in records.leads),
+        harm=harm,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ecg_study.evaluation.results.values import Estimate
+
 
 @dataclass(frozen=True)
 class WaveChange:
@@ -37,3 +39,63 @@ class MorphologyChange:
     false_st: float
     false_qrs: float
     false_qt: float | None
+
+
+@dataclass(frozen=True)
+class HarmCell:
+    """One method under one noise type at one level.
+
+    Attributes:
+        noise_type: `bw`, `em`, `ma` or `mix`.
+        snr: SNR of the input in dB.
+        method: name of the method.
+        improvement: SNR improvement in dB, mean over records.
+        worst_tenth: tenth percentile over records in dB.
+        above_highpass: difference to the high-pass that defines the reference, paired by record, in dB.
+        by_record: record → SNR improvement in dB.
+        morphology: changes of waves; ``None`` at levels at which they are not measured, or without beats.
+    """
+
+    noise_type: str
+    snr: int
+    method: str
+    improvement: Estimate
+    worst_tenth: float
+    above_highpass: Estimate
+    by_record: dict[str, float]
+    morphology: MorphologyChange | None
+
+
+@dataclass(frozen=True)
+class CleanCell:
+    """One method on recordings to which no noise is added.
+
+    Attributes:
+        method: name of the method.
+        change: power of output minus reference over that of the reference, in dB, mean over records; ``None`` if
+            both are equal, as for the high-pass that defines the reference.
+        worst_tenth: ninetieth percentile over records in dB; ``None`` likewise.
+        by_record: record → the same in dB; empty likewise.
+        morphology: changes of waves; ``None`` without beats.
+    """
+
+    method: str
+    change: Estimate | None
+    worst_tenth: float | None
+    by_record: dict[str, float]
+    morphology: MorphologyChange | None
+
+
+@dataclass(frozen=True)
+class HarmSection:
+    """Denoising without harm.
+
+    Attributes:
+        reference: what every output is compared with.
+        noisy: each noise type, level and method.
+        clean: each method without added noise.
+    """
+
+    reference: str
+    noisy: list[HarmCell]
+    clean: list[CleanCell]

@@ -1,0 +1,283 @@
+"""Denoising without harm: whole recordings, from those without added noise to very noisy ones.
+
+The noise is recorded, zero-mean in windows of 10 s, and scaled in each window against the recording after the
+high-pass that defines the reference. The first row to compare with is that high-pass alone, which changes nothing
+else: a denoiser that falls below it at some level does harm there.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from ecg_study.ecg_data.databases.splits import Part
+from ecg_study.ecg_data.filters import remove_baseline_wander
+from ecg_study.ecg_data.noise import RECORDED_NOISE_TYPES, NoiseType
+from ecg_study.ecg_data.noise_records import NoiseRecords
+from ecg_study.errors import DataError, InputError
+from ecg_study.evaluation.baselines.filters import BANDPASS, HIGHPASS_WAVELET, bandpass, highpass_wavelet
+from ecg_study.evaluation.cached_models import CachedModel
+from ecg_study.evaluation.leads import EvaluationLead, by_record
+from ecg_study.evaluation.metrics import bootstrap_means
+from ecg_study.evaluation.morphology import Waves, summarize_changes, wave_changes
+from ecg_study.evaluation.results.harm import CleanCell, HarmCell, HarmSection, MorphologyChange
+from ecg_study.evaluation.results.values import LSTM, NO_FILTER, Estimate
+from ecg_study.progress import Progress
+from ecg_study.result_cache import Arrays, ResultCache, content_key
+
+HARM_LEVELS = (24, 18, 12, 6, 0, -6)
+"""SNR of the input in dB."""
+
+MORPHOLOGY_LEVELS = (24, 6)
+"""SNR of the input in dB at which waves are measured, besides recordings without added noise."""
+
+EXACT_HIGHPASS = "high-pass of the reference, 0.5 Hz"
+
+HARM_METHODS = (NO_FILTER, EXACT_HIGHPASS, BANDPASS, HIGHPASS_WAVELET, LSTM)
+
+_WINDOW_SECONDS = 10.0
+_FADE_SECONDS = 0.1  # from one window to the next, so that there is no step
+_FLAT_MV = 0.001  # a lead below this RMS without its wander is flat: it has no power to scale noise with
+_TITLE = "Denoising without harm"
+
+_FORMAT = 1
+"""Version of the cached results: raised when the same model and leads would give others."""
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Noise type, ``None`` for recordings without added noise, and SNR in dB."""
+
+    noise_type: NoiseType | None
+    snr: int
+
+    @property
+    def with_waves(self) -> bool:
+        return self.noise_type is None or self.snr in MORPHOLOGY_LEVELS
+
+
+_CLEAN = _Case(None, 0)
+
+
+def measure_harm(
+    model: CachedModel,
+    leads: Sequence[EvaluationLead],
+    *,
+    noise: NoiseRecords | None,
+    part: Part,
+    noise_types: Sequence[NoiseType] = RECORDED_NOISE_TYPES,
+    seed: int,
+    store: ResultCache | None = None,
+    progress: Progress | None = None,
+) -> HarmSection:
+    """Measure every noise type, level and method on whole leads.
+
+    Args:
+        model: a denoiser that removes baseline wander.
+        leads: whole leads, at the sampling rate of the noise.
+        noise: the noise records; ``None`` for recordings without added noise only.
+        part: part of the study whose stretches of the noise are used.
+        noise_types: recorded types.
+        seed: seed of the noise and of the bootstrap.
+        store: result cache; ``None`` for none.
+        progress: callback for the cases that are done.
+
+    Raises:
+        InputError: the denoiser keeps baseline wander.
+        DataError: the noise has another sampling rate than the leads.
+    """
+    if not model.removes_baseline_wander:
+        raise InputError("the denoiser keeps baseline wander; one that removes it is needed")
+    if noise is not None and (other := [lead.fs for lead in leads if lead.fs != noise.fs]):
+        raise DataError(f"{noise.directory}: has {noise.fs:g} Hz, but the records have {other[0]:g} Hz")
+    noisy_cases = [] if noise is None else [_Case(name, snr) for name in noise_types for snr in HARM_LEVELS]
+    cases = [_CLEAN, *noisy_cases]
+    rows: dict[_Case, list[Arrays]] = {case: [] for case in cases}
+    for done, lead in enumerate(leads):
+        reference = remove_baseline_wander(lead.clean, lead.fs)
+        for number, case in enumerate(cases):
+            if progress is not None:
+                progress(_TITLE, done * len(cases) + number, len(leads) * len(cases))
+            rows[case].append(_kept(model, lead, reference, (noise, part, case, seed), store))
+    if progress is not None:
+        progress(_TITLE, len(leads) * len(cases), len(leads) * len(cases))
+    return HarmSection(
+        reference="recording after a zero-phase high-pass at 0.5 Hz",
+        noisy=[cell for case in noisy_cases for cell in _noisy_cells(case, leads, rows[case], seed)],
+        clean=_clean_cells(leads, rows[_CLEAN], seed),
+    )
+
+
+def noise_for_lead(
+    reference: np.ndarray, noise: NoiseRecords, *, noise_type: NoiseType, part: Part, seed: Sequence[int]
+) -> np.ndarray:
+    """Return noise for a whole lead that has the power of the reference in each window of 10 s, an SNR of 0 dB.
+
+    Args:
+        reference: the lead without baseline wander, in mV, at the sampling rate of the noise, shape ``(samples,)``.
+        noise: the noise records.
+        noise_type: a recorded type.
+        part: part of the study whose stretches of the noise are used.
+        seed: seed of the places in the noise.
+
+    Returns:
+        Noise in mV, shape ``(samples,)``. Neighboring windows are joined by a cross-fade of constant power.
+    """
+    samples, window, fade = len(reference), round(_WINDOW_SECONDS * noise.fs), round(_FADE_SECONDS * noise.fs)
+    count = -(-samples // window)
+    drawn = noise.draw(noise_type, part, count=count, samples=window + fade, seed=seed).astype(np.float64)
+    starts = np.minimum(np.arange(count) * window, max(0, samples - window))  # the last window lies within the lead
+    powers = [np.mean(np.square(reference[start : start + window])) for start in starts]
+    drawn *= np.sqrt(powers)[:, np.newaxis]
+    rising = np.sin(np.pi / 2 * (np.arange(fade) + 0.5) / fade)
+    drawn[1:, :fade] *= rising
+    drawn[:-1, window:] *= rising[::-1]
+    joined = np.zeros(count * window + fade)
+    joined[: count * window] = drawn[:, :window].reshape(-1)
+    for number in range(1, count):
+        joined[number * window : number * window + fade] += drawn[number - 1, window:]
+    return joined[:samples]
+
+
+def _kept(
+    model: CachedModel,
+    lead: EvaluationLead,
+    reference: np.ndarray,
+    setting: tuple[NoiseRecords | None, Part, _Case, int],
+    store: ResultCache | None,
+) -> Arrays:
+    """Return the results of one lead in one case, from the cache if they are there."""
+    noise, part, case, seed = setting
+    if store is None:
+        return _measure(model, lead, reference, setting)
+    what = {
+        "what": "harm",
+        "format": _FORMAT,
+        "model": model.identity,
+        "noise": {} if noise is None or case.noise_type is None else noise.checksums,
+        "case": [case.noise_type, case.snr],
+        "part": part,
+        "seed": seed,
+        "lead": lead.name,
+        "excluded": [[int(start), int(end)] for start, end in lead.excluded_intervals],
+    }
+    key = content_key(what, lead.clean, lead.r_peaks)
+    kept = store.get(key)
+    if kept is None:
+        kept = _measure(model, lead, reference, setting)
+        store.put(key, kept)
+    return kept
+
+
+def _measure(
+    model: CachedModel,
+    lead: EvaluationLead,
+    reference: np.ndarray,
+    setting: tuple[NoiseRecords | None, Part, _Case, int],
+) -> Arrays:
+    """Return decibels, shape ``(methods,)``, and changes of waves, shape ``(methods, measures, beats)``.
+
+    The decibels are the SNR improvement; without added noise, the power of the error relative to the reference. They
+    are NaN for a flat lead.
+    """
+    noise, part, case, seed = setting
+    power = np.mean(np.square(reference))
+    if power < _FLAT_MV**2:
+        return {"decibels": np.full(len(HARM_METHODS), np.nan)}
+    added = np.zeros(len(reference))
+    if noise is not None and case.noise_type is not None:
+        place = [seed, zlib.crc32(lead.name.encode()), zlib.crc32(case.noise_type.encode())]
+        added = noise_for_lead(reference, noise, noise_type=case.noise_type, part=part, seed=place)
+        added *= 10 ** (-case.snr / 20)
+    noisy = lead.clean + added
+    cleaned = {name: apply(noisy) for name, apply in _methods(model, lead.fs).items()}
+    errors = np.array([np.mean(np.square(output - reference)) for output in cleaned.values()])
+    if case.noise_type is None:
+        with np.errstate(divide="ignore"):  # the high-pass of the reference changes nothing
+            decibels = 10 * np.log10(errors / power)
+    else:
+        decibels = 10 * np.log10(np.mean(np.square(added)) / errors)
+    found = {"decibels": decibels}
+    if case.with_waves:
+        changed = wave_changes(
+            reference, cleaned, r_peaks=lead.r_peaks, fs=lead.fs, excluded_intervals=lead.excluded_intervals
+        )
+        if changed:
+            found["waves"] = np.array(
+                [[getattr(changed[name], item.name) for item in fields(Waves)] for name in cleaned]
+            )
+    return found
+
+
+def _methods(model: CachedModel, fs: float) -> Mapping[str, Callable[[np.ndarray], np.ndarray]]:
+    return {
+        NO_FILTER: lambda signal: signal,
+        EXACT_HIGHPASS: lambda signal: remove_baseline_wander(signal, fs),
+        BANDPASS: lambda signal: bandpass(signal, fs),
+        HIGHPASS_WAVELET: lambda signal: highpass_wavelet(signal, fs),
+        LSTM: lambda signal: model.denoise(signal, keep=False),
+    }
+
+
+def _noisy_cells(case: _Case, leads: Sequence[EvaluationLead], rows: Sequence[Arrays], seed: int) -> list[HarmCell]:
+    table, records = _by_record(leads, rows)
+    if case.noise_type is None or not records:
+        return []
+    differences = table - table[:, [HARM_METHODS.index(EXACT_HIGHPASS)]]
+    improvements, above = _means(table, seed), _means(differences, seed)
+    return [
+        HarmCell(
+            noise_type=case.noise_type,
+            snr=case.snr,
+            method=method,
+            improvement=improvements[number],
+            worst_tenth=float(np.quantile(table[:, number], 0.1)),
+            above_highpass=above[number],
+            by_record=dict(zip(records, table[:, number].tolist(), strict=True)),
+            morphology=_morphology(rows, number),
+        )
+        for number, method in enumerate(HARM_METHODS)
+    ]
+
+
+def _clean_cells(leads: Sequence[EvaluationLead], rows: Sequence[Arrays], seed: int) -> list[CleanCell]:
+    table, records = _by_record(leads, rows)
+    cells = []
+    for number, method in enumerate(HARM_METHODS):
+        changed = np.isfinite(table[:, number])
+        values = table[changed, number]
+        cells.append(
+            CleanCell(
+                method=method,
+                change=_means(values[:, np.newaxis], seed)[0] if len(values) else None,
+                worst_tenth=float(np.quantile(values, 0.9)) if len(values) else None,
+                by_record={
+                    name: float(value) for name, value in zip(records, table[:, number], strict=True) if value > -np.inf
+                },
+                morphology=_morphology(rows, number),
+            )
+        )
+    return cells
+
+
+def _by_record(leads: Sequence[EvaluationLead], rows: Sequence[Arrays]) -> tuple[np.ndarray, list[str]]:
+    """Return decibels, shape ``(records, methods)``, and the names of the records, without flat leads."""
+    kept = [number for number, row in enumerate(rows) if not np.isnan(row["decibels"]).any()]
+    if not kept:
+        return np.empty((0, len(HARM_METHODS))), []
+    found = [leads[number] for number in kept]
+    table = by_record(found, np.array([rows[number]["decibels"] for number in kept]), mean=True)
+    return table, list(dict.fromkeys(lead.record for lead in found))
+
+
+def _morphology(rows: Sequence[Arrays], method: int) -> MorphologyChange | None:
+    waves = [Waves(*row["waves"][method]) for row in rows if "waves" in row]
+    return summarize_changes(waves) if waves else None
+
+
+def _means(table: np.ndarray, seed: int) -> list[Estimate]:
+    """Return the mean of each column over records with its interval; every value is finite."""
+    return [found for found in bootstrap_means(table, seed=seed) if found is not None]
