@@ -17,6 +17,7 @@ RECORDS = "101,106,207,230,109,220,100,103"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_small_study_on_mitdb(real_data: Path, tmp_path: Path) -> None:
     quick = PRESETS["quick"]
     small = replace(
