@@ -10,21 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_BAND = (1.0, 40.0)
-"""Band in Hz without most of the baseline wander and of muscle noise. The waves of a QRS complex keep their heights; a
-narrow band around its main frequencies would put waves beside it that are not there."""
+BAND = (5.0, 30.0)
+"""Band in Hz in which R peaks are looked for: the main frequencies of the QRS complex."""
 
 _REACH = 0.12
 """Seconds around a mark in which the QRS complex is looked for. P and T waves are farther from the R peak."""
 
 _BEAT_REACH = 0.05  # seconds around the moved mark of a beat in which its R peak is looked for
 
-_CLEARLY_LARGER = 1.5
-"""Of an upward and a downward wave, one that is so many times as large as the other is the R peak. A beat, such as a
-ventricular one, differs from the polarity of its record only then. Otherwise its R peaks would change sides.
+CLEARLY_LARGER = 1.0
+"""Ratio of an upward and a downward wave from which the larger one is the R peak: always. With a higher ratio, the wave
+that is nearer to the marks of the record is preferred, and a single beat keeps the polarity of its record.
 
-This factor and the band were chosen on MIT-BIH, whose marks lie on the R peak: of those considered, they best restored
-marks that were moved by 50 ms in either direction."""
+Band and ratio are those that best restored marks of MIT-BIH records for training and validation after a shift
+(``python -m benchmarks.quality.alignment``)."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,14 @@ class AlignedMarks:
     offset_s: float
 
 
-def align_marks(signal: np.ndarray, r_peaks: np.ndarray, *, fs: float) -> AlignedMarks:
+def align_marks(
+    signal: np.ndarray,
+    r_peaks: np.ndarray,
+    *,
+    fs: float,
+    band: tuple[float, float] = BAND,
+    clearly_larger: float = CLEARLY_LARGER,
+) -> AlignedMarks:
     """Move the marks of a record to the extrema of its QRS complexes.
 
     All marks are moved by the median of their offsets, then each to the extremum within 50 ms of it. So a beat with
@@ -50,24 +56,30 @@ def align_marks(signal: np.ndarray, r_peaks: np.ndarray, *, fs: float) -> Aligne
         signal: one lead in mV, shape ``(samples,)``.
         r_peaks: strictly increasing sample indices of the marks, shape ``(beats,)``.
         fs: sampling rate in Hz.
+        band: band in Hz in which R peaks are looked for.
+        clearly_larger: ratio of two waves from which the larger one is the R peak.
     """
     if not len(r_peaks):
         return AlignedMarks(r_peaks, 0.0)
-    filtered = _filtered(signal, fs)
-    polarity, offset = _polarity_and_offset(filtered, r_peaks, round(_REACH * fs))
+    filtered = _filtered(signal, band, fs)
+    polarity, offset = _polarity_and_offset(filtered, r_peaks, round(_REACH * fs), clearly_larger)
     moved = np.clip(r_peaks + offset, 0, len(signal) - 1)
-    moved = moved + _extrema(filtered, moved, reach=round(_BEAT_REACH * fs), polarity=polarity)
+    moved = moved + _extrema(
+        filtered, moved, reach=round(_BEAT_REACH * fs), polarity=polarity, clearly_larger=clearly_larger
+    )
     return AlignedMarks(np.unique(np.clip(moved, 0, len(signal) - 1)), -offset / fs)
 
 
-def _filtered(signal: np.ndarray, fs: float) -> np.ndarray:
+def _filtered(signal: np.ndarray, band: tuple[float, float], fs: float) -> np.ndarray:
     from scipy.signal import butter, sosfiltfilt
 
-    sections = butter(2, _BAND, btype="band", fs=fs, output="sos")
+    sections = butter(2, band, btype="band", fs=fs, output="sos")
     return np.asarray(sosfiltfilt(sections, signal.astype(np.float64)))
 
 
-def _polarity_and_offset(filtered: np.ndarray, r_peaks: np.ndarray, reach: int) -> tuple[float, int]:
+def _polarity_and_offset(
+    filtered: np.ndarray, r_peaks: np.ndarray, reach: int, clearly_larger: float
+) -> tuple[float, int]:
     """Return 1 or -1 for upward or downward R peaks, and the median distance from the marks to them in samples.
 
     Of a complex with R and S waves of similar height, it is the one that is nearer to the marks.
@@ -79,16 +91,18 @@ def _polarity_and_offset(filtered: np.ndarray, r_peaks: np.ndarray, reach: int) 
         offset = round(float(np.median((polarity * around).argmax(axis=1)))) - reach
         found.append((float(np.median(heights)), polarity, offset))
     highest = max(height for height, _, _ in found)
-    similar = [item for item in found if item[0] * _CLEARLY_LARGER >= highest]
+    similar = [item for item in found if item[0] * clearly_larger >= highest]
     _, polarity, offset = min(similar, key=lambda item: abs(item[2]))
     return polarity, offset
 
 
-def _extrema(filtered: np.ndarray, centers: np.ndarray, *, reach: int, polarity: float) -> np.ndarray:
+def _extrema(
+    filtered: np.ndarray, centers: np.ndarray, *, reach: int, polarity: float, clearly_larger: float
+) -> np.ndarray:
     """Return the distance in samples from each center to the extremum around it."""
     around = polarity * _around(filtered, centers, reach)
     highest, lowest = around.argmax(axis=1), around.argmin(axis=1)
-    inverted = -around.min(axis=1) > _CLEARLY_LARGER * around.max(axis=1)
+    inverted = -around.min(axis=1) > clearly_larger * around.max(axis=1)
     return np.asarray(np.where(inverted, lowest, highest) - reach)
 
 

@@ -16,6 +16,7 @@ from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.ecg_data.noise_records import NoiseRecords, read_noise_sources, write_noise_sources
 from ecg_study.ecg_data.segments.building import write_arrays
 from ecg_study.ecg_data.segments.layout import (
+    ALIGNED_FORMAT,
     CACHE_FORMAT,
     NOISE_FILE,
     WANDER_REMOVED,
@@ -109,6 +110,7 @@ def cache_key(database: Database, settings: SegmentSettings, *, noise: NoiseReco
     return sha256_of_json(
         ({} if noise is None else {"noise": noise.checksums})
         | ({WANDER_REMOVED: WANDER_REMOVED_FORMAT} if settings.augmented else {})
+        | ({"alignment": ALIGNED_FORMAT} if settings.aligned else {})
         | {
             "format": CACHE_FORMAT,
             "files": database.checksums,

@@ -16,6 +16,9 @@ CACHE_FORMAT = 1
 WANDER_REMOVED_FORMAT = 2
 """Likewise for the additional array of a cache for augmentation. In format 1 the high-pass had order 4."""
 
+ALIGNED_FORMAT = 1
+"""Likewise for caches with marks that are moved to the R peaks."""
+
 ARRAYS: dict[str, np.dtype[Any]] = {
     "noisy": np.dtype("<f4"),
     "clean": np.dtype("<f4"),
