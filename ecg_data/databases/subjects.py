@@ -34,7 +34,7 @@ SUBJECTS: Mapping[str, Mapping[str, str]] = {
     "qtdb": {f"sel{name}": f"mitdb/{name}" for name in _EXCERPTS_OF_MITDB}
     | {record: f"qtdb/{other}" for record, other in _SAME_HEADER.items()},
 }
-"""Database → record → subject, where that is not the record's own."""
+"""Database → record → name of its subject, if that is not the name of the record."""
 
 
 def subject_of(record: str) -> str:

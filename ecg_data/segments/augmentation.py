@@ -36,8 +36,8 @@ class Augmentation:
     Every range is drawn from uniformly. Probabilities are shares of segments from 0 to 1, unless a sentence says more.
 
     Attributes:
-        removes_baseline_wander: denoiser only: baseline wander is no part of the target. A filter removes it before the
-            network, so signal and noise are high-passed here too, and SNR is that after the filter.
+        removes_baseline_wander: denoiser only: the target has no baseline wander. A filter removes it before the
+            network, so signal and noise are high-passed here too, and the SNR is that after the filter.
         noise_probability: share of segments with recorded noise.
         snr_range_db: lowest and highest SNR of recorded noise in dB, relative to the signal without its wander.
         transform_noise: whether training noise is also inverted, reversed, stretched in time and mixed from both

@@ -72,7 +72,7 @@ class Waves:
 
 @dataclass(frozen=True)
 class Places:
-    """Where the waves of each beat are measured, found in the clean signal; shape ``(beats,)``, sample indices.
+    """Samples at which the waves of each beat are measured, found in the clean signal; shape ``(beats,)``.
 
     Attributes:
         beats: annotated R peaks.

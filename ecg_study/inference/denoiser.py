@@ -126,7 +126,7 @@ class Denoiser:
 
 
 _Wander = Literal["kept", "removed", "filtered"]
-"""What happens to baseline wander: kept by the model, removed by it, or removed by a filter before it."""
+"""Treatment of baseline wander: kept by the model, removed by the model, or removed by a filter before it."""
 
 
 class DenoiserStream:

@@ -7,7 +7,7 @@ import numpy as np
 _AROUND_SECONDS = 5
 """Seconds on either side over which the power of the ECG is averaged: several beats at any heart rate."""
 
-_LEAST_USABLE = 0.5  # of a second
+_LEAST_USABLE = 0.5  # smallest share of usable samples for which a second gets an estimate
 
 _HIGHEST_DB = 60.0
 """Highest ratio that is reported; what a denoiser removes is not known more exactly."""

@@ -38,8 +38,8 @@ class Summary:
             mean, median, shortest, longest, standard deviation (SDNN), and root mean square of successive differences
             (RMSSD). All beats count, normal or not, so these are not the NN intervals of a reviewed recording.
         mean_confidence: Detector: mean confidence of the R peaks.
-        median_snr_db: Denoiser: median over the seconds of the estimated SNR of each lead in dB; ``None`` for a lead
-            without an estimate.
+        median_snr_db: Denoiser: estimated SNR of each lead in dB, the median over all seconds; ``None`` if it is not
+            known.
         disclaimer: Uses that are excluded.
     """
 

@@ -67,8 +67,8 @@ def fine_tune_model(
         on_progress: called with the name of a step, the number of steps done, and their total.
 
     Raises:
-        ModelError: the model cannot be opened, is of a kind that is no longer trained, or its card has no learning
-            rate and none is given.
+        ModelError: the model cannot be opened, removes baseline wander without a high-pass filter, or has no learning
+            rate in its card and none is given.
         SettingsError: the preset is unknown, or the model was trained with another one.
         DataError: the model was trained on a validation or test record.
         StateError: the new model exists.

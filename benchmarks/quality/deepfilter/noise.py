@@ -61,7 +61,7 @@ def version_noise(signal: np.ndarray, version: int) -> VersionNoise:
         version: one of `VERSIONS`.
 
     Raises:
-        SettingsError: there is no such version.
+        SettingsError: the version is not one of `VERSIONS`.
     """
     if version not in VERSIONS:
         raise SettingsError("versions", f"{version} is not one of 1, 2", value=version)

@@ -60,7 +60,7 @@ class MeasuredRow:
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """What a trained model took.
+    """Facts about a training.
 
     Attributes:
         version: noise version.

@@ -57,7 +57,7 @@ class TrainingSettings:
     Attributes:
         model: network, loss and optimizer.
         augmentation: variations of beats and noise.
-        refit: train on the validation records too, after all choices; there is no validation then.
+        refit: train on the validation records too, after all choices have been made; nothing is validated.
         seed: seed of weights, order and noise.
     """
 

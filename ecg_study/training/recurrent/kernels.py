@@ -238,7 +238,7 @@ class Saved:
 
     Attributes:
         gates: gates of each step, ``(steps, rows, 4 * units)``; for a GRU, the candidate's product of the state is the
-            fourth. With one step, there is no backward pass, and each step overwrites it.
+            fourth. Without a backward pass, the array has one step, which each step overwrites.
         states: initial state and that after each step, ``(steps + 1, rows, units)``; 2 with a single step of gates.
         cells: cell states of an LSTM, likewise; not used for a GRU.
     """
