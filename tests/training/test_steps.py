@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -76,16 +76,25 @@ def test_the_better_of_weights_and_average_is_kept(task: TrainingTask) -> None:
     assert seen == {True, False}
 
 
-def test_the_last_weights_are_kept_on_a_cosine_schedule(task: TrainingTask) -> None:
-    chosen = replace(task, preset=replace(PRESET, weight_average=0.5))
-    spec = replace(SPEC, hyperparameters=HYPERPARAMETERS | {"learning_rate": 0.3})
-    training = train(chosen, spec, options=TrainingOptions.for_long(chosen, Budget(epochs=5)), seed=1)
-    last = training.result.history[-1]
-    assert training.result.score == min(last["val_loss"], last["averaged_val_loss"])
-    assert training.result.best_epoch == 5
-    model = build_trained(chosen, spec, training=training)
-    measured = model.evaluate(keras_dataset(chosen.validation_batches()), verbose=0, return_dict=True)
-    assert measured["loss"] == pytest.approx(training.result.score, rel=1e-4)
+@pytest.mark.parametrize(("schedule", "kept"), [("cosine", 5), ("plateau", 1)])
+def test_the_last_weights_are_kept_on_a_cosine_schedule(
+    schedule: Literal["cosine", "plateau"], kept: int, task: TrainingTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The validation loss rises, from 1 to 5."""
+    losses, weights = iter((1.0, 2.0, 3.0, 4.0, 5.0)), list[list[np.ndarray]]()
+
+    def validate(network: Network, _: object) -> dict[str, float]:
+        weights.append(network.model.get_weights())
+        return {"loss": next(losses)}
+
+    monkeypatch.setattr(Network, "validate", validate)
+    chosen = replace(task, preset=replace(PRESET, weight_average=0.0, schedule=schedule))
+    training = train(chosen, SPEC, options=TrainingOptions.for_long(chosen, Budget(epochs=5)), seed=1)
+    assert (training.result.best_epoch, training.result.score) == (kept, kept)
+    for found, expected in zip(
+        build_trained(chosen, SPEC, training=training).get_weights(), weights[kept - 1], strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_a_larger_budget_continues(task: TrainingTask, tmp_path: Path) -> None:
