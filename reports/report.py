@@ -10,7 +10,7 @@ from ecg_study.evaluation.results.detection import DetectorSection, Failure, Str
 from ecg_study.evaluation.results.search import SearchSummary
 from ecg_study.evaluation.results.values import Comparison
 
-REPORT_FORMAT = 4
+REPORT_FORMAT = 5
 """Version of the stored fields; ``schema_upgrade`` reads reports of earlier ones."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ecg_study.evaluation.results.values import GRU, NOISY, TOLERANCES_MS, peak_f1_metric
 
-READABLE_FORMATS = (2, 3, 4)
+READABLE_FORMATS = (2, 3, 4, 5)
 """Formats of ``report.json`` that can be read; version 0.1.0 wrote format 3."""
 
 _RENAMED: dict[str, dict[str, str]] = {
@@ -73,6 +73,8 @@ def upgrade_report(content: dict[str, Any]) -> dict[str, Any]:
         _from_2_to_3(content)
     if content["format"] == 3:
         _from_3_to_4(content)
+    if content["format"] == 4:
+        _from_4_to_5(content)
     return content
 
 
@@ -95,6 +97,12 @@ def _from_3_to_4(content: dict[str, Any]) -> None:
     for restructure in _RESTRUCTURED:
         restructure(content)
     content["format"] = 4
+
+
+def _from_4_to_5(content: dict[str, Any]) -> None:
+    if content["denoiser"]:
+        content["denoiser"]["harm"] = None
+    content["format"] = 5
 
 
 def _at(content: dict[str, Any], place: str) -> Iterator[dict[str, Any]]:

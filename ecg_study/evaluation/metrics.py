@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from ecg_study.evaluation.results.values import Comparison, Confusion, Counts, D
 
 _RESAMPLES = 2000
 _LEVEL = 0.95
+
+DENOISING_METRICS = tuple(item.name for item in fields(Denoising))
+"""Names of the metrics of a denoised lead."""
 
 FEWEST_RECORDS = 6
 """With fewer records, significance is not stated: that five records all lie on one side of 0 has a probability of
@@ -152,6 +156,17 @@ def bootstrap_means(table: np.ndarray, *, seed: int) -> list[Estimate | None]:
     low, high = np.quantile(draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], axis=0)
     columns = zip(table.mean(axis=0), low, high, strict=True)
     return [Estimate(*(float(v) for v in column)) if np.isfinite(column[0]) else None for column in columns]
+
+
+def mean_denoising(table: np.ndarray, *, seed: int) -> dict[str, Estimate]:
+    """Estimate the means over records of `DENOISING_METRICS`; undefined metrics are left out.
+
+    Args:
+        table: shape ``(records, metrics)``, NaN for an undefined value.
+        seed: seed of the bootstrap.
+    """
+    found = bootstrap_means(table, seed=seed)
+    return {name: value for name, value in zip(DENOISING_METRICS, found, strict=True) if value is not None}
 
 
 def paired_difference(

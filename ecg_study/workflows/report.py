@@ -20,10 +20,8 @@ from ecg_study.evaluation.experiments.denoising import denoiser_section
 from ecg_study.evaluation.experiments.failures import worst_excerpts
 from ecg_study.evaluation.experiments.model_comparison import compare_with_classical
 from ecg_study.evaluation.experiments.noise_stress import stress_section
-from ecg_study.evaluation.experiments.noise_types import measure_noise_types
 from ecg_study.evaluation.experiments.r_peaks import detector_section, evaluation_inputs
 from ecg_study.evaluation.leads import EvaluationLead, read_leads
-from ecg_study.evaluation.results.denoising import NoiseCell
 from ecg_study.models.card import DETECTOR
 from ecg_study.prediction.csv_files import write_signal_csv
 from ecg_study.progress import Progress
@@ -332,17 +330,13 @@ class ReportBuilder:
     def _denoiser(self, noise: NoiseRecords | None, why_not: str) -> Any:
         if self.denoiser is None:
             return None
-        cells: list[NoiseCell] = []
-        if noise is not None:
-            cells = measure_noise_types(
-                self.denoiser, self.leads, noise=noise, seed=self.seed, store=self.store, progress=self.on_progress
-            )
         return denoiser_section(
             self.models.denoisers,
             self.leads,
-            noise=cells,
-            noise_note="" if cells else why_not,
+            noise=noise,
+            noise_note=why_not,
             seed=self.seed,
+            store=self.store,
             progress=self.on_progress,
         )
 

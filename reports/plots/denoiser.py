@@ -9,6 +9,7 @@ import numpy as np
 
 from ecg_study.evaluation.results.denoising import DenoiserSection, NoiseCell
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER
+from ecg_study.reports.plots.harm import plot_harm
 from ecg_study.reports.plots.style import (
     BLACK,
     BLUE,
@@ -20,7 +21,7 @@ from ecg_study.reports.plots.style import (
     add_legend_above,
     make_axes,
 )
-from ecg_study.reports.tables import NOISE_TYPE_NAMES
+from ecg_study.reports.tables import HARM_NOISE, NOISE_TYPE_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,6 +42,8 @@ def plot_denoiser(section: DenoiserSection, fs: float) -> dict[str, Figure]:
     figures = {"denoising": _plot_traces(section, fs), "spectra": _plot_spectra(section)}
     if section.noise:
         figures["noise_types"] = _plot_noise_types(section)
+    if section.harm is not None and section.harm.noisy:
+        figures["harm"] = plot_harm(section.harm, HARM_NOISE)
     return figures
 
 

@@ -10,6 +10,16 @@ from ecg_study.reports.tables.denoiser import (
     noise_types_by_record,
 )
 from ecg_study.reports.tables.detector import clock, failures, offsets, paired, peaks, peaks_by_record, stress, windows
+from ecg_study.reports.tables.harm import (
+    HARM_NOISE,
+    harm_above_highpass,
+    harm_clean,
+    harm_findings,
+    harm_improvement,
+    harm_noise_types,
+    harm_waves,
+    harm_worst_tenth,
+)
 from ecg_study.reports.tables.study import (
     changes,
     comparisons,
@@ -24,6 +34,7 @@ from ecg_study.reports.tables.study import (
 )
 
 __all__ = [
+    "HARM_NOISE",
     "NOISE_TYPE_NAMES",
     "best_snr_improvement",
     "changes",
@@ -32,6 +43,13 @@ __all__ = [
     "denoising",
     "denoising_by_record",
     "failures",
+    "harm_above_highpass",
+    "harm_clean",
+    "harm_findings",
+    "harm_improvement",
+    "harm_noise_types",
+    "harm_waves",
+    "harm_worst_tenth",
     "importances",
     "morphology",
     "noise_types",

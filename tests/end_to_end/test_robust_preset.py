@@ -10,6 +10,7 @@ import pytest
 
 import study
 from ecg_study.ecg_data.readers.wfdb import read_record
+from ecg_study.evaluation.results.values import LSTM
 from ecg_study.inference.loading import load_denoiser, load_detector
 from ecg_study.reports.schema import read_report
 from ecg_study.search_spaces.preset_files import save_preset
@@ -64,6 +65,17 @@ def test_report_and_cards_describe_the_training(robust_study: tuple[Path, list[s
     page = (out / "report.md").read_text()
     assert "because all choices had been made by then, also on the validation records" in page
     assert "Recorded noise at an SNR of" in page and "also removes baseline wander" in page
+    harm = report.denoiser.harm
+    assert harm is not None and {cell.noise_type for cell in harm.noisy} == {"bw", "em", "ma", "mix"}
+    ours = next(cell for cell in harm.clean if cell.method == LSTM)
+    assert ours.change is not None and f"| {ours.change.value:.1f} [" in page.split("### Denoising without harm")[1]
+    assert (out / "plots" / "harm.png").is_file() and "](plots/harm.png)" in page
+    metrics = load_denoiser(out / "models" / "denoiser").card.metrics
+    cell = next(cell for cell in harm.noisy if (cell.noise_type, cell.snr, cell.method) == ("mix", 24, LSTM))
+    stored = metrics["test, whole records, mix"]["24 dB"]
+    assert stored["above the high-pass of the reference in dB"]["value"] == cell.above_highpass.value
+    assert cell.morphology is not None and stored["ST level changed by 0.1 mV or more"] == cell.morphology.false_st
+    assert metrics["test, whole records, no noise added"]["change in dB"]["value"] == ours.change.value
     methods = {item.method for item in report.denoiser.summaries}
     assert {"zero-phase high-pass, 0.67 Hz", "high-pass and stationary wavelet"} < methods
     card = (out / "models" / "denoiser" / "CARD.md").read_text()

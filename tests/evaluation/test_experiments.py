@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.ecg_data.noise_stress import add_electrode_motion
 from ecg_study.evaluation.baselines.detectors import BaselinePeaks
-from ecg_study.evaluation.experiments.denoising import estimate_metrics, excerpt_around
+from ecg_study.evaluation.experiments.denoising import excerpt_around
 from ecg_study.evaluation.experiments.failures import worst_excerpts
 from ecg_study.evaluation.experiments.r_peaks import (
     jitter_edges,
@@ -24,7 +24,7 @@ from ecg_study.evaluation.experiments.r_peaks import (
 )
 from ecg_study.evaluation.experiments.windows import summarize_windows, windows_by_record
 from ecg_study.evaluation.leads import EvaluationLead, by_record
-from ecg_study.evaluation.metrics import bootstrap, bootstrap_means
+from ecg_study.evaluation.metrics import bootstrap, bootstrap_means, mean_denoising
 from ecg_study.evaluation.results.values import GRU, NOISY, peak_f1_metric
 from ecg_study.evaluation.thresholds import best_thresholds, threshold_inputs
 from ecg_study.inference.detector import RPeaks
@@ -168,7 +168,7 @@ def test_bootstrap_means_equal_separate_bootstraps() -> None:
         assert (interval.value, interval.low, interval.high) == pytest.approx((alone.value, alone.low, alone.high))
     table[0, 1] = np.nan
     assert [item is None for item in bootstrap_means(table, seed=7)] == [False, True, False]
-    assert set(estimate_metrics(np.ones((3, 7)), seed=1)) == {
+    assert set(mean_denoising(np.ones((3, 7)), seed=1)) == {
         "mae",
         "rmse",
         "snr_improvement",

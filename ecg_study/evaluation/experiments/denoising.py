@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
+from ecg_study.ecg_data.databases.splits import TEST
+from ecg_study.ecg_data.noise_records import NoiseRecords
 from ecg_study.evaluation.baselines.filters import BASELINE_WANDER_FILTERS, FILTERS, HIGHPASS_WAVELET, WAVELET
 from ecg_study.evaluation.cached_models import CachedModel
+from ecg_study.evaluation.experiments.harm import measure_harm
+from ecg_study.evaluation.experiments.noise_types import measure_noise_types
 from ecg_study.evaluation.leads import EvaluationLead, by_record
-from ecg_study.evaluation.metrics import bootstrap_means, denoising
+from ecg_study.evaluation.metrics import DENOISING_METRICS, denoising, mean_denoising
 from ecg_study.evaluation.morphology import FALSE_ST_MV, Waves, wave_changes
 from ecg_study.evaluation.results.denoising import (
     DenoiserSection,
@@ -21,10 +25,10 @@ from ecg_study.evaluation.results.denoising import (
     Spectrum,
     Trace,
 )
-from ecg_study.evaluation.results.values import LSTM, NO_FILTER, Denoising, Estimate, SeedMetrics
+from ecg_study.evaluation.results.harm import HarmSection
+from ecg_study.evaluation.results.values import LSTM, NO_FILTER, Estimate, SeedMetrics
 from ecg_study.progress import Progress
-
-METRICS = tuple(item.name for item in fields(Denoising))
+from ecg_study.result_cache import ResultCache
 
 TRACE_SECONDS = 4.0
 """Length of a trace: a few beats, each wide enough to be read."""
@@ -58,9 +62,10 @@ def denoiser_section(
     models: Sequence[CachedModel],
     leads: Sequence[EvaluationLead],
     *,
-    noise: Sequence[NoiseCell],
+    noise: NoiseRecords | None,
     noise_note: str,
     seed: int,
+    store: ResultCache,
     progress: Progress,
 ) -> DenoiserSection:
     """Evaluate the denoiser on test records.
@@ -68,9 +73,10 @@ def denoiser_section(
     Args:
         models: the denoiser of each seed; the first is the final model.
         leads: leads of the test records.
-        noise: metrics by noise type, see `ecg_study.evaluation.experiments.noise_types`.
-        noise_note: reason why they were not measured; empty if they were.
-        seed: seed of the bootstrap.
+        noise: the noise records; ``None`` leaves out the metrics under recorded noise.
+        noise_note: reason why there are none; empty if there are.
+        seed: seed of the noise and of the bootstrap.
+        store: result cache.
         progress: callback for the leads that are done.
     """
     measured = []
@@ -78,10 +84,16 @@ def denoiser_section(
         progress("Denoiser, test leads", done, len(leads))
         measured.append(measure_lead(lead, models[0]))
     progress("Denoiser, test leads", len(leads), len(leads))
+    cells: list[NoiseCell] = []
+    if noise is not None:
+        cells = measure_noise_types(models[0], leads, noise=noise, seed=seed, store=store, progress=progress)
+    harm: HarmSection | None = None
+    if models[0].removes_baseline_wander:
+        harm = measure_harm(models[0], leads, noise=noise, part=TEST, seed=seed, store=store, progress=progress)
     return DenoiserSection(
         summaries=_summaries(measured, seed),
         by_record=[item for lead in measured for item in lead.metrics],
-        noise=list(noise),
+        noise=cells,
         noise_note=noise_note,
         frequencies=_frequencies(leads[0].fs, len(next(iter(measured[0].spectra.values())))),
         spectra=_spectra(measured),
@@ -89,6 +101,7 @@ def denoiser_section(
         traces=_traces(measured),
         seeds=_seeds(models, leads, measured),
         removes_baseline_wander=models[0].removes_baseline_wander,
+        harm=harm,
     )
 
 
@@ -124,21 +137,15 @@ def _methods(measured: Sequence[DenoisedLead]) -> list[str]:
 def _metrics(measured: Sequence[DenoisedLead], method: str) -> np.ndarray:
     """Return all metrics of one method, shape ``(leads, metrics)``; NaN for an undefined one."""
     rows = [item.metrics for lead in measured for item in lead.metrics if item.method == method]
-    return np.array([[getattr(row, name) for name in METRICS] for row in rows], dtype=np.float64)
+    return np.array([[getattr(row, name) for name in DENOISING_METRICS] for row in rows], dtype=np.float64)
 
 
 def _summaries(measured: Sequence[DenoisedLead], seed: int) -> list[DenoisingSummary]:
     leads = [item.lead for item in measured]
     return [
-        DenoisingSummary(method, estimate_metrics(by_record(leads, _metrics(measured, method), mean=True), seed=seed))
+        DenoisingSummary(method, mean_denoising(by_record(leads, _metrics(measured, method), mean=True), seed=seed))
         for method in _methods(measured)
     ]
-
-
-def estimate_metrics(table: np.ndarray, *, seed: int) -> dict[str, Estimate]:
-    """Estimate the means over records of a table ``(records, metrics)``; undefined metrics are left out."""
-    found = bootstrap_means(table, seed=seed)
-    return {name: value for name, value in zip(METRICS, found, strict=True) if value is not None}
 
 
 def _frequencies(fs: float, count: int) -> list[float]:
@@ -218,10 +225,12 @@ def _seeds(
             denoising(item.reference, model.denoise(item.lead.noisy), noisy=item.lead.noisy, fs=item.lead.fs)
             for item in measured
         ]
-        tables.append(np.array([[getattr(row, name) for name in METRICS] for row in rows], dtype=np.float64))
+        tables.append(np.array([[getattr(row, name) for name in DENOISING_METRICS] for row in rows], dtype=np.float64))
     wanted = {"MAE in mV": "mae", "RMSE in mV": "rmse"}
     means = [by_record(leads, table, mean=True).mean(axis=0) for table in tables]
-    return [seed_metrics(name, [float(row[METRICS.index(key)]) for row in means]) for name, key in wanted.items()]
+    return [
+        seed_metrics(name, [float(row[DENOISING_METRICS.index(key)]) for row in means]) for name, key in wanted.items()
+    ]
 
 
 def seed_metrics(metric: str, values: list[float]) -> SeedMetrics:

@@ -23,7 +23,13 @@ from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.metrics import bootstrap_means
 from ecg_study.evaluation.morphology import Waves, summarize_changes, wave_changes
-from ecg_study.evaluation.results.harm import CleanCell, HarmCell, HarmSection, MorphologyChange
+from ecg_study.evaluation.results.harm import (
+    EXACT_HIGHPASS,
+    CleanCell,
+    HarmCell,
+    HarmSection,
+    MorphologyChange,
+)
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER, Estimate
 from ecg_study.progress import Progress
 from ecg_study.result_cache import Arrays, ResultCache, content_key
@@ -33,8 +39,6 @@ HARM_LEVELS = (24, 18, 12, 6, 0, -6)
 
 MORPHOLOGY_LEVELS = (24, 6)
 """SNR of the input in dB at which waves are measured, besides recordings without added noise."""
-
-EXACT_HIGHPASS = "high-pass of the reference, 0.5 Hz"
 
 HARM_METHODS = (NO_FILTER, EXACT_HIGHPASS, BANDPASS, HIGHPASS_WAVELET, LSTM)
 

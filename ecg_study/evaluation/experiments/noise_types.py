@@ -16,9 +16,8 @@ from ecg_study.ecg_data.segments.cutting import segment_starts
 from ecg_study.errors import InputError
 from ecg_study.evaluation.baselines.filters import BASELINE_WANDER_FILTERS, LOWPASS, WAVELET, lowpass, wavelet
 from ecg_study.evaluation.cached_models import CachedModel
-from ecg_study.evaluation.experiments.denoising import METRICS, estimate_metrics
 from ecg_study.evaluation.leads import EvaluationLead, by_record
-from ecg_study.evaluation.metrics import denoising_table
+from ecg_study.evaluation.metrics import DENOISING_METRICS, denoising_table, mean_denoising
 from ecg_study.evaluation.results.denoising import NoiseCell
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER
 from ecg_study.progress import Progress
@@ -80,8 +79,10 @@ def measure_noise_types(
         case = NoiseCase(noise, TEST, noise_type, snr, seed)
         for method, table in _tables(model, leads, case, store).items():
             records = by_record(leads, table, mean=True)
-            improvements = dict(zip(names, records[:, METRICS.index("snr_improvement")].tolist(), strict=True))
-            cells.append(NoiseCell(noise_type, snr, method, estimate_metrics(records, seed=seed), improvements))
+            improvements = dict(
+                zip(names, records[:, DENOISING_METRICS.index("snr_improvement")].tolist(), strict=True)
+            )
+            cells.append(NoiseCell(noise_type, snr, method, mean_denoising(records, seed=seed), improvements))
     progress("Noise types", len(cases), len(cases))
     return cells
 
@@ -143,5 +144,5 @@ def _measure(model: CachedModel, lead: EvaluationLead, case: NoiseCase) -> dict[
     metrics = {}
     for method, apply in methods.items():
         table = denoising_table(clean, apply(noisy), noisy=noisy, fs=lead.fs)
-        metrics[method] = np.array([np.nanmean(table[name]) for name in METRICS])
+        metrics[method] = np.array([np.nanmean(table[name]) for name in DENOISING_METRICS])
     return metrics

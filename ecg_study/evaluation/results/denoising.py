@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ecg_study.evaluation.results.harm import HarmSection
 from ecg_study.evaluation.results.values import Denoising, Estimate, SeedMetrics
 
 
@@ -125,6 +126,7 @@ class DenoiserSection:
         traces: best, median and worst record.
         seeds: headline metrics by seed.
         removes_baseline_wander: the reference of every method is the recording without baseline wander.
+        harm: denoising without harm; ``None`` if the denoiser keeps baseline wander.
     """
 
     summaries: list[DenoisingSummary]
@@ -137,3 +139,4 @@ class DenoiserSection:
     traces: list[Trace]
     seeds: list[SeedMetrics]
     removes_baseline_wander: bool
+    harm: HarmSection | None

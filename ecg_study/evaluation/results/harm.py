@@ -6,6 +6,20 @@ from dataclasses import dataclass
 
 from ecg_study.evaluation.results.values import Estimate
 
+EXACT_HIGHPASS = "high-pass of the reference, 0.5 Hz"
+"""The method that defines the reference and changes nothing else."""
+
+WAVE_UNITS = {
+    "r_amplitude": "mV",
+    "qrs_amplitude": "mV",
+    "qrs_width": "ms",
+    "st_level": "mV",
+    "st_slope": "mV/s",
+    "t_amplitude": "mV",
+    "t_end": "ms",
+}
+"""Measure of a wave → its unit; the measures are the fields of `morphology.Waves`."""
+
 
 @dataclass(frozen=True)
 class WaveChange:
@@ -27,7 +41,7 @@ class MorphologyChange:
     Attributes:
         beats: number of beats.
         t_waves: number of beats with a T wave that is high enough to have an end.
-        changes: measure → its change; the measures are the fields of `morphology.Waves`. ``None`` if no beat has it.
+        changes: measure → its change, see `WAVE_UNITS`. ``None`` if no beat has it.
         false_st: share of beats whose ST level moves by 0.1 mV or more.
         false_qrs: share of beats whose QRS duration changes by 20 ms or more.
         false_qt: share of T waves whose end moves by 20 ms or more; ``None`` without T waves.
