@@ -14,7 +14,7 @@ import keras_tuner
 from keras import layers, ops
 
 from ecg_study.search_spaces.layers import StackConfig, choose_stack, compile_model, recurrent_stack, unfold
-from ecg_study.search_spaces.metrics import relative_log_error
+from ecg_study.search_spaces.metrics import relative_error_loss, relative_log_error
 from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER, HyperparameterRanges, OptimizerSettings
 
 OBJECTIVE, WANDER_REMOVED_OBJECTIVE = ("val_loss", "min"), ("val_relative_log_error", "min")
@@ -43,11 +43,13 @@ class DenoiserConfig:
         residual: the network computes a correction of its input instead of the clean signal.
         gate: what the network changes in each frame is multiplied by a factor from 0 to 1 that it computes too. So it
             can leave a clean signal exactly as it is. Only for a model that removes baseline wander.
+        loss_power: weight of noisy segments in the loss, see `relative_error_loss`. Only for such a model too.
     """
 
     stack: StackConfig
     residual: bool
     gate: bool = False
+    loss_power: float = 0.0
 
 
 def build_denoiser(
@@ -62,7 +64,7 @@ def build_denoiser(
     A model that keeps baseline wander subtracts the mean of each segment before the recurrent layers, so the offset of
     a recording does not matter, adds it again, and is trained by the mean squared error. A model that removes baseline
     wander reads high-passed segments with noise of any level: it scales each to power 1, and back after the network,
-    and is trained by `relative_log_error`.
+    and is trained by `relative_error_loss`.
 
     Args:
         config: hyperparameters.
@@ -83,7 +85,7 @@ def build_denoiser(
     metrics = [keras.metrics.MeanAbsoluteError(name="mae")]
     if removes_baseline_wander:
         metrics.append(keras.metrics.MeanMetricWrapper(relative_log_error, name=relative_log_error.__name__))
-    loss = relative_log_error if removes_baseline_wander else "mse"
+    loss = relative_error_loss(config.loss_power) if removes_baseline_wander else "mse"
     compile_model(model, config.stack, loss=loss, metrics=metrics, optimizer=optimizer)
     return model
 
@@ -136,7 +138,9 @@ class DenoiserSpace(keras_tuner.HyperModel):
         stack = choose_stack(hp, self.ranges)
         residual = _choose_boolean(hp, "residual", self.ranges.residual)
         gate = any(self.ranges.gate) and _choose_boolean(hp, "gate", self.ranges.gate)
-        return DenoiserConfig(stack, residual, gate)
+        powers = self.ranges.loss_power
+        loss_power = float(hp.Choice("loss_power", list(powers))) if any(powers) else 0.0
+        return DenoiserConfig(stack, residual, gate, loss_power)
 
     def build(self, hp: Any) -> keras.Model:
         """Build the compiled model of these hyperparameters."""

@@ -19,6 +19,7 @@ class Hyperparameter:
         name: its name in Keras Tuner, searches and model cards. Stored: never change it.
         scale: ``"log"`` if equal ratios matter equally.
         minimum: lowest possible value; ``None`` if there is none or it is not a number.
+        maximum: highest possible value, likewise.
         above: values must be higher than this.
         below: values must be lower than this.
         absent_value: the value that builds the same model as a space without this hyperparameter; ``None`` if every
@@ -28,6 +29,7 @@ class Hyperparameter:
     name: str
     scale: Literal["linear", "log"] = "linear"
     minimum: float | None = None
+    maximum: float | None = None
     above: float | None = None
     below: float | None = None
     absent_value: int | bool | None = None
@@ -48,6 +50,7 @@ HYPERPARAMETERS: Mapping[str, Hyperparameter] = MappingProxyType(
             Hyperparameter(name=LEARNING_RATE, scale="log", above=0),
             Hyperparameter(name="residual"),
             Hyperparameter(name="gate", absent_value=False),
+            Hyperparameter(name="loss_power", minimum=0, maximum=1, absent_value=0),
             Hyperparameter(name="dense_units", minimum=0),
             Hyperparameter(name="filters", minimum=0, absent_value=0),
         )

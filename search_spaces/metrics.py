@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,6 +10,8 @@ from keras import ops
 
 _SMALL_ERROR = 1e-5
 """Relative to the power of the clean signal, −50 dB: below the noise of any recording. Smaller errors hardly count."""
+
+_TYPICAL_ERROR = 10**-1.5  # -15 dB: in the middle of the errors of a denoiser
 
 _LEAST_POWER = 1e-20  # of a flat clean signal, in its squared unit
 
@@ -29,6 +32,28 @@ def relative_log_error(y_true: Any, y_pred: Any) -> Any:
     error = ops.mean(ops.square(ops.subtract(y_true, y_pred)), axis=(1, 2))
     power = ops.mean(ops.square(y_true), axis=(1, 2))
     return ops.log1p(error / (_SMALL_ERROR * power + _LEAST_POWER))
+
+
+def relative_error_loss(power: float) -> Callable[[Any, Any], Any]:
+    """Return a loss between `relative_log_error`, at a power of 0, and the relative squared error, at 1.
+
+    It is ((1 + x)ᵖ − 1) / p with x = 10⁵ · MSE / power of the clean signal, divided by its slope at an error of −15 dB
+    so that gradients have similar sizes for all powers. With a higher power, noisier segments count more.
+
+    Args:
+        power: from 0 to 1.
+
+    References:
+        Box GEP, Cox DR. An analysis of transformations. J R Stat Soc B 26(2):211-252, 1964.
+    """
+    if not power:
+        return relative_log_error
+    slope = (1 + _TYPICAL_ERROR / _SMALL_ERROR) ** power
+
+    def relative_power_error(y_true: Any, y_pred: Any) -> Any:
+        return ops.expm1(power * relative_log_error(y_true, y_pred)) / (power * slope)
+
+    return relative_power_error
 
 
 class WindowPrecisionRecallArea(keras.metrics.AUC):

@@ -36,7 +36,7 @@ _NotEmpty = Field(min_length=1)
 def _limits(name: str) -> Any:
     """Return the limits of a hyperparameter for pydantic."""
     facts = HYPERPARAMETERS[name]
-    return Field(ge=facts.minimum, gt=facts.above, lt=facts.below)
+    return Field(ge=facts.minimum, le=facts.maximum, gt=facts.above, lt=facts.below)
 
 
 _Layers = Annotated[int, _limits("layers")]
@@ -45,6 +45,7 @@ _Dropout = Annotated[float, _limits("dropout")]
 _Frame = Annotated[int, _limits("frame")]
 _LearningRate = Annotated[float, _limits(LEARNING_RATE)]
 _DenseUnits = Annotated[int, _limits("dense_units")]
+_LossPower = Annotated[float, _limits("loss_power")]
 _Filters = Annotated[int, _limits("filters")]
 
 
@@ -61,6 +62,8 @@ class HyperparameterRanges:
         learning_rate: lowest and highest learning rate, drawn on a logarithmic scale.
         residual: denoiser only: the network computes a correction of its input.
         gate: denoiser that removes baseline wander only: the correction of each frame has a factor from 0 to 1.
+        loss_power: such a denoiser only: weight of noisy segments in the loss, from 0 to 1, see
+            `metrics.relative_error_loss`.
         dense_units: detector only: units of a dense layer before the output; 0 for no dense layer.
         filters: filters of a convolution before the recurrent layers; 0 for no convolution.
     """
@@ -75,6 +78,7 @@ class HyperparameterRanges:
     dense_units: Annotated[tuple[_DenseUnits, ...], _NotEmpty] = (0,)
     filters: Annotated[tuple[_Filters, ...], _NotEmpty] = (0,)
     gate: Annotated[tuple[bool, ...], _NotEmpty] = (False,)
+    loss_power: Annotated[tuple[_LossPower, ...], _NotEmpty] = (0.0,)
 
     def check_segment(self, segment_samples: int) -> None:
         """Check that a segment is a multiple of every frame.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ecg_study.evaluation.results.long_training import AVERAGED, LongTraining
@@ -35,7 +35,7 @@ def plot_losses(trainings: Sequence[Training]) -> Figure:
     for axis, task in zip(axes, tasks, strict=True):
         chosen = [item for item in trainings if item.task == task]
         values = [value for item in chosen for value in _plot_seed(axis, item)]
-        axis.set(xlabel="epoch", ylabel=_loss_label(task, [row for item in chosen for row in item.history]))
+        axis.set(xlabel="epoch", ylabel=_loss_label(chosen[0]))
         _scale(axis, values)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_title(f"Final training of the {task}", fontsize=TITLE)
@@ -52,7 +52,7 @@ def plot_long_training(made: LongTraining) -> Figure:
     for key, color, label in (*_CURVES, (f"{AVERAGED}val_loss", GREEN, "validation loss, averaged weights")):
         values += _draw(axes[0], made, key, color, label)
     _scale(axes[0], values)
-    axes[0].set(ylabel=_loss_label(made.task, made.history), title=f"Training of the {made.task}")
+    axes[0].set(ylabel=_loss_label(made), title=f"Training of the {made.task}")
     if metric:
         _draw(axes[1], made, name, ORANGE, "weights")
         _draw(axes[1], made, AVERAGED + name, GREEN, "averaged weights")
@@ -73,11 +73,13 @@ def _draw(axis: Axes, made: LongTraining, key: str, color: str, label: str) -> l
     return values
 
 
-def _loss_label(task: str, history: Sequence[Mapping[str, float]]) -> str:
+def _loss_label(made: Training | LongTraining) -> str:
+    if power := made.hyperparameters.get("loss_power"):
+        return f"MSE / signal power to the power of {power:g}, scaled"
     for metric, label in _LOG_LOSSES.items():
-        if any({metric, f"val_{metric}"} & set(row) for row in history):
+        if any({metric, f"val_{metric}"} & set(row) for row in made.history):
             return label
-    return _LOSSES[task]
+    return _LOSSES[made.task]
 
 
 def _scale(axis: Axes, values: Sequence[float]) -> None:

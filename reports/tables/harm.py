@@ -56,7 +56,7 @@ def harm_improvement(harm: HarmSection, noise_type: str = HARM_NOISE) -> Table:
 def harm_above_highpass(harm: HarmSection, noise_type: str = HARM_NOISE) -> Table:
     """Return by how much each method is above the high-pass that defines the reference, paired by record."""
     return _by_level(
-        f"Difference to the high-pass of the reference in dB by input SNR, {_named(noise_type)}, paired by record, {CI}",
+        f"Difference to the high-pass of the reference in dB, {_named(noise_type)}, paired by record, {CI}",
         [cell for cell in _of(harm, noise_type) if cell.method not in (NO_FILTER, EXACT_HIGHPASS)],
         lambda cell: signed(cell.above_highpass, 2),
     )
@@ -142,9 +142,8 @@ def _with_waves(harm: HarmSection, noise_type: str) -> list[tuple[str, HarmCell 
 def _by_level(caption: str, cells: Sequence[HarmCell], show: Callable[[HarmCell], Cell]) -> Table:
     levels = unique(cell.snr for cell in cells)
     at = {(cell.method, cell.snr): cell for cell in cells}
-    rows = [
-        method_row(method, [show(at[method, snr]) for snr in levels]) for method in unique(cell.method for cell in cells)
-    ]
+    methods = unique(cell.method for cell in cells)
+    rows = [method_row(method, [show(at[method, snr]) for snr in levels]) for method in methods]
     return make_table(caption, ("method", *map(_level, levels)), rows=rows)
 
 

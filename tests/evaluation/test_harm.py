@@ -16,14 +16,13 @@ from ecg_study.ecg_data.noise_records import NoiseRecords
 from ecg_study.errors import DataError, InputError
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.harm import (
-    EXACT_HIGHPASS,
     HARM_LEVELS,
     HARM_METHODS,
     measure_harm,
     noise_for_lead,
 )
 from ecg_study.evaluation.leads import EvaluationLead
-from ecg_study.evaluation.results.harm import HarmCell
+from ecg_study.evaluation.results.harm import EXACT_HIGHPASS, HarmCell
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER
 from ecg_study.result_cache import ResultCache
 from tests.recordings import bump_beats

@@ -16,7 +16,7 @@ from ecg_study.evaluation.cached_models import window_scores
 from ecg_study.search_spaces.denoiser import DenoiserConfig, DenoiserSpace, build_denoiser
 from ecg_study.search_spaces.detector import DetectorConfig, DetectorSpace, build_detector
 from ecg_study.search_spaces.layers import StackConfig
-from ecg_study.search_spaces.metrics import WindowPrecisionRecallArea, relative_log_error
+from ecg_study.search_spaces.metrics import WindowPrecisionRecallArea, relative_error_loss, relative_log_error
 from ecg_study.search_spaces.presets import PRESETS
 from ecg_study.training.weights import copy_variables, load_weights, pack_weights
 
@@ -73,6 +73,29 @@ def test_relative_log_error_by_hand() -> None:
     expected = [0.0, np.log(2), np.log(1 + 1e5)]
     np.testing.assert_allclose(relative_log_error(true, guessed), expected, rtol=1e-3)
     np.testing.assert_allclose(relative_log_error(1e-3 * true, 1e-3 * guessed), expected, rtol=1e-3)
+
+
+def test_the_power_of_the_loss_weighs_noisy_segments() -> None:
+    """The slope by ln(1 + x) is (1 + x)ᵖ, relative to an error of -15 dB; a power of 1 is the squared error."""
+    true = np.full((2, 4, 1), 2.0, np.float32)
+    guessed = true + np.array([2 * 10**-1.5, 2 * 10**-0.75], np.float32)[:, np.newaxis, np.newaxis]  # -30 and -15 dB
+    x = np.array([1e2, 10**3.5])
+    np.testing.assert_allclose(relative_error_loss(0.0)(true, guessed), np.log1p(x), rtol=1e-3)
+    np.testing.assert_allclose(relative_error_loss(1.0)(true, guessed), x / (1 + 10**3.5), rtol=1e-3)
+    expected = (np.sqrt(1 + x) - 1) / 0.5 / np.sqrt(1 + 10**3.5)
+    np.testing.assert_allclose(relative_error_loss(0.5)(true, guessed), expected, rtol=1e-3)
+    nearly = relative_error_loss(1e-4)(true, guessed)
+    np.testing.assert_allclose(nearly, np.log1p(x), rtol=2e-3)
+
+
+def test_the_loss_is_a_hyperparameter_but_not_the_metric() -> None:
+    model = build_denoiser(DenoiserConfig(STACK, True, loss_power=0.5), 288, removes_baseline_wander=True)
+    noisy = _segments()
+    clean = 0.5 * noisy
+    found = model.evaluate(noisy, clean, verbose=0, return_dict=True)
+    cleaned = model.predict_on_batch(noisy)
+    assert found["relative_log_error"] == pytest.approx(float(np.mean(relative_log_error(clean, cleaned))), rel=1e-4)
+    assert found["loss"] == pytest.approx(float(np.mean(relative_error_loss(0.5)(clean, cleaned))), rel=1e-4)
 
 
 @pytest.mark.parametrize(("dense_units", "filters"), [(0, 0), (6, 0), (0, 3)])

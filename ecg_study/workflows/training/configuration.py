@@ -133,6 +133,8 @@ def _ranges(preset: Preset, model_kind: str) -> dict[str, tuple[Any, ...]]:
         values["filters"] = ranges.filters
     if model_kind == DENOISER and any(ranges.gate):
         values["gate"] = ranges.gate
+    if model_kind == DENOISER and any(ranges.loss_power):
+        values["loss_power"] = ranges.loss_power
     return values
 
 
@@ -159,11 +161,12 @@ def _checked(name: str, value: Any) -> Any:
         if not isinstance(value, bool):
             raise refuse("true or false")
         return value
-    decimal = name in (LEARNING_RATE, "dropout")
+    decimal = name in (LEARNING_RATE, "dropout", "loss_power")
     if isinstance(value, bool) or not isinstance(value, (int, float) if decimal else int):
         raise refuse("a number" if decimal else "an integer")
     limits = [
         (facts.minimum is None or value >= facts.minimum, f"at least {facts.minimum}"),
+        (facts.maximum is None or value <= facts.maximum, f"at most {facts.maximum}"),
         (facts.above is None or value > facts.above, f"above {facts.above}"),
         (facts.below is None or value < facts.below, f"below {facts.below}"),
         (math.isfinite(value), "finite"),
