@@ -66,6 +66,7 @@ _METAVARS = {
     "preset": "NAME",
     "raw_dir": "DIR",
     "records": _LIST,
+    "refit": "MODEL",
     "scheduler": "ADDRESS",
     "scheduler_ca": "FILE",
     "scheduler_cert": "FILE",
