@@ -19,11 +19,12 @@ _WANDER_ORDER = 2
 _REACH_SECONDS = 4.0
 """Length of the part of the backward filter's impulse response that a stream uses. What follows is below 0.02 %."""
 
-_BLOCK_SAMPLES = 1024
-"""Samples that a stream filters at once. Blocks lie on a fixed grid, so the output does not depend on the chunks."""
+_BLOCK_SECONDS = 2.0
+"""Shortest length of the blocks that a stream filters at once, a power of two of samples. They lie on a fixed grid, so
+the output does not depend on the chunks."""
 
-_MOST_BLOCKS = 64
-"""Blocks in memory at once."""
+_MOST_SAMPLES = 2**16
+"""Samples of the blocks in memory at once; one block at least."""
 
 _ORDER = 4
 
@@ -76,7 +77,8 @@ class WanderRemover:
         self._settled = sosfilt_zi(self._sections)
         self._state: Any = None
         reach = round(_REACH_SECONDS * fs)
-        self._size = next_fast_len(_BLOCK_SAMPLES + reach, real=True)
+        self._block = 1 << (round(_BLOCK_SECONDS * fs) - 1).bit_length()
+        self._size = next_fast_len(self._block + reach, real=True)
         impulse = np.zeros(reach)
         impulse[0] = 1.0
         self._backward = np.conj(rfft(sosfilt(self._sections, impulse), self._size))
@@ -85,7 +87,7 @@ class WanderRemover:
         self._last = np.empty(0)  # last samples of the lead, to continue it at its end
         self._forward = SampleBuffer(np.float64)
         self._made = 0
-        self.lookahead = reach + _BLOCK_SAMPLES
+        self.lookahead = reach + self._block
 
     def push(self, signal: np.ndarray) -> np.ndarray:
         """Take the next samples, shape ``(samples,)``, and return the output that is final now, float64."""
@@ -99,7 +101,7 @@ class WanderRemover:
             self._run_forward(before)
         self._last = np.concatenate([self._last, signal])[-self._padding - 1 :]
         self._forward.append(self._run_forward(signal))
-        return self._run_backward((self._forward.end - self._reach) // _BLOCK_SAMPLES * _BLOCK_SAMPLES)
+        return self._run_backward((self._forward.end - self._reach) // self._block * self._block)
 
     def finish(self) -> np.ndarray:
         """Return the remaining output at the end of the lead."""
@@ -108,8 +110,8 @@ class WanderRemover:
         end = self._forward.end
         self._forward.append(self._run_forward(2 * self._last[-1] - self._last[-2::-1]))
         level = self._forward.view(self._forward.end - 1, self._forward.end)
-        self._forward.append(np.repeat(level, _BLOCK_SAMPLES + self._reach))
-        made = self._run_backward(-(-end // _BLOCK_SAMPLES) * _BLOCK_SAMPLES)
+        self._forward.append(np.repeat(level, self._block + self._reach))
+        made = self._run_backward(-(-end // self._block) * self._block)
         return made[: len(made) - (self._made - end)]
 
     def _run_forward(self, signal: np.ndarray) -> np.ndarray:
@@ -125,12 +127,13 @@ class WanderRemover:
         from scipy.fft import irfft, rfft
 
         made = [np.empty(0)]
-        for start in range(self._made, until, _MOST_BLOCKS * _BLOCK_SAMPLES):
-            count = min(_MOST_BLOCKS, (until - start) // _BLOCK_SAMPLES)
-            held = self._forward.view(start, start + count * _BLOCK_SAMPLES + self._reach - 1)
-            blocks = np.lib.stride_tricks.sliding_window_view(held, _BLOCK_SAMPLES + self._reach - 1)[::_BLOCK_SAMPLES]
+        most = max(1, _MOST_SAMPLES // self._block)
+        for start in range(self._made, until, most * self._block):
+            count = min(most, (until - start) // self._block)
+            held = self._forward.view(start, start + count * self._block + self._reach - 1)
+            blocks = np.lib.stride_tricks.sliding_window_view(held, self._block + self._reach - 1)[:: self._block]
             filtered = irfft(rfft(blocks, self._size) * self._backward, self._size)
-            made.append(filtered[:, :_BLOCK_SAMPLES].reshape(-1))
+            made.append(filtered[:, : self._block].reshape(-1))
         self._made = max(self._made, until)
         self._forward.drop_before(self._made)
         return np.concatenate(made)

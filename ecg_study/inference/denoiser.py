@@ -67,8 +67,9 @@ class Denoiser:
 
         Each lead is denoised separately. Samples that cannot be used (missing samples, flat intervals) are returned
         unchanged. If the model removes baseline wander (``card.baseline_wander``), the whole result lies around 0 mV;
-        if it has a high-pass filter for that (``card.highpass_hz``), flat intervals are 0 mV. If ``fs`` is higher than
-        the rate of the model, the result keeps frequencies below half the rate of the model.
+        if it has a high-pass filter for that (``card.highpass_hz``), flat intervals are 0 mV, and where the model
+        removes nothing, the result is the high-passed signal. If ``fs`` is higher than the rate of the model, the
+        result keeps frequencies below half the rate of the model.
 
         Args:
             signal: Samples in mV, shape ``(samples,)`` or ``(samples, leads)``: array, list, or pandas. The unit
@@ -230,33 +231,37 @@ class _DenoisedLead:
         self._input = SampleBuffer(np.float64)
         self._returned = 0
         self._wander = wander
+        # At lower rates than that of the model, nothing above half its rate can be there to remove. So what the model
+        # removed is subtracted from the lead itself, which resampling to the model and back would change a little.
+        self._subtracts = wander == "filtered" and rates.up >= rates.down
         self.unusable = 0
         self.delay = self._lead.lookahead + -(-self._back.lookahead * rates.down // rates.up) + 1
 
     def push(self, chunk: np.ndarray) -> np.ndarray:
         self._input.append(chunk)
         output, usable = self._lead.push(chunk)
-        self._measure(output[0], usable)
-        return self._restore(self._back.push(output[0]))
+        return self._restore(self._back.push(self._measured(output[0], usable)))
 
     def finish(self) -> np.ndarray:
         output, usable = self._lead.finish()
-        self._measure(output[0], usable)
-        return self._restore(np.concatenate([self._back.push(output[0]), self._back.finish(self._input.end)]))
+        measured = self._measured(output[0], usable)
+        return self._restore(np.concatenate([self._back.push(measured), self._back.finish(self._input.end)]))
 
-    def _measure(self, output: np.ndarray, usable: np.ndarray) -> None:
-        """Add the output to the estimate of the noise."""
+    def _measured(self, output: np.ndarray, usable: np.ndarray) -> np.ndarray:
+        """Add the output to the estimate of the noise, and return it, or what was removed if that is subtracted."""
         given = self._lead.input
         first = given.start
         removed = given.view(first, first + len(output)) - output
         self.noise.add(output, removed, usable=usable & (self._wander != "removed"))
         given.drop_before(first + len(output))
+        return removed if self._subtracts else output
 
-    def _restore(self, denoised: np.ndarray) -> np.ndarray:
-        """Add the offset of the lead, and put unusable samples back."""
-        if not np.isfinite(denoised).all():
+    def _restore(self, resampled: np.ndarray) -> np.ndarray:
+        """Subtract what was removed, add the offset of the lead, and put unusable samples back."""
+        if not np.isfinite(resampled).all():
             raise ModelError("denoiser: the output of the model is not finite; use another model, or check the unit")
-        first, self._returned = self._returned, self._returned + len(denoised)
+        first, self._returned = self._returned, self._returned + len(resampled)
+        denoised = self._lead.signal.view(first, self._returned) - resampled if self._subtracts else resampled
         original = self._input.view(first, self._returned)
         usable = self._lead.usable.view(first, self._returned)
         offset = self._lead.filler.offset

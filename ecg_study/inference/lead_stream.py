@@ -109,7 +109,7 @@ class Rates:
 
 
 class LeadStream:
-    """One lead, filled, resampled, high-passed if the model wants it, segmented, run through it and stitched.
+    """One lead, filled, high-passed if the model wants it, resampled, segmented, run through it and stitched.
 
     Args:
         run: Model, as a function on segments.
@@ -117,12 +117,14 @@ class LeadStream:
         rates: Sampling rates of lead and model.
         prepare: Function that prepares segments for the model.
         both_polarities: Whether the inverted lead is a second input, with an output of its own.
-        removes_wander: Whether baseline wander is removed before the model, by `WanderRemover`.
+        removes_wander: Whether baseline wander is removed before the model, by `WanderRemover`. This happens at the
+            sampling rate of the lead, so that the filter is the same at any rate.
         keeps_input: Whether `input` is kept.
 
     Attributes:
         input: What was passed to the model and its stitching, at the rate of the model.
-        signal: Filled lead without its offset, as far as it is still needed.
+        signal: Filled lead without its offset, and without baseline wander if that is removed, as far as it is still
+            needed.
         usable: Whether each sample of the lead can be used.
         filler: Gap filler of the lead.
         lookahead: Number of samples of the lead after a sample that must be known before its output is final.
@@ -140,19 +142,19 @@ class LeadStream:
         keeps_input: bool = False,
     ) -> None:
         self.filler = GapFiller(rates.fs)
-        self.signal = SampleBuffer(np.float32)
+        self.signal = SampleBuffer(np.float64 if removes_wander else np.float32)
         self.usable = SampleBuffer(np.bool_)
         self.input = SampleBuffer(np.float32)
         self._keeps_input = keeps_input
         self._rates = rates
         self._resampler = Resampler(rates.up, rates.down)
-        self._highpass = WanderRemover(rates.fs * rates.up / rates.down) if removes_wander else None
+        self._highpass = WanderRemover(rates.fs) if removes_wander else None
         prepared = self._prepared(run, prepare, both_polarities)
         self._stitcher = SegmentStitcher(prepared, segment_samples, outputs=1 + both_polarities)
         self._artifacts: list[np.ndarray] = []
         self._returned = 0
-        at_model = segment_samples + (0 if self._highpass is None else self._highpass.lookahead)
-        self.lookahead = self.filler.lookahead + self._resampler.lookahead + -(-at_model * rates.down // rates.up)
+        before = self.filler.lookahead + (0 if self._highpass is None else self._highpass.lookahead)
+        self.lookahead = before + self._resampler.lookahead + -(-segment_samples * rates.down // rates.up)
 
     def push(self, chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Take the next samples in mV, shape ``(samples,)``.
@@ -161,17 +163,17 @@ class LeadStream:
             The outputs of the model that are final now, float32, at the rate of the model, shape
             ``(outputs, samples)``, and whether each sample can be used, shape ``(samples,)``.
         """
-        filled = self._keep(*self.filler.push(chunk))
-        return self._with_usable(self._stitched(self._without_wander(self._resampler.push(filled))))
+        filled, usable = self.filler.push(chunk)
+        kept = self._keep(filled if self._highpass is None else self._highpass.push(filled), usable)
+        return self._with_usable(self._stitched(self._resampler.push(kept)))
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the remaining outputs at the end of the lead; see `push`."""
-        filled = self._keep(*self.filler.finish())
-        resampled = np.concatenate([self._resampler.push(filled), self._resampler.finish()])
-        prepared = self._without_wander(resampled)
+        filled, usable = self.filler.finish()
         if self._highpass is not None:
-            prepared = np.concatenate([prepared, self._highpass.finish()])
-        output = self._stitched(prepared)
+            filled = np.concatenate([self._highpass.push(filled), self._highpass.finish()])
+        kept = self._keep(filled, usable)
+        output = self._stitched(np.concatenate([self._resampler.push(kept), self._resampler.finish()]))
         return self._with_usable(np.concatenate([output, self._stitcher.finish()], axis=1))
 
     @property
@@ -191,13 +193,10 @@ class LeadStream:
             self.input.append(prepared)
         return self._stitcher.push(prepared)
 
-    def _without_wander(self, resampled: np.ndarray) -> np.ndarray:
-        return resampled if self._highpass is None else self._highpass.push(resampled)
-
-    def _keep(self, filled: np.ndarray, usable: np.ndarray) -> np.ndarray:
-        self.signal.append(filled)
+    def _keep(self, lead: np.ndarray, usable: np.ndarray) -> np.ndarray:
+        self.signal.append(lead)
         self.usable.append(usable)
-        return filled
+        return lead
 
     def _prepared(
         self, run: Callable[[np.ndarray], np.ndarray], prepare: Prepare, both_polarities: bool
