@@ -12,6 +12,7 @@ from ecg_study.ecg_data.noise import gaussian_noise
 from ecg_study.ecg_data.segments.building import read_lead_record
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.cutting import mark_r_peaks, window_labels
+from ecg_study.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -88,3 +89,24 @@ def by_record(leads: Sequence[EvaluationLead], rows: np.ndarray, *, mean: bool =
     names = np.array([lead.record for lead in leads])
     join = np.nanmean if mean else np.sum
     return np.stack([join(rows[names == name], axis=0) for name in dict.fromkeys(names.tolist())])
+
+
+def databases_of(records: Sequence[str]) -> list[str]:
+    """Return the databases of records of several databases; empty if they are of one."""
+    found = list(dict.fromkeys(record.partition("/")[0] for record in records if "/" in record))
+    return found if len(found) > 1 else []
+
+
+def rows_of(records: Sequence[str], *, database: str) -> slice | np.ndarray:
+    """Return the rows of the records of one database, or of all.
+
+    Raises:
+        InputError: none of the records is of this database.
+    """
+    if not database:
+        return slice(None)
+    rows = np.array([record.startswith(f"{database}/") for record in records], dtype=bool)
+    if not rows.any():
+        names = ", ".join(map(repr, databases_of(records)))
+        raise InputError(f"database: {database!r} has none of the records; choose from {names}")
+    return rows

@@ -33,16 +33,14 @@ from ecg_study.evaluation.experiments.model_evaluation import (
     DenoiserEvaluation,
     DetectorEvaluation,
     EvaluationRecords,
-    databases_of,
     evaluate_denoiser,
     evaluate_detector,
-    rows_of,
 )
 from ecg_study.evaluation.experiments.model_evaluation import (
     ALL_LEADS as ALL_LEADS_TOGETHER,
 )
 from ecg_study.evaluation.experiments.noise_types import LEVELS
-from ecg_study.evaluation.leads import EvaluationLead
+from ecg_study.evaluation.leads import EvaluationLead, databases_of, rows_of
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.evaluation.morphology import FALSE_MS, FALSE_ST_MV
 from ecg_study.evaluation.results.harm import HarmSection, MorphologyChange
@@ -371,6 +369,9 @@ def _harm_lines(harm: HarmSection) -> Iterator[tuple[str, str]]:
             cells = [cell for cell in harm.noisy if (cell.noise_type, cell.method) == (noise_type, method)]
             yield f"  {method}", " / ".join(f"{cell.improvement.value:.2f}" for cell in cells)
             yield "    above that high-pass", " / ".join(f"{cell.above_highpass.value + 0.0:.2f}" for cell in cells)
+            for database in cells[0].by_database if cells else ():
+                shown = " / ".join(f"{cell.by_database[database].value + 0.0:.2f}" for cell in cells)
+                yield f"    above that high-pass, {database}", shown
             yield "    worst tenth of the records", " / ".join(f"{cell.worst_tenth:.2f}" for cell in cells)
             for cell in cells:
                 yield from _moved(f"    {cell.snr} dB: moved", cell.morphology)

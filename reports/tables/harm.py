@@ -84,6 +84,20 @@ def harm_noise_types(harm: HarmSection) -> Table:
     return make_table("SNR improvement in dB by type of noise and input SNR, mean over records", head, rows=rows)
 
 
+def harm_by_database(harm: HarmSection, noise_type: str = HARM_NOISE) -> Table | None:
+    """Return `harm_above_highpass` for each of several databases; ``None`` for one."""
+    cells = [cell for cell in _of(harm, noise_type) if cell.method not in (NO_FILTER, EXACT_HIGHPASS)]
+    at = {(cell.method, cell.snr): cell.by_database for cell in cells}
+    levels = unique(cell.snr for cell in cells)
+    rows = [
+        method_row(method, [Cell(name), *(signed(at[method, snr][name], 2) for snr in levels)])
+        for name in unique(name for cell in cells for name in cell.by_database)
+        for method in unique(cell.method for cell in cells)
+    ]
+    caption = f"Difference to the high-pass of the reference in dB, {_named(noise_type)}, by database, {CI}"
+    return make_table(caption, ("method", "database", *map(_level, levels)), rows=rows) if rows else None
+
+
 def harm_clean(harm: HarmSection) -> Table:
     """Return what each method changes in recordings to which no noise is added."""
     rows = [

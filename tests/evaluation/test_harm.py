@@ -173,3 +173,21 @@ def test_unsuitable_models_and_noise_are_refused(noise: NoiseRecords) -> None:
     other = NoiseRecords(Path("noise"), 250.0, noise.signals, {})
     with pytest.raises(DataError, match="noise: has 250 Hz, but the records have 360 Hz"):
         measure_harm(_model(_highpass), [_lead("a")], noise=other, part=TEST, seed=1)
+
+
+def test_several_databases_have_means_of_their_own(noise: NoiseRecords) -> None:
+    """Half of what is left is removed, so every record is 6 dB above the high-pass, and half of the signal too."""
+    leads = [_lead("mitdb/a"), _lead("mitdb/b", offset=1.0), _lead("qtdb/c")]
+    reference = _highpass(leads[0].clean)
+    halved = _model(lambda s: reference + (_highpass(s) - reference) / 2)
+    section = measure_harm(halved, leads, noise=noise, part=TEST, noise_types=("mix",), seed=1)
+    ours = _cell(section.noisy, LSTM, 6)
+    assert list(ours.by_database) == ["mitdb", "qtdb"]
+    values = np.array(list(ours.by_record.values()))
+    above = values - np.array(list(_cell(section.noisy, EXACT_HIGHPASS, 6).by_record.values()))
+    assert ours.by_database["mitdb"].value == pytest.approx(above[:2].mean())
+    assert ours.by_database["qtdb"].value == pytest.approx(above[2])
+    scaled = measure_harm(_model(lambda s: 1.1 * _highpass(s)), leads, noise=None, part=TEST, seed=1)
+    clean = {cell.method: cell for cell in scaled.clean}
+    assert {name: round(item.value) for name, item in clean[LSTM].by_database.items()} == {"mitdb": -20, "qtdb": -20}
+    assert clean[EXACT_HIGHPASS].by_database == {}

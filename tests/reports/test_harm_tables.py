@@ -27,7 +27,7 @@ def _waves(share: float) -> MorphologyChange:
     return MorphologyChange(100, 0, changes | {"t_end": None}, share, 2 * share, None)
 
 
-def _section() -> HarmSection:
+def _section(*databases: str) -> HarmSection:
     noisy = [
         HarmCell(
             noise_type=noise_type,
@@ -37,6 +37,7 @@ def _section() -> HarmSection:
             worst_tenth=place - 5.0,
             above_highpass=_estimate(10.0 * place - 10),
             by_record={"100": 1.0},
+            by_database={name: _estimate(float(place)) for name in databases},
             morphology=_waves(0.01 * place) if snr == 24 else None,
         )
         for noise_type in ("bw", "mix")
@@ -44,9 +45,9 @@ def _section() -> HarmSection:
         for place, method in enumerate(METHODS)
     ]
     clean = [
-        CleanCell(NO_FILTER, _estimate(3.0), 4.0, {"100": 3.0}, _waves(0.5)),
-        CleanCell(EXACT_HIGHPASS, None, None, {}, _waves(0.0)),
-        CleanCell(LSTM, _estimate(-31.25), -28.0, {"100": -31.25}, _waves(0.001)),
+        CleanCell(NO_FILTER, _estimate(3.0), 4.0, {"100": 3.0}, {}, _waves(0.5)),
+        CleanCell(EXACT_HIGHPASS, None, None, {}, {}, _waves(0.0)),
+        CleanCell(LSTM, _estimate(-31.25), -28.0, {"100": -31.25}, {}, _waves(0.001)),
     ]
     return HarmSection("recording after a zero-phase high-pass at 0.5 Hz", noisy, clean)
 
@@ -69,6 +70,13 @@ def test_levels_are_columns_and_methods_rows() -> None:
 
 def test_the_difference_leaves_out_what_it_is_measured_from() -> None:
     assert _texts(tables.harm_above_highpass(_section())) == [[LSTM, *["+10.00 [+9.00, +11.00]"] * 2]]
+
+
+def test_several_databases_have_a_row_each() -> None:
+    assert tables.harm_by_database(_section()) is None
+    table = tables.harm_by_database(_section("mitdb", "qtdb"))
+    assert table is not None
+    assert _texts(table) == [[LSTM, name, *["+2.00 [+1.00, +3.00]"] * 2] for name in ("mitdb", "qtdb")]
 
 
 def test_each_noise_type_has_the_highpass_and_our_model() -> None:

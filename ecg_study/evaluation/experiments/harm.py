@@ -20,7 +20,7 @@ from ecg_study.ecg_data.noise_records import NoiseRecords
 from ecg_study.errors import DataError, InputError
 from ecg_study.evaluation.baselines.filters import BANDPASS, HIGHPASS_WAVELET, bandpass, highpass_wavelet
 from ecg_study.evaluation.cached_models import CachedModel
-from ecg_study.evaluation.leads import EvaluationLead, by_record
+from ecg_study.evaluation.leads import EvaluationLead, by_record, databases_of, rows_of
 from ecg_study.evaluation.metrics import bootstrap_means
 from ecg_study.evaluation.morphology import Waves, summarize_changes, wave_changes
 from ecg_study.evaluation.results.harm import (
@@ -241,6 +241,7 @@ def _noisy_cells(case: _Case, leads: Sequence[EvaluationLead], rows: Sequence[Ar
             worst_tenth=float(np.quantile(table[:, number], 0.1)),
             above_highpass=above[number],
             by_record=dict(zip(records, table[:, number].tolist(), strict=True)),
+            by_database=_by_database(differences[:, number], records, seed),
             morphology=_morphology(rows, number),
         )
         for number, method in enumerate(HARM_METHODS)
@@ -251,16 +252,15 @@ def _clean_cells(leads: Sequence[EvaluationLead], rows: Sequence[Arrays], seed: 
     table, records = _by_record(leads, rows)
     cells = []
     for number, method in enumerate(HARM_METHODS):
-        changed = np.isfinite(table[:, number])
+        changed = np.flatnonzero(np.isfinite(table[:, number]))
         values = table[changed, number]
         cells.append(
             CleanCell(
                 method=method,
                 change=_means(values[:, np.newaxis], seed)[0] if len(values) else None,
                 worst_tenth=float(np.quantile(values, 0.9)) if len(values) else None,
-                by_record={
-                    name: float(value) for name, value in zip(records, table[:, number], strict=True) if value > -np.inf
-                },
+                by_record={records[row]: float(table[row, number]) for row in changed},
+                by_database=_by_database(values, [records[row] for row in changed], seed),
                 morphology=_morphology(rows, number),
             )
         )
@@ -275,6 +275,13 @@ def _by_record(leads: Sequence[EvaluationLead], rows: Sequence[Arrays]) -> tuple
     found = [leads[number] for number in kept]
     table = by_record(found, np.array([rows[number]["decibels"] for number in kept]), mean=True)
     return table, list(dict.fromkeys(lead.record for lead in found))
+
+
+def _by_database(values: np.ndarray, records: Sequence[str], seed: int) -> dict[str, Estimate]:
+    """Return the mean over the records of each database; empty for records of one database."""
+    return {
+        name: _means(values[rows_of(records, database=name), np.newaxis], seed)[0] for name in databases_of(records)
+    }
 
 
 def _morphology(rows: Sequence[Arrays], method: int) -> MorphologyChange | None:

@@ -19,7 +19,7 @@ from ecg_study.evaluation.experiments.noise_stress import published_leads
 from ecg_study.evaluation.experiments.noise_types import LEVELS, NoiseCase, noisy_segments
 from ecg_study.evaluation.experiments.pauses import count_false_peaks, insert_pauses
 from ecg_study.evaluation.experiments.r_peaks import match
-from ecg_study.evaluation.leads import EvaluationLead
+from ecg_study.evaluation.leads import EvaluationLead, rows_of
 from ecg_study.evaluation.metrics import bootstrap, confusion, denoising, denoising_table, pooled_counts, pooled_f1
 from ecg_study.evaluation.morphology import FALSE_ST_MV, wave_changes
 from ecg_study.evaluation.results.harm import HarmSection
@@ -163,28 +163,6 @@ class DenoiserEvaluation:
             )
         rows = rows_of(self.records, database=database)
         return bootstrap(self.snr_improvement_by_record[noise, snr_db][rows], _mean, seed=SEED)
-
-
-def databases_of(records: Sequence[str]) -> list[str]:
-    """Return the databases of records of several databases; empty if they are of one."""
-    found = list(dict.fromkeys(record.partition("/")[0] for record in records if "/" in record))
-    return found if len(found) > 1 else []
-
-
-def rows_of(records: Sequence[str], *, database: str) -> slice | np.ndarray:
-    """Return the rows of the records of one database, or of all.
-
-    Raises:
-        InputError: none of the records is of this database.
-    """
-    if not database:
-        return slice(None)
-    rows = np.array([record.startswith(f"{database}/") for record in records], dtype=bool)
-    if not rows.any():
-        raise InputError(
-            f"database: {database!r} has none of the records; choose from {_listed(databases_of(records))}"
-        )
-    return rows
 
 
 def evaluate_detector(model: CachedModel, records: EvaluationRecords, *, name: str) -> DetectorEvaluation:

@@ -67,6 +67,7 @@ class HarmCell:
         worst_tenth: tenth percentile over records in dB.
         above_highpass: difference to the high-pass that defines the reference, paired by record, in dB.
         by_record: record → SNR improvement in dB.
+        by_database: database → `above_highpass` of its records; empty for records of one database.
         morphology: changes of waves; ``None`` at levels at which they are not measured, or without beats.
     """
 
@@ -77,6 +78,7 @@ class HarmCell:
     worst_tenth: float
     above_highpass: Estimate
     by_record: dict[str, float]
+    by_database: dict[str, Estimate]
     morphology: MorphologyChange | None
 
 
@@ -90,6 +92,7 @@ class CleanCell:
             both are equal, as for the high-pass that defines the reference.
         worst_tenth: ninetieth percentile over records in dB; ``None`` likewise.
         by_record: record → the same in dB; empty likewise.
+        by_database: database → `change` of its records; empty likewise, and for records of one database.
         morphology: changes of waves; ``None`` without beats.
     """
 
@@ -97,6 +100,7 @@ class CleanCell:
     change: Estimate | None
     worst_tenth: float | None
     by_record: dict[str, float]
+    by_database: dict[str, Estimate]
     morphology: MorphologyChange | None
 
 
