@@ -1,10 +1,12 @@
-"""SNR improvement of several settings of the wavelet filter for recorded noise, on the validation records.
+"""SNR improvement of several settings of the wavelet filters for recorded noise, on the validation records of MIT-BIH.
 
     python -m benchmarks.quality.wavelets --raw-dir ../mitdb --noise-dir ../nstdb
+    python -m benchmarks.quality.wavelets --raw-dir ../mitdb --noise-dir ../nstdb --whole
 
-The noise is that for training, on every sixth segment of 2,048 samples of each validation record of MIT-BIH. The
-recording without baseline wander is taken as clean. The output has the mean over noise types and levels, and each of
-them.
+The recording without baseline wander is taken as clean, and the noise is that for training. Without ``--whole``, noise
+is added to every sixth segment of 2,048 samples. With ``--whole``, the mixture of noises is added to the first five
+minutes of each record, as in "Denoising without harm", and the filters begin with the high-pass of the reference. The
+output has the mean over noise types and levels, and each of them.
 """
 
 from __future__ import annotations
@@ -17,18 +19,20 @@ import numpy as np
 
 from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION, TRAIN
 from ecg_study.ecg_data.filters import remove_baseline_wander
-from ecg_study.ecg_data.noise import GAUSSIAN, NOISE_TYPES, scale_to_power
+from ecg_study.ecg_data.noise import GAUSSIAN, MIX, NOISE_TYPES, scale_to_power
 from ecg_study.ecg_data.noise_records import NoiseRecords, open_noise_records
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.baselines.filters import bandpass, compose, decompose, deviation, highpass
+from ecg_study.evaluation.experiments.harm import HARM_LEVELS, noise_for_lead
 from ecg_study.evaluation.experiments.noise_types import LEVELS
 
 SEGMENT, EVERY = 2048, 6
+WHOLE_SECONDS = 300.0
 
 Apply = Callable[[np.ndarray, float], np.ndarray]
 
 
-def setting(levels: int, mode: str, *, limit: float, by_level: bool) -> Apply:
+def setting(levels: int, mode: str, *, limit: float, by_level: bool, front: Apply = highpass) -> Apply:
     """Return a high-pass followed by a stationary wavelet filter.
 
     Args:
@@ -36,10 +40,11 @@ def setting(levels: int, mode: str, *, limit: float, by_level: bool) -> Apply:
         mode: ``"soft"`` or ``"hard"``.
         limit: threshold in standard deviations.
         by_level: estimate the deviation in each level, not only in the finest.
+        front: the high-pass.
     """
 
     def apply(signal: np.ndarray, fs: float) -> np.ndarray:
-        approximation, details, samples = decompose(highpass(signal, fs), levels)
+        approximation, details, samples = decompose(front(signal, fs), levels)
         kept = []
         for detail in details:
             threshold = limit * deviation(detail if by_level else details[-1])
@@ -71,6 +76,34 @@ SETTINGS: dict[str, Apply] = {
 }
 
 
+WHOLE_SETTINGS: dict[str, Apply] = {
+    "high-pass of the reference alone": remove_baseline_wander,
+    "band-pass alone": bandpass,
+    "high-pass at 0.67 Hz, 4 levels, soft at 1 σ of each level": SETTINGS["4 levels, soft at 1 σ of each level"],
+    **{
+        f"{levels} levels, {mode} at {limit:g} σ of {'each level' if by_level else 'the finest'}": setting(
+            levels, mode, limit=limit, by_level=by_level, front=remove_baseline_wander
+        )
+        for levels, mode, limit, by_level in (
+            (3, "soft", 0.5, False),
+            (4, "soft", 0.25, False),
+            (4, "soft", 0.5, False),
+            (4, "soft", 0.75, False),
+            (4, "soft", 1.0, False),
+            (5, "soft", 0.5, False),
+            (4, "hard", 1.0, False),
+            (4, "hard", 2.0, False),
+            (4, "hard", 3.0, False),
+            (4, "soft", 0.3, True),
+            (4, "soft", 0.6, True),
+            (4, "soft", 1.0, True),
+            (4, "hard", 1.0, True),
+            (4, "hard", 2.0, True),
+        )
+    },
+}
+
+
 def improvements(raw_dir: Path, noise: NoiseRecords, *, apply: Apply) -> dict[str, list[float]]:
     """Return noise type → mean SNR improvement in dB at each level."""
     found: dict[str, list[list[float]]] = {noise_type: [[] for _ in LEVELS] for noise_type in NOISE_TYPES}
@@ -89,19 +122,37 @@ def improvements(raw_dir: Path, noise: NoiseRecords, *, apply: Apply) -> dict[st
     return {noise_type: [float(np.mean(values)) for values in levels] for noise_type, levels in found.items()}
 
 
+def whole_improvements(raw_dir: Path, noise: NoiseRecords, *, apply: Apply) -> dict[str, list[float]]:
+    """Return the mean SNR improvement in dB at each level of "Denoising without harm", for the mixture of noises."""
+    found: list[list[float]] = [[] for _ in HARM_LEVELS]
+    for number, name in enumerate(MITDB_VALIDATION):
+        record = read_record(raw_dir / name)
+        recorded = record.signal[: round(WHOLE_SECONDS * record.fs), 0]
+        reference = remove_baseline_wander(recorded, record.fs)
+        unit = noise_for_lead(reference, noise, noise_type=MIX, part=TRAIN, seed=[number])
+        for place, snr in enumerate(HARM_LEVELS):
+            added = unit * 10 ** (-snr / 20)
+            left = apply(recorded + added, record.fs) - reference
+            found[place].append(float(10 * np.log10(np.sum(added**2) / np.sum(left**2))))
+    return {MIX: [float(np.mean(values)) for values in found]}
+
+
 def main() -> None:
     """Print the SNR improvement of each setting."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--raw-dir", required=True, type=Path, help="the MIT-BIH records")
     parser.add_argument("--noise-dir", required=True, type=Path, help="the noise records")
+    parser.add_argument("--whole", action="store_true", help="whole recordings, from 24 to -6 dB")
     options = parser.parse_args()
     noise = open_noise_records(options.noise_dir)
-    print(f"dB at {', '.join(f'{snr}' for snr in LEVELS)} dB; in front the mean of all")
-    for name, apply in SETTINGS.items():
-        found = improvements(options.raw_dir, noise, apply=apply)
+    levels, settings = (HARM_LEVELS, WHOLE_SETTINGS) if options.whole else (LEVELS, SETTINGS)
+    print(f"dB at {', '.join(f'{snr}' for snr in levels)} dB; in front the mean of all")
+    for name, apply in settings.items():
+        measure = whole_improvements if options.whole else improvements
+        found = measure(options.raw_dir, noise, apply=apply)
         mean = np.mean([value for values in found.values() for value in values])
         each = "; ".join(
-            f"{noise_type} {' / '.join(f'{value:.1f}' for value in values)}" for noise_type, values in found.items()
+            f"{noise_type} {' / '.join(f'{value:.2f}' for value in values)}" for noise_type, values in found.items()
         )
         print(f"{mean:.2f}  {name}: {each}")
 

@@ -19,7 +19,13 @@ from ecg_study.ecg_data.noise import gaussian_noise
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.errors import StateError
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, XQRS, detect_r_peaks, local_peaks
-from ecg_study.evaluation.baselines.filters import BASELINE_WANDER_FILTERS, FILTERS, Filter
+from ecg_study.evaluation.baselines.filters import (
+    BASELINE_WANDER_FILTERS,
+    CAREFUL_WAVELET,
+    FILTERS,
+    Filter,
+    careful_wavelet,
+)
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
 from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.evaluation.metrics import counts, denoising
@@ -62,7 +68,10 @@ def test_a_flat_signal_gives_no_beats_or_says_why(name: str, value: float) -> No
     assert "\n" not in found.error
 
 
-@pytest.mark.parametrize("method", [*FILTERS, *BASELINE_WANDER_FILTERS], ids=lambda item: item.name)
+CAREFUL = Filter(CAREFUL_WAVELET, careful_wavelet, "")
+
+
+@pytest.mark.parametrize("method", [*FILTERS, *BASELINE_WANDER_FILTERS, CAREFUL], ids=lambda item: item.name)
 def test_filters_take_leads_and_segments_alike_and_move_nothing(method: Filter, raw_dir: Path) -> None:
     clean = remove_baseline_wander(read_record(raw_dir / "s02").signal[:, 0], 360)
     noisy = clean + gaussian_noise(len(clean), sigma_mv=0.02, seed=1, record="s02", lead="MLII")
@@ -90,6 +99,19 @@ def test_the_filters_for_white_noise_remove_it(raw_dir: Path) -> None:
     noisy = clean + gaussian_noise(len(clean), sigma_mv=0.05, seed=1, record="s02", lead="MLII")
     for item in (FILTERS[0], FILTERS[2]):
         assert denoising(clean, item.apply(noisy, 360), noisy=noisy, fs=360).rmse < 0.028
+
+
+def test_the_careful_wavelet_leaves_a_clean_signal_and_removes_some_noise(raw_dir: Path) -> None:
+    record = read_record(raw_dir / "s02")
+    clean = record.signal[:, 0].astype(np.float64) + 3.0
+    reference = remove_baseline_wander(clean, record.fs)
+    unchanged = np.mean((careful_wavelet(clean, record.fs) - reference) ** 2) / np.mean(reference**2)
+    assert unchanged < 1e-3
+    noise = np.random.default_rng(1).normal(0, 0.1, len(clean))
+    left = np.mean((careful_wavelet(clean + noise, record.fs) - reference) ** 2)
+    kept = np.mean(remove_baseline_wander(noise, record.fs) ** 2)
+    # Normal noise after a soft threshold at t = 0.3 deviations has 2 ((1 + t²) Φ(-t) - t φ(t)) of its power, 0.60.
+    assert 0.55 < left / kept < 0.72
 
 
 def test_results_are_kept_by_the_content_of_the_signal(

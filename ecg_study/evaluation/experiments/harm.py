@@ -18,7 +18,14 @@ from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.ecg_data.noise import RECORDED_NOISE_TYPES, NoiseType
 from ecg_study.ecg_data.noise_records import NoiseRecords
 from ecg_study.errors import DataError, InputError
-from ecg_study.evaluation.baselines.filters import BANDPASS, HIGHPASS_WAVELET, bandpass, highpass_wavelet
+from ecg_study.evaluation.baselines.filters import (
+    BANDPASS,
+    CAREFUL_WAVELET,
+    HIGHPASS_WAVELET,
+    bandpass,
+    careful_wavelet,
+    highpass_wavelet,
+)
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.leads import EvaluationLead, by_record, databases_of, rows_of
 from ecg_study.evaluation.metrics import bootstrap_means
@@ -40,14 +47,14 @@ HARM_LEVELS = (24, 18, 12, 6, 0, -6)
 MORPHOLOGY_LEVELS = (24, 6)
 """SNR of the input in dB at which waves are measured, besides recordings without added noise."""
 
-HARM_METHODS = (NO_FILTER, EXACT_HIGHPASS, BANDPASS, HIGHPASS_WAVELET, LSTM)
+HARM_METHODS = (NO_FILTER, EXACT_HIGHPASS, BANDPASS, HIGHPASS_WAVELET, CAREFUL_WAVELET, LSTM)
 
 _WINDOW_SECONDS = 10.0
 _FADE_SECONDS = 0.1  # from one window to the next, so that there is no step
 _FLAT_MV = 0.001  # a lead below this RMS without its wander is flat: it has no power to scale noise with
 _TITLE = "Denoising without harm"
 
-_FORMAT = 1
+_FORMAT = 2
 """Version of the cached results: raised when the same model and leads would give others."""
 
 
@@ -222,6 +229,7 @@ def _methods(model: CachedModel, fs: float) -> Mapping[str, Callable[[np.ndarray
         EXACT_HIGHPASS: lambda signal: remove_baseline_wander(signal, fs),
         BANDPASS: lambda signal: bandpass(signal, fs),
         HIGHPASS_WAVELET: lambda signal: highpass_wavelet(signal, fs),
+        CAREFUL_WAVELET: lambda signal: careful_wavelet(signal, fs),
         LSTM: lambda signal: model.denoise(signal, keep=False),
     }
 
