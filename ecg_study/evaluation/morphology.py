@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from ecg_study.ecg_data.filters import filter_zero_phase
 from ecg_study.evaluation.baselines.filters import lowpass
 from ecg_study.evaluation.results.harm import MorphologyChange, WaveChange
 
@@ -32,6 +33,11 @@ _T_SHARE = 0.6  # of the RR interval, after which the next P wave may follow
 _T_AROUND = 0.010  # seconds on either side of the T peak over which its height is averaged
 _T_DECLINE = 0.120  # seconds after the T peak in which its steepest decline lies
 _T_REST = 0.120  # seconds after the steepest decline in which the T wave ends
+_T_FREQUENCIES = 20.0
+"""Hz below which T waves are measured. They lie below 10 Hz (Thakor NV, Webster JG, Tompkins WJ. IEEE Trans Biomed Eng
+31(11):702-706, 1984), and their end has a corner. With noise of up to 40 Hz, that end would move by 20 ms in twice as
+many beats."""
+
 _LOWEST_T = 0.05  # mV: no T end is measured of a lower T wave, as it is not read either
 
 FALSE_ST_MV = 0.1
@@ -170,15 +176,15 @@ def measure_waves(signal: np.ndarray, places: Places, *, fs: float) -> Waves:
     complexes = _windows(signal, beats - reach, 2 * reach + 1) - before[:, None]
     around = round(_T_AROUND * fs)
     t_height = _windows(signal, places.t_peak - around, 2 * around + 1).mean(axis=1) - before
-    smooth = lowpass(signal, fs)
+    slow = filter_zero_phase(signal, _T_FREQUENCIES, kind="low", fs=fs)
     return Waves(
         r_amplitude=np.where(places.upright, complexes.max(axis=1), complexes.min(axis=1)),
-        qrs_width=_qrs_width(smooth, beats, fs),
+        qrs_width=_qrs_width(lowpass(signal, fs), beats, fs),
         st_level=_level(signal, beats, _ST, fs) - before,
         qrs_amplitude=signal[places.highest] - signal[places.lowest],
         st_slope=_slope(signal, beats, _ST_SLOPE, fs),
         t_amplitude=np.where(places.has_t, t_height, np.nan),
-        t_end=np.where(places.has_t_end, (_t_end(smooth, places, fs=fs) - beats) * 1000 / fs, np.nan),
+        t_end=np.where(places.has_t_end, (_t_end(slow, places, fs=fs) - beats) * 1000 / fs, np.nan),
     )
 
 
@@ -191,17 +197,17 @@ def find_places(clean: np.ndarray, beats: np.ndarray, *, r_peaks: np.ndarray, fs
         r_peaks: all annotated R peaks, sample indices.
         fs: sampling rate in Hz.
     """
-    smooth = lowpass(clean, fs)
+    slow = filter_zero_phase(clean, _T_FREQUENCIES, kind="low", fs=fs)
     before = _level(clean, beats, _BEFORE_QRS, fs)
     reach = round(_WIDTH_REACH * fs / 2)
     complexes = _windows(clean, beats - reach, 2 * reach + 1)
     first, room = round(_T_START * fs), _room_for_t(beats, r_peaks, fs)
-    searched = _windows(smooth, beats + first, round(_T_LATEST * fs) - first + 1) - before[:, None]
+    searched = _windows(slow, beats + first, round(_T_LATEST * fs) - first + 1) - before[:, None]
     height = np.where(np.arange(searched.shape[1]) <= room[:, None] - first, np.abs(searched), -1.0)
     at = height.argmax(axis=1)
     t_peak, rows = beats + first + at, np.arange(len(beats))
     t_upright = searched[rows, at] >= 0
-    after = _windows(smooth, t_peak, round(_T_DECLINE * fs) + 2) * np.where(t_upright, 1, -1)[:, None]
+    after = _windows(slow, t_peak, round(_T_DECLINE * fs) + 2) * np.where(t_upright, 1, -1)[:, None]
     t_decline = t_peak + np.diff(after, axis=1).argmin(axis=1)
     has_t = room > first
     return Places(
@@ -225,7 +231,7 @@ def _room_for_t(beats: np.ndarray, r_peaks: np.ndarray, fs: float) -> np.ndarray
     return np.asarray(np.minimum(_T_SHARE * interval, round(_T_LATEST * fs)))
 
 
-def _t_end(smooth: np.ndarray, places: Places, *, fs: float) -> np.ndarray:
+def _t_end(slow: np.ndarray, places: Places, *, fs: float) -> np.ndarray:
     """Return the sample at which the T wave of each beat ends.
 
     It is the corner of the signal after its steepest decline: the sample with the largest trapezium between that
@@ -236,7 +242,7 @@ def _t_end(smooth: np.ndarray, places: Places, *, fs: float) -> np.ndarray:
         conditions. BioMed Eng OnLine 10:77, 2011.
     """
     width = round(_T_REST * fs)
-    declining = _windows(smooth, places.t_decline, width + 1) * np.where(places.t_upright, 1, -1)[:, None]
+    declining = _windows(slow, places.t_decline, width + 1) * np.where(places.t_upright, 1, -1)[:, None]
     step = np.arange(width + 1)
     areas = (declining[:, :1] - declining) * (2 * width - step)
     return np.asarray(places.t_decline + areas.argmax(axis=1))

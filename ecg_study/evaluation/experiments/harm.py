@@ -54,7 +54,7 @@ _FADE_SECONDS = 0.1  # from one window to the next, so that there is no step
 _FLAT_MV = 0.001  # a lead below this RMS without its wander is flat: it has no power to scale noise with
 _TITLE = "Denoising without harm"
 
-_FORMAT = 2
+_FORMAT = 3
 """Version of the cached results: raised when the same model and leads would give others."""
 
 
