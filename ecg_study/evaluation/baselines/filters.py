@@ -102,7 +102,7 @@ def careful_wavelet(signal: np.ndarray, fs: float) -> np.ndarray:
 
     The threshold of each level is at 0.3 of its deviation. On the validation records of MIT-BIH with the mixture of
     noises from 24 to -6 dB, this was the best of fourteen settings in the mean over levels
-    (``python -m benchmarks.quality.wavelets --whole``). Higher thresholds do more harm at 24 dB than good below.
+    (``benchmarks.quality.wavelets``, whole recordings). Higher thresholds do more harm at 24 dB than good below.
     """
     return _shrink(remove_baseline_wander(signal, fs), _CAREFUL_THRESHOLD)
 
