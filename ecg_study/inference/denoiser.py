@@ -140,7 +140,7 @@ class DenoiserStream:
         model_fs: Sampling rate of the model in Hz.
         segment_samples: Samples that the model reads at once.
         removes_baseline_wander: Whether the output lies around 0 mV, whatever the offset of the lead.
-        highpass: Whether the lead is high-passed before the model. The delay is 4 s longer then, and a block.
+        highpass: Whether the lead is high-passed before the model. The delay is 6 to 8 s longer then.
         fs: Sampling rate of the signal in Hz.
         n_leads: Number of leads.
 
