@@ -12,7 +12,7 @@ output has the mean over noise types and levels, and each of them.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,14 +55,26 @@ def setting(levels: int, mode: str, *, limit: float, by_level: bool, front: Appl
     return apply
 
 
+def settings_of(choices: Sequence[tuple[int, str, float, bool]], *, front: Apply = highpass) -> dict[str, Apply]:
+    """Return filters by name.
+
+    Args:
+        choices: levels, mode, limit and whether each level has its own deviation, as for `setting`.
+        front: the high-pass.
+    """
+    return {
+        f"{levels} levels, {mode} at {limit:g} σ of {'each level' if by_level else 'the finest'}": setting(
+            levels, mode, limit=limit, by_level=by_level, front=front
+        )
+        for levels, mode, limit, by_level in choices
+    }
+
+
 SETTINGS: dict[str, Apply] = {
     "high-pass alone": highpass,
     "band-pass alone": bandpass,
-    **{
-        f"{levels} levels, {mode} at {limit:g} σ of {'each level' if by_level else 'the finest'}": setting(
-            levels, mode, limit=limit, by_level=by_level
-        )
-        for levels, mode, limit, by_level in (
+    **settings_of(
+        [
             (3, "hard", 3.0, False),
             (3, "soft", 1.0, False),
             (5, "hard", 3.0, False),
@@ -71,8 +83,8 @@ SETTINGS: dict[str, Apply] = {
             (3, "hard", 2.0, True),
             (4, "soft", 1.0, True),
             (5, "soft", 0.6, True),
-        )
-    },
+        ]
+    ),
 }
 
 
@@ -80,11 +92,8 @@ WHOLE_SETTINGS: dict[str, Apply] = {
     "high-pass of the reference alone": remove_baseline_wander,
     "band-pass alone": bandpass,
     "high-pass at 0.67 Hz, 4 levels, soft at 1 σ of each level": SETTINGS["4 levels, soft at 1 σ of each level"],
-    **{
-        f"{levels} levels, {mode} at {limit:g} σ of {'each level' if by_level else 'the finest'}": setting(
-            levels, mode, limit=limit, by_level=by_level, front=remove_baseline_wander
-        )
-        for levels, mode, limit, by_level in (
+    **settings_of(
+        [
             (3, "soft", 0.5, False),
             (4, "soft", 0.25, False),
             (4, "soft", 0.5, False),
@@ -99,8 +108,9 @@ WHOLE_SETTINGS: dict[str, Apply] = {
             (4, "soft", 1.0, True),
             (4, "hard", 1.0, True),
             (4, "hard", 2.0, True),
-        )
-    },
+        ],
+        front=remove_baseline_wander,
+    ),
 }
 
 

@@ -34,7 +34,7 @@ SUBJECTS: Mapping[str, Mapping[str, str]] = {
     "qtdb": {f"sel{name}": f"mitdb/{name}" for name in _EXCERPTS_OF_MITDB}
     | {record: f"qtdb/{other}" for record, other in _SAME_HEADER.items()},
 }
-"""Database → record → name of its subject, if that is not the name of the record."""
+"""Subjects by database and record. A record that is not listed is a subject of its own."""
 
 
 def subject_of(record: str) -> str:
