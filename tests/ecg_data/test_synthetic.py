@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ecg_study.ecg_data.databases import synthetic
 from ecg_study.ecg_data.databases.ecgsyn import EVENT_ANGLES, EVENT_WIDTHS, Waves, rr_tachogram, simulate
 from ecg_study.ecg_data.databases.synthetic import FS, SUBJECTS, draw_subjects, write_synthetic
+from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.ecg_data.readers.wfdb import read_record
 
 
@@ -45,6 +48,21 @@ def test_r_peaks_are_extrema_of_the_clean_signal(raw_dir: Path) -> None:
         around = polarity * record.signal[inner[:, None] + np.arange(-10, 11), 0]
         assert len(inner) > 15
         np.testing.assert_array_equal(around.max(axis=1), around[:, 10], err_msg=subject.name)
+
+
+def test_the_reference_of_denoisers_is_exact(raw_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the high-pass of the reference leaves of the breathing is far below the error of any denoiser."""
+    without = [replace(subject, baseline_wander=0.0) for subject in draw_subjects(1)]
+    monkeypatch.setattr(synthetic, "draw_subjects", lambda seed: without)
+    write_synthetic(tmp_path / "without", seed=1, duration=30.0)
+    for subject in without:
+        for lead in synthetic.LEADS:
+            reference, clean = (
+                remove_baseline_wander(read_record(folder / subject.name, lead=lead).signal[:, 0], FS)
+                for folder in (raw_dir, tmp_path / "without")
+            )
+            left = np.mean(np.square(reference - clean)) / np.mean(np.square(clean))
+            assert 10 * np.log10(left) < -30, subject.name
 
 
 def test_heart_rate_is_as_drawn(raw_dir: Path) -> None:

@@ -66,6 +66,13 @@ def test_a_closed_gate_leaves_the_input_and_an_open_one_changes_nothing(residual
         np.testing.assert_allclose(gated.predict_on_batch(noisy), expected, atol=1e-5)
 
 
+def test_a_gate_starts_open() -> None:
+    """A closed one would pass no gradient to the corrections, which are random at first and do harm."""
+    model = build_denoiser(DenoiserConfig(STACK, residual=True, gate=True), 288, removes_baseline_wander=True)
+    opened = keras.Model(model.input, model.get_layer("gate").output)
+    assert opened.predict_on_batch(_segments()).min() > 0.9
+
+
 def test_relative_log_error_by_hand() -> None:
     """Errors of 0, and of 10⁻⁵ and 1 times the power of the signal."""
     true = np.full((3, 4, 1), 2.0, np.float32)
