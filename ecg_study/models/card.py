@@ -48,10 +48,10 @@ _FIELDS_BEFORE_FORMAT_4 = {
 }
 """Stored field of formats 1 to 3 → field of `ModelCard`."""
 
-_LINEAGE = "fine_tuned_from"
+LINEAGE = "fine_tuned_from"
 """Entry of `ModelCard.data` in a fine-tuned model: the hash and the data of the model that training started from."""
 
-_DATA_BEFORE_FORMAT_4 = {"licence": "license", "sigma_mv": "noise_sigma_mv", "trained further from": _LINEAGE}
+_DATA_BEFORE_FORMAT_4 = {"licence": "license", "sigma_mv": "noise_sigma_mv", "trained further from": LINEAGE}
 """Stored entry of formats 1 to 3 → entry of `ModelCard.data`."""
 
 _Share = Annotated[float, Ge(0), Le(1)]
@@ -250,8 +250,8 @@ def _to_current_names(content: dict[str, Any], version: int) -> dict[str, Any]:
 
 def _to_current_data(data: dict[str, Any]) -> dict[str, Any]:
     renamed = {_DATA_BEFORE_FORMAT_4.get(name, name): value for name, value in data.items()}
-    if _LINEAGE in renamed:
-        renamed[_LINEAGE] = {**renamed[_LINEAGE], "data": _to_current_data(renamed[_LINEAGE]["data"])}
+    if LINEAGE in renamed:
+        renamed[LINEAGE] = {**renamed[LINEAGE], "data": _to_current_data(renamed[LINEAGE]["data"])}
     return renamed
 
 

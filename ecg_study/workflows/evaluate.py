@@ -14,10 +14,9 @@ from typing import Any, overload
 import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import Database, open_database, record_of, split_database
-from ecg_study.ecg_data.databases.facts import JOINABLE, OFF_R_PEAK
+from ecg_study.ecg_data.databases.facts import OFF_R_PEAK
 from ecg_study.ecg_data.databases.records import read_database_record
 from ecg_study.ecg_data.databases.splits import DS2, MITDB_VALIDATION, NOISE_STRESS, TEST, VALIDATION, Part
-from ecg_study.ecg_data.databases.subjects import subject_of
 from ecg_study.ecg_data.noise import gaussian_noise
 from ecg_study.ecg_data.noise_records import find_noise_directory, open_noise_records
 from ecg_study.ecg_data.readers.recording import ALL_LEADS
@@ -45,6 +44,7 @@ from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.evaluation.morphology import FALSE_MS, FALSE_ST_MV
 from ecg_study.evaluation.results.harm import HarmSection, MorphologyChange
 from ecg_study.evaluation.results.values import TOLERANCES_MS
+from ecg_study.evaluation.seen_records import records_of_seen_subjects, seen_records
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import list_models, load_model
@@ -254,34 +254,21 @@ def _records_of(data: Database, part: Part, test_database: str) -> tuple[str, ..
 
 
 def _refuse_training_records(card: ModelCard, data: Database, records: EvaluationRecords, name: str) -> None:
-    """Refuse records whose signals the model was trained on.
-
-    A card lists the signals of training and validation records. Validation records may be used for validation.
-    """
+    """Refuse records whose signals or subjects the model was trained on."""
     parts: dict[str, Any] = card.data.get("records", {})
-    allowed = set(parts.get("validation", ())) if records.part == VALIDATION else set()
-    trained = {
-        digest
-        for record, digests in card.data.get("signals", {}).items()
-        if record not in allowed
-        for digest in digests
+    names = [lead.record for lead in records.leads]
+    signals = {
+        record: [digest for file, digest in data.checksums.items() if record_of(file) == record] for record in names
     }
-    known = [
-        lead.record
-        for lead in records.leads
-        if any(record_of(file) == lead.record and digest in trained for file, digest in data.checksums.items())
-    ]
-    if known:
-        raise ModelError(
-            f"{name}: was trained on {', '.join(known)}; evaluate it on other records", parameters=("records",)
-        )
-    subjects = _subjects_of(card, data, ("train",) if records.part == VALIDATION else ("train", "validation"))
-    same = [lead.record for lead in records.leads if data.member(lead.record).subject in subjects]
-    if same:
-        raise ModelError(
-            f"{name}: was trained on the subjects of {', '.join(same)}; evaluate it on other records",
-            parameters=("records",),
-        )
+    for known, what in (
+        (seen_records(card, signals, part=records.part), ""),
+        (records_of_seen_subjects(card, data, records=names, part=records.part), "the subjects of "),
+    ):
+        if known:
+            raise ModelError(
+                f"{name}: was trained on {what}{', '.join(known)}; evaluate it on other records",
+                parameters=("records",),
+            )
     stressed = {record.rpartition("/")[2] for record in parts.get("train", ())} & set(NOISE_STRESS)
     if stressed and "mitdb" in data.names and records.published_stress and records.noise is not None:
         raise ModelError(
@@ -289,19 +276,6 @@ def _refuse_training_records(card: ModelCard, data: Database, records: Evaluatio
             "leave out noise_dir",
             parameters=("noise_dir",),
         )
-
-
-def _subjects_of(card: ModelCard, data: Database, parts: Iterable[str]) -> set[str]:
-    """Return the known subjects that a model was trained on; records of a folder have none."""
-    database = str(card.data.get("database", ""))
-    if not set(database.split(",")) <= set(JOINABLE):
-        return set()
-    listed: dict[str, Any] = card.data.get("records", {})
-    names = [record for part in parts for record in listed.get(part, ())]
-    unique = names if "," in database else [f"{database}/{record}" for record in names]
-    members = (data.member(record) for record in data.records)
-    known = {f"{member.database}/{member.name}": member.subject for member in members}
-    return {known.get(record) or subject_of(record) for record in unique}
 
 
 def evaluation_lines(result: Evaluation) -> Iterator[str]:

@@ -26,6 +26,7 @@ from ecg_study.training.task import TrainingTask
 from ecg_study.workflows.fine_tune import fine_tune_model
 from ecg_study.workflows.settings import Settings
 from tests.conftest import SmallData
+from tests.known_databases import write_databases
 from tests.tiny import TINY, write_preset
 
 
@@ -106,6 +107,23 @@ def test_records_that_were_trained_on_are_not_tested_on(
     bundle = str(tiny_study / "models" / "detector")
     assert study.main(["finetune", bundle, *options(raw_dir, tmp_path, tiny_preset), "--seed", "2"]) == 2
     assert "the model was trained on these records" in capsys.readouterr().err
+    assert not (tmp_path / "mine" / "models").exists()
+
+
+@pytest.mark.slow
+def test_subjects_that_were_trained_on_are_not_tested_on(
+    tiny_study: Path, tiny_preset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Record sel100 of the QT database is an excerpt of record 100 of MIT-BIH, at another sampling rate."""
+    bundle = tmp_path / "model"
+    shutil.copytree(tiny_study / "models" / "detector", bundle)
+    card = json.loads((bundle / "card.json").read_text())
+    card["data"] |= {"database": "mitdb", "records": {"train": ["100"]}, "signals": {}}
+    (bundle / "card.json").write_text(json.dumps(card))
+    raw = write_databases(tmp_path) / "qtdb"
+    words = [word if word != "folder" else "qtdb" for word in options(raw, tmp_path, tiny_preset)]
+    assert study.main(["finetune", str(bundle), *words]) == 2
+    assert "sel100: the model was trained on the subjects of these test records" in capsys.readouterr().err
     assert not (tmp_path / "mine" / "models").exists()
 
 

@@ -138,6 +138,17 @@ def test_a_model_is_not_evaluated_on_its_subjects(detector: Detector, tmp_path: 
     assert result.peak_counts["recorded", 150][0, :2].tolist() == [28, 0], "all beats of sel100, resampled, are found"
     assert es.evaluate(trained_on("folder", "sel100"), qtdb).model == "detector", "a record of the same name"
 
+    first = {"database": "mitdb", "records": {"train": ["100"]}}
+    second = {"database": "folder", "records": {"train": ["x"]}, "fine_tuned_from": {"sha256": "0", "data": first}}
+    third = {"database": "folder", "records": {"train": ["y"]}, "fine_tuned_from": {"sha256": "1", "data": second}}
+    tuned = Detector(replace(detector.card, data=third), detector.runtime)
+    with pytest.raises(es.ModelError, match="mine: was trained on the subjects of sel100; evaluate it on other"):
+        es.evaluate(tuned, qtdb, name="mine")
+    for damaged in ({}, {"data": None}, {"data": {"records": []}}, "x"):
+        card = replace(detector.card, data={**second, "fine_tuned_from": damaged})
+        with pytest.raises(es.ModelError, match="model card: fine_tuned_from does not say"):
+            es.evaluate(Detector(card, detector.runtime), qtdb)
+
 
 def test_results_are_listed_for_each_database(detector: Detector, denoiser: Denoiser, tmp_path: Path) -> None:
     both = open_database("mitdb,qtdb", raw_dir=write_databases(tmp_path))
