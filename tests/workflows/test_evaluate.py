@@ -144,7 +144,8 @@ def test_a_model_is_not_evaluated_on_its_subjects(detector: Detector, tmp_path: 
     tuned = Detector(replace(detector.card, data=third), detector.runtime)
     with pytest.raises(es.ModelError, match="mine: was trained on the subjects of sel100; evaluate it on other"):
         es.evaluate(tuned, qtdb, name="mine")
-    for damaged in ({}, {"data": None}, {"data": {"records": []}}, "x"):
+    damages: tuple[object, ...] = ({}, {"data": None}, {"data": {"records": []}}, "x")
+    for damaged in damages:
         card = replace(detector.card, data={**second, "fine_tuned_from": damaged})
         with pytest.raises(es.ModelError, match="model card: fine_tuned_from does not say"):
             es.evaluate(Detector(card, detector.runtime), qtdb)
