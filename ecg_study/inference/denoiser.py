@@ -119,6 +119,7 @@ class Denoiser:
             self.runtime,
             model_fs=self.card.fs,
             segment_samples=self.card.segment_samples,
+            frame=_frame(self.card),
             removes_baseline_wander=self.card.baseline_wander == "removed",
             highpass=self.card.highpass_hz is not None,
             fs=fs,
@@ -139,6 +140,8 @@ class DenoiserStream:
         runtime: Runtime with the model.
         model_fs: Sampling rate of the model in Hz.
         segment_samples: Samples that the model reads at once.
+        frame: Samples that its recurrent layers read per step. Segments overlap by about half, so that each sample is
+            denoised twice, half a frame apart: the mean has less error.
         removes_baseline_wander: Whether the output lies around 0 mV, whatever the offset of the lead.
         highpass: Whether the lead is high-passed before the model. The delay is 6 to 8 s longer then.
         fs: Sampling rate of the signal in Hz.
@@ -158,6 +161,7 @@ class DenoiserStream:
         model_fs: float,
         segment_samples: int,
         fs: float,
+        frame: int = 1,
         n_leads: int = 1,
         removes_baseline_wander: bool = False,
         highpass: bool = False,
@@ -166,7 +170,7 @@ class DenoiserStream:
         check_lead_count(n_leads)
         rates = Rates(fs, *rate_ratio(fs, model_fs))
         wander: _Wander = "filtered" if highpass else "removed" if removes_baseline_wander else "kept"
-        self._leads = [_DenoisedLead(runtime, segment_samples, rates, wander) for _ in range(n_leads)]
+        self._leads = [_DenoisedLead(runtime, (segment_samples, frame), rates, wander) for _ in range(n_leads)]
         self._finished = False
         self.delay = self._leads[0].delay
 
@@ -217,7 +221,8 @@ class DenoiserStream:
 class _DenoisedLead:
     """One lead: resampled to the rate of the model, denoised, and resampled back."""
 
-    def __init__(self, runtime: Runtime, segment_samples: int, rates: Rates, wander: _Wander) -> None:
+    def __init__(self, runtime: Runtime, segment: tuple[int, int], rates: Rates, wander: _Wander) -> None:
+        segment_samples, frame = segment
         self._lead = LeadStream(
             runtime.run,
             segment_samples=segment_samples,
@@ -225,6 +230,7 @@ class _DenoisedLead:
             prepare=lambda segments: (segments, None),
             removes_wander=wander == "filtered",
             keeps_input=True,
+            overlap=(segment_samples // 2 - frame // 2) // frame * frame + frame // 2,
         )
         self.noise = NoiseMeter(rates.fs * rates.up / rates.down)
         self._back = Resampler(rates.down, rates.up)
@@ -274,6 +280,12 @@ class _DenoisedLead:
         self._input.drop_before(self._returned)
         self._lead.drop_before(self._returned)
         return result
+
+
+def _frame(card: ModelCard) -> int:
+    """Return the frame of a model; 1 if its card has none, as a model without frames."""
+    frame = card.hyperparameters.get("frame", 1)
+    return frame if isinstance(frame, int) and 1 <= frame <= card.segment_samples // 2 else 1
 
 
 def _like_input(denoised: np.ndarray, signal: Any) -> Any:

@@ -1,7 +1,7 @@
 """Stream of one lead through a model that reads one segment at a time.
 
-Segments lie on a fixed grid from the first sample and overlap by a quarter, because a recurrent network has little
-context at the ends of a segment. The outputs are cross-faded where segments overlap. The last segment is padded with
+Segments lie on a fixed grid from the first sample and overlap, because a recurrent network has little context at the
+ends of a segment. The outputs are cross-faded where segments overlap. The last segment is padded with
 the mirrored end of the lead. The output therefore does not depend on the chunks in which the lead arrives.
 """
 
@@ -32,12 +32,15 @@ class SegmentStitcher:
         run: Function that computes the outputs of segments.
         segment_samples: Samples that the model reads at once.
         outputs: Number of outputs per segment.
+        overlap: Samples that neighboring segments share, at most half of a segment (default: a quarter).
     """
 
-    def __init__(self, run: SegmentFunction, segment_samples: int, *, outputs: int = 1) -> None:
+    def __init__(
+        self, run: SegmentFunction, segment_samples: int, *, outputs: int = 1, overlap: int | None = None
+    ) -> None:
         self._run = run
         self._segment = segment_samples
-        self._overlap = segment_samples // _OVERLAP_DIVISOR
+        self._overlap = segment_samples // _OVERLAP_DIVISOR if overlap is None else overlap
         self._hop = segment_samples - self._overlap
         self._signal = SampleBuffer(np.float32)
         self._next = 0  # start of the next segment
@@ -120,6 +123,7 @@ class LeadStream:
         removes_wander: Whether baseline wander is removed before the model, by `WanderRemover`. This happens at the
             sampling rate of the lead, so that the filter is the same at any rate.
         keeps_input: Whether `input` is kept.
+        overlap: See `SegmentStitcher`.
 
     Attributes:
         input: What was passed to the model and its stitching, at the rate of the model.
@@ -140,6 +144,7 @@ class LeadStream:
         both_polarities: bool = False,
         removes_wander: bool = False,
         keeps_input: bool = False,
+        overlap: int | None = None,
     ) -> None:
         self.filler = GapFiller(rates.fs)
         self.signal = SampleBuffer(np.float64 if removes_wander else np.float32)
@@ -150,7 +155,7 @@ class LeadStream:
         self._resampler = Resampler(rates.up, rates.down)
         self._highpass = WanderRemover(rates.fs) if removes_wander else None
         prepared = self._prepared(run, prepare, both_polarities)
-        self._stitcher = SegmentStitcher(prepared, segment_samples, outputs=1 + both_polarities)
+        self._stitcher = SegmentStitcher(prepared, segment_samples, outputs=1 + both_polarities, overlap=overlap)
         self._artifacts: list[np.ndarray] = []
         self._returned = 0
         before = self.filler.lookahead + (0 if self._highpass is None else self._highpass.lookahead)

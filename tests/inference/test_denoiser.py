@@ -77,6 +77,23 @@ def test_without_baseline_wander_the_output_lies_around_0(offset: float, fs: flo
     assert np.isnan(denoised[round(4.5 * fs) : round(6.5 * fs)]).all(), "missing samples stay missing"
 
 
+class WrongInFrames(Smooth):
+    """A model with an error of 0.1 mV whose sign depends on the place in a frame of 16 samples."""
+
+    def run(self, segments: np.ndarray) -> np.ndarray:
+        signs = np.where(np.arange(segments.shape[1]) % 16 < 8, 1, -1)
+        return np.asarray(segments + 0.1 * signs, np.float32)
+
+
+@pytest.mark.parametrize(("segment", "frame", "most"), [(704, 16, 0.061), (2016, 16, 0.061), (704, 1, 0.11)])
+def test_errors_that_depend_on_the_place_in_a_frame_are_averaged(segment: int, frame: int, most: float) -> None:
+    """Weights of a cross-fade, from 0 to 1: the mean of w - (1 - w) squared is a third."""
+    card = replace(DENOISER, segment_samples=segment, hyperparameters={"frame": frame})
+    signal = np.resize(ecg(360), 20_000)
+    error = Denoiser(card, WrongInFrames()).denoise(signal, fs=360) - signal
+    assert most - 0.015 < np.sqrt(np.mean(error[segment:-segment] ** 2)) < most
+
+
 FILTERED = replace(DENOISER, baseline_wander="removed", highpass_hz=0.5)
 
 

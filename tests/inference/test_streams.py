@@ -132,12 +132,13 @@ def position(segments: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return np.stack([segments + ramp, 2 * segments + starts[:, np.newaxis]])
 
 
-@given(st.integers(0, 3000), CUTS, st.integers(1, 400))
-def test_stitching_does_not_depend_on_chunks(length: int, cuts: list[int], segment: int) -> None:
+@given(st.integers(0, 3000), CUTS, st.integers(1, 400), st.none() | st.floats(0, 0.5))
+def test_stitching_does_not_depend_on_chunks(length: int, cuts: list[int], segment: int, share: float | None) -> None:
+    overlap = None if share is None else int(share * segment)
     signal = np.random.default_rng(length).normal(size=length).astype(np.float32)
 
     def stitched(run: Callable[[np.ndarray, np.ndarray], np.ndarray], cuts: list[int]) -> np.ndarray:
-        stitcher = SegmentStitcher(run, segment, outputs=1 if run is echo else 2)
+        stitcher = SegmentStitcher(run, segment, outputs=1 if run is echo else 2, overlap=overlap)
         parts = [*(stitcher.push(chunk) for chunk in chunks_of(signal, cuts)), stitcher.finish()]
         return np.concatenate(parts, axis=1)
 
