@@ -143,6 +143,7 @@ class Preset:
         warmup: share of a final training in which a `COSINE` schedule rises; ``None`` for the first epoch.
         weight_average: momentum of an exponential moving average of the weights; 0 for none. Validation decides after
             each epoch whether the weights or their average are better.
+        denoiser_batch_size: segments per batch of the denoiser; ``None`` for ``batch_size``.
 
     References:
         Li et al., Hyperband: A novel bandit-based approach to hyperparameter optimization, JMLR 18(185), 2018.
@@ -168,6 +169,7 @@ class Preset:
     weight_decay: _NotNegative = 0.0
     warmup: _Share | None = None
     weight_average: _Share = 0.0
+    denoiser_batch_size: _AtLeast1 | None = None
 
     @property
     def optimizer(self) -> OptimizerSettings:
@@ -278,7 +280,7 @@ _LONG_AUGMENTATION = Augmentation(
 
 _LONG = Preset(
     name="long",
-    summary="one configuration of 2 × 64 bidirectional units per model, for the verb train and millions of segments",
+    summary="one bidirectional configuration per model, for the verb train and millions of segments",
     max_epochs=1,
     factor=3,
     iterations=1,
@@ -287,11 +289,13 @@ _LONG = Preset(
     final_epochs=400,
     seeds=1,
     patience=10,
-    # With a power of 0, a denoiser learns in its first 250,000 segments only to change nothing (docs/experiments.md).
-    denoiser=replace(_ONE, gate=(True,), loss_power=(0.25,)),
+    # Chosen from short trainings (docs/experiments.md).
+    denoiser=replace(_ONE, layers=(3,), units=(56,), frame=(16,), gate=(True,), loss_power=(0.25,)),
+    denoiser_batch_size=128,
     detector=_ONE,
     # Up to levels at which there is nothing to remove, and with a quarter of the segments in which noise covers only a
-    # part, so that the network learns to leave signals as they are.
+    # part, so that the network learns to leave signals as they are. Recordings hold hum and white noise themselves; a
+    # network that learns to remove these changes recordings that are clean.
     denoiser_augmentation=replace(
         _LONG_AUGMENTATION,
         removes_baseline_wander=True,
@@ -299,8 +303,9 @@ _LONG = Preset(
         snr_range_db=(-10.0, 40.0),
         transform_noise=True,
         partial_noise_probability=0.25,
-        white_noise_probability=0.5,
-        max_relative_white_noise=0.3,
+        hum_probability=0.0,
+        white_noise_probability=0.25,
+        max_relative_white_noise=0.15,
     ),
     detector_augmentation=_LONG_AUGMENTATION,
     schedule=COSINE,

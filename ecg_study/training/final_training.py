@@ -263,7 +263,7 @@ def _common_conditions(task: TrainingTask, spec: TrainingSpec, *, seed: int) -> 
         "training records": list(task.training_records),
         "validation records": [] if task.refit else list(task.split.validation),
         "hyperparameters": spec.hyperparameters,
-        "batch size": preset.batch_size,
+        "batch size": task.batch_size,
         "patience": preset.patience,
         "seed": seed,
         **({} if preset.schedule == PLATEAU else {"schedule": preset.schedule}),

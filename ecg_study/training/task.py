@@ -58,6 +58,12 @@ class TrainingTask:
         return self.preset.denoiser_augmentation if self.name == DENOISER else self.preset.detector_augmentation
 
     @property
+    def batch_size(self) -> int:
+        """Segments per training batch."""
+        own = self.preset.denoiser_batch_size if self.name == DENOISER else None
+        return own or self.preset.batch_size
+
+    @property
     def removes_baseline_wander(self) -> bool:
         """The model removes baseline wander too."""
         return self.name == DENOISER and self.augmentation is not None and self.augmentation.removes_baseline_wander
@@ -136,7 +142,7 @@ class TrainingTask:
         return SegmentStream(
             self._reader(training=True),
             self._training_rows(),
-            batch_size=self.preset.batch_size,
+            batch_size=self.batch_size,
             seed=seed,
             segments_per_epoch=segments_per_epoch,
         )
@@ -154,11 +160,11 @@ class TrainingTask:
         training, validation = len(self._training_rows()), len(self.cache.rows(self.split.validation))
         if self.preset.segments_per_epoch is not None:
             training = min(training, self.preset.segments_per_epoch)
-        return math.ceil(training / self.preset.batch_size), math.ceil(validation / _VALIDATION_BATCH)
+        return math.ceil(training / self.batch_size), math.ceil(validation / _VALIDATION_BATCH)
 
     def training_steps(self) -> int:
         """Return the batches per epoch of a final training, which uses all segments."""
-        return math.ceil(len(self._training_rows()) / self.preset.batch_size)
+        return math.ceil(len(self._training_rows()) / self.batch_size)
 
     def _training_rows(self) -> np.ndarray:
         # Augmented training uses every lead of a record.

@@ -135,7 +135,7 @@ def search_identity(task: TrainingTask, *, seed: int, warm_start: str) -> dict[s
         "validation records": list(task.split.validation),
         "signals": sorted(digest for digests in seen.values() for digest in digests),
         "preset": stored_names.get(task.preset.name, task.preset.name),
-        "sizes": {name: preset[name] for name in sizes},
+        "sizes": {**{name: preset[name] for name in sizes}, "batch_size": task.batch_size},
         **augmentation_as_json(task),
         **({} if task.preset.optimizer == DEFAULT_OPTIMIZER else {"optimizer": asdict(task.preset.optimizer)}),
         "space": hyperparameter_space(task),

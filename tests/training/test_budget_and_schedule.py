@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,8 +12,15 @@ from hypothesis import strategies as st
 from ecg_study.ecg_data.segments.batches import Batch
 from ecg_study.ecg_data.segments.stream import SegmentStream
 from ecg_study.errors import SettingsError
+from ecg_study.models.card import MODEL_KINDS
+from ecg_study.training.final_training import training_conditions
+from ecg_study.training.specs import TrainingOptions, TrainingSpec
 from ecg_study.training.steps.budget import Budget, segments_in, steps_for
 from ecg_study.training.steps.schedule import Plateau, cosine
+from ecg_study.training.task import TrainingTask
+from ecg_study.tuning.search import search_identity
+from tests.conftest import SmallData
+from tests.tiny import TINY
 
 
 def _stream(rows: int, batch_size: int) -> SegmentStream:
@@ -63,3 +72,17 @@ def test_a_plateau_halves_the_rate_after_its_patience() -> None:
         plateau.validated(loss)
         rates.append(plateau.rate)
     assert rates == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125]
+
+
+def test_a_denoiser_may_have_batches_of_its_own_size(small_data: SmallData) -> None:
+    preset = replace(TINY, batch_size=8, denoiser_batch_size=4)
+    tasks = {name: TrainingTask(name, small_data.cache, small_data.split, preset) for name in MODEL_KINDS}
+    sizes = {name: len(task.training_stream(1).batch(0)[0]) for name, task in tasks.items()}
+    assert sizes == {"denoiser": 4, "detector": 8}
+    rows = tasks["denoiser"].training_stream(1).segments_per_epoch
+    assert [task.training_steps() for task in tasks.values()] == [-(-rows // sizes[name]) for name in tasks]
+    spec = TrainingSpec(id="x", epochs=1, hyperparameters={})
+    options = TrainingOptions(keep="last")
+    stored = [training_conditions(task, spec, options=options, seed=1)["batch size"] for task in tasks.values()]
+    searched = [search_identity(task, seed=1, warm_start="")["sizes"]["batch_size"] for task in tasks.values()]
+    assert stored == searched == list(sizes.values())
