@@ -13,7 +13,7 @@ from typing import Any
 import tomli_w
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ecg_study.ecg_data.segments.augmentation import Augmentation
+from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
 from ecg_study.errors import SettingsError
 from ecg_study.files import write_text
 from ecg_study.reading import UnreadableError, read_toml

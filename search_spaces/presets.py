@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ecg_study.ecg_data.segments.augmentation import Augmentation
+from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
 from ecg_study.errors import SettingsError
 from ecg_study.search_spaces.hyperparameters import HYPERPARAMETERS, LEARNING_RATE
 

@@ -22,7 +22,7 @@ from typing import Any
 from ecg_study.ecg_data.databases.catalog import open_database
 from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION, VALIDATION, Split, split_mitdb
 from ecg_study.ecg_data.noise_records import NoiseRecords, find_noise_directory
-from ecg_study.ecg_data.segments.augmentation import Augmentation
+from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
 from ecg_study.ecg_data.segments.cache import open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.errors import EcgStudyError

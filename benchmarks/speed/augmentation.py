@@ -27,7 +27,7 @@ from ecg_study.ecg_data.databases.catalog import open_database, split_database
 from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS
 from ecg_study.ecg_data.databases.synthetic import write_synthetic
 from ecg_study.ecg_data.noise_records import NoiseRecords, open_noise_records
-from ecg_study.ecg_data.segments.augmentation import Augmentation
+from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
 from ecg_study.ecg_data.segments.cache import open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.models.card import DENOISER, MODEL_KINDS

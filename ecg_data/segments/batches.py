@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ecg_study.ecg_data.segments.augmentation import Augmentation, Augmenter
+from ecg_study.ecg_data.segments.augmentation.augmenter import Augmenter
+from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
 from ecg_study.ecg_data.segments.cache import SegmentCache
 
 Batch = tuple[np.ndarray, np.ndarray]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ecg_study.ecg_data.databases.splits import VALIDATION, Split
 from ecg_study.ecg_data.noise import NoiseSource
-from ecg_study.ecg_data.segments.augmentation import Augmentation
+from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.transfer import CacheReference, find_cache, refer_to
 from ecg_study.models.card import DENOISER, REFRACTORY_PERIOD

@@ -17,7 +17,8 @@ from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS
 from ecg_study.ecg_data.databases.splits import TEST, TRAIN, VALIDATION, Split
 from ecg_study.ecg_data.noise import MIX, NoiseSource
 from ecg_study.ecg_data.noise_records import NoiseRecords, open_noise_records
-from ecg_study.ecg_data.segments.augmentation import Augmentation, Augmenter
+from ecg_study.ecg_data.segments.augmentation.augmenter import Augmenter
+from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
 from ecg_study.ecg_data.segments.batches import detector_reader
 from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache, reopen_cache
 from ecg_study.ecg_data.segments.layout import NOISE_FILE

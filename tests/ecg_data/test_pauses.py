@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg_study.ecg_data.segments.pauses import add_pause, extend_rest
+from ecg_study.ecg_data.segments.augmentation.pauses import add_pause, extend_rest
 from ecg_study.evaluation.experiments.pauses import count_false_peaks, insert_pauses
 from ecg_study.evaluation.leads import EvaluationLead
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ecg_study.ecg_data.noise import gaussian_noise
+from ecg_study.ecg_data.segments.augmentation.pauses import extend_rest
 from ecg_study.ecg_data.segments.cutting import mark_r_peaks
-from ecg_study.ecg_data.segments.pauses import extend_rest
 from ecg_study.evaluation.leads import EvaluationLead
 
 _EVERY = 15.0  # seconds from one pause to the next, about

@@ -1,0 +1,1 @@
+"""Augmentation: training segments that differ each time they are shown."""
