@@ -11,6 +11,7 @@ import numpy as np
 
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.resampling import rate_ratio
+from ecg_study.ecg_data.scaling import scale_segments
 from ecg_study.errors import InputError, ModelError
 from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_chunk, check_lead_count, check_rate
 from ecg_study.inference.lead_fusion import FUSION_LOOKAHEAD, MAX_LEAD_SHIFT_SECONDS, LeadFusion, choose_beat_index
@@ -23,7 +24,6 @@ from ecg_study.inference.peak_picking import (
     snap_to_extremum,
 )
 from ecg_study.inference.rhythm_filter import MAX_RR_SECONDS, SURE_PROBABILITY, RhythmFilter
-from ecg_study.inference.signal_quality import scale_segments
 from ecg_study.models.card import ModelCard
 from ecg_study.models.runtimes import Runtime
 from ecg_study.progress import Progress

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ecg_study.ecg_data.buffers import SampleBuffer
+from ecg_study.ecg_data.scaling import scale_segments
 from ecg_study.errors import EcgStudyError, InputError
 from ecg_study.inference.detector import Detector, RPeaks
 from ecg_study.inference.lead_fusion import choose_beat_index
-from ecg_study.inference.signal_quality import scale_segments
 from ecg_study.models.card import ModelCard
 
 CARD = ModelCard(

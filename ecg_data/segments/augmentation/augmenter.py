@@ -7,6 +7,7 @@ that are trained with augmentation scale each segment themselves.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,10 @@ from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS
 from ecg_study.ecg_data.databases.splits import TRAIN, VALIDATION
 from ecg_study.ecg_data.excerpts import Excerpts
 from ecg_study.ecg_data.noise import RECORDED_NOISE_TYPES, unit_power
+from ecg_study.ecg_data.scaling import scale_segments
+from ecg_study.ecg_data.segments.augmentation.artifacts import add_artifacts
+from ecg_study.ecg_data.segments.augmentation.band_limits import limit_band
+from ecg_study.ecg_data.segments.augmentation.beats import change_beats
 from ecg_study.ecg_data.segments.augmentation.pauses import add_pause
 from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
 from ecg_study.ecg_data.segments.cache import SegmentCache
@@ -96,11 +101,34 @@ class Augmenter:
         marks = self._marks(cuts)
         # Noise is scaled by the segment with beats, and continues unchanged in a pause.
         noisy = self._noise_for(wander_removed, rng)
+        scale = np.sqrt(self._power(wander_removed))[:, 0]
+        for rows_with in self._chosen(self._how.beat_change_probability, len(rows), rng):
+            changed, kept = clean[rows_with], wander_removed[rows_with]
+            change_beats(changed, marks[rows_with], without_wander=kept, fs=self._cache.fs, rng=rng)
+            clean[rows_with] = changed
         if self._training and self._how.pause_probability:
             self._add_pauses(clean, marks, rng)
+        for alone in self._chosen(self._how.noise_only_probability, len(rows), rng):
+            clean[alone], marks[alone] = 0, 0
+            noisy[alone] += _white_noise(scale[alone], self._segment, rng)
         noisy += clean
+        for limited in self._chosen(self._how.band_limit_probability, len(rows), rng):
+            noisy[limited] = limit_band(noisy[limited], fs=self._cache.fs, rng=rng)
+        for disturbed in self._chosen(self._how.artifact_probability, len(rows), rng):
+            changed, kept = noisy[disturbed], marks[disturbed]
+            add_artifacts(changed, kept, scale=scale[disturbed], fs=self._cache.fs, rng=rng)
+            # As detection does it, so that the rest of the segment keeps its size.
+            noisy[disturbed], unusable = scale_segments(changed, self._cache.fs)
+            marks[disturbed] = kept if unusable is None else np.where(unusable, np.uint8(0), kept)
         noisy *= self._signs(len(rows), rng)
         return noisy, marks
+
+    def _chosen(self, probability: float, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Yield the rows that are drawn with a probability, if there are any and this is training."""
+        if self._training and probability:
+            rows = np.flatnonzero(rng.random(count) < probability)
+            if len(rows):
+                yield rows
 
     @property
     def _wander_removed(self) -> np.ndarray:
@@ -170,7 +198,7 @@ class Augmenter:
     def _noise_for(self, wander_removed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw noise in mV for segments without baseline wander."""
         how, (count, segment) = self._how, wander_removed.shape
-        power = np.maximum(wander_removed.var(axis=1, keepdims=True), _LEAST_POWER)
+        power = self._power(wander_removed)
         noise = rng.standard_normal((count, segment), dtype=np.float32)
         noise *= self._white_noise_sigma(power, rng)
         noisy = np.flatnonzero(rng.random(count) < how.noise_probability)
@@ -194,6 +222,11 @@ class Augmenter:
             noise[chosen] += self._scaled(unit, power[chosen], rng)
         self._hum(noise, rng)
         return noise
+
+    @staticmethod
+    def _power(wander_removed: np.ndarray) -> np.ndarray:
+        """Return the power in mV² that noise is scaled with, shape ``(segments, 1)``."""
+        return np.asarray(np.maximum(wander_removed.var(axis=1, keepdims=True), _LEAST_POWER))
 
     def _white_noise_sigma(self, power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw the standard deviation of white noise in mV for segments of this power, shape ``(segments, 1)``."""
@@ -246,3 +279,9 @@ class Augmenter:
         humming = np.flatnonzero(height)
         turns = 2 * np.pi * frequency[humming] / self._cache.fs * np.arange(self._segment)
         noise[humming] += (height[humming] * np.sin(turns + phase[humming])).astype(np.float32)
+
+
+def _white_noise(scale: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw white noise of up to the standard deviations in ``scale``; a segment without an ECG is not silent."""
+    noise = rng.standard_normal((len(scale), samples), dtype=np.float32)
+    return np.asarray(noise * (rng.uniform(0.02, 1.0, len(scale)) * scale)[:, np.newaxis], np.float32)

@@ -37,6 +37,11 @@ class Augmentation:
         white_noise_probability: share of segments with white noise.
         max_relative_white_noise: highest standard deviation of white noise, relative to that of the segment without
             its wander; it replaces ``gaussian_sigma_range_mv``.
+        noise_only_probability: detector only: share of segments without an ECG.
+        beat_change_probability: detector only: share of segments with changed beats, see `beats`.
+        band_limit_probability: detector only: share of segments with the band limits of another device, see
+            `band_limits`.
+        artifact_probability: detector only: share of segments with an artifact, see `artifacts`.
     """
 
     removes_baseline_wander: bool = False
@@ -57,6 +62,10 @@ class Augmentation:
     mixed_noise: bool = False
     white_noise_probability: float = 1.0
     max_relative_white_noise: float | None = None
+    noise_only_probability: float = 0.0
+    beat_change_probability: float = 0.0
+    band_limit_probability: float = 0.0
+    artifact_probability: float = 0.0
 
     def as_mapping(self) -> dict[str, Any]:
         """Return the settings as JSON, under the keys of search states, model cards and reports.

@@ -1,0 +1,92 @@
+"""Scaling of segments for the detector: bursts are limited, and the rest keeps its size."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_PART_SECONDS = 0.4
+"""Duration of the parts of a segment, of which about every other has a QRS complex."""
+
+_MIN_SEGMENT_SECONDS = 4.0
+"""Shortest segment whose bursts are limited. A shorter one may have too few beats for a typical amplitude."""
+
+_MIN_MOVING_PARTS = 5
+"""Smallest number of parts that are not constant, for the same reason."""
+
+_TYPICAL_QUANTILE = 0.8
+"""Quantile of the peak-to-peak amplitudes of the parts that is typical.
+
+Enough parts have a QRS complex even at 40 beats per minute, and a burst of up to a second does not change it."""
+
+_LIMIT_FACTOR = 3.0
+"""Largest distance from the middle, in typical peak-to-peak amplitudes.
+
+No ectopic beat exceeds it. A detaching electrode does, and would make the rest of the segment small."""
+
+_MAX_QRS_SECONDS = 0.2
+"""Duration from which a deviation above the limit is an artifact and not a QRS complex."""
+
+_MIN_STD_MV = 0.01  # below the noise of any electrode, so that a flat segment is not amplified to noise
+
+
+def scale_segments(segments: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray | None]:
+    """Limit bursts, and scale each segment to a standard deviation of 1 mV.
+
+    Args:
+        segments: Samples in mV, shape ``(segments, segment_samples)``.
+        fs: Sampling rate of the segments, which is that of the model, in Hz.
+
+    Returns:
+        The scaled segments, float32, and a mask of artifacts, or ``None`` if there are none.
+    """
+    count, length = segments.shape
+    if length < _MIN_SEGMENT_SECONDS * fs:
+        return _scaled(segments, None), None
+    parts = length // max(1, round(_PART_SECONDS * fs))
+    cut = segments[:, : length // parts * parts].reshape(count, parts, -1)
+    lowest, highest = cut.min(axis=2), cut.max(axis=2)
+    heights = np.sort(highest - lowest, axis=1)
+    # Constant parts are filled gaps.
+    constant = (heights == 0).sum(axis=1)
+    moving = parts - constant
+    rank = np.minimum(constant + (_TYPICAL_QUANTILE * (moving - 1)).astype(np.int64), parts - 1)
+    typical = np.take_along_axis(heights, rank[:, np.newaxis], axis=1)[:, 0]
+    middle = np.median((highest + lowest) / 2, axis=1)
+    limit = np.where(moving >= _MIN_MOVING_PARTS, _LIMIT_FACTOR * typical, np.inf)
+    wild = np.maximum(segments.max(axis=1) - middle, middle - segments.min(axis=1)) > limit
+    if not wild.any():
+        return _scaled(segments, None), None
+    off = np.abs(segments - middle[:, np.newaxis])
+    limited = off > limit[:, np.newaxis]
+    artifacts = _long_runs(limited, round(_MAX_QRS_SECONDS * fs))
+    low, high = (middle - limit)[:, np.newaxis], (middle + limit)[:, np.newaxis]
+    # A part with limited samples does not count for the scale.
+    counted = ~limited
+    calm = ~limited[:, : cut.shape[2] * parts].reshape(cut.shape).any(axis=2)
+    counted[:, : cut.shape[2] * parts] = np.repeat(calm, cut.shape[2], axis=1)
+    scaled = _scaled(np.clip(segments, low, high), counted | ~calm.any(axis=1, keepdims=True))
+    return scaled, artifacts if artifacts.any() else None
+
+
+def _long_runs(limited: np.ndarray, longest: int) -> np.ndarray:
+    """Return the samples in runs of limited samples that are longer than ``longest``."""
+    bordered = np.pad(limited, ((0, 0), (1, 1))).ravel()
+    edges = np.flatnonzero(bordered[1:] != bordered[:-1]) + 1
+    starts, ends = edges[::2], edges[1::2]
+    long = ends - starts > longest
+    marks = np.zeros(len(bordered) + 1, np.int8)
+    marks[starts[long]], marks[ends[long]] = 1, -1
+    return np.asarray(np.cumsum(marks[:-1]).reshape(len(limited), -1)[:, 1:-1] > 0)
+
+
+def _scaled(segments: np.ndarray, counted: np.ndarray | None) -> np.ndarray:
+    """Return standardized segments, with statistics of the counted samples (``None``: all)."""
+    length = segments.shape[1]
+    if counted is None:
+        centered = segments - segments.mean(axis=1, keepdims=True, dtype=np.float32)
+        std = np.sqrt(np.einsum("ij,ij->i", centered, centered) / length)
+    else:
+        count = counted.sum(axis=1)
+        centered = segments - (np.where(counted, segments, 0).sum(axis=1) / count)[:, np.newaxis]
+        std = np.sqrt(np.where(counted, centered**2, 0).sum(axis=1) / count)
+    return np.asarray(centered / np.maximum(std, _MIN_STD_MV)[:, np.newaxis], np.float32)
