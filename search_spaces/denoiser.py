@@ -16,6 +16,7 @@ from keras import layers, ops
 from ecg_study.search_spaces.layers import StackConfig, choose_stack, compile_model, recurrent_stack, unfold
 from ecg_study.search_spaces.metrics import relative_error_loss, relative_log_error
 from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER, HyperparameterRanges, OptimizerSettings
+from ecg_study.search_spaces.training_data import choose_training_data
 
 OBJECTIVE, WANDER_REMOVED_OBJECTIVE = ("val_loss", "min"), ("val_relative_log_error", "min")
 """Objectives of denoisers that keep baseline wander, and of those that remove it."""
@@ -145,6 +146,7 @@ class DenoiserSpace(keras_tuner.HyperModel):
         gate = any(self.ranges.gate) and _choose_boolean(hp, "gate", self.ranges.gate)
         powers = self.ranges.loss_power
         loss_power = float(hp.Choice("loss_power", list(powers))) if any(powers) else 0.0
+        choose_training_data(hp, self.ranges)
         return DenoiserConfig(stack, residual, gate, loss_power)
 
     def build(self, hp: Any) -> keras.Model:

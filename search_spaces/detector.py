@@ -12,6 +12,7 @@ from keras import layers
 from ecg_study.search_spaces.layers import StackConfig, choose_stack, compile_model, recurrent_stack, unfold
 from ecg_study.search_spaces.metrics import WindowPrecisionRecallArea
 from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER, HyperparameterRanges, OptimizerSettings
+from ecg_study.search_spaces.training_data import choose_training_data
 
 OBJECTIVE = ("val_window_pr_auc", "max")
 NORMALIZATION = "each segment is scaled to mean 0 and standard deviation 1"
@@ -104,9 +105,10 @@ class DetectorSpace(keras_tuner.HyperModel):
 
     def configure(self, hp: Any) -> DetectorConfig:
         """Declare every hyperparameter in ``hp`` and return the values, without building a model."""
-        return DetectorConfig(
-            choose_stack(hp, self.ranges), int(hp.Choice("dense_units", list(self.ranges.dense_units)))
-        )
+        stack = choose_stack(hp, self.ranges)
+        dense_units = int(hp.Choice("dense_units", list(self.ranges.dense_units)))
+        choose_training_data(hp, self.ranges)
+        return DetectorConfig(stack, dense_units)
 
     def build(self, hp: Any) -> keras.Model:
         """Build the compiled model of these hyperparameters."""

@@ -32,7 +32,7 @@ class Hyperparameter:
     maximum: float | None = None
     above: float | None = None
     below: float | None = None
-    absent_value: int | bool | None = None
+    absent_value: int | bool | str | None = None
 
 
 _UNITS = Hyperparameter(name="units", minimum=1)
@@ -53,6 +53,9 @@ HYPERPARAMETERS: Mapping[str, Hyperparameter] = MappingProxyType(
             Hyperparameter(name="loss_power", minimum=0, maximum=1, absent_value=0),
             Hyperparameter(name="dense_units", minimum=0),
             Hyperparameter(name="filters", minimum=0, absent_value=0),
+            Hyperparameter(name="augmentation", absent_value="clean"),
+            Hyperparameter(name="snr_shift_db", absent_value=0),
+            Hyperparameter(name="database_balance", minimum=0, maximum=1, absent_value=0),
         )
     }
 )
@@ -66,6 +69,6 @@ def hyperparameter(name: str) -> Hyperparameter:
     return HYPERPARAMETERS.get(name, Hyperparameter(name=name))
 
 
-def optional_hyperparameters() -> dict[str, int]:
+def optional_hyperparameters() -> dict[str, int | str]:
     """Return the hyperparameters that only some spaces have, with the value that stands for their absence."""
     return {facts.name: facts.absent_value for facts in HYPERPARAMETERS.values() if facts.absent_value is not None}

@@ -19,6 +19,7 @@ from ecg_study.files import write_text
 from ecg_study.reading import UnreadableError, read_toml
 from ecg_study.search_spaces.hyperparameters import LEARNING_RATE
 from ecg_study.search_spaces.presets import PRESETS, RENAMED_PRESETS, HyperparameterRanges, Preset
+from ecg_study.search_spaces.training_data import CLEAN
 
 _NONE = "none"
 """TOML has no null: this text stands for ``None`` in the file of a preset."""
@@ -89,6 +90,7 @@ def _preset_from(content: dict[str, Any], path: Path) -> Preset:
         shown = "missing" if first["type"] == "missing" else f"{value!r}: {_lower(first['msg'])}"
         raise SettingsError("preset", f"{path}: {place}: {shown}", value=value) from error
     _check_ranges(preset, path)
+    _check_training_data(preset, path)
     taken = PRESETS.get(RENAMED_PRESETS.get(preset.name, preset.name))
     if taken is not None and preset != taken:
         raise SettingsError(
@@ -126,6 +128,23 @@ def _check_ranges(preset: Preset, path: Path) -> None:
                 if not 0 <= value <= most:
                     problem = "must not be negative" if most > 1 else "must be from 0 to 1"
                     raise SettingsError("preset", f"{path}: {table}.{name}: {value} {problem}", value=value)
+
+
+def _check_training_data(preset: Preset, path: Path) -> None:
+    """Refuse augmentation of a model whose segments are not augmented, or whose augmentation has no strengths."""
+    for model, augmentation in (
+        ("denoiser", preset.denoiser_augmentation),
+        ("detector", preset.detector_augmentation),
+    ):
+        ranges: HyperparameterRanges = getattr(preset, model)
+        for name, default in (("augmentation", CLEAN), ("snr_shift_db", 0.0)):
+            values = getattr(ranges, name)
+            if augmentation is None and set(values) != {default}:
+                problem = f"{model}.{name}: {list(values)}: needs the table {model}_augmentation"
+                raise SettingsError("preset", f"{path}: {problem}", value=values)
+    if set(preset.denoiser.augmentation) != {CLEAN}:
+        problem = f"denoiser.augmentation: {list(preset.denoiser.augmentation)}: only the detector has other strengths"
+        raise SettingsError("preset", f"{path}: {problem} than {CLEAN!r}", value=preset.denoiser.augmentation)
 
 
 def _merged(base: Any, given: Any) -> Any:

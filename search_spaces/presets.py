@@ -13,6 +13,7 @@ from pydantic import Field
 from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
 from ecg_study.errors import SettingsError
 from ecg_study.search_spaces.hyperparameters import HYPERPARAMETERS, LEARNING_RATE
+from ecg_study.search_spaces.training_data import CLEAN, Strength
 
 Direction = Literal["forward", "both"]
 FORWARD: Direction = "forward"
@@ -47,6 +48,7 @@ _LearningRate = Annotated[float, _limits(LEARNING_RATE)]
 _DenseUnits = Annotated[int, _limits("dense_units")]
 _LossPower = Annotated[float, _limits("loss_power")]
 _Filters = Annotated[int, _limits("filters")]
+_Balance = Annotated[float, _limits("database_balance")]
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,9 @@ class HyperparameterRanges:
             `metrics.relative_error_loss`.
         dense_units: detector only: units of a dense layer before the output; 0 for no dense layer.
         filters: filters of a convolution before the recurrent layers; 0 for no convolution.
+        augmentation: strengths of augmentation, see `training_data.STRENGTHS`; the denoiser has ``"clean"`` only.
+        snr_shift_db: shifts of the range of noise levels in dB, see `training_data.TrainingData`.
+        database_balance: balances of several databases, likewise.
     """
 
     layers: Annotated[tuple[_Layers, ...], _NotEmpty]
@@ -79,6 +84,9 @@ class HyperparameterRanges:
     filters: Annotated[tuple[_Filters, ...], _NotEmpty] = (0,)
     gate: Annotated[tuple[bool, ...], _NotEmpty] = (False,)
     loss_power: Annotated[tuple[_LossPower, ...], _NotEmpty] = (0.0,)
+    augmentation: Annotated[tuple[Strength, ...], _NotEmpty] = (CLEAN,)
+    snr_shift_db: Annotated[tuple[float, ...], _NotEmpty] = (0.0,)
+    database_balance: Annotated[tuple[_Balance, ...], _NotEmpty] = (0.0,)
 
     def check_segment(self, segment_samples: int) -> None:
         """Check that a segment is a multiple of every frame.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -26,7 +26,8 @@ _AHEAD = 2
 class SegmentStream:
     """Endless stream of training batches.
 
-    An epoch shows each row once, or ``segments_per_epoch`` rows that are drawn again in each epoch. The last batch of
+    An epoch shows each row once, or ``segments_per_epoch`` rows that are drawn again in each epoch. With shares, the
+    rows of each group fill its share: some are shown several times, or only in some epochs. The last batch of
     an epoch is smaller if the rows do not fill it. No batch holds rows of two epochs, so an epoch has the same rows for
     every batch size.
 
@@ -36,6 +37,7 @@ class SegmentStream:
         batch_size: segments per batch.
         seed: seed of the order of rows and of augmentation.
         segments_per_epoch: largest number of rows per epoch; ``None`` for all.
+        shares: groups of the rows, none of which is empty, with the share of each; empty for one group.
 
     Attributes:
         batch_size: segments per batch.
@@ -47,11 +49,19 @@ class SegmentStream:
     """
 
     def __init__(
-        self, read: ReadRows, rows: np.ndarray, *, batch_size: int, seed: int, segments_per_epoch: int | None = None
+        self,
+        read: ReadRows,
+        rows: np.ndarray,
+        *,
+        batch_size: int,
+        seed: int,
+        segments_per_epoch: int | None = None,
+        shares: Sequence[tuple[np.ndarray, float]] = (),
     ) -> None:
         if not len(rows):
             raise ValueError("no segments to train on")
         self._read, self._rows, self._seed = read, rows, seed
+        self._groups = _with_counts(shares, len(rows))
         self.batch_size = batch_size
         self.segments_per_epoch = len(rows) if segments_per_epoch is None else min(len(rows), segments_per_epoch)
         self.batches_per_epoch = math.ceil(self.segments_per_epoch / batch_size)
@@ -102,10 +112,24 @@ class SegmentStream:
         # One assignment, so that threads may share it. At worst, two compute the same order.
         known, order = self._last_order
         if known != epoch:
-            shuffled = np.random.default_rng([_ORDER, self._seed, epoch]).permutation(self._rows)
-            order = shuffled[: self.segments_per_epoch]
+            rng = np.random.default_rng([_ORDER, self._seed, epoch])
+            rows = np.concatenate([_drawn(*group, rng) for group in self._groups]) if self._groups else self._rows
+            order = rng.permutation(rows)[: self.segments_per_epoch]
             self._last_order = (epoch, order)
         return order
+
+
+def _with_counts(shares: Sequence[tuple[np.ndarray, float]], total: int) -> list[tuple[np.ndarray, int]]:
+    """Return the groups with the number of rows of each in an epoch, which add up to ``total``."""
+    ends = np.rint(np.cumsum([share for _, share in shares]) * total).astype(np.int64)
+    counts = np.diff(ends, prepend=0).tolist()
+    return [(rows, count) for (rows, _), count in zip(shares, counts, strict=True)]
+
+
+def _drawn(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return all rows as often as ``count`` allows, and the rest of it drawn without repetition."""
+    times, rest = divmod(count, len(rows))
+    return np.concatenate([np.tile(rows, times), rng.permutation(rows)[:rest]])
 
 
 @dataclass(frozen=True)

@@ -269,6 +269,6 @@ def _common_conditions(task: TrainingTask, spec: TrainingSpec, *, seed: int) -> 
         **({} if preset.schedule == PLATEAU else {"schedule": preset.schedule}),
         **({} if preset.warmup is None else {"warmup": preset.warmup}),
         **({} if preset.optimizer == DEFAULT_OPTIMIZER else {"optimizer": asdict(preset.optimizer)}),
-        **augmentation_as_json(task),
+        **augmentation_as_json(task, spec.hyperparameters),
         "versions": {name: versions[name] for name in ("Python", *packages())},
     }

@@ -90,7 +90,9 @@ def train(
         loop = StepLoop(
             network,
             task.training_stream(
-                training_seed(seed, task=task.name, name=f"{spec.id}/data"), options.segments_per_epoch
+                training_seed(seed, task=task.name, name=f"{spec.id}/data"),
+                hyperparameters=spec.hyperparameters,
+                segments_per_epoch=options.segments_per_epoch,
             ),
             validation=None if task.refit else task.validation_batches(),
             budget=options.budget or Budget(epochs=spec.epochs - spec.initial_epoch),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.transfer import CacheReference, find_cache, refer_to
 from ecg_study.models.card import DENOISER, REFRACTORY_PERIOD
 from ecg_study.search_spaces.presets import Preset
+from ecg_study.search_spaces.training_data import TrainingData
 
 if TYPE_CHECKING:
     import keras
@@ -130,29 +132,50 @@ class TrainingTask:
         reference = refer_to(self.cache)
         return TaskReference(self.name, reference, self.split, self.preset, self.refit, self.keras_layers)
 
-    def training_stream(self, seed: int, segments_per_epoch: int | None = None) -> SegmentStream:
+    def training_stream(
+        self, seed: int, *, hyperparameters: Mapping[str, Any] | None = None, segments_per_epoch: int | None = None
+    ) -> SegmentStream:
         """Return the endless stream of training batches.
 
         Args:
             seed: seed of the order of segments and of their augmentation.
+            hyperparameters: configuration, which may have those of `TrainingData`.
             segments_per_epoch: largest number of segments per epoch, drawn again each epoch; ``None`` for all.
         """
         from ecg_study.ecg_data.segments.stream import SegmentStream
 
+        data = TrainingData.of(hyperparameters or {})
         return SegmentStream(
-            self._reader(training=True),
+            self._reader(self.trained_augmentation(data), training=True),
             self._training_rows(),
             batch_size=self.batch_size,
             seed=seed,
             segments_per_epoch=segments_per_epoch,
+            shares=self._shares(data) if data.database_balance else (),
         )
+
+    def trained_augmentation(self, data: TrainingData) -> Augmentation | None:
+        """Return the augmentation of training segments with these hyperparameters; ``None`` for cached segments."""
+        return None if self.augmentation is None else data.applied_to(self.augmentation)
+
+    def _shares(self, data: TrainingData) -> list[tuple[np.ndarray, float]]:
+        """Return the rows and the share of each database; the records of several have its name in front."""
+        augmented, rows = self.augmentation is not None, {}
+        for database in dict.fromkeys(record.rpartition("/")[0] for record in self.training_records):
+            own = [record for record in self.training_records if record.rpartition("/")[0] == database]
+            rows[database] = self.cache.rows(own, include_training_only=augmented)
+        rows = {database: found for database, found in rows.items() if len(found)}
+        shares = data.shares({database: len(found) for database, found in rows.items()})
+        return [(rows[database], shares[database]) for database in rows]
 
     def validation_batches(self) -> ValidationBatches:
         """Return the batches of the validation records, in order and the same each time."""
         from ecg_study.ecg_data.segments.stream import ValidationBatches
 
         return ValidationBatches(
-            self._reader(training=False), self.cache.rows(self.split.validation), batch_size=_VALIDATION_BATCH
+            self._reader(self.augmentation, training=False),
+            self.cache.rows(self.split.validation),
+            batch_size=_VALIDATION_BATCH,
         )
 
     def batches_per_epoch(self) -> tuple[int, int]:
@@ -170,18 +193,22 @@ class TrainingTask:
         # Augmented training uses every lead of a record.
         return self.cache.rows(self.training_records, include_training_only=self.augmentation is not None)
 
-    def _reader(self, *, training: bool) -> ReadRows:
+    def _reader(self, augmentation: Augmentation | None, *, training: bool) -> ReadRows:
         from ecg_study.ecg_data.segments.batches import denoiser_reader, detector_reader
 
         reader = denoiser_reader if self.name == DENOISER else detector_reader
-        return reader(self.cache, self.augmentation, training=training, refit=training and self.refit)
+        return reader(self.cache, augmentation, training=training, refit=training and self.refit)
 
 
-def augmentation_as_json(task: TrainingTask) -> dict[str, Any]:
-    """Return the augmentation of a task for stored conditions; empty if there is none."""
-    if task.augmentation is None:
-        return {}
-    return {"augmentation": task.augmentation.as_mapping()}
+def augmentation_as_json(task: TrainingTask, hyperparameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the augmentation of a task for stored conditions; empty if there is none.
+
+    Args:
+        task: the model and its data.
+        hyperparameters: configuration, which may change the augmentation.
+    """
+    augmentation = task.trained_augmentation(TrainingData.of(hyperparameters or {}))
+    return {} if augmentation is None else {"augmentation": augmentation.as_mapping()}
 
 
 @dataclass(frozen=True)

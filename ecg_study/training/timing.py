@@ -54,7 +54,7 @@ def measure_speed(task: TrainingTask, hyperparameters: dict[str, Any]) -> Speed:
     try:
         model = task.build(hyperparameters)
         validate = itertools.chain.from_iterable(itertools.repeat(task.validation_batches()))
-        with contextlib.closing(task.training_stream(0).batches()) as train:
+        with contextlib.closing(task.training_stream(0, hyperparameters=hyperparameters).batches()) as train:
             network = Network(model, compiled_layers=not task.keras_layers)
             network.train(next(train))
             model.test_on_batch(*next(validate))

@@ -192,6 +192,7 @@ def _ends(ranges: HyperparameterRanges) -> dict[str, tuple[float, float]]:
     choices |= {f"units_{layer}": ranges.units for layer in range(1, max(ranges.layers) + 1)}
     choices |= {"dropout": ranges.dropout, "frame": ranges.frame, "dense_units": ranges.dense_units}
     choices |= {"filters": ranges.filters, "loss_power": ranges.loss_power}
+    choices |= {"snr_shift_db": ranges.snr_shift_db, "database_balance": ranges.database_balance}
     ends = {name: (min(values), max(values)) for name, values in choices.items() if len(set(values)) > 2}
     if ranges.learning_rate[0] < ranges.learning_rate[1]:
         ends[LEARNING_RATE] = ranges.learning_rate

@@ -12,9 +12,11 @@ from typing import Any, Protocol
 from ecg_study.errors import StateError
 from ecg_study.extras import BACKENDS, backend_name
 from ecg_study.files import locked, remove_abandoned, write_bytes
+from ecg_study.models.card import DENOISER
 from ecg_study.progress import raise_if_interrupted
 from ecg_study.reading import MAX_NPZ_BYTES, UnreadableError, read_bytes
 from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER, RENAMED_PRESETS
+from ecg_study.search_spaces.training_data import CLEAN, STRENGTHS
 from ecg_study.training.executors.base import EpochFinished, Event, Executor, Job, Notice, TrialFinished, WorkerLost
 from ecg_study.training.specs import FAILED, FinishedTraining, TrainingOptions, TrainingSpec, Trial, failed_training
 from ecg_study.training.task import TrainingTask, augmentation_as_json
@@ -118,6 +120,13 @@ def load_same_search(task: TrainingTask, directory: Path, *, seed: int) -> Searc
     return result
 
 
+def _strengths(task: TrainingTask) -> dict[str, Any]:
+    """Return what the strengths of augmentation mean, if trials differ in them."""
+    ranges = task.preset.denoiser if task.name == DENOISER else task.preset.detector
+    used = {name: dict(STRENGTHS[name]) for name in ranges.augmentation if name != CLEAN}
+    return {"strengths": used} if used else {}
+
+
 def search_identity(task: TrainingTask, *, seed: int, warm_start: str) -> dict[str, Any]:
     """Return everything that determines what a search explores, as JSON. Its keys are stored and compared."""
     from ecg_study.tuning.oracle import hyperparameter_space
@@ -137,6 +146,7 @@ def search_identity(task: TrainingTask, *, seed: int, warm_start: str) -> dict[s
         "preset": stored_names.get(task.preset.name, task.preset.name),
         "sizes": {**{name: preset[name] for name in sizes}, "batch_size": task.batch_size},
         **augmentation_as_json(task),
+        **_strengths(task),
         **({} if task.preset.optimizer == DEFAULT_OPTIMIZER else {"optimizer": asdict(task.preset.optimizer)}),
         "space": hyperparameter_space(task),
         "seed": seed,

@@ -53,7 +53,7 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
             "lead": data.lead,
             **({"aligned_marks": True} if task.cache.settings.aligned else {}),
             "noise_sigma_mv": data.noise_sigma_mv,
-            **augmentation_as_json(task),
+            **augmentation_as_json(task, training.hyperparameters),
             "records": {name: part.records for name, part in data.parts.items()},
             "signals": signals,
         },

@@ -301,7 +301,8 @@ class ReportBuilder:
     def _trainings(self) -> list[Training]:
         trainings = []
         for name, trained in self.models.trained.items():
-            augmentation = augmentation_as_json(self.inputs.tasks[name]).get("augmentation", {})
+            hyperparameters = trained[0].spec.hyperparameters  # all have the same
+            augmentation = augmentation_as_json(self.inputs.tasks[name], hyperparameters).get("augmentation", {})
             detectors = self.models.detectors if name == DETECTOR else ()
             if detectors and self.models.for_thresholds is not None:
                 trainings.append(_training(self.models.for_thresholds, detectors[0].thresholds, augmentation))

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecg_study.ecg_data.noise_records import open_noise_records
 from ecg_study.ecg_data.segments.augmentation.artifacts import add_artifacts
+from ecg_study.ecg_data.segments.augmentation.augmenter import Augmenter
 from ecg_study.ecg_data.segments.augmentation.band_limits import limit_band
 from ecg_study.ecg_data.segments.augmentation.beats import change_beats
+from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
+from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
+from tests.conftest import SMALL, SmallData
 
 FS, SAMPLES = 360.0, 2016
 PEAKS = np.arange(100, SAMPLES - 60, 300)  # 72 beats/min
@@ -127,3 +135,46 @@ def test_band_limits_attenuate_by_the_response_of_the_filters() -> None:
         kept[frequency] = limited.std(axis=1) / wave[:, 400:-400].std(axis=1)
     assert 0.78 < kept[8].min() < 0.84 and 0.99 < kept[8].max() < 1.001
     assert kept[170].min() < 0.03 and 0.55 < kept[170].max() < 0.69
+
+
+PLAIN = Augmentation(
+    noise_probability=0,
+    gaussian_sigma_range_mv=(0, 0),
+    hum_probability=0,
+    time_stretch_probability=0,
+    inversion_probability=0,
+)
+
+
+@pytest.fixture(scope="module")
+def cache(small_data: SmallData, noise_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> SegmentCache:
+    made, noise = replace(SMALL, augmented=True), open_noise_records(noise_dir)
+    return open_cache(small_data.database, made, data_dir=tmp_path_factory.mktemp("augmented"), noise=noise)
+
+
+FEATURES = ("noise_only", "beat_change", "band_limit", "artifact")
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_the_share_of_segments_with_features_of_other_devices_is_their_probability(
+    cache: SegmentCache, small_data: SmallData, feature: str
+) -> None:
+    rows = np.resize(cache.rows(small_data.split.train, include_training_only=True), 400)
+
+    def made(share: float, *, training: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        how = replace(PLAIN, **{f"{feature}_probability": share})  # type: ignore[arg-type]
+        return Augmenter(cache, how, training=training).detector(rows, np.random.default_rng(3))
+
+    (plain, plain_marks), (signal, marks) = made(0), made(0.4)
+    changed = (signal != plain).any(axis=1)
+    # Artifacts that clip nothing change nothing.
+    assert changed.mean() == pytest.approx(0.4, abs=0.1)
+    np.testing.assert_array_equal(signal[~changed], plain[~changed])
+    np.testing.assert_array_equal(marks[~changed], plain_marks[~changed])
+    assert (marks <= plain_marks).all()
+    if feature == "noise_only":
+        assert not marks[changed].any() and signal[changed].std(axis=1).min() > 0
+        correlation = [np.corrcoef(signal[row], plain[row])[0, 1] for row in np.flatnonzero(changed)]
+        assert np.abs(correlation).max() < 0.2
+    validation = [made(share, training=False)[0] for share in (0, 1)]
+    np.testing.assert_array_equal(validation[0], validation[1])

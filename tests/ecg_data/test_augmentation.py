@@ -197,34 +197,6 @@ def test_the_share_of_segments_with_each_feature_is_its_probability(
     assert inverted.mean() == pytest.approx(share, abs=tolerance)
 
 
-FEATURES = ("noise_only", "beat_change", "band_limit", "artifact")
-
-
-@pytest.mark.parametrize("feature", FEATURES)
-def test_the_share_of_segments_with_features_of_other_devices_is_their_probability(
-    cache: SegmentCache, split: Split, feature: str
-) -> None:
-    rows = np.resize(cache.rows(split.train, include_training_only=True), 400)
-
-    def made(share: float, *, training: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        how = replace(PLAIN, **{f"{feature}_probability": share})  # type: ignore[arg-type]
-        return Augmenter(cache, how, training=training).detector(rows, _rng())
-
-    (plain, plain_marks), (signal, marks) = made(0), made(0.4)
-    changed = (signal != plain).any(axis=1)
-    # Artifacts that clip nothing change nothing.
-    assert changed.mean() == pytest.approx(0.4, abs=0.1)
-    np.testing.assert_array_equal(signal[~changed], plain[~changed])
-    np.testing.assert_array_equal(marks[~changed], plain_marks[~changed])
-    assert (marks <= plain_marks).all()
-    if feature == "noise_only":
-        assert not marks[changed].any() and signal[changed].std(axis=1).min() > 0
-        correlation = [np.corrcoef(signal[row], plain[row])[0, 1] for row in np.flatnonzero(changed)]
-        assert np.abs(correlation).max() < 0.2
-    validation = [made(share, training=False)[0] for share in (0, 1)]
-    np.testing.assert_array_equal(validation[0], validation[1])
-
-
 def test_stretched_marks_stay_on_the_peaks_to_half_a_sample(cache: SegmentCache) -> None:
     """On a cache whose signal is a narrow triangle at each mark."""
     marks = np.zeros((40, 720), np.uint8)

@@ -58,6 +58,25 @@ def test_an_epoch_shows_each_row_once(rows: int, batch_size: int, epoch: int) ->
     assert sorted(_epoch(stream, epoch)) == list(range(100, 100 + rows))
 
 
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    weights=st.lists(st.integers(1, 9), min_size=4, max_size=4),
+    epoch=st.integers(0, 3),
+)
+def test_groups_fill_their_shares_as_evenly_as_they_can(sizes: list[int], weights: list[int], epoch: int) -> None:
+    ends = np.cumsum(sizes)
+    groups = [np.arange(end - size, end) for size, end in zip(sizes, ends.tolist(), strict=True)]
+    shares = [weight / sum(weights[: len(sizes)]) for weight in weights[: len(sizes)]]
+    stream = SegmentStream(
+        _read, np.arange(ends[-1]), batch_size=7, seed=1, shares=list(zip(groups, shares, strict=True))
+    )
+    shown = np.bincount(_epoch(stream, epoch).astype(np.int64), minlength=ends[-1])
+    assert shown.sum() == ends[-1] == stream.segments_per_epoch
+    for rows, share in zip(groups, shares, strict=True):
+        assert abs(shown[rows].sum() - share * ends[-1]) <= 1
+        assert shown[rows].max() - shown[rows].min() <= 1, "no row twice as often as another"
+
+
 def test_epochs_and_seeds_differ_in_order_and_random_numbers() -> None:
     orders = [_epoch(_stream(seed=seed), epoch).tolist() for seed in (1, 2) for epoch in (0, 1)]
     assert len({tuple(order) for order in orders}) == 4

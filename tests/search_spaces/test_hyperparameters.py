@@ -40,4 +40,6 @@ def test_facts_of_single_hyperparameters() -> None:
     assert hyperparameter("units_3").minimum == HYPERPARAMETERS["units"].minimum == 1
     assert hyperparameter(LEARNING_RATE).minimum is None and hyperparameter(LEARNING_RATE).above == 0
     assert hyperparameter("unknown").scale == "linear" and hyperparameter("unknown").minimum is None
-    assert optional_hyperparameters() == {"gate": False, "loss_power": 0, "filters": 0}
+    absent: dict[str, int | str] = {"gate": False, "loss_power": 0, "filters": 0}
+    absent |= {"augmentation": "clean", "snr_shift_db": 0, "database_balance": 0}
+    assert optional_hyperparameters() == absent

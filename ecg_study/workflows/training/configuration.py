@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ecg_study.errors import ModelError, SettingsError
 from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.hyperparameters import LEARNING_RATE, hyperparameter
 from ecg_study.search_spaces.presets import BOTH, FORWARD, Preset
+from ecg_study.search_spaces.training_data import STRENGTHS, TrainingData
 from ecg_study.training.task import TrainingTask
 from ecg_study.workflows.validation import did_you_mean
 
@@ -79,7 +81,7 @@ def choose_hyperparameters(
     Raises:
         SettingsError: one is missing, unknown or impossible.
     """
-    values = _ranges(preset, model_kind)
+    values = _ranges(preset, model_kind, given)
     layers = _checked("layers", given["layers"]) if "layers" in given else _single(values["layers"])
     for number in range(1, (layers or max(values["layers"])) + 1):
         values[f"units_{number}"] = values["units"]
@@ -117,8 +119,8 @@ def _unknown(name: str, values: Mapping[str, Any], layers: int | None) -> str:
     return f"{name!r} is not one of {', '.join(values)}{did_you_mean(name, values)}"
 
 
-def _ranges(preset: Preset, model_kind: str) -> dict[str, tuple[Any, ...]]:
-    """Return the values of each hyperparameter in the preset."""
+def _ranges(preset: Preset, model_kind: str, given: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+    """Return the values of each hyperparameter in the preset; those of the training data only if they are needed."""
     ranges = preset.denoiser if model_kind == DENOISER else preset.detector
     values: dict[str, tuple[Any, ...]] = {
         "layers": ranges.layers,
@@ -135,6 +137,13 @@ def _ranges(preset: Preset, model_kind: str) -> dict[str, tuple[Any, ...]]:
         values["gate"] = ranges.gate
     if model_kind == DENOISER and any(ranges.loss_power):
         values["loss_power"] = ranges.loss_power
+    augmented = (preset.denoiser_augmentation if model_kind == DENOISER else preset.detector_augmentation) is not None
+    for item in fields(TrainingData):
+        of_preset = getattr(ranges, item.name)
+        usable = augmented or item.name == "database_balance"
+        usable = usable and not (item.name == "augmentation" and model_kind == DENOISER)
+        if set(of_preset) != {item.default} or (usable and item.name in given):
+            values[item.name] = of_preset
     return values
 
 
@@ -157,11 +166,15 @@ def _checked(name: str, value: Any) -> Any:
         if value not in (FORWARD, BOTH):
             raise refuse(f"{FORWARD} or {BOTH}")
         return value
+    if name == "augmentation":
+        if value not in STRENGTHS:
+            raise refuse(f"one of {', '.join(STRENGTHS)}")
+        return value
     if name in ("residual", "gate"):
         if not isinstance(value, bool):
             raise refuse("true or false")
         return value
-    decimal = name in (LEARNING_RATE, "dropout", "loss_power")
+    decimal = name in (LEARNING_RATE, "dropout", "loss_power", "snr_shift_db", "database_balance")
     if isinstance(value, bool) or not isinstance(value, (int, float) if decimal else int):
         raise refuse("a number" if decimal else "an integer")
     limits = [

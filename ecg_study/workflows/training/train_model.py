@@ -340,7 +340,7 @@ def _card(task: TrainingTask, data: PreparedData, result: LongTraining, *, seed:
             "lead": summary.lead,
             **({"aligned_marks": True} if task.cache.settings.aligned else {}),
             "noise_sigma_mv": summary.noise_sigma_mv,
-            **augmentation_as_json(task),
+            **augmentation_as_json(task, result.hyperparameters),
             "records": {name: list(part.records) for name, part in summary.parts.items()},
             "signals": task.cache.signals([*task.split.train, *task.split.validation]),
             _TRAINED: {
