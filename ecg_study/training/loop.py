@@ -99,6 +99,7 @@ def train(
             options=options,
             recorder=recorder,
             first_epoch=spec.initial_epoch,
+            score=task.score() if options.scored else None,
         )
         _begin(loop, state_file)
         record = recorder.record

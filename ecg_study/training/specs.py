@@ -26,8 +26,9 @@ FINE_TUNING_PATIENCE = 3
 EpochCallback = Callable[[int, dict[str, float]], None]
 """A function that is called after each epoch with its number, from 1, and its metrics."""
 
-Keep = Literal["best objective", "best loss", "last", "last validated"]
-"""The epoch whose weights are kept: the best by the task's objective or by the validation loss, or the last."""
+Keep = Literal["last scored", "best loss", "last", "last validated"]
+"""The epoch whose weights are kept: the best by the validation loss, or the last. A search scores the last by the
+objective of the task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,8 @@ class TrainingOptions:
         budget: length of the training instead of the epochs of its specification.
         validate_every: segments between two validations; ``None`` for one epoch.
         stops_early: whether the training ends when its patience is over.
+        scored: whether validation also computes the score of the task, see `TrainingTask.score`.
+        only_at_end: validate only at the end. Epochs before have a training loss in the history, and no more.
     """
 
     keep: Keep
@@ -90,11 +93,22 @@ class TrainingOptions:
     budget: Budget | None = None
     validate_every: int | None = None
     stops_early: bool = True
+    scored: bool = False
+    only_at_end: bool = False
 
     @classmethod
     def for_search(cls, task: TrainingTask) -> TrainingOptions:
-        """Return the options of a search trial: ranked by the objective, on part of the segments."""
-        return cls(keep="best objective", segments_per_epoch=task.preset.segments_per_epoch, stop_when_diverged=True)
+        """Return the options of a search trial: ranked by the objective at its end, trained on part of the segments.
+
+        The best of several validations would be better by chance, more so for a trial with more of them.
+        """
+        return cls(
+            keep="last scored",
+            segments_per_epoch=task.preset.segments_per_epoch,
+            stop_when_diverged=True,
+            scored=True,
+            only_at_end=True,
+        )
 
     @classmethod
     def for_final(cls, task: TrainingTask) -> TrainingOptions:
@@ -138,6 +152,7 @@ class TrainingOptions:
             validate_every=validate_every,
             stop_when_diverged=True,
             stops_early=False,
+            scored=not task.refit,
         )
 
     @classmethod

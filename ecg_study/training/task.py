@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ecg_study.ecg_data.segments.batches import ReadRows
     from ecg_study.ecg_data.segments.stream import SegmentStream, ValidationBatches
+    from ecg_study.training.steps.network import Network
 
 _VALIDATION_BATCH = 128
 
@@ -92,6 +93,14 @@ class TrainingTask:
         from ecg_study.search_spaces.detector import OBJECTIVE as DETECTOR_OBJECTIVE
 
         return DETECTOR_OBJECTIVE
+
+    def score(self) -> Callable[[Network], dict[str, float]] | None:
+        """Return the score of a detector on the validation records; ``None`` for a denoiser, whose metrics suffice."""
+        if self.name == DENOISER:
+            return None
+        from ecg_study.training.peak_score import PeakScore
+
+        return PeakScore(self)
 
     def space(self) -> Any:
         """Return the hypermodel for Keras Tuner.

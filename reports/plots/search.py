@@ -36,6 +36,7 @@ _OBJECTIVES = {
     "val_log_error": "mean of ln(1 + MSE / (10 µV)²)",
     "val_relative_log_error": "mean of ln(1 + 10⁵ MSE / signal power)",
     "val_window_pr_auc": "area under the precision–recall curve",
+    "val_r_peak_error": "error of R peaks (%)",
 }
 
 _JITTER = 0.025  # of the height of an axis: separates equal values, which stay nearest to their own label

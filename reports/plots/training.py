@@ -21,6 +21,7 @@ _LOG_LOSSES = {
 """Metric of a denoiser that removes baseline wander → its loss, which is the same."""
 _METRICS = {
     "val_window_pr_auc": "area under the precision–recall curve",
+    "val_r_peak_error": "error of R peaks (%)",
     "val_relative_log_error": _LOG_LOSSES["relative_log_error"],
 }
 _CURVES = (("loss", BLUE, "training loss"), ("val_loss", ORANGE, "validation loss"))

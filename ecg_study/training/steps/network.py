@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import keras
 
 
+_PREDICTED = 128  # segments at once
+
+
 class Network:
     """A compiled model with its trained form, which has the same variables.
 
@@ -39,6 +42,10 @@ class Network:
         """Return the validation loss and the metrics of the present weights."""
         found = self.model.evaluate(keras_dataset(batches), verbose=0, return_dict=True)
         return {name: float(value) for name, value in found.items()}
+
+    def predict(self, segments: np.ndarray) -> np.ndarray:
+        """Return the outputs for segments, both of shape ``(segments, samples, 1)``."""
+        return np.asarray(self.model.predict(segments, batch_size=_PREDICTED, verbose=0))
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the learning rate of the next steps."""

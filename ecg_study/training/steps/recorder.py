@@ -60,7 +60,7 @@ class Recorder:
         self.best: list[np.ndarray] = []
         self._network, self._options = network, options
         self._metric, self._direction = {
-            "best objective": objective,
+            "last scored": (objective[0], ""),
             "best loss": (LOSS, "min"),
             "last": (LOSS if validated else "loss", ""),
             "last validated": (LOSS, ""),
@@ -87,9 +87,9 @@ class Recorder:
         elif self._options.keep == "last validated":
             if math.isfinite(score):
                 self._keep(score, row["epoch"], use_averaged)
-        elif self._options.keep == "best objective":
-            # An area under a curve can be high where outputs are NaN; then the losses are not finite.
-            if len(finite) == len(metrics) and is_better(score, record.score, direction=self._direction):
+        elif self._options.keep == "last scored":
+            # A score can be good by chance where a loss is not finite.
+            if len(finite) == len(metrics) and math.isfinite(score):
                 self._keep(score, row["epoch"], use_averaged)
         elif is_better(score, record.score, direction=self._direction):
             self._keep(score, row["epoch"], use_averaged)

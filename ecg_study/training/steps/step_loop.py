@@ -53,6 +53,9 @@ class StepProgress:
     history: Sequence[dict[str, float]]
 
 
+Score = Callable[[Network], dict[str, float]]
+"""A function from a network to metrics of its present weights."""
+
 StepCallback = Callable[[StepProgress], None]
 
 
@@ -67,6 +70,7 @@ class StepLoop:
         options: learning rate, patience, validation.
         recorder: keeps history and weights.
         first_epoch: epochs that were trained before.
+        score: computes more metrics in validation; ``None`` for none.
     """
 
     def __init__(
@@ -79,9 +83,11 @@ class StepLoop:
         options: TrainingOptions,
         recorder: Recorder,
         first_epoch: int = 0,
+        score: Score | None = None,
     ) -> None:
         self._network, self._stream, self._validation = network, stream, validation
         self._budget, self._options, self._recorder, self._first_epoch = budget, options, recorder, first_epoch
+        self._score = score
         self._every = options.validate_every or stream.segments_per_epoch
         self._steps = budget.steps(stream)
         self._highest_rate = network.learning_rate
@@ -231,13 +237,12 @@ class StepLoop:
         if self._options.schedule != "constant":
             row["learning_rate"] = self._network.learning_rate
         metrics = {"loss": self._loss_sum / self._loss_count} if self._loss_count else {}
-        if self._validation is not None:
-            found = self._network.validate(self._validation)
-            metrics |= {f"val_{name}": value for name, value in found.items()}
+        if self._validation is not None and (self._finished() or not self._options.only_at_end):
+            metrics |= {f"val_{name}": value for name, value in self._measured(self._validation).items()}
             # The next rung of a search would continue from the averages.
-            if self._network.averages and self._options.keep != "best objective":
+            if self._network.averages and self._options.keep != "last scored":
                 with self._network.averaged_weights():
-                    found = self._network.validate(self._validation)
+                    found = self._measured(self._validation)
                 metrics |= {f"{AVERAGED}val_{name}": value for name, value in found.items()}
         self._recorder.add(row, metrics)
         if self._plateau is not None and LOSS in metrics:
@@ -247,6 +252,10 @@ class StepLoop:
         self._validation_seconds = time.monotonic() - started
         if on_progress is not None:
             on_progress(int(epoch), metrics)
+
+    def _measured(self, validation: ValidationBatches) -> dict[str, float]:
+        """Return loss, metrics and score of the present weights."""
+        return self._network.validate(validation) | ({} if self._score is None else self._score(self._network))
 
     def _save(self, state_file: StateFile | None) -> None:
         if state_file is None:
