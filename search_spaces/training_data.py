@@ -41,7 +41,7 @@ for Holter recorders; and for dry electrodes, patches and watches."""
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What the hyperparameters of a training say about its data; the defaults change nothing.
+    """Hyperparameters of the training data. The defaults change nothing.
 
     Attributes:
         augmentation: one of `STRENGTHS`.
@@ -56,7 +56,7 @@ class TrainingData:
 
     @classmethod
     def of(cls, hyperparameters: Mapping[str, Any]) -> TrainingData:
-        """Return what a configuration says; it need not say anything."""
+        """Return those of a configuration, with the default of each that is missing."""
         return cls(**{name: hyperparameters[name] for name in cls.__dataclass_fields__ if name in hyperparameters})
 
     def applied_to(self, augmentation: Augmentation) -> Augmentation:

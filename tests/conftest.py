@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,8 @@ import study
 from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
 from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.databases.synthetic import write_synthetic
+from ecg_study.ecg_data.noise_records import open_noise_records
+from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
 from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.search_spaces.preset_files import save_preset
@@ -50,6 +52,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 SMALL = SegmentSettings(segment_samples=720, window_samples=144)
+AUGMENTED = replace(SMALL, augmented=True)
+
+UNCHANGED = Augmentation(
+    noise_probability=0,
+    gaussian_sigma_range_mv=(0, 0),
+    hum_probability=0,
+    time_stretch_probability=0,
+    inversion_probability=0,
+    lead_mix_probability=0,
+)
+"""Augmentation that cuts segments anew, and nothing else."""
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +113,13 @@ def noise_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("nstdb")
     write_noise(directory)
     return directory
+
+
+@pytest.fixture(scope="session")
+def augmented_cache(small_data: SmallData, noise_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> SegmentCache:
+    """The small database with what augmentation needs."""
+    data_dir = tmp_path_factory.mktemp("augmented")
+    return open_cache(small_data.database, AUGMENTED, data_dir=data_dir, noise=open_noise_records(noise_dir))
 
 
 @pytest.fixture(scope="session")

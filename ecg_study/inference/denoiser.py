@@ -119,7 +119,7 @@ class Denoiser:
             self.runtime,
             model_fs=self.card.fs,
             segment_samples=self.card.segment_samples,
-            frame=_frame(self.card),
+            overlap=_overlap(self.card),
             removes_baseline_wander=self.card.baseline_wander == "removed",
             highpass=self.card.highpass_hz is not None,
             fs=fs,
@@ -140,8 +140,7 @@ class DenoiserStream:
         runtime: Runtime with the model.
         model_fs: Sampling rate of the model in Hz.
         segment_samples: Samples that the model reads at once.
-        frame: Samples that its recurrent layers read per step. Segments overlap by about half, so that each sample is
-            denoised twice, half a frame apart: the mean has less error.
+        overlap: Samples that neighboring segments share, at most half of a segment (default: a quarter).
         removes_baseline_wander: Whether the output lies around 0 mV, whatever the offset of the lead.
         highpass: Whether the lead is high-passed before the model. The delay is 6 to 8 s longer then.
         fs: Sampling rate of the signal in Hz.
@@ -161,7 +160,7 @@ class DenoiserStream:
         model_fs: float,
         segment_samples: int,
         fs: float,
-        frame: int = 1,
+        overlap: int | None = None,
         n_leads: int = 1,
         removes_baseline_wander: bool = False,
         highpass: bool = False,
@@ -170,7 +169,7 @@ class DenoiserStream:
         check_lead_count(n_leads)
         rates = Rates(fs, *rate_ratio(fs, model_fs))
         wander: _Wander = "filtered" if highpass else "removed" if removes_baseline_wander else "kept"
-        self._leads = [_DenoisedLead(runtime, (segment_samples, frame), rates, wander) for _ in range(n_leads)]
+        self._leads = [_DenoisedLead(runtime, (segment_samples, overlap), rates, wander) for _ in range(n_leads)]
         self._finished = False
         self.delay = self._leads[0].delay
 
@@ -221,8 +220,8 @@ class DenoiserStream:
 class _DenoisedLead:
     """One lead: resampled to the rate of the model, denoised, and resampled back."""
 
-    def __init__(self, runtime: Runtime, segment: tuple[int, int], rates: Rates, wander: _Wander) -> None:
-        segment_samples, frame = segment
+    def __init__(self, runtime: Runtime, segment: tuple[int, int | None], rates: Rates, wander: _Wander) -> None:
+        segment_samples, overlap = segment
         self._lead = LeadStream(
             runtime.run,
             segment_samples=segment_samples,
@@ -230,7 +229,7 @@ class _DenoisedLead:
             prepare=lambda segments: (segments, None),
             removes_wander=wander == "filtered",
             keeps_input=True,
-            overlap=(segment_samples // 2 - frame // 2) // frame * frame + frame // 2,
+            overlap=overlap,
         )
         self.noise = NoiseMeter(rates.fs * rates.up / rates.down)
         self._back = Resampler(rates.down, rates.up)
@@ -282,10 +281,17 @@ class _DenoisedLead:
         return result
 
 
-def _frame(card: ModelCard) -> int:
-    """Return the frame of a model; 1 if its card has none, as a model without frames."""
+def _overlap(card: ModelCard) -> int:
+    """Return the samples that neighboring segments share.
+
+    They are about half of a segment, so that each sample is denoised twice. The frames of both segments are half a
+    frame apart. The errors of the two outputs differ then, and their mean has less error (``docs/experiments.md``). A
+    model whose card has no frame has frames of one sample.
+    """
     frame = card.hyperparameters.get("frame", 1)
-    return frame if isinstance(frame, int) and 1 <= frame <= card.segment_samples // 2 else 1
+    if not isinstance(frame, int) or not 1 <= frame <= card.segment_samples // 2:
+        frame = 1
+    return (card.segment_samples // 2 - frame // 2) // frame * frame + frame // 2
 
 
 def _like_input(denoised: np.ndarray, signal: Any) -> Any:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecg_study.ecg_data.noise_records import open_noise_records
 from ecg_study.ecg_data.segments.augmentation.artifacts import add_artifacts
 from ecg_study.ecg_data.segments.augmentation.augmenter import Augmenter
 from ecg_study.ecg_data.segments.augmentation.band_limits import limit_band
 from ecg_study.ecg_data.segments.augmentation.beats import change_beats
-from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
-from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
-from tests.conftest import SMALL, SmallData
+from ecg_study.ecg_data.segments.cache import SegmentCache
+from tests.conftest import UNCHANGED, SmallData
 
 FS, SAMPLES = 360.0, 2016
 PEAKS = np.arange(100, SAMPLES - 60, 300)  # 72 beats/min
@@ -36,8 +33,7 @@ def _segments(count: int = 60) -> tuple[np.ndarray, np.ndarray]:
 def _with_artifacts(seed: int, gain: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     signal, marks = _segments()
     signal *= np.float32(gain)
-    add_artifacts(signal, marks, scale=np.full(len(signal), 0.25 * gain), fs=FS, rng=np.random.default_rng(seed))
-    return signal, marks
+    return add_artifacts(signal, marks, scale=np.full(len(signal), 0.25 * gain), fs=FS, rng=np.random.default_rng(seed))
 
 
 @given(seed=st.integers(0, 999))
@@ -85,8 +81,7 @@ def test_artifacts_scale_with_the_unit(gain: float) -> None:
 def test_waves_are_changed_and_nothing_else() -> None:
     clean, marks = _segments(300)
     clean -= np.median(clean, axis=1, keepdims=True)
-    changed = clean.copy()
-    change_beats(changed, marks, without_wander=clean, fs=FS, rng=np.random.default_rng(1))
+    changed = change_beats(clean, marks, without_wander=clean, fs=FS, rng=np.random.default_rng(1))
     r = changed[:, PEAKS] / clean[:, PEAKS]
     t = changed[:, PEAKS + 90] / clean[:, PEAKS + 90]
     rest = np.concatenate([np.arange(peak + 210, peak + 250) for peak in PEAKS[:-1].tolist()])
@@ -106,11 +101,10 @@ def test_waves_are_changed_and_nothing_else() -> None:
 def test_fast_hearts_and_silence_are_left_in_order() -> None:
     signal, marks = _segments(90)
     marks[:30] = 0
-    marks[30:60, ::60] = 1  # 360 beats/min: there is no room for T waves
-    before = signal.copy()
-    change_beats(signal, marks, without_wander=before, fs=FS, rng=np.random.default_rng(2))
-    np.testing.assert_array_equal(signal[:30], before[:30])
-    assert np.isfinite(signal).all() and np.abs(signal).max() < 4 * np.abs(before).max()
+    marks[30:60, ::60] = 1  # 360 beats/min: T waves do not fit
+    changed = change_beats(signal, marks, without_wander=signal, fs=FS, rng=np.random.default_rng(2))
+    np.testing.assert_array_equal(changed[:30], signal[:30])
+    assert np.isfinite(changed).all() and np.abs(changed).max() < 4 * np.abs(signal).max()
 
 
 @given(seed=st.integers(0, 999))
@@ -137,33 +131,18 @@ def test_band_limits_attenuate_by_the_response_of_the_filters() -> None:
     assert kept[170].min() < 0.03 and 0.55 < kept[170].max() < 0.69
 
 
-PLAIN = Augmentation(
-    noise_probability=0,
-    gaussian_sigma_range_mv=(0, 0),
-    hum_probability=0,
-    time_stretch_probability=0,
-    inversion_probability=0,
-)
-
-
-@pytest.fixture(scope="module")
-def cache(small_data: SmallData, noise_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> SegmentCache:
-    made, noise = replace(SMALL, augmented=True), open_noise_records(noise_dir)
-    return open_cache(small_data.database, made, data_dir=tmp_path_factory.mktemp("augmented"), noise=noise)
-
-
 FEATURES = ("noise_only", "beat_change", "band_limit", "artifact")
 
 
 @pytest.mark.parametrize("feature", FEATURES)
 def test_the_share_of_segments_with_features_of_other_devices_is_their_probability(
-    cache: SegmentCache, small_data: SmallData, feature: str
+    augmented_cache: SegmentCache, small_data: SmallData, feature: str
 ) -> None:
-    rows = np.resize(cache.rows(small_data.split.train, include_training_only=True), 400)
+    rows = np.resize(augmented_cache.rows(small_data.split.train, include_training_only=True), 400)
 
     def made(share: float, *, training: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        how = replace(PLAIN, **{f"{feature}_probability": share})  # type: ignore[arg-type]
-        return Augmenter(cache, how, training=training).detector(rows, np.random.default_rng(3))
+        how = replace(UNCHANGED, **{f"{feature}_probability": share})  # type: ignore[arg-type]
+        return Augmenter(augmented_cache, how, training=training).detector(rows, np.random.default_rng(3))
 
     (plain, plain_marks), (signal, marks) = made(0), made(0.4)
     changed = (signal != plain).any(axis=1)

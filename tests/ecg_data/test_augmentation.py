@@ -25,18 +25,7 @@ from ecg_study.ecg_data.segments.layout import NOISE_FILE
 from ecg_study.ecg_data.segments.stream import SegmentStream, ValidationBatches
 from ecg_study.ecg_data.segments.transfer import pack_segments, unpack_segments
 from ecg_study.errors import EcgStudyError
-from tests.conftest import SMALL, SmallData, WriteRecord
-
-AUGMENTED = replace(SMALL, augmented=True)
-PLAIN = Augmentation(
-    noise_probability=0,
-    gaussian_sigma_range_mv=(0, 0),
-    hum_probability=0,
-    time_stretch_probability=0,
-    inversion_probability=0,
-    lead_mix_probability=0,
-)
-"""Segments are cut anew, and nothing else."""
+from tests.conftest import AUGMENTED, UNCHANGED, SmallData, WriteRecord
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +34,8 @@ def noise(noise_dir: Path) -> NoiseRecords:
 
 
 @pytest.fixture(scope="module")
-def cache(small_data: SmallData, noise: NoiseRecords, tmp_path_factory: pytest.TempPathFactory) -> SegmentCache:
-    """The small database with what augmentation needs."""
-    return open_cache(small_data.database, AUGMENTED, data_dir=tmp_path_factory.mktemp("augmented"), noise=noise)
+def cache(augmented_cache: SegmentCache) -> SegmentCache:
+    return augmented_cache
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +52,7 @@ def test_a_refit_has_the_noise_for_validation_too(cache: SegmentCache, split: Sp
         part: NoiseSource({kind: [np.zeros_like(s) if part == TRAIN else s for s in all_] for kind, all_ in stretches})
         for part, stretches in ((part, bank.recordings.items()) for part, bank in cache.noise.items())
     }
-    only = replace(PLAIN, noise_probability=1)
+    only = replace(UNCHANGED, noise_probability=1)
     rows = cache.rows(split.train)
     for refit in (False, True):
         augmenter = Augmenter(replace(cache, noise=silent), only, training=True, refit=refit)
@@ -101,7 +89,7 @@ def test_noise_for_tests_is_not_within_reach(cache: SegmentCache, noise: NoiseRe
 @pytest.mark.parametrize("removes_baseline_wander", [False, True])
 def test_a_segment_is_a_stretch_of_its_lead(cache: SegmentCache, split: Split, removes_baseline_wander: bool) -> None:
     rows = cache.rows(split.train, include_training_only=True)[::7]
-    made = Augmenter(cache, replace(PLAIN, removes_baseline_wander=removes_baseline_wander), training=True)
+    made = Augmenter(cache, replace(UNCHANGED, removes_baseline_wander=removes_baseline_wander), training=True)
     noisy, target = made.denoiser(rows, _rng())
     np.testing.assert_array_equal(noisy, target)
     assert cache.wander_removed is not None
@@ -115,7 +103,7 @@ def test_a_segment_is_a_stretch_of_its_lead(cache: SegmentCache, split: Split, r
 def test_marks_stay_on_their_peaks_when_cut_stretched_and_turned(cache: SegmentCache, split: Split) -> None:
     """At each mark the lead is as it was at the annotation: the height of the peak, up or down."""
     rows = cache.rows(split.train)
-    made = Augmenter(cache, replace(PLAIN, time_stretch_probability=1, inversion_probability=0.5), training=True)
+    made = Augmenter(cache, replace(UNCHANGED, time_stretch_probability=1, inversion_probability=0.5), training=True)
     signal, marks = made.detector(rows, _rng())
     turned = 0
     for row, segment, marked in zip(rows, signal, marks, strict=True):
@@ -137,8 +125,8 @@ def test_marks_stay_on_their_peaks_when_cut_stretched_and_turned(cache: SegmentC
 def test_a_mix_of_leads_is_of_the_same_time_and_keeps_the_marks(cache: SegmentCache, split: Split) -> None:
     """Where both leads follow each other without a gap, a mixed segment is a plane's worth of the two."""
     rows = cache.rows(split.train)
-    alone = Augmenter(cache, replace(PLAIN, lead_mix_probability=0), training=True).detector(rows, _rng())
-    mixed = Augmenter(cache, replace(PLAIN, lead_mix_probability=1), training=True).detector(rows, _rng())
+    alone = Augmenter(cache, replace(UNCHANGED, lead_mix_probability=0), training=True).detector(rows, _rng())
+    mixed = Augmenter(cache, replace(UNCHANGED, lead_mix_probability=1), training=True).detector(rows, _rng())
     np.testing.assert_array_equal(alone[1], mixed[1])
     for row, segment, mark in zip(rows, mixed[0], alone[0], strict=True):
         lead, first = _lead(cache, cache.clean, int(row))
@@ -156,7 +144,11 @@ def test_noise_has_the_snr_that_was_asked_for(cache: SegmentCache, split: Split)
     made = Augmenter(
         cache,
         replace(
-            PLAIN, noise_probability=1, partial_noise_probability=0, snr_range_db=(6, 6), removes_baseline_wander=True
+            UNCHANGED,
+            noise_probability=1,
+            partial_noise_probability=0,
+            snr_range_db=(6, 6),
+            removes_baseline_wander=True,
         ),
         training=True,
     )
@@ -170,7 +162,7 @@ def test_the_snr_of_the_noise_is_within_its_range(
     cache: SegmentCache, split: Split, low: float, width: float, seed: int
 ) -> None:
     """The transformed noise too, and for every segment that has power."""
-    noisy_only = replace(PLAIN, noise_probability=1, partial_noise_probability=0, snr_range_db=(low, low + width))
+    noisy_only = replace(UNCHANGED, noise_probability=1, partial_noise_probability=0, snr_range_db=(low, low + width))
     made = Augmenter(cache, replace(noisy_only, removes_baseline_wander=True), training=True)
     noisy, target = made.denoiser(cache.rows(split.train)[:40], _rng(seed))
     ratio = 10 * np.log10(target.var(axis=1) / (noisy - target).var(axis=1))[target.var(axis=1) > 0.05**2]
@@ -186,7 +178,7 @@ def test_the_share_of_segments_with_each_feature_is_its_probability(
     tolerance = 4 * np.sqrt(share * (1 - share) / len(rows))
 
     def made(**feature: float) -> np.ndarray:
-        how = replace(PLAIN, partial_noise_probability=0, **feature)  # type: ignore[arg-type]
+        how = replace(UNCHANGED, partial_noise_probability=0, **feature)  # type: ignore[arg-type]
         return Augmenter(cache, how, training=True).denoiser(rows, _rng(seed))[0]
 
     plain = made()
@@ -206,7 +198,7 @@ def test_stretched_marks_stay_on_the_peaks_to_half_a_sample(cache: SegmentCache)
     entry = replace(cache.entries[0], samples=marks.size, first=0, last=40)
     signal = triangles.reshape(marks.shape)
     drawn = replace(cache, entries=(entry,), clean=signal, wander_removed=signal, r_peaks=marks)
-    made = Augmenter(drawn, replace(PLAIN, time_stretch_probability=1, max_time_stretch=0.3), training=True)
+    made = Augmenter(drawn, replace(UNCHANGED, time_stretch_probability=1, max_time_stretch=0.3), training=True)
     segments, moved = made.detector(np.arange(40), _rng())
     # The nearest sample is at most half a sample of the output away: 0.65 of the input, which is 0.065 lower.
     assert segments[moved > 0].min() > 0.93
@@ -251,7 +243,7 @@ def test_the_stream_of_augmented_segments_is_the_same_for_any_number_of_workers(
 
 
 def test_noise_may_cover_a_part_alone(cache: SegmentCache, split: Split) -> None:
-    made = Augmenter(cache, replace(PLAIN, noise_probability=1, partial_noise_probability=1), training=True)
+    made = Augmenter(cache, replace(UNCHANGED, noise_probability=1, partial_noise_probability=1), training=True)
     noisy, target = made.denoiser(cache.rows(split.train), _rng())
     quiet = np.mean(noisy == target)
     assert 0.2 < quiet < 0.7
@@ -259,7 +251,7 @@ def test_noise_may_cover_a_part_alone(cache: SegmentCache, split: Split) -> None
 
 def test_what_removes_baseline_wander_is_shown_high_passed_signals_and_noise(cache: SegmentCache, split: Split) -> None:
     rows = cache.rows(split.train)
-    quiet = replace(PLAIN, removes_baseline_wander=True)
+    quiet = replace(UNCHANGED, removes_baseline_wander=True)
     noisy, target = Augmenter(cache, quiet, training=False).denoiser(rows, _rng())
     assert cache.wander_removed is not None
     np.testing.assert_array_equal(noisy, cache.wander_removed[rows])
@@ -272,7 +264,7 @@ def test_what_removes_baseline_wander_is_shown_high_passed_signals_and_noise(cac
     slow_cache = replace(cache, noise={**cache.noise, TRAIN: source})
 
     def similarity_of_neighbors(removes: bool) -> float:
-        how = replace(PLAIN, removes_baseline_wander=removes, noise_probability=1, partial_noise_probability=0)
+        how = replace(UNCHANGED, removes_baseline_wander=removes, noise_probability=1, partial_noise_probability=0)
         noisy, target = Augmenter(slow_cache, replace(how, transform_noise=False), training=True).denoiser(rows, _rng())
         noise = noisy - target
         return float(np.mean(noise[:, 1:] * noise[:, :-1]) / np.mean(noise**2))
@@ -312,7 +304,7 @@ def test_damaged_noise_in_the_cache_is_named(cache: SegmentCache, small_data: Sm
 
 def test_beats_fail_to_come_in_training_alone(cache: SegmentCache, split: Split) -> None:
     rows = cache.rows(split.train)
-    often, never = replace(PLAIN, pause_probability=1), replace(PLAIN, pause_probability=0)
+    often, never = replace(UNCHANGED, pause_probability=1), replace(UNCHANGED, pause_probability=0)
 
     def beats(how: Augmentation, training: bool) -> int:
         return int(Augmenter(cache, how, training=training).detector(rows, _rng())[1].sum())
@@ -324,7 +316,7 @@ def test_beats_fail_to_come_in_training_alone(cache: SegmentCache, split: Split)
 
 def test_noise_goes_on_in_a_pause(cache: SegmentCache, split: Split) -> None:
     rows = cache.rows(split.train)
-    still = replace(PLAIN, pause_probability=1, p_wave_probability=0)
+    still = replace(UNCHANGED, pause_probability=1, p_wave_probability=0)
     noisy, _ = Augmenter(cache, replace(still, gaussian_sigma_range_mv=(0.05, 0.05)), training=True).detector(
         rows, _rng()
     )

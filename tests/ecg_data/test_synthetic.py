@@ -51,7 +51,7 @@ def test_r_peaks_are_extrema_of_the_clean_signal(raw_dir: Path) -> None:
 
 
 def test_the_reference_of_denoisers_is_exact(raw_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the high-pass of the reference leaves of the breathing is far below the error of any denoiser."""
+    """After the high-pass, respiratory baseline wander is below −30 dB of the signal."""
     without = [replace(subject, baseline_wander=0.0) for subject in draw_subjects(1)]
     monkeypatch.setattr(synthetic, "draw_subjects", lambda _: without)
     write_synthetic(tmp_path / "without", seed=1, duration=30.0)

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from ecg_study.ecg_data.noise_records import open_noise_records
 from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
-from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
+from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.errors import SettingsError
 from ecg_study.models.card import MODEL_KINDS
 from ecg_study.search_spaces.preset_files import load_preset, save_preset
@@ -24,7 +23,7 @@ from ecg_study.training.specs import TrainingOptions, TrainingSpec
 from ecg_study.training.task import TrainingTask, augmentation_as_json
 from ecg_study.tuning.search import search_identity
 from ecg_study.workflows.training.configuration import choose_hyperparameters
-from tests.conftest import SMALL, SmallData
+from tests.conftest import SmallData
 from tests.tiny import ONE_CONFIGURATION, TINY
 
 SEARCHED = replace(
@@ -37,13 +36,6 @@ SEARCHED = replace(
         TINY.detector, augmentation=("clean", "wearable"), snr_shift_db=(-6.0, 0.0), database_balance=(0.0, 1.0)
     ),
 )
-
-
-@pytest.fixture(scope="module")
-def cache(small_data: SmallData, noise_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> SegmentCache:
-    settings = replace(SMALL, augmented=True)
-    noise = open_noise_records(noise_dir)
-    return open_cache(small_data.database, settings, data_dir=tmp_path_factory.mktemp("data"), noise=noise)
 
 
 def test_spaces_have_only_those_that_vary(small_data: SmallData) -> None:
@@ -80,20 +72,24 @@ def test_shares_are_in_the_order_of_the_sizes(segments: dict[str, int], balance:
     assert all(shares[a] <= shares[b] * (1 + 1e-9) for a, b in itertools.pairwise(order))
 
 
-def test_a_trial_trains_with_its_strength_but_is_validated_as_all(cache: SegmentCache, small_data: SmallData) -> None:
-    task = TrainingTask("detector", cache, small_data.split, SEARCHED)
+def test_a_trial_trains_with_its_strength_but_is_validated_as_all(
+    augmented_cache: SegmentCache, small_data: SmallData
+) -> None:
+    task = TrainingTask("detector", augmented_cache, small_data.split, SEARCHED)
     clean, wearable, shifted = (
         task.training_stream(1, hyperparameters=given).batch(0)[0]
         for given in ({"augmentation": "clean"}, {"augmentation": "wearable"}, {"snr_shift_db": -6.0})
     )
-    plain = TrainingTask("detector", cache, small_data.split, replace(SEARCHED, detector=TINY.detector))
+    plain = TrainingTask("detector", augmented_cache, small_data.split, replace(SEARCHED, detector=TINY.detector))
     np.testing.assert_array_equal(clean, plain.training_stream(1).batch(0)[0])
     assert (wearable != clean).any() and (shifted != clean).any()
     np.testing.assert_array_equal(task.validation_batches()[0][0], plain.validation_batches()[0][0])
 
 
-def test_the_augmentation_of_a_trial_is_part_of_what_is_stored(cache: SegmentCache, small_data: SmallData) -> None:
-    task = TrainingTask("detector", cache, small_data.split, SEARCHED)
+def test_the_augmentation_of_a_trial_is_part_of_what_is_stored(
+    augmented_cache: SegmentCache, small_data: SmallData
+) -> None:
+    task = TrainingTask("detector", augmented_cache, small_data.split, SEARCHED)
     given = {"augmentation": "ambulatory"}
     assert augmentation_as_json(task, given)["augmentation"]["artifact_probability"] == 0.15
     spec = TrainingSpec(id="x", epochs=1, hyperparameters=given)
@@ -102,12 +98,14 @@ def test_the_augmentation_of_a_trial_is_part_of_what_is_stored(cache: SegmentCac
     assert search_identity(task, seed=1, warm_start="")["strengths"] == {"wearable": dict(STRENGTHS["wearable"])}
 
 
-def test_databases_are_shown_by_their_share(cache: SegmentCache, small_data: SmallData) -> None:
+def test_databases_are_shown_by_their_share(augmented_cache: SegmentCache, small_data: SmallData) -> None:
     first, *others = small_data.split.train
     names = {first: "b/" + first} | {name: "a/" + name for name in others}
     renamed = replace(
-        cache,
-        entries=tuple(replace(entry, record=names.get(entry.record, entry.record)) for entry in cache.entries),
+        augmented_cache,
+        entries=tuple(
+            replace(entry, record=names.get(entry.record, entry.record)) for entry in augmented_cache.entries
+        ),
     )
     split = replace(small_data.split, train=tuple(names.values()), subjects={})
     task = TrainingTask("detector", renamed, split, SEARCHED)

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MAINS_HZ = (50.0, 60.0)
+"""Frequencies of the mains in Europe and in America."""
+
 _SPIKES = 8  # at most in a segment
 _SPIKE_SAMPLES = 4  # at most; a wider one looks like a QRS complex
 _SPIKE_HEIGHTS = (2.0, 100.0)  # standard deviations of the ECG: 100 are 30 mV on a typical lead
@@ -23,7 +26,6 @@ _WAVES = 3  # at most
 _WAVE_HZ = (0.1, 1.5)
 _HIGHEST = 12.0  # standard deviations, of jumps and slow waves
 _HUM_HEIGHTS = (0.3, 3.0)  # standard deviations
-_MAINS_HZ = (50.0, 60.0)
 _HARMONICS = 3
 
 
@@ -44,10 +46,10 @@ class _Segments:
 
 def add_artifacts(
     signal: np.ndarray, marks: np.ndarray, *, scale: np.ndarray, fs: float, rng: np.random.Generator
-) -> None:
-    """Add one kind of artifact to each segment, in place.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return segments with one kind of artifact each, and their marks.
 
-    Where a stretch lies at the end of the converter's range, there is nothing to detect, so its marks are removed.
+    A saturated interval has nothing to detect, so its marks are removed.
 
     Args:
         signal: segments in mV, float32 of shape ``(segments, samples)``.
@@ -56,6 +58,7 @@ def add_artifacts(
         fs: sampling rate in Hz.
         rng: random numbers.
     """
+    signal, marks = signal.copy(), marks.copy()
     kinds = rng.integers(0, len(_KINDS), len(signal))
     for number, kind in enumerate(_KINDS):
         rows = np.flatnonzero(kinds == number)
@@ -63,6 +66,7 @@ def add_artifacts(
             chosen = _Segments(signal[rows], marks[rows], scale[rows, np.newaxis].astype(np.float32), fs)
             kind(chosen, rng)
             signal[rows], marks[rows] = chosen.signal, chosen.marks
+    return signal, marks
 
 
 def _spikes(segments: _Segments, rng: np.random.Generator) -> None:
@@ -115,10 +119,10 @@ def _slow_waves(segments: _Segments, rng: np.random.Generator) -> None:
 
 def _hum(segments: _Segments, rng: np.random.Generator) -> None:
     count, at = len(segments.signal), segments.at / segments.fs
-    mains = rng.choice(_MAINS_HZ, (count, 1))
+    mains = rng.choice(MAINS_HZ, (count, 1))
     heights = _logarithmic(_HUM_HEIGHTS, (count, 1), rng) * segments.scale
     for harmonic in range(1, _HARMONICS + 1):
-        if harmonic * max(_MAINS_HZ) < segments.fs / 2:
+        if harmonic * max(MAINS_HZ) < segments.fs / 2:
             segments.signal[:] += _wave(at, heights, harmonic * mains, rng)
         heights = heights * rng.uniform(0, 0.5, (count, 1))
 

@@ -7,7 +7,6 @@ that are trained with augmentation scale each segment themselves.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ from ecg_study.ecg_data.databases.splits import TRAIN, VALIDATION
 from ecg_study.ecg_data.excerpts import Excerpts
 from ecg_study.ecg_data.noise import RECORDED_NOISE_TYPES, unit_power
 from ecg_study.ecg_data.scaling import scale_segments
-from ecg_study.ecg_data.segments.augmentation.artifacts import add_artifacts
+from ecg_study.ecg_data.segments.augmentation.artifacts import MAINS_HZ, add_artifacts
 from ecg_study.ecg_data.segments.augmentation.band_limits import limit_band
 from ecg_study.ecg_data.segments.augmentation.beats import change_beats
 from ecg_study.ecg_data.segments.augmentation.pauses import add_pause
@@ -31,7 +30,6 @@ _RAMP = 36
 """Samples, 0.1 s at 360 Hz, over which noise in a part of a segment fades in and out."""
 
 _SHORTEST = 0.2  # smallest share of a segment that such noise covers
-_HUM = (50.0, 60.0)  # Hz: mains in Europe and in America
 
 
 @dataclass(frozen=True)
@@ -102,33 +100,35 @@ class Augmenter:
         # Noise is scaled by the segment with beats, and continues unchanged in a pause.
         noisy = self._noise_for(wander_removed, rng)
         scale = np.sqrt(self._power(wander_removed))[:, 0]
-        for rows_with in self._chosen(self._how.beat_change_probability, len(rows), rng):
-            changed, kept = clean[rows_with], wander_removed[rows_with]
-            change_beats(changed, marks[rows_with], without_wander=kept, fs=self._cache.fs, rng=rng)
-            clean[rows_with] = changed
+        changed = self._chosen(self._how.beat_change_probability, len(rows), rng)
+        clean[changed] = change_beats(
+            clean[changed], marks[changed], without_wander=wander_removed[changed], fs=self._cache.fs, rng=rng
+        )
         if self._training and self._how.pause_probability:
             self._add_pauses(clean, marks, rng)
-        for alone in self._chosen(self._how.noise_only_probability, len(rows), rng):
-            clean[alone], marks[alone] = 0, 0
-            noisy[alone] += _white_noise(scale[alone], self._segment, rng)
+        alone = self._chosen(self._how.noise_only_probability, len(rows), rng)
+        clean[alone], marks[alone] = 0, 0
+        noisy[alone] += _white_noise(scale[alone], self._segment, rng)
         noisy += clean
-        for limited in self._chosen(self._how.band_limit_probability, len(rows), rng):
-            noisy[limited] = limit_band(noisy[limited], fs=self._cache.fs, rng=rng)
-        for disturbed in self._chosen(self._how.artifact_probability, len(rows), rng):
-            changed, kept = noisy[disturbed], marks[disturbed]
-            add_artifacts(changed, kept, scale=scale[disturbed], fs=self._cache.fs, rng=rng)
-            # As detection does it, so that the rest of the segment keeps its size.
-            noisy[disturbed], unusable = scale_segments(changed, self._cache.fs)
-            marks[disturbed] = kept if unusable is None else np.where(unusable, np.uint8(0), kept)
+        limited = self._chosen(self._how.band_limit_probability, len(rows), rng)
+        noisy[limited] = limit_band(noisy[limited], fs=self._cache.fs, rng=rng)
+        self._add_artifacts(noisy, marks, scale, rng)
         noisy *= self._signs(len(rows), rng)
         return noisy, marks
 
-    def _chosen(self, probability: float, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        """Yield the rows that are drawn with a probability, if there are any and this is training."""
-        if self._training and probability:
-            rows = np.flatnonzero(rng.random(count) < probability)
-            if len(rows):
-                yield rows
+    def _add_artifacts(self, noisy: np.ndarray, marks: np.ndarray, scale: np.ndarray, rng: np.random.Generator) -> None:
+        """Add artifacts to some of the segments, in place. Bursts are limited as in detection."""
+        rows = self._chosen(self._how.artifact_probability, len(noisy), rng)
+        if len(rows):
+            disturbed, kept = add_artifacts(noisy[rows], marks[rows], scale=scale[rows], fs=self._cache.fs, rng=rng)
+            noisy[rows], unusable = scale_segments(disturbed, self._cache.fs)
+            marks[rows] = kept if unusable is None else np.where(unusable, np.uint8(0), kept)
+
+    def _chosen(self, probability: float, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw the rows of a feature with this probability; none in validation."""
+        if not (self._training and probability):
+            return np.empty(0, np.int64)
+        return np.flatnonzero(rng.random(count) < probability)
 
     @property
     def _wander_removed(self) -> np.ndarray:
@@ -269,7 +269,7 @@ class Augmenter:
     def _hum(self, noise: np.ndarray, rng: np.random.Generator) -> None:
         """Add mains hum to some segments of noise, in place."""
         count = len(noise)
-        frequency = rng.choice(_HUM, (count, 1)) + rng.normal(0, 0.1, (count, 1))
+        frequency = rng.choice(MAINS_HZ, (count, 1)) + rng.normal(0, 0.1, (count, 1))
         phase = rng.uniform(0, 2 * np.pi, (count, 1))
         height = np.where(
             rng.random((count, 1)) < self._how.hum_probability,

@@ -12,9 +12,9 @@ _LOWPASS_HZ = (18.0, 160.0)  # from exercise monitors to diagnostic recorders
 def limit_band(signal: np.ndarray, *, fs: float, rng: np.random.Generator) -> np.ndarray:
     """Return segments as devices with random band limits would record them, float32 of the same shape.
 
-    The high-pass has the phase of an analog filter, whose undershoot after a QRS complex is part of what devices
-    record. The low-pass has none, because its delay would move the R peaks from their marks. Segments are extended by
-    their mirror image, so that there is no step at their ends.
+    The high-pass has the phase of an analog filter, so a QRS complex has an undershoot. The low-pass has zero phase,
+    because a delay would move the R peaks from their marks. Each segment is mirrored at its end before filtering, which
+    avoids a step.
 
     Args:
         signal: segments in mV, shape ``(segments, samples)``.

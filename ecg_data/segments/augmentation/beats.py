@@ -22,8 +22,8 @@ _MOST_LARGE = 3  # beats in a segment
 
 def change_beats(
     signal: np.ndarray, marks: np.ndarray, *, without_wander: np.ndarray, fs: float, rng: np.random.Generator
-) -> None:
-    """Change the amplitudes of waves in each segment, in place.
+) -> np.ndarray:
+    """Return segments in which some waves have another amplitude.
 
     A third of the segments get QRS complexes of 0.1 to 0.7 times their size, in half of them with T waves of 1.5 to 4
     times theirs; a third get such T waves alone, and a third get one to three beats of 1.5 to 3 times their size.
@@ -31,10 +31,11 @@ def change_beats(
     Args:
         signal: segments in mV, float32 of shape ``(segments, samples)``.
         marks: 1 at each R peak, of the same shape.
-        without_wander: the segments without baseline wander, of the same shape. Waves are scaled about its median.
+        without_wander: the segments without baseline wander, of the same shape. Waves are scaled about their median.
         fs: sampling rate in Hz.
         rng: random numbers.
     """
+    signal = signal.copy()
     kinds, both = rng.integers(0, 3, len(signal)), rng.random(len(signal)) < 0.5
     for row, (kind, with_t) in enumerate(zip(kinds.tolist(), both.tolist(), strict=True)):
         r_peaks = np.flatnonzero(marks[row])
@@ -45,10 +46,11 @@ def change_beats(
             _scale_qrs(gain, r_peaks, rng.uniform(*_SMALL_QRS), fs)
         if kind == 1 or (kind == 0 and with_t):
             _scale_t(gain, r_peaks, rng.uniform(*_TALL_T), fs)
-        if kind == 2:  # the third kind
+        if kind == 2:
             _scale_some_beats(gain, r_peaks, fs, rng)
         waves = without_wander[row] - np.median(without_wander[row])
         signal[row] += (gain - 1) * waves
+    return signal
 
 
 def _scale_qrs(gain: np.ndarray, r_peaks: np.ndarray, factor: float, fs: float) -> None:
