@@ -18,7 +18,7 @@ from ecg_study.reports.markdown import to_markdown
 from ecg_study.reports.page import Page, Plot, fill_page
 from ecg_study.reports.plots.drawing import draw_plots
 from ecg_study.reports.report import Report
-from ecg_study.reports.sentences import augmentation, compare_with_reference, findings, moved_marks
+from ecg_study.reports.sentences import augmentation, compare_with_reference, explain_objective, findings, moved_marks
 
 TITLE = "LSTM denoiser and GRU detector for ECG"
 
@@ -64,6 +64,7 @@ def report_page(report: Report, plots: Sequence[str]) -> Page:
         augmentation=augmentation,
         compare_with_reference=compare_with_reference,
         moved_marks=moved_marks,
+        explain_objective=explain_objective,
         findings=findings,
         duration=duration,
         disclaimer=DISCLAIMER,

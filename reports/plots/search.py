@@ -76,16 +76,18 @@ def _plot_curves(summary: SearchSummary) -> Figure | None:
         own = trial.configuration == best.configuration and trial.bracket == best.bracket and trial.rung <= best.rung
         if parent is not None:
             axis.plot(*_columns([parent, points[0]]), color=BLACK if own else GRAY, linewidth=1.8 if own else 0.7)
+        single = len(points) == 1  # a trial that was validated at its end only has no line
         if own:
-            axis.plot(*_columns(points), color=BLACK, linewidth=4.5, zorder=4)
+            axis.plot(*_columns(points), ".-", color=BLACK, linewidth=4.5, markersize=18 if single else 7, zorder=4)
         style: dict[str, Any] = {"linewidth": 2.2, "zorder": 5} if own else {"linewidth": 1.0, "alpha": 0.75}
-        axis.plot(*_columns(points), ".-", color=_rung_color(trial.rung), markersize=5, **style)
+        axis.plot(*_columns(points), ".-", color=_rung_color(trial.rung), markersize=11 if single else 5, **style)
     earlier = ", with its earlier rungs" if best.rung else ""
     handles = [*_rung_handles(summary.trials), _line(BLACK, 4.5, f"best trial, {best.id}{earlier}")]
     values = [value for points in curves.values() for _, value in points]
     above = sum(any(value > _ceiling(values) for _, value in points) for points in curves.values())
     axis.set(xlabel="epoch", ylabel=_label(summary), xscale="log")
-    epochs = sorted({1, *(trial.epochs for trial in summary.trials)})
+    first = min(epoch for points in curves.values() for epoch, _ in points)
+    epochs = sorted({int(first), *(trial.epochs for trial in summary.trials)})
     axis.set_xticks(epochs, [str(epoch) for epoch in epochs])
     axis.minorticks_off()
     _scale_scores(axis, values)

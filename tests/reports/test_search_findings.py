@@ -13,7 +13,7 @@ from ecg_study.evaluation.results.search import SearchSummary
 from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.reports.plots.search import plot_search
 from ecg_study.reports.schema import to_json
-from ecg_study.reports.sentences import findings
+from ecg_study.reports.sentences import explain_objective, findings
 from ecg_study.training.specs import FAILED, TrainingResult
 from ecg_study.tuning.analysis import best_quarter, summarize_search, with_findings
 from ecg_study.workflows.report import render_saved_report
@@ -159,6 +159,13 @@ def test_a_maximized_score_approaches_one() -> None:
         "The second half of the search time of 1 min 40 s raised the best area under the precision–recall curve from "
         "0.98000 to 0.99000 (50 % closer to 1)." in said
     )
+
+
+def test_the_error_of_r_peaks_has_its_unit_and_is_explained() -> None:
+    summary = replace(summary_of_two(DENOISER, scores=(0.2, 0.1), ended=(10, 90)), objective="val_r_peak_error")
+    assert any("the best error of R peaks from 0.2 % to 0.1 % (50 % lower)" in said for said in findings(summary))
+    assert "geometric mean of 1 − F1" in explain_objective(summary)
+    assert explain_objective(replace(summary, objective="val_loss")) == ""
 
 
 def test_longer_training_that_keeps_the_order() -> None:
