@@ -46,6 +46,14 @@ def test_by_hand() -> None:
     )
 
 
+def test_a_peak_of_a_beat_at_an_end_is_not_false() -> None:
+    """The mark does not count, half a second from the start; its peak, which is a little further in, does not either."""
+    found = f1_by_threshold(
+        _probability([[190, 1000]], [[0.9, 0.9]]), _marks([[170, 1000]]), fs=FS, tolerance_ms=150, thresholds=[0.5]
+    )
+    assert found == 1
+
+
 def test_of_two_peaks_near_a_mark_the_higher_is_the_beat() -> None:
     probability = _probability([[950, 1040]], [[0.9, 0.5]])
     found = f1_by_threshold(probability, _marks([[1000]]), fs=FS, tolerance_ms=150, thresholds=[0.3, 0.7])
@@ -130,6 +138,19 @@ def test_a_perfect_detector_has_the_least_error_and_a_silent_one_all(score: Peak
     assert len(LEVELS_DB) == 3
     assert _scored(score, silent_from=2) == pytest.approx(100 * (1e-4 * 1e-4 * 1 * 1) ** 0.25, rel=0.01)
     assert 0.01 < _scored(score, missed=0.1) < _scored(score, missed=0.3)
+
+
+def test_a_threshold_is_judged_on_other_subjects(score: PeakScore) -> None:
+    """One half needs a threshold above its false peaks of 0.6, the other one below its beats of 0.4."""
+
+    class TwoScales(Oracle):
+        def predict(self, segments: np.ndarray) -> np.ndarray:
+            output = super().predict(segments)
+            false = np.roll(0.6 * output, 110, axis=1)  # 0.3 s after each beat
+            first = score._first_half[:, np.newaxis, np.newaxis]
+            return np.where(first, np.maximum(output, false), 0.4 * output)
+
+    assert score(TwoScales(score))[R_PEAK_ERROR] > 10  # type: ignore[arg-type]
 
 
 def test_an_output_that_is_not_finite_has_no_score(score: PeakScore) -> None:
