@@ -47,7 +47,7 @@ def test_by_hand() -> None:
 
 
 def test_a_peak_of_a_beat_at_an_end_is_not_false() -> None:
-    """The mark does not count, half a second from the start; its peak, which is a little further in, does not either."""
+    """A mark within half a second of the start does not count, nor does its peak a little further in."""
     found = f1_by_threshold(
         _probability([[190, 1000]], [[0.9, 0.9]]), _marks([[170, 1000]]), fs=FS, tolerance_ms=150, thresholds=[0.5]
     )
