@@ -113,9 +113,10 @@ def test_band_limits_keep_the_place_of_the_r_peaks(seed: int) -> None:
     signal, _ = _segments(20)
     limited = limit_band(signal + 5, fs=FS, rng=np.random.default_rng(seed))
     assert limited.dtype == np.float32 and limited.shape == signal.shape
-    inner = PEAKS[1:-1]
-    for offset in (-3, 3):
-        assert (limited[:, inner] > limited[:, inner + offset]).all()
+    around = PEAKS[1:-1, np.newaxis] + np.arange(-20, 21)
+    moved = limited[:, around].argmax(axis=2) - 20
+    # The undershoot of a high-pass at 2 Hz moves a QRS complex that a low-pass at 18 Hz has widened, by 6 ms at most.
+    assert np.abs(moved).max() <= 2
     assert np.abs(limited.mean(axis=1)).max() < 0.5, "the offset of 5 mV is removed"
 
 
