@@ -28,6 +28,9 @@ NOISE_TYPES: tuple[NoiseType, ...] = (GAUSSIAN, *RECORDED_NOISE_TYPES)
 
 _TRANSFORM_PROBABILITY = 0.5  # of each transformation of `NoiseSource.draw`
 
+_WINDOW_SECONDS = 10.0
+_FADE_SECONDS = 0.1  # from one window to the next, so that there is no step
+
 _LARGEST_TIME_STRETCH = 1.25  # factor by which transformed noise is stretched or compressed at most
 
 
@@ -189,3 +192,35 @@ def add_at_snr(clean: np.ndarray, noise: np.ndarray, *, snr_db: float) -> np.nda
 def scale_to_power(noise: np.ndarray, power: np.ndarray) -> np.ndarray:
     """Scale noise of power 1 to ``power`` in mV², row by row; float32."""
     return np.asarray(noise * np.sqrt(power), dtype=np.float32)
+
+
+def window_excerpts(samples: int, *, fs: float) -> tuple[int, int]:
+    """Return number and length of the excerpts that `join_windows` needs for a lead of ``samples`` samples."""
+    window = round(_WINDOW_SECONDS * fs)
+    return -(-samples // window), window + round(_FADE_SECONDS * fs)
+
+
+def join_windows(excerpts: np.ndarray, reference: np.ndarray, *, fs: float) -> np.ndarray:
+    """Join excerpts of noise to noise for a whole lead, an SNR of 0 dB in each window of 10 s.
+
+    Args:
+        excerpts: noise of power 1, of the shape that `window_excerpts` returns.
+        reference: the lead without baseline wander in mV, shape ``(samples,)``; the noise has its power in each window.
+        fs: sampling rate in Hz.
+
+    Returns:
+        Noise in mV, shape ``(samples,)``. Neighboring windows are joined by a cross-fade of constant power.
+    """
+    samples, window, fade = len(reference), round(_WINDOW_SECONDS * fs), round(_FADE_SECONDS * fs)
+    count = len(excerpts)
+    starts = np.minimum(np.arange(count) * window, max(0, samples - window))  # the last window lies within the lead
+    powers = [np.mean(np.square(reference[start : start + window])) for start in starts]
+    drawn = excerpts.astype(np.float64) * np.sqrt(powers)[:, np.newaxis]
+    rising = np.sin(np.pi / 2 * (np.arange(fade) + 0.5) / fade)
+    drawn[1:, :fade] *= rising
+    drawn[:-1, window:] *= rising[::-1]
+    joined = np.zeros(count * window + fade)
+    joined[: count * window] = drawn[:, :window].reshape(-1)
+    for number in range(1, count):
+        joined[number * window : number * window + fade] += drawn[number - 1, window:]
+    return joined[:samples]

@@ -1,9 +1,11 @@
-"""Text for hyperparameters, durations, sizes, and for anything from a file."""
+"""Text for hyperparameters, thresholds, durations, sizes, and for anything from a file."""
 
 from __future__ import annotations
 
 import json
+import math
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 _UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
@@ -36,6 +38,16 @@ def describe(hyperparameters: dict[str, Any]) -> str:
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in hyperparameters.items()
     )
+
+
+def describe_thresholds(thresholds: Mapping[str, float]) -> str:
+    """Return the thresholds of a model on one line; empty without thresholds."""
+    words = {"r_peak": "R peak {:.2f}", "window": "window {:.2f}"}
+    found = [words[name].format(value) for name, value in thresholds.items() if name in words]
+    if "removed_power" in thresholds:
+        decibels = f"{10 * math.log10(thresholds['removed_power']):.0f}".replace("-", "−")
+        found.append(f"removed power {decibels} dB")
+    return ", ".join(found)
 
 
 def duration(seconds: float) -> str:

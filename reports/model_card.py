@@ -5,7 +5,7 @@ from __future__ import annotations
 from ecg_study.evaluation.results.fine_tuning import FineTuning
 from ecg_study.evaluation.results.long_training import LongTraining
 from ecg_study.evaluation.results.values import GRU, LSTM
-from ecg_study.formatting import describe, duration
+from ecg_study.formatting import describe, describe_thresholds, duration
 from ecg_study.models.card import DENOISER, DISCLAIMER, ModelCard
 from ecg_study.reports import tables
 from ecg_study.reports.markdown import to_markdown
@@ -36,6 +36,7 @@ def render_card(report: Report, training: Training) -> str:
         compare_with_reference=compare_with_reference,
         moved_marks=moved_marks,
         describe=describe,
+        describe_thresholds=describe_thresholds,
         disclaimer=DISCLAIMER,
     )
     return to_markdown(page)
@@ -55,6 +56,7 @@ def render_fine_tuned_card(card: ModelCard, tuned: FineTuning) -> str:
         tuned=tuned,
         tables=tables,
         describe=describe,
+        describe_thresholds=describe_thresholds,
         disclaimer=DISCLAIMER,
     )
     return to_markdown(page)
@@ -73,6 +75,7 @@ def render_trained_card(card: ModelCard, trained: LongTraining) -> str:
         card=card,
         trained=trained,
         describe=describe,
+        describe_thresholds=describe_thresholds,
         duration=duration,
         disclaimer=DISCLAIMER,
     )

@@ -140,7 +140,7 @@ class Training:
         best_epoch: epoch of the weights that were kept: the best epoch on the validation records, or the last epoch if
             the learning rate falls to 0 by then.
         seconds: wall-clock time in s.
-        thresholds: thresholds of a detector, chosen on the validation records.
+        thresholds: thresholds of the model, chosen on the validation records.
         augmentation: settings of augmentation by their stored keys; empty without augmentation.
     """
 

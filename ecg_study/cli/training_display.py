@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ecg_study.cli.console import is_interactive
 from ecg_study.cli.progress_bars import ProgressBars
 from ecg_study.evaluation.results.long_training import LongTraining
-from ecg_study.formatting import describe, duration
+from ecg_study.formatting import describe, describe_thresholds, duration
 from ecg_study.training.steps.recorder import LOSS
 from ecg_study.training.steps.step_loop import StepProgress
 from ecg_study.training.task import TrainingTask
@@ -123,4 +123,4 @@ def result_lines(made: LongTraining) -> Iterator[str]:
     metrics += "" if value is None or objective == LOSS else f", {objective} {value:.5g}"
     yield f"Kept: {weights} after {made.kept_segments:,} segments ({metrics})"
     if made.thresholds:
-        yield "Thresholds: " + ", ".join(f"{name} {value:.2f}" for name, value in made.thresholds.items())
+        yield f"Thresholds: {describe_thresholds(made.thresholds)}"

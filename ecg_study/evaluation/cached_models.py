@@ -15,7 +15,8 @@ from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.errors import InputError
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector, DetectorStream, RPeaks
-from ecg_study.models.card import DETECTOR, ModelCard
+from ecg_study.inference.noise_level import without_small_removals
+from ecg_study.models.card import DETECTOR, REMOVED_POWER, ModelCard
 from ecg_study.models.folder import onnx_runtime
 from ecg_study.models.runtimes import Runtime
 from ecg_study.result_cache import Arrays, ResultCache, content_key
@@ -73,7 +74,7 @@ class CachedModel:
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """Thresholds of a detector: ``r_peak`` and ``window``."""
+        """Thresholds of the model, see `ModelCard`."""
         return self.card.thresholds
 
     @property
@@ -86,12 +87,15 @@ class CachedModel:
         """Part of the cache key that stands for the model."""
         card = self.card
         filtered = {} if card.highpass_hz is None else {"highpass": card.highpass_hz}
-        return {"format": OUTPUT_FORMAT, "model": self.weights_hash, "segment": card.segment_samples, **filtered}
+        # The thresholds of a detector are applied to what is kept.
+        weakened = {} if card.model_kind == DETECTOR else card.thresholds
+        known = {"format": OUTPUT_FORMAT, "model": self.weights_hash, "segment": card.segment_samples}
+        return {**known, **filtered, **weakened}
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> CachedModel:
-        """Return the same detector with other thresholds."""
-        detector = Detector(replace(self.card, thresholds=dict(thresholds)), self._detector().runtime)
-        return CachedModel(detector, store=self.store, weights_hash=self.weights_hash)
+        """Return the same model with other thresholds."""
+        model = type(self.model)(replace(self.card, thresholds=dict(thresholds)), self.model.runtime)
+        return CachedModel(model, store=self.store, weights_hash=self.weights_hash)
 
     def reference(self, clean: np.ndarray) -> np.ndarray:
         """Return what the denoiser should make of a recording in mV: itself, or itself without baseline wander."""
@@ -121,7 +125,10 @@ class CachedModel:
         """Apply the model to separate segments in mV, shape ``(segments, segment)``; float32, nothing is kept."""
         if self.card.highpass_hz is not None:
             segments = remove_baseline_wander(segments, self.card.fs)
-        return self.model.runtime.run(np.asarray(segments, np.float32))
+        segments = np.asarray(segments, np.float32)
+        denoised = self.model.runtime.run(segments)
+        threshold = self.thresholds.get(REMOVED_POWER, 0.0)
+        return without_small_removals(segments, denoised, threshold=threshold) if threshold else denoised
 
     def detect(self, signal: np.ndarray) -> RPeaks:
         """Return the R peaks of one lead in mV, shape ``(samples,)``, at the model's own threshold."""

@@ -1,4 +1,4 @@
-"""Selection of a detector's thresholds on validation records."""
+"""Selection of the thresholds of a model on validation records."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from ecg_study.evaluation.cached_models import LOWEST_PEAK_PROBABILITY, CachedMo
 from ecg_study.evaluation.leads import EvaluationLead
 from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.evaluation.metrics import pooled_f1, standard_error
+from ecg_study.evaluation.removal_threshold import choose_removal_threshold
 from ecg_study.evaluation.results.values import TOLERANCES_MS
 from ecg_study.inference.detector import RPeaks
+from ecg_study.models.card import DENOISER, REMOVED_POWER
 
 _GRID = np.round(np.arange(LOWEST_PEAK_PROBABILITY, 0.99, 0.02), 2)
 
@@ -26,17 +28,22 @@ best threshold loses beats of recordings without noise."""
 def choose_thresholds(
     model: CachedModel, leads: Sequence[EvaluationLead], *, noise: NoiseSource | None, seed: int
 ) -> dict[str, float]:
-    """Choose the thresholds of a detector on validation leads.
+    """Choose the thresholds of a model on validation leads.
 
     Args:
-        model: the detector.
+        model: the model.
         leads: leads of the validation records.
         noise: recorded noise for validation; ``None`` uses Gaussian noise alone.
-        seed: seed of the bootstrap.
+        seed: seed of the bootstrap, and of the noise of a denoiser.
 
     Returns:
-        ``r_peak`` and ``window``; see `best_thresholds`.
+        For a detector, ``r_peak`` and ``window``, see `best_thresholds`. For a denoiser with a high-pass,
+        ``removed_power``, see `choose_removal_threshold`. Other denoisers, and those without recorded noise, have none.
     """
+    if model.card.model_kind == DENOISER:
+        if model.card.highpass_hz is None or noise is None:
+            return {}
+        return {REMOVED_POWER: choose_removal_threshold(model, leads, noise=noise, seed=seed)}
     inputs = [threshold_inputs(lead, noise) for lead in leads]
     return best_thresholds(
         leads,

@@ -12,9 +12,9 @@ from ecg_study.ecg_data.resampling import Resampler, rate_ratio
 from ecg_study.errors import InputError, ModelError
 from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_chunk, check_lead_count, check_rate
 from ecg_study.inference.lead_stream import LeadStream, Rates
-from ecg_study.inference.noise_level import NoiseMeter
+from ecg_study.inference.noise_level import NoiseMeter, without_small_removals
 from ecg_study.inference.signal_quality import MAX_MV
-from ecg_study.models.card import ModelCard
+from ecg_study.models.card import REMOVED_POWER, ModelCard
 from ecg_study.models.runtimes import Runtime
 from ecg_study.progress import Progress
 
@@ -28,8 +28,9 @@ class Denoised:
         removed: Input minus ``signal``: the noise that was removed, with baseline wander and offset if the model
             removes them. 0 where samples are returned unchanged, NaN where they are missing.
         snr_db: Estimated SNR of each lead in each second in dB, shape ``(seconds, leads)``: power of the denoised
-            signal over power of the removed noise, at most 60. Baseline wander that a filter removes before the model
-            does not count; noise that the model does not recognize is missing. NaN where a second cannot be used, and
+            signal over power of the noise that the network found, at most 60. Noise that is too little to be removed
+            counts. Baseline wander that a filter removes before the network does not; noise that the network does not
+            recognize is missing. NaN where a second cannot be used, and
             for models of 0.1.0 that remove baseline wander themselves, since they do not tell it from other noise.
     """
 
@@ -122,6 +123,7 @@ class Denoiser:
             overlap=_overlap(self.card),
             removes_baseline_wander=self.card.baseline_wander == "removed",
             highpass=self.card.highpass_hz is not None,
+            removal_threshold=self.card.thresholds.get(REMOVED_POWER, 0.0),
             fs=fs,
             n_leads=n_leads,
         )
@@ -143,6 +145,8 @@ class DenoiserStream:
         overlap: Samples that neighboring segments share, at most half of a segment (default: a quarter).
         removes_baseline_wander: Whether the output lies around 0 mV, whatever the offset of the lead.
         highpass: Whether the lead is high-passed before the model. The delay is 6 to 8 s longer then.
+        removal_threshold: Ratio of powers below which a removal is weakened, see `without_small_removals`; 0 weakens
+            none.
         fs: Sampling rate of the signal in Hz.
         n_leads: Number of leads.
 
@@ -164,12 +168,14 @@ class DenoiserStream:
         n_leads: int = 1,
         removes_baseline_wander: bool = False,
         highpass: bool = False,
+        removal_threshold: float = 0.0,
     ) -> None:
         fs = check_rate(fs)
         check_lead_count(n_leads)
         rates = Rates(fs, *rate_ratio(fs, model_fs))
         wander: _Wander = "filtered" if highpass else "removed" if removes_baseline_wander else "kept"
-        self._leads = [_DenoisedLead(runtime, (segment_samples, overlap), rates, wander) for _ in range(n_leads)]
+        segment = _Segment(segment_samples, overlap, removal_threshold)
+        self._leads = [_DenoisedLead(runtime, segment, rates, wander) for _ in range(n_leads)]
         self._finished = False
         self.delay = self._leads[0].delay
 
@@ -217,19 +223,37 @@ class DenoiserStream:
         return columns[0] if len(self._leads) == 1 else np.column_stack(columns)
 
 
+@dataclass(frozen=True)
+class _Segment:
+    """Length and overlap of segments in samples, and the threshold of `without_small_removals`."""
+
+    samples: int
+    overlap: int | None
+    removal_threshold: float
+
+
 class _DenoisedLead:
     """One lead: resampled to the rate of the model, denoised, and resampled back."""
 
-    def __init__(self, runtime: Runtime, segment: tuple[int, int | None], rates: Rates, wander: _Wander) -> None:
-        segment_samples, overlap = segment
+    def __init__(self, runtime: Runtime, segment: _Segment, rates: Rates, wander: _Wander) -> None:
+        weakens = segment.removal_threshold > 0
+
+        def run(segments: np.ndarray) -> np.ndarray:
+            """Return the output, and before it, if small removals are weakened, the output without those."""
+            found = runtime.run(segments)
+            if not weakens:
+                return found[np.newaxis]
+            return np.stack([without_small_removals(segments, found, threshold=segment.removal_threshold), found])
+
         self._lead = LeadStream(
-            runtime.run,
-            segment_samples=segment_samples,
+            run,
+            segment_samples=segment.samples,
             rates=rates,
             prepare=lambda segments: (segments, None),
+            outputs=1 + weakens,
             removes_wander=wander == "filtered",
             keeps_input=True,
-            overlap=overlap,
+            overlap=segment.overlap,
         )
         self.noise = NoiseMeter(rates.fs * rates.up / rates.down)
         self._back = Resampler(rates.down, rates.up)
@@ -245,21 +269,25 @@ class _DenoisedLead:
     def push(self, chunk: np.ndarray) -> np.ndarray:
         self._input.append(chunk)
         output, usable = self._lead.push(chunk)
-        return self._restore(self._back.push(self._measured(output[0], usable)))
+        return self._restore(self._back.push(self._measured(output, usable)))
 
     def finish(self) -> np.ndarray:
         output, usable = self._lead.finish()
-        measured = self._measured(output[0], usable)
+        measured = self._measured(output, usable)
         return self._restore(np.concatenate([self._back.push(measured), self._back.finish(self._input.end)]))
 
-    def _measured(self, output: np.ndarray, usable: np.ndarray) -> np.ndarray:
-        """Add the output to the estimate of the noise, and return it, or what was removed if that is subtracted."""
+    def _measured(self, outputs: np.ndarray, usable: np.ndarray) -> np.ndarray:
+        """Add the outputs to the estimate of the noise, and return the first, or what it lacks if that is subtracted.
+
+        The noise is what the last output lacks: what the network found, whether that was removed or not.
+        """
         given = self._lead.input
-        first = given.start
-        removed = given.view(first, first + len(output)) - output
-        self.noise.add(output, removed, usable=usable & (self._wander != "removed"))
+        first, output = given.start, outputs[0]
+        signal = given.view(first, first + len(output))
+        self.noise.add(output, signal - outputs[-1], usable=usable & (self._wander != "removed"))
+        removed = signal - output
         given.drop_before(first + len(output))
-        return removed if self._subtracts else output
+        return np.asarray(removed if self._subtracts else output)
 
     def _restore(self, resampled: np.ndarray) -> np.ndarray:
         """Subtract what was removed, add the offset of the lead, and put unusable samples back."""

@@ -87,7 +87,7 @@ def _peak_probabilities(runtime: Runtime, segments: np.ndarray) -> np.ndarray:
         raise ModelError(
             f"detector: the output of the model is {found}, but a probability is 0 to 1; use another model"
         )
-    return np.asarray(np.clip(outputs, 0.0, 1.0))
+    return np.asarray(np.clip(outputs, 0.0, 1.0))[np.newaxis]
 
 
 class Detector:

@@ -115,11 +115,13 @@ class LeadStream:
     """One lead, filled, high-passed if the model wants it, resampled, segmented, run through it and stitched.
 
     Args:
-        run: Model, as a function on segments.
+        run: Model, as a function from segments, shape ``(segments, segment_samples)``, to outputs, shape
+            ``(outputs, segments, segment_samples)``.
         segment_samples: Samples that the model reads at once.
         rates: Sampling rates of lead and model.
         prepare: Function that prepares segments for the model.
-        both_polarities: Whether the inverted lead is a second input, with an output of its own.
+        outputs: Number of outputs of ``run``.
+        both_polarities: Whether the inverted lead is a second input, with outputs of its own after the others.
         removes_wander: Whether baseline wander is removed before the model, by `WanderRemover`. This happens at the
             sampling rate of the lead, so that the filter is the same at any rate.
         keeps_input: Whether `input` is kept.
@@ -141,6 +143,7 @@ class LeadStream:
         segment_samples: int,
         rates: Rates,
         prepare: Prepare,
+        outputs: int = 1,
         both_polarities: bool = False,
         removes_wander: bool = False,
         keeps_input: bool = False,
@@ -155,7 +158,8 @@ class LeadStream:
         self._resampler = Resampler(rates.up, rates.down)
         self._highpass = WanderRemover(rates.fs) if removes_wander else None
         prepared = self._prepared(run, prepare, both_polarities)
-        self._stitcher = SegmentStitcher(prepared, segment_samples, outputs=1 + both_polarities, overlap=overlap)
+        outputs *= 1 + both_polarities
+        self._stitcher = SegmentStitcher(prepared, segment_samples, outputs=outputs, overlap=overlap)
         self._artifacts: list[np.ndarray] = []
         self._returned = 0
         before = self.filler.lookahead + (0 if self._highpass is None else self._highpass.lookahead)
@@ -213,7 +217,7 @@ class LeadStream:
             if artifacts is not None:
                 rows, columns = np.nonzero(artifacts)
                 self._artifacts.append(np.unique(starts[rows] + columns))
-            return np.stack([run(ready), run(-ready)]) if both_polarities else run(ready)[np.newaxis]
+            return np.concatenate([run(ready), run(-ready)]) if both_polarities else run(ready)
 
         return run_prepared
 

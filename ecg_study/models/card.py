@@ -16,17 +16,21 @@ from ecg_study.formatting import printable
 from ecg_study.models.network_size import MAX_MODEL_BYTES
 from ecg_study.reading import UnreadableError, parse_json, read_bytes
 
-CARD_FORMAT = 5
-"""Version of ``card.json``. Formats 1 to 4 are converted when they are read; newer formats are refused.
+CARD_FORMAT = 6
+"""Version of ``card.json``. Formats 1 to 5 are converted when they are read; newer formats are refused.
 
 Format 1 has no ONNX file. Format 2 has no ``drift``, since its denoisers keep baseline wander. Format 3 has the field
-names of version 0.1.0. Format 4 has no ``highpass_hz``, since its denoisers have no filter.
+names of version 0.1.0. Format 4 has no ``highpass_hz``, since its denoisers have no filter. The denoisers of format 5
+have no thresholds.
 """
 
 CARD_FILE, PAGE_FILE, MODEL_FILE, ONNX_FILE = "card.json", "CARD.md", "model.keras", "model.onnx"
 DISCLAIMER = "For research. Not a medical device: no diagnosis or treatment may rest on its output."
 _MAX_CARD_BYTES = 5_000_000  # the largest card of the pretrained models has 7 kB
 ModelKind = Literal["denoiser", "detector"]
+REMOVED_POWER = "removed_power"
+"""Threshold of a denoiser."""
+
 DENOISER = "denoiser"
 DETECTOR = "detector"
 MODEL_KINDS = (DENOISER, DETECTOR)
@@ -118,8 +122,10 @@ class ModelCard:
         segment_samples: Samples that the model reads at once.
         window_samples: Samples per window.
         normalization: Scaling that the model applies to its input, which is in mV.
-        thresholds: Peak probabilities of a detector, chosen on validation records: lowest value of an R peak
-            (``r_peak``) and of a window with a beat (``window``). Empty for a denoiser.
+        thresholds: Chosen on validation records. Peak probabilities of a detector: lowest value of an R peak
+            (``r_peak``) and of a window with a beat (``window``). For a denoiser that has one: power that is removed
+            from a segment over power that is left (``removed_power``), below which less is removed than the network
+            would.
         refractory_period: Shortest time between two R peaks in seconds.
         preset: Name of the search space.
         hyperparameters: Best configuration of the search.
@@ -278,6 +284,9 @@ def _validate(content: dict[str, Any]) -> ModelCard:
         raise ValueError(f"{'.'.join(place)}: {problem}, not {first['input']!r}"[:200]) from error
     if card.highpass_hz is not None and card.baseline_wander != "removed":
         raise ValueError("highpass_hz: only for a denoiser that removes baseline wander")
+    allowed = {REMOVED_POWER} if card.highpass_hz is not None else set()
+    if card.model_kind == DENOISER and not (set(card.thresholds) <= allowed and all(card.thresholds.values())):
+        raise ValueError(f"thresholds: a denoiser has {REMOVED_POWER} above 0 at most, and only with highpass_hz")
     if card.model_kind == DETECTOR and not {"r_peak", "window"} <= set(card.thresholds):
         raise ValueError("thresholds: a detector needs r_peak and window")
     return card

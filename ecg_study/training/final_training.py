@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ecg_study.errors import StateError, TrainingError
 from ecg_study.files import write_bytes, write_json
-from ecg_study.models.card import DETECTOR
 from ecg_study.progress import Progress
 from ecg_study.reading import MAX_NPZ_BYTES, read_bytes, read_json
 from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER, PLATEAU
@@ -133,7 +132,7 @@ def _roles(task: TrainingTask) -> list[tuple[int, Role]]:
     """Return seed and role of each training of a task."""
     final: list[tuple[int, Role]] = [(index, "final") for index in range(1, task.preset.seeds + 1)]
     # Refitting leaves no records to select thresholds on.
-    return [(1, "thresholds"), *final] if task.preset.refit and task.name == DETECTOR else final
+    return [(1, "thresholds"), *final] if task.preset.refit and task.has_thresholds else final
 
 
 def _spec(task: TrainingTask, hyperparameters: dict[str, Any], seed_index: int, role: Role) -> TrainingSpec:

@@ -79,6 +79,11 @@ class TrainingTask:
         return self.cache.noise[VALIDATION]
 
     @property
+    def has_thresholds(self) -> bool:
+        """The model has thresholds that are chosen on validation records, see `ModelCard.thresholds`."""
+        return self.name != DENOISER or (self.removes_baseline_wander and self.validation_noise is not None)
+
+    @property
     def polarity(self) -> Literal["upright", "either"]:
         """``"either"`` if training shows inverted leads too."""
         return "either" if self.augmentation is not None and self.augmentation.inversion_probability else "upright"

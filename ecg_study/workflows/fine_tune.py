@@ -181,13 +181,14 @@ def _measure(
 ) -> tuple[dict[str, float], tuple[Comparison, ...]]:
     """Return the thresholds of the new model and its comparison with the original one on the test records."""
     before, after = (cached_task_model(each, task, store=store) for each in (original.model, model))
-    test_leads = read_leads(task.cache, database, records=task.split.test)
-    if task.name == DENOISER:
-        return {}, _compare_denoisers(before, after, leads=test_leads, seed=seed)
-    validation_leads = read_leads(task.cache, database, records=task.split.validation)
-    thresholds = choose_thresholds(after, validation_leads, noise=task.validation_noise, seed=seed)
+    thresholds: dict[str, float] = {}
+    if task.has_thresholds:
+        validation_leads = read_leads(task.cache, database, records=task.split.validation)
+        thresholds = choose_thresholds(after, validation_leads, noise=task.validation_noise, seed=seed)
     before, after = before.with_thresholds(original.card.thresholds), after.with_thresholds(thresholds)
-    return thresholds, _compare_detectors(before, after, leads=test_leads, seed=seed)
+    test_leads = read_leads(task.cache, database, records=task.split.test)
+    compare = _compare_denoisers if task.name == DENOISER else _compare_detectors
+    return thresholds, compare(before, after, leads=test_leads, seed=seed)
 
 
 def _compare_denoisers(
@@ -252,7 +253,7 @@ def _card(original: ModelCard, task: TrainingTask, result: FineTuning) -> ModelC
     source_data = {name: value for name, value in original.data.items() if name != "signals"}
     return replace(
         original,
-        thresholds=result.thresholds or original.thresholds,
+        thresholds=result.thresholds,
         data={
             "database": result.database,
             "key": cache.key,

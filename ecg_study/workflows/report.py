@@ -22,7 +22,7 @@ from ecg_study.evaluation.experiments.model_comparison import compare_with_class
 from ecg_study.evaluation.experiments.noise_stress import stress_section
 from ecg_study.evaluation.experiments.r_peaks import detector_section, evaluation_inputs
 from ecg_study.evaluation.leads import EvaluationLead, read_leads
-from ecg_study.models.card import DETECTOR
+from ecg_study.models.card import DENOISER
 from ecg_study.prediction.csv_files import write_signal_csv
 from ecg_study.progress import Progress
 from ecg_study.reports.publish import RENDERED, only_report, publish, render_report
@@ -303,11 +303,12 @@ class ReportBuilder:
         for name, trained in self.models.trained.items():
             hyperparameters = trained[0].spec.hyperparameters  # all have the same
             augmentation = augmentation_as_json(self.inputs.tasks[name], hyperparameters).get("augmentation", {})
-            detectors = self.models.detectors if name == DETECTOR else ()
-            if detectors and self.models.for_thresholds is not None:
-                trainings.append(_training(self.models.for_thresholds, detectors[0].thresholds, augmentation))
-            for i, model in enumerate(trained):
-                trainings.append(_training(model, detectors[i].thresholds if detectors else {}, augmentation))
+            wrapped = self.models.denoisers if name == DENOISER else self.models.detectors
+            if name in self.models.for_thresholds:
+                trainings.append(_training(self.models.for_thresholds[name], wrapped[0].thresholds, augmentation))
+            trainings += [
+                _training(model, wrapped[number].thresholds, augmentation) for number, model in enumerate(trained)
+            ]
         return trainings
 
     def _searches(self) -> list[Any]:

@@ -71,14 +71,14 @@ class FinalModels:
 
     Attributes:
         trained: the models of each kind that are reported; the first is saved.
-        for_thresholds: the detector that thresholds are chosen with if the others were refitted on the validation
-            records, or ``None``.
-        denoisers: the denoisers, with a result cache.
-        detectors: the detectors with thresholds and a result cache.
+        for_thresholds: the model of a kind that thresholds are chosen with, where the others were refitted on the
+            validation records.
+        denoisers: the denoisers with thresholds and a result cache.
+        detectors: the detectors, likewise.
     """
 
     trained: Mapping[str, Sequence[TrainedModel]]
-    for_thresholds: TrainedModel | None
+    for_thresholds: Mapping[str, TrainedModel]
     denoisers: Sequence[CachedModel]
     detectors: Sequence[CachedModel]
 
@@ -92,7 +92,7 @@ def prepare_final_models(
     seed: int,
     on_progress: Progress,
 ) -> FinalModels:
-    """Wrap trained models for evaluation, and choose the thresholds of the detectors.
+    """Wrap trained models for evaluation, and choose their thresholds.
 
     Args:
         models: the trained models.
@@ -103,19 +103,21 @@ def prepare_final_models(
         on_progress: called with the name of a step, the number of steps done, and their total.
     """
     trained = {name: [model for model in models if (model.task, model.role) == (name, "final")] for name in tasks}
-    for_thresholds = next((model for model in models if model.role == "thresholds"), None)
+    for_thresholds = {model.task: model for model in models if model.role == "thresholds"}
 
     def cached(model: TrainedModel) -> CachedModel:
         return cached_task_model(model.model, tasks[model.task], store=store)
 
-    denoisers = [cached(model) for model in trained.get(DENOISER, ())]
-    detectors = [cached(model) for model in trained.get(DETECTOR, ())]
-    if detectors:
-        # Models that were refitted on the validation records take the thresholds of the one that was not.
-        choosing = detectors if for_thresholds is None else [cached(for_thresholds)]
-        thresholds = _choose_thresholds(choosing, tasks[DETECTOR], database, seed, on_progress)
-        detectors = [model.with_thresholds(thresholds[i % len(thresholds)]) for i, model in enumerate(detectors)]
-    return FinalModels(trained, for_thresholds, denoisers, detectors)
+    wrapped: dict[str, list[CachedModel]] = {DENOISER: [], DETECTOR: []}
+    for name, task in tasks.items():
+        own = [cached(model) for model in trained[name]]
+        if task.has_thresholds:
+            # Models that were refitted on the validation records take the thresholds of the one that was not.
+            choosing = [cached(for_thresholds[name])] if name in for_thresholds else own
+            thresholds = _choose_thresholds(choosing, task, database, seed, on_progress)
+            own = [model.with_thresholds(thresholds[number % len(thresholds)]) for number, model in enumerate(own)]
+        wrapped[name] = own
+    return FinalModels(trained, for_thresholds, wrapped[DENOISER], wrapped[DETECTOR])
 
 
 def _choose_thresholds(

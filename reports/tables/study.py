@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ecg_study.evaluation.results.search import SearchSummary
 from ecg_study.evaluation.results.values import Comparison, SeedMetrics
-from ecg_study.formatting import describe
+from ecg_study.formatting import describe, describe_thresholds
 from ecg_study.reports.page import CI, Cell, Column, Table, make_row, make_table, number, percent, signed
 from ecg_study.reports.report import DataSummary, Training
 
@@ -121,8 +121,7 @@ def trainings(items: Sequence[Training]) -> Table:
             number(len(item.history)),
             number(item.best_epoch),
             number(item.seconds, 0),
-            number(item.thresholds.get("r_peak"), 2),
-            number(item.thresholds.get("window"), 2),
+            Cell(describe_thresholds(item.thresholds) or "none"),
         )
         for item in items
     ]
@@ -134,8 +133,7 @@ def trainings(items: Sequence[Training]) -> Table:
         "epochs",
         "epoch kept",
         Column("training", "s"),
-        "R peak threshold",
-        "window threshold",
+        "thresholds",
     )
     return make_table("Final trainings", head, rows=rows)
 

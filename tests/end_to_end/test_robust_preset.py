@@ -12,6 +12,7 @@ import study
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.results.values import LSTM
 from ecg_study.inference.loading import load_denoiser, load_detector
+from ecg_study.models.card import read_card
 from ecg_study.reports.schema import read_report
 from ecg_study.search_spaces.preset_files import save_preset
 from ecg_study.search_spaces.presets import PRESETS
@@ -57,11 +58,16 @@ def test_report_and_cards_describe_the_training(robust_study: tuple[Path, list[s
     report = read_report(out / "report.json")
     assert report.denoiser is not None and report.denoiser.removes_baseline_wander
     trained = [(item.task, item.role, "val_loss" in item.history[-1]) for item in report.trainings]
-    assert trained == [("denoiser", "final", False), ("detector", "thresholds", True), ("detector", "final", False)]
+    assert trained == [
+        (task, *role) for task in ("denoiser", "detector") for role in (("thresholds", True), ("final", False))
+    ]
     ends = {(item.task, item.best_epoch) for item in report.trainings}
     assert ends == {("denoiser", 2), ("detector", 2)}, "each ends with its last weights"
-    thresholds = [item.thresholds for item in report.trainings if item.task == "detector"]
-    assert thresholds[0] == thresholds[1], "chosen by the model that was not trained on the validation records"
+    for task, names in (("denoiser", {"removed_power"}), ("detector", {"r_peak", "window"})):
+        thresholds = [item.thresholds for item in report.trainings if item.task == task]
+        assert thresholds[0] == thresholds[1], "chosen by the model that was not trained on the validation records"
+        assert set(thresholds[0]) == names
+        assert read_card(out / "models" / task).thresholds == thresholds[1]
     page = (out / "report.md").read_text()
     assert "because all choices had been made by then, also on the validation records" in page
     assert "Recorded noise at an SNR of" in page and "also removes baseline wander" in page

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.errors import InputError
 from ecg_study.inference.denoiser import Denoiser
-from ecg_study.inference.noise_level import NoiseMeter
+from ecg_study.inference.noise_level import NoiseMeter, without_small_removals
 from ecg_study.models.card import ModelCard
 from tests.inference.test_detector import CARD, ecg
 
@@ -146,7 +146,45 @@ def test_with_a_high_pass_filter_any_unit_will_do(unit: float) -> None:
     np.testing.assert_allclose(denoiser.denoise(unit * signal, fs=360.0) / unit, expected, atol=1e-3)  # 1 µV
 
 
-@pytest.mark.parametrize("card", [DENOISER, FILTERED])
+RESTRAINED = replace(FILTERED, thresholds={"removed_power": 0.01})
+
+
+def test_small_removals_are_weakened_by_hand_computed_factors() -> None:
+    """Kept power 1 and removed power 0.01, 0.03, 1 and 0.0001; for a threshold of 0.01, r² / (r² + 0.0001)."""
+    amplitudes = np.sqrt([[0.01], [0.03], [1.0], [0.0001]])
+    kept, removed = np.tile([1.0, -1.0], (4, 50)), amplitudes * np.tile([1.0, 1.0, -1.0, -1.0], (4, 25))
+    weakened = without_small_removals(kept + removed, kept, threshold=0.01)
+    left = np.array([[0.5], [0.9], [0.9999], [0.0001]])
+    np.testing.assert_allclose(kept + removed - weakened, left * removed, atol=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_weakening_knows_no_unit_and_no_power_at_all(unit: float) -> None:
+    rng = np.random.default_rng(0)
+    segments, denoised = rng.normal(size=(2, 5, 100)).astype(np.float32)
+    expected = without_small_removals(segments, denoised, threshold=0.5)
+    scaled = without_small_removals(np.float32(unit) * segments, np.float32(unit) * denoised, threshold=0.5)
+    np.testing.assert_allclose(scaled / unit, expected, rtol=1e-4, atol=1e-5)
+    silent = np.zeros((1, 100), np.float32)
+    np.testing.assert_array_equal(without_small_removals(silent, silent, threshold=0.5), silent)
+    np.testing.assert_array_equal(without_small_removals(segments[:1], silent, threshold=0.5), silent, "all is removed")
+
+
+def test_a_threshold_leaves_little_noise_and_still_tells_its_level() -> None:
+    """A fast wave of a ten-thousandth of the power of a slow one stays; one of the same power is removed."""
+    fs, at = 360.0, np.arange(14400) / 360
+    slow, fast = np.sin(2 * np.pi * 2 * at), np.sin(2 * np.pi * 40 * at)
+    signal = slow + np.where(at < 20, 1.0, 0.01) * fast
+    plain, made = (Denoiser(card, Smooth()).denoise(signal, fs=fs, details=True) for card in (FILTERED, RESTRAINED))
+    loud, quiet = slice(1080, 6120), slice(8280, 13320)  # away from the ends of the high-pass and of the change
+    assert np.abs(made.signal - plain.signal)[loud].max() < 1e-3
+    np.testing.assert_allclose(made.signal[quiet], remove_baseline_wander(signal, fs)[quiet], atol=2e-4)  # -74 dB
+    assert plain.removed[quiet].std() > 5e-3
+    np.testing.assert_allclose(made.signal + made.removed, signal, atol=1e-12)
+    np.testing.assert_allclose(made.snr_db[23:37], plain.snr_db[23:37], atol=0.3)
+
+
+@pytest.mark.parametrize("card", [DENOISER, FILTERED, RESTRAINED])
 @given(st.lists(st.integers(0, 9000), max_size=15), st.sampled_from([128.0, 360.0, 500.0]), st.integers(1, 3))
 def test_a_stream_gives_the_same_samples_in_time(card: ModelCard, cuts: list[int], fs: float, n_leads: int) -> None:
     denoiser = Denoiser(card, Smooth())

@@ -56,6 +56,21 @@ def test_only_the_high_pass_filter_of_the_program_is_accepted(changes: dict[str,
 
 
 @pytest.mark.parametrize(
+    ("highpass_hz", "thresholds"),
+    [(None, {"removed_power": 0.01}), (0.5, {"r_peak": 0.5, "window": 0.5}), (0.5, {"removed_power": 0.0})],
+)
+def test_a_denoiser_has_a_threshold_with_a_high_pass_only(
+    highpass_hz: float | None, thresholds: dict[str, float], tmp_path: Path
+) -> None:
+    model = copy_pretrained(tmp_path / "models" / "own", name="lstm-denoiser-white")
+    edit_card(model, baseline_wander="removed", highpass_hz=0.5, thresholds={"removed_power": 0.01})
+    assert read_card(model).thresholds == {"removed_power": 0.01}
+    edit_card(model, highpass_hz=highpass_hz, thresholds=thresholds)
+    with pytest.raises(ModelError, match="thresholds: a denoiser has removed_power above 0 at most, and only with"):
+        read_card(model)
+
+
+@pytest.mark.parametrize(
     "metric",
     [
         0.99,

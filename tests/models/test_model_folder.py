@@ -116,7 +116,7 @@ def test_missing_and_damaged_files_are_reported(saved: Path, tmp_path: Path) -> 
     with pytest.raises(EcgStudyError, match=r"nowhere/card\.json: not found"):
         read_card(tmp_path / "nowhere")
     _edit_card(saved, format=99)
-    with pytest.raises(EcgStudyError, match=r"format 99 is not supported \(latest: 5\)"):
+    with pytest.raises(EcgStudyError, match=r"format 99 is not supported \(latest: 6\)"):
         read_card(saved)
     (saved / "card.json").write_text("[]")
     with pytest.raises(EcgStudyError, match="not a valid model card"):

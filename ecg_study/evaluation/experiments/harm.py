@@ -15,7 +15,7 @@ import numpy as np
 
 from ecg_study.ecg_data.databases.splits import Part
 from ecg_study.ecg_data.filters import remove_baseline_wander
-from ecg_study.ecg_data.noise import RECORDED_NOISE_TYPES, NoiseType
+from ecg_study.ecg_data.noise import RECORDED_NOISE_TYPES, NoiseType, join_windows, window_excerpts
 from ecg_study.ecg_data.noise_records import NoiseRecords
 from ecg_study.errors import DataError, InputError
 from ecg_study.evaluation.baselines.filters import (
@@ -49,8 +49,6 @@ MORPHOLOGY_LEVELS = (24, 6)
 
 HARM_METHODS = (NO_FILTER, EXACT_HIGHPASS, BANDPASS, HIGHPASS_WAVELET, CAREFUL_WAVELET, LSTM)
 
-_WINDOW_SECONDS = 10.0
-_FADE_SECONDS = 0.1  # from one window to the next, so that there is no step
 _FLAT_MV = 0.001  # a lead below this RMS without its wander is flat: it has no power to scale noise with
 _TITLE = "Denoising without harm"
 
@@ -137,20 +135,9 @@ def noise_for_lead(
     Returns:
         Noise in mV, shape ``(samples,)``. Neighboring windows are joined by a cross-fade of constant power.
     """
-    samples, window, fade = len(reference), round(_WINDOW_SECONDS * noise.fs), round(_FADE_SECONDS * noise.fs)
-    count = -(-samples // window)
-    drawn = noise.draw(noise_type, part, count=count, samples=window + fade, seed=seed).astype(np.float64)
-    starts = np.minimum(np.arange(count) * window, max(0, samples - window))  # the last window lies within the lead
-    powers = [np.mean(np.square(reference[start : start + window])) for start in starts]
-    drawn *= np.sqrt(powers)[:, np.newaxis]
-    rising = np.sin(np.pi / 2 * (np.arange(fade) + 0.5) / fade)
-    drawn[1:, :fade] *= rising
-    drawn[:-1, window:] *= rising[::-1]
-    joined = np.zeros(count * window + fade)
-    joined[: count * window] = drawn[:, :window].reshape(-1)
-    for number in range(1, count):
-        joined[number * window : number * window + fade] += drawn[number - 1, window:]
-    return joined[:samples]
+    count, samples = window_excerpts(len(reference), fs=noise.fs)
+    drawn = noise.draw(noise_type, part, count=count, samples=samples, seed=seed)
+    return join_windows(drawn, reference, fs=noise.fs)
 
 
 def _kept(

@@ -22,7 +22,7 @@ class FineTuning:
         loss_before: loss on validation records before fine-tuning.
         loss_after: the same after fine-tuning.
         history: metrics after each epoch.
-        thresholds: thresholds of a detector, chosen on validation records.
+        thresholds: thresholds of the model, chosen on validation records.
         changes: the fine-tuned model against the original one on the test records.
     """
 

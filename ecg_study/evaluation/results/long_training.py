@@ -30,7 +30,7 @@ class LongTraining:
         loss: their loss on the validation records; of a refit, the mean loss of the last training segments.
         objective: name of the validation metric that ranks models, and its value for these weights.
         history: metrics of each validation.
-        thresholds: thresholds of a detector, chosen on validation records.
+        thresholds: thresholds of the model, chosen on validation records.
     """
 
     task: str

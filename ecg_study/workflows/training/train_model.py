@@ -18,7 +18,7 @@ from ecg_study.evaluation.thresholds import choose_thresholds
 from ecg_study.extras import require_packages
 from ecg_study.files import make_directory, remove_abandoned, replacing, temporary_path, write_json, write_text
 from ecg_study.formatting import difference
-from ecg_study.models.card import DETECTOR, MODEL_KINDS, ModelCard, read_card
+from ecg_study.models.card import MODEL_KINDS, ModelCard, read_card
 from ecg_study.models.folder import save_model
 from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.reports.model_card import render_trained_card
@@ -68,7 +68,7 @@ class TrainingRequest:
         validate_every: segments between two validations (default: one epoch).
         restart: start from scratch; a saved training is renamed, not deleted.
         refit: folder of a model of the same configuration that was trained without the validation records. This
-            training uses them too, as nothing is left to choose: a detector takes the thresholds of that model.
+            training uses them too, as nothing is left to choose: its thresholds are those of that model.
             ``None`` for a training that is validated.
         save_seconds: time between two saved states in seconds.
     """
@@ -96,7 +96,7 @@ def train_model(
     on_start: Callable[[TrainingTask, Mapping[str, Any]], None] | None = None,
     on_step: StepCallback = _ignore_steps,
 ) -> LongTraining:
-    """Train one configuration, choose the thresholds of a detector, and write ``models/<kind>``.
+    """Train one configuration, choose its thresholds, and write ``models/<kind>``.
 
     The state is saved every few minutes. The same call resumes a training that was stopped or killed.
 
@@ -277,7 +277,7 @@ def _final_model(task: TrainingTask, spec: TrainingSpec, training: FinishedTrain
 def _thresholds(
     model: keras.Model, task: TrainingTask, data: PreparedData, *, seed: int, on_progress: Progress
 ) -> dict[str, float]:
-    if task.name != DETECTOR:
+    if not task.has_thresholds:
         return {}
     on_progress("Thresholds", 0, 1)
     leads = read_leads(task.cache, data.database, records=task.split.validation)
