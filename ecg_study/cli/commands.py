@@ -227,7 +227,7 @@ def compare(options: CompareOptions, _: Call) -> int:
 def finetune(options: FineTuneOptions, call: Call) -> int:
     """Train a model further on the user's records, and measure it before and after."""
     from ecg_study.cli.progress_bars import ProgressBars
-    from ecg_study.workflows.fine_tune import fine_tune_model
+    from ecg_study.workflows.training.fine_tune import fine_tune_model
 
     console = open_console()
     with ProgressBars(console) as bars:

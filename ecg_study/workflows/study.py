@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
-from ecg_study.ecg_data.databases.facts import OFF_R_PEAK
-from ecg_study.ecg_data.databases.records import common_rate
-from ecg_study.ecg_data.databases.splits import Split
-from ecg_study.ecg_data.noise_records import find_noise_directory, open_noise_records
-from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
-from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.errors import SettingsError
 from ecg_study.extras import require_packages
 from ecg_study.files import make_directory
 from ecg_study.models.card import MODEL_KINDS
 from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.search_spaces.preset_files import load_preset
+from ecg_study.workflows.preparation import PreparedData, prepare_data
 from ecg_study.workflows.settings import SETTINGS_FILE, Settings, check_storable, load_settings, save_settings
 
 if TYPE_CHECKING:
@@ -38,23 +31,6 @@ _PLAN_ROUNDS = 3
 
 _MAX_TIMED = 8
 """Maximum number of configurations that are timed before a search, one on each worker."""
-
-
-@dataclass(frozen=True)
-class PreparedData:
-    """Raw records, cached segments and split of a study.
-
-    Attributes:
-        database: the raw records.
-        cache: their segments.
-        split: training, validation and test records.
-        noise_dir: folder of the noise records, or ``None``.
-    """
-
-    database: Database
-    cache: SegmentCache
-    split: Split
-    noise_dir: Path | None
 
 
 class Study:
@@ -312,52 +288,6 @@ class Study:
 
     def _save_settings(self) -> None:
         save_settings(self.settings, self.output_dir / SETTINGS_FILE)
-
-
-def prepare_data(settings: Settings, *, fs: float | None = None, on_progress: Progress | None = None) -> PreparedData:
-    """Return records, segments and split of a study; download or generate what is missing.
-
-    Args:
-        settings: the settings of the study.
-        fs: sampling rate in Hz that the records are resampled to (default: their own, or `COMMON_RATE` if they have
-            different ones).
-        on_progress: called with the name of a step, the number of steps done, and their total.
-    """
-    augmented = load_preset(settings.preset).augmented
-    segments = SegmentSettings(
-        segment_samples=settings.segment_samples,
-        window_samples=settings.window_samples,
-        noise_sigma_mv=settings.noise_sigma_mv,
-        seed=settings.seed,
-        lead=settings.lead,
-        skip_invalid=settings.skip_invalid,
-        fs=fs,
-        augmented=augmented,
-    )
-    database = open_database(
-        settings.database,
-        data_dir=settings.data_dir,
-        raw_dir=settings.raw_dir or None,
-        records=settings.records,
-        seed=settings.seed,
-        annotator=settings.annotator,
-        skip_invalid=settings.skip_invalid,
-        progress=on_progress,
-    )
-    noise_dir = find_noise_directory(
-        database,
-        raw_dir=settings.raw_dir or None,
-        noise_dir=settings.noise_dir or None,
-        data_dir=settings.data_dir,
-        progress=on_progress,
-        required=augmented,
-    )
-    noise = open_noise_records(noise_dir) if augmented and noise_dir else None
-    aligned = not settings.own_marks and bool(set(OFF_R_PEAK) & set(database.names))
-    segments = replace(segments, fs=fs or common_rate(database), aligned=aligned)
-    cache = open_cache(database, segments, data_dir=settings.data_dir, progress=on_progress, noise=noise)
-    split = split_database(database, cache.records, seed=settings.seed, test_database=settings.test_database)
-    return PreparedData(database, cache, split, noise_dir)
 
 
 def _budget(settings: Settings, spent: float, searches: int) -> Budget:

@@ -23,8 +23,8 @@ from ecg_study.training.final_training import build_trained
 from ecg_study.training.loop import train
 from ecg_study.training.specs import FINE_TUNING, FinishedTraining, TrainingOptions, TrainingSpec
 from ecg_study.training.task import TrainingTask
-from ecg_study.workflows.fine_tune import fine_tune_model
 from ecg_study.workflows.settings import Settings
+from ecg_study.workflows.training.fine_tune import fine_tune_model
 from tests.conftest import SmallData
 from tests.known_databases import write_databases
 from tests.tiny import TINY, write_preset

@@ -35,8 +35,8 @@ from ecg_study.training.final_training import build_trained
 from ecg_study.training.loop import train
 from ecg_study.training.specs import FINE_TUNING, FinishedTraining, TrainingOptions, TrainingSpec
 from ecg_study.training.task import TrainingTask
+from ecg_study.workflows.preparation import prepare_data
 from ecg_study.workflows.settings import SETTINGS_FILE, Settings, save_settings
-from ecg_study.workflows.study import prepare_data
 from ecg_study.workflows.task_models import cached_task_model
 
 if TYPE_CHECKING:
