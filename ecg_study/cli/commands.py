@@ -215,7 +215,7 @@ def compare(options: CompareOptions, _: Call) -> int:
     """Compare the reports of two studies."""
     from ecg_study.files import write_text
     from ecg_study.formatting import printable
-    from ecg_study.workflows.compare import compare_studies, render_comparison
+    from ecg_study.workflows.reporting.compare import compare_studies, render_comparison
 
     text = render_comparison(compare_studies(Path(options.first), Path(options.second)))
     print(printable(text, keep="\n"), end="")

@@ -95,7 +95,7 @@ def train_final_models(
     jobs: dict[str, Job] = {}
     roles: dict[str, tuple[int, Role]] = {}
     for name, task in tasks.items():
-        for seed_index, role in _roles(task):
+        for seed_index, role in final_roles(task):
             spec = _spec(task, best[name].spec.hyperparameters, seed_index, role)
             trained_task = replace(task, refit=task.preset.refit and role == "final")
             state_file = kept.state_file(trained_task, spec)
@@ -128,7 +128,7 @@ def build_trained(task: TrainingTask, spec: TrainingSpec, *, training: FinishedT
     return model
 
 
-def _roles(task: TrainingTask) -> list[tuple[int, Role]]:
+def final_roles(task: TrainingTask) -> list[tuple[int, Role]]:
     """Return seed and role of each training of a task."""
     final: list[tuple[int, Role]] = [(index, "final") for index in range(1, task.preset.seeds + 1)]
     # Refitting leaves no records to select thresholds on.

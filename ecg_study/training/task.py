@@ -192,16 +192,25 @@ class TrainingTask:
             batch_size=_VALIDATION_BATCH,
         )
 
+    @property
+    def training_segments(self) -> int:
+        """Segments of the training records, which are one epoch of a final training."""
+        return len(self._training_rows())
+
+    @property
+    def segments_per_epoch(self) -> int:
+        """Segments of one epoch of a search trial."""
+        most = self.preset.segments_per_epoch
+        return self.training_segments if most is None else min(self.training_segments, most)
+
     def batches_per_epoch(self) -> tuple[int, int]:
-        """Return the batches per epoch of a search trial: for training, for validation."""
-        training, validation = len(self._training_rows()), len(self.cache.rows(self.split.validation))
-        if self.preset.segments_per_epoch is not None:
-            training = min(training, self.preset.segments_per_epoch)
-        return math.ceil(training / self.batch_size), math.ceil(validation / _VALIDATION_BATCH)
+        """Return the batches of a search trial: for training in one epoch, and for validation."""
+        validation = len(self.cache.rows(self.split.validation))
+        return math.ceil(self.segments_per_epoch / self.batch_size), math.ceil(validation / _VALIDATION_BATCH)
 
     def training_steps(self) -> int:
         """Return the batches per epoch of a final training, which uses all segments."""
-        return math.ceil(len(self._training_rows()) / self.batch_size)
+        return math.ceil(self.training_segments / self.batch_size)
 
     def _training_rows(self) -> np.ndarray:
         # Augmented training uses every lead of a record.

@@ -29,7 +29,8 @@ class Speed:
         parameters: trainable weights.
         weights_bytes: size of its checkpoint with the state of the optimizer.
         setup_seconds: time to build the model and trace its graphs, once per trial.
-        epoch_seconds: time for training and validation of one epoch of the search.
+        epoch_seconds: time for training on one epoch of the search.
+        validation_seconds: time for validation and score, at the end of each trial.
         failure: why it could not be measured; all numbers are 0 then.
     """
 
@@ -37,6 +38,7 @@ class Speed:
     weights_bytes: int = 0
     setup_seconds: float = 0.0
     epoch_seconds: float = 0.0
+    validation_seconds: float = 0.0
     failure: str = ""
 
 
@@ -59,11 +61,22 @@ def measure_speed(task: TrainingTask, hyperparameters: dict[str, Any]) -> Speed:
             network.train(next(train))
             model.test_on_batch(*next(validate))
             setup = time.monotonic() - started
-            training, validation = task.batches_per_epoch()
-            seconds = training * _time(network.train, train) + validation * _time(_test(model), validate)
+            batches = task.batches_per_epoch()
+            epoch = batches[0] * _time(network.train, train)
+            validation = batches[1] * _time(_test(model), validate) + _time_score(task, network)
     except Exception as error:  # noqa: BLE001  # the same error will fail its trial
         return Speed(failure=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
-    return Speed(_size(model.trainable_variables), 4 * _size(_kept(model)), setup, seconds)
+    return Speed(_size(model.trainable_variables), 4 * _size(_kept(model)), setup, epoch, validation)
+
+
+def _time_score(task: TrainingTask, network: Network) -> float:
+    """Return the seconds of one score of a task; 0 if it has none."""
+    started = time.monotonic()
+    score = task.score()
+    if score is None:
+        return 0.0
+    score(network)
+    return time.monotonic() - started
 
 
 def _test(model: keras.Model) -> Callable[[Batch], Any]:

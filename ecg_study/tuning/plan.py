@@ -98,7 +98,7 @@ class SearchPlan:
         measured = [speed for speed in self.speeds if not speed.failure]
         if not measured:
             return None
-        setup = statistics.mean(speed.setup_seconds for speed in measured)
+        setup = statistics.mean(speed.setup_seconds + speed.validation_seconds for speed in measured)
         epoch = statistics.mean(speed.epoch_seconds for speed in measured)
         return (self.trials * setup + self.epochs * epoch) / self.workers
 
@@ -110,33 +110,40 @@ class SearchPlan:
 
 
 def plan_search(
-    task: TrainingTask,
-    *,
-    seed: int,
-    executor: Executor,
-    budget: Budget,
-    warm: Sequence[dict[str, Any]] = (),
-    measured: int = 0,
+    task: TrainingTask, *, executor: Executor, budget: Budget, speeds: Sequence[Speed] = (), spent: float = 0.0
 ) -> SearchPlan:
-    """Plan a search, and time some of the configurations with which it starts.
+    """Return the plan of a search.
+
+    Args:
+        task: the model and its data.
+        executor: trains the trials.
+        budget: limits of the search.
+        speeds: measured speeds of some of its configurations.
+        spent: search time in s before this run.
+    """
+    return SearchPlan(task.name, schedule_of(task.preset), executor.count, budget, tuple(speeds), spent)
+
+
+def measure_speeds(
+    task: TrainingTask, *, seed: int, executor: Executor, count: int, warm: Sequence[dict[str, Any]] = ()
+) -> list[Speed]:
+    """Return the speeds of some of the configurations with which a search starts.
 
     Args:
         task: the model and its data.
         seed: seed of the study, which determines the configurations.
         executor: is timed; it would train the trials.
-        budget: limits of the search.
+        count: number of configurations.
         warm: configurations that are tried first.
-        measured: number of configurations that are timed.
     """
     from ecg_study.tuning.oracle import SearchOracle
 
-    configurations = []
-    if measured:
-        oracle = SearchOracle(task, seed=seed, warm=warm)
-        drawn = [oracle.next_trial() for _ in range(measured)]
-        configurations = [spec.hyperparameters for spec in drawn if spec is not None and spec.rung == 0]
-    speeds = executor.measure(task, configurations) if configurations else []
-    return SearchPlan(task.name, schedule_of(task.preset), executor.count, budget, tuple(speeds))
+    if not count:
+        return []
+    oracle = SearchOracle(task, seed=seed, warm=warm)
+    drawn = [oracle.next_trial() for _ in range(count)]
+    configurations = [spec.hyperparameters for spec in drawn if spec is not None and spec.rung == 0]
+    return list(executor.measure(task, configurations)) if configurations else []
 
 
 def measured_speeds(finished: Sequence[Trial]) -> tuple[Speed, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,10 +20,11 @@ from ecg_study.search_spaces.training_data import CLEAN, STRENGTHS
 from ecg_study.training.executors.base import EpochFinished, Event, Executor, Job, Notice, TrialFinished, WorkerLost
 from ecg_study.training.specs import FAILED, FinishedTraining, TrainingOptions, TrainingSpec, Trial, failed_training
 from ecg_study.training.task import TrainingTask, augmentation_as_json
+from ecg_study.training.timing import Speed
 from ecg_study.training.weights import weights_path
 from ecg_study.tuning.checkpoints import needed_weights, remove_unneeded
 from ecg_study.tuning.exports.tensorboard import TensorBoardLogs
-from ecg_study.tuning.plan import Budget, SearchPlan, measured_speeds, plan_search
+from ecg_study.tuning.plan import Budget, SearchPlan, measure_speeds, measured_speeds, plan_search
 from ecg_study.tuning.schedule import check_space, schedule_of
 from ecg_study.tuning.state import SavedSearch, SearchResult, StateFile, best_score, load_search
 from ecg_study.tuning.warm_start import WarmStart, read_warm_start
@@ -53,6 +54,31 @@ class SearchView(Protocol):
         """Show a message to the user."""
 
 
+class _SilentView:
+    """A view that shows nothing."""
+
+    def search_began(self, plan: SearchPlan, *, finished: list[Trial], best: float | None) -> None:
+        pass
+
+    def trial_began(self, spec: TrainingSpec) -> None:
+        pass
+
+    def epoch_ended(self, trial: str, *, epoch: int, metrics: dict[str, float]) -> None:
+        pass
+
+    def trial_ended(self, trial: Trial, *, best: float | None) -> None:
+        pass
+
+    def notice(self, text: str) -> None:
+        pass
+
+
+@contextmanager
+def silent_view() -> Iterator[SearchView]:
+    """Return a context manager with a view that shows nothing."""
+    yield _SilentView()
+
+
 @dataclass(frozen=True)
 class SearchOptions:
     """Options of a search.
@@ -64,6 +90,7 @@ class SearchOptions:
         warm_start: output folder of an earlier study whose best configurations are tried first.
         tensorboard: write logs for TensorBoard.
         measured: number of configurations that are timed before the start, for the time estimate.
+        speeds: speeds that were measured before, instead of that.
     """
 
     seed: int
@@ -72,6 +99,7 @@ class SearchOptions:
     warm_start: Path | None = None
     tensorboard: bool = False
     measured: int = 0
+    speeds: tuple[Speed, ...] = ()
 
 
 def run_search(
@@ -202,14 +230,11 @@ class _Search:
             self.save()  # a folder without write permission is an error before anything is trained
         plan = plan_search(
             self.task,
-            seed=options.seed,
             executor=self.executor,
             budget=options.budget,
-            warm=self.saved.warm,
-            measured=0 if finished else options.measured,
+            speeds=measured_speeds(finished) if finished else self.first_speeds(),
+            spent=self.spent_before,
         )
-        if finished:
-            plan = replace(plan, speeds=measured_speeds(finished), spent=self.spent_before)
         self.view.search_began(plan, finished=finished, best=self.best())
         if self.saved.done:
             return
@@ -222,6 +247,15 @@ class _Search:
         self.saved.done = len(finished) == plan.trials or not self.exhausted_limit()
         self.saved.stopped = "" if self.saved.done else self.exhausted_limit()
         self.save()
+
+    def first_speeds(self) -> Sequence[Speed]:
+        """Return the speeds of configurations before the first trial."""
+        options = self.options
+        if options.speeds:
+            return options.speeds
+        return measure_speeds(
+            self.task, seed=options.seed, executor=self.executor, count=options.measured, warm=self.saved.warm
+        )
 
     def start_trials(self) -> bool:
         """Start as many trials as workers and budget allow; return whether more workers could start more."""

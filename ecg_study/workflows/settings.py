@@ -139,6 +139,11 @@ class Settings(CheckedModel):
     skip_invalid: Flag = Field(
         default=False, description="skip records that cannot be used, and list them, instead of stopping"
     )
+    hours: PositiveNumber | None = Field(
+        default=None,
+        description="time of the whole study: the sizes of searches and final trainings follow from the speed of this "
+        "machine (default: that of the preset)",
+    )
     max_hours: PositiveNumber | None = Field(
         default=None, description="stop the searches after this many hours, shared among the models (default: no limit)"
     )

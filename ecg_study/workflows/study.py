@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecg_study.errors import SettingsError
+from ecg_study.errors import SettingsError, StateError
 from ecg_study.extras import require_packages
 from ecg_study.files import make_directory
 from ecg_study.models.card import MODEL_KINDS
@@ -18,16 +18,18 @@ from ecg_study.workflows.settings import SETTINGS_FILE, Settings, check_storable
 
 if TYPE_CHECKING:
     from ecg_study.reports.report import Report
-    from ecg_study.training.specs import TrainingSpec, Trial
+    from ecg_study.training.executors.base import Executor
     from ecg_study.training.task import TrainingTask
+    from ecg_study.training.timing import Speed
     from ecg_study.tuning.plan import Budget, SearchPlan
     from ecg_study.tuning.search import SearchView
     from ecg_study.tuning.state import SearchResult
+    from ecg_study.tuning.time_plan import TimePlan
 
 OpenView = Callable[[], "AbstractContextManager[SearchView]"]
 
-_PLAN_ROUNDS = 3
-"""Configurations that `Study.plan` times on each worker, about 5 seconds each."""
+_LATEST = 1.15
+"""A search with a planned time ends at this multiple of it. A plan can be wrong: a few configurations were measured."""
 
 _MAX_TIMED = 8
 """Maximum number of configurations that are timed before a search, one on each worker."""
@@ -119,9 +121,9 @@ class Study:
         """
         tasks = self._tasks(model_kind)
         from ecg_study.training.executors.factory import open_executor
-        from ecg_study.tuning.plan import plan_search
+        from ecg_study.tuning.plan import measure_speeds, plan_search
         from ecg_study.tuning.schedule import check_space
-        from ecg_study.tuning.warm_start import read_warm_start
+        from ecg_study.tuning.time_plan import TIMED_ROUNDS
 
         settings = self.settings
         plans: list[SearchPlan] = []
@@ -129,14 +131,18 @@ class Study:
             deferred_interrupts(),
             open_executor(settings.workers, settings.scheduler, tls=settings.tls_files) as executor,
         ):
-            for task in tasks.values():
+            tasks, speeds, _ = self._planned(tasks, executor)
+            for name, task in tasks.items():
                 check_space(task)
-                warm = read_warm_start(Path(settings.warm_start), task).configurations if settings.warm_start else ()
-                budget = _budget(settings, 0.0, len(tasks) - len(plans))
-                timed = _PLAN_ROUNDS * executor.count
-                plans.append(
-                    plan_search(task, seed=settings.seed, executor=executor, budget=budget, warm=warm, measured=timed)
+                found = speeds.get(name) or measure_speeds(
+                    task,
+                    seed=settings.seed,
+                    executor=executor,
+                    count=TIMED_ROUNDS * executor.count,
+                    warm=self._warm(task),
                 )
+                budget = self._budget(task, 0.0, len(tasks) - len(plans))
+                plans.append(plan_search(task, executor=executor, budget=budget, speeds=found))
         return plans
 
     def search(
@@ -169,7 +175,9 @@ class Study:
         limits = {"max_hours": max_hours, "max_trials": max_trials, "workers": workers}
         self.settings = self.settings.changed(**{name: value for name, value in limits.items() if value is not None})
         tasks = self._tasks(model_kind)
-        return self._search(tasks, restart, open_view or _no_view)
+        from ecg_study.tuning.search import silent_view
+
+        return self._search(tasks, restart, open_view or silent_view)
 
     def report(self, *, sections: Sequence[str] | None = None, command: str = "") -> Report:
         """Train the best models, evaluate them on the test records, and write the report.
@@ -185,10 +193,16 @@ class Study:
         data, tasks = self.prepare(), self._tasks()
         from ecg_study.reports.report import SECTIONS
         from ecg_study.training.executors.factory import open_executor
-        from ecg_study.workflows.report import ReportInputs, make_report, usable_searches
+        from ecg_study.workflows.reporting.report import ReportInputs, make_report, usable_searches
 
         settings = self.settings
+        plan = self._time_plan(tasks)
+        tasks = tasks if plan is None else plan.applied_to(tasks)
         searches, missing = usable_searches(tasks, self._saved_searches(tasks))
+        if plan is not None:
+            plan = plan.with_final_trainings(tasks, searches)
+            plan.save(self._time_plan_file)
+            tasks = plan.applied_to(tasks)
         inputs = ReportInputs(
             database=data.database,
             tasks={name: tasks[name] for name in searches},
@@ -212,7 +226,7 @@ class Study:
     def render(self) -> Report:
         """Write the pages and plots of the existing report again."""
         require_packages()
-        from ecg_study.workflows.report import render_saved_report
+        from ecg_study.workflows.reporting.report import render_saved_report
 
         return render_saved_report(self.output_dir)
 
@@ -245,8 +259,9 @@ class Study:
             task.space()  # refuses a segment length that does not fit, before any training
         return tasks
 
-    def _search(self, tasks: Mapping[str, TrainingTask], restart: bool, open_view: OpenView) -> dict[str, SearchResult]:
+    def _search(self, tasks: dict[str, TrainingTask], restart: bool, open_view: OpenView) -> dict[str, SearchResult]:
         from ecg_study.training.executors.factory import open_executor
+        from ecg_study.tuning.schedule import check_space
         from ecg_study.tuning.search import SearchOptions, run_search
         from ecg_study.tuning.state import search_directory
 
@@ -258,15 +273,21 @@ class Study:
             deferred_interrupts(),
             open_executor(settings.workers, settings.scheduler, tls=settings.tls_files) as executor,
         ):
+            tasks, speeds, plan = self._planned(tasks, executor, restart=restart)
+            for task in tasks.values():
+                check_space(task)
+            if plan is not None:
+                plan.save(self._time_plan_file)
             for name, task in tasks.items():
                 spent = sum(result.seconds for result in results.values())
                 options = SearchOptions(
                     seed=settings.seed,
                     restart=restart,
-                    budget=_budget(settings, spent, len(tasks) - len(results)),
+                    budget=self._budget(task, spent, len(tasks) - len(results)),
                     warm_start=Path(settings.warm_start) if settings.warm_start else None,
                     tensorboard=settings.tensorboard,
                     measured=0 if settings.workers == 0 else min(_MAX_TIMED, max(2, executor.count)),
+                    speeds=speeds.get(name, ()),
                 )
                 with open_view() as view:
                     results[name] = run_search(
@@ -274,6 +295,72 @@ class Study:
                     )
         self._save_settings()
         return results
+
+    @property
+    def _time_plan_file(self) -> Path:
+        from ecg_study.tuning.time_plan import TIME_PLAN_FILE
+
+        return self.output_dir / TIME_PLAN_FILE
+
+    def _time_plan(self, tasks: Mapping[str, TrainingTask]) -> TimePlan | None:
+        """Return the saved plan for the time of this study; ``None`` if there is none, or no such time.
+
+        Raises:
+            StateError: it is damaged, or is for another time or preset.
+        """
+        from ecg_study.tuning.time_plan import load_time_plan
+
+        preset = next(iter(tasks.values())).preset
+        hours = self.settings.hours or preset.hours
+        if hours is None:
+            return None
+        found = load_time_plan(self._time_plan_file)
+        if found is not None and (found.hours, found.preset) != (hours, preset.name):
+            problem = (
+                f"planned for {found.hours:g} hours and the preset {found.preset}, not for {hours:g} and {preset.name}"
+            )
+            advice = "pass restart to start over, or set output_dir to another folder"
+            raise StateError(f"{self._time_plan_file}: {problem}; {advice}", parameters=("restart", "output_dir"))
+        return found
+
+    def _planned(
+        self, tasks: dict[str, TrainingTask], executor: Executor, *, restart: bool = False
+    ) -> tuple[dict[str, TrainingTask], dict[str, tuple[Speed, ...]], TimePlan | None]:
+        """Return the tasks with sizes for the time of this study, the speeds that were measured, and the plan."""
+        hours = self.settings.hours or next(iter(tasks.values())).preset.hours
+        if hours is None:
+            return tasks, {}, None
+        from ecg_study.tuning.time_plan import plan_for_time
+
+        plan, speeds = plan_for_time(
+            tasks,
+            hours=hours,
+            seed=self.settings.seed,
+            executor=executor,
+            earlier=None if restart else self._time_plan(tasks),
+            warm={name: self._warm(task) for name, task in tasks.items()},
+        )
+        return plan.applied_to(tasks), speeds, plan
+
+    def _warm(self, task: TrainingTask) -> Sequence[dict[str, Any]]:
+        """Return the configurations that are tried first."""
+        from ecg_study.tuning.warm_start import read_warm_start
+
+        earlier = self.settings.warm_start
+        return read_warm_start(Path(earlier), task).configurations if earlier else ()
+
+    def _budget(self, task: TrainingTask, spent: float, searches: int) -> Budget:
+        """Return the budget of the next search: an equal share of what is left, and little more than was planned."""
+        from ecg_study.tuning.plan import Budget
+        from ecg_study.tuning.time_plan import Shares
+
+        settings, limits = self.settings, []
+        if settings.max_hours is not None:
+            limits.append(max(0.0, settings.max_hours * 3600 - spent) / searches)
+        hours = settings.hours or task.preset.hours
+        if hours is not None:
+            limits.append(_LATEST * Shares.of(task.preset, hours).search)
+        return Budget(min(limits, default=None), settings.max_trials)
 
     def _saved_searches(self, tasks: Mapping[str, TrainingTask]) -> dict[str, SearchResult]:
         """Return the searches in the output folder; at least one."""
@@ -290,38 +377,5 @@ class Study:
         save_settings(self.settings, self.output_dir / SETTINGS_FILE)
 
 
-def _budget(settings: Settings, spent: float, searches: int) -> Budget:
-    """Return the budget of the next search: an equal share of what is left."""
-    from ecg_study.tuning.plan import Budget
-
-    hours = settings.max_hours
-    seconds = None if hours is None else max(0.0, hours * 3600 - spent) / searches
-    return Budget(seconds, settings.max_trials)
-
-
 def _ignore(what: str, done: int, total: int) -> None:
     pass
-
-
-class _NoView:
-    """A view of a search that shows nothing."""
-
-    def search_began(self, plan: SearchPlan, *, finished: list[Trial], best: float | None) -> None:
-        pass
-
-    def trial_began(self, spec: TrainingSpec) -> None:
-        pass
-
-    def epoch_ended(self, trial: str, *, epoch: int, metrics: dict[str, float]) -> None:
-        pass
-
-    def trial_ended(self, trial: Trial, *, best: float | None) -> None:
-        pass
-
-    def notice(self, text: str) -> None:
-        pass
-
-
-@contextmanager
-def _no_view() -> Iterator[SearchView]:
-    yield _NoView()

@@ -18,7 +18,7 @@ from ecg_study.errors import InputError, StateError
 from ecg_study.files import write_text
 from ecg_study.reports.publish import only_report, publish
 from ecg_study.reports.schema import read_report
-from ecg_study.workflows.compare import compare_studies, render_comparison
+from ecg_study.workflows.reporting.compare import compare_studies, render_comparison
 from tests.make_fixtures import TINY_STUDY_DIR
 
 REPORT = json.loads((TINY_STUDY_DIR / "report.json").read_text())

@@ -16,7 +16,7 @@ from ecg_study.reports.schema import to_json
 from ecg_study.reports.sentences import explain_objective, findings
 from ecg_study.training.specs import FAILED, TrainingResult
 from ecg_study.tuning.analysis import best_quarter, summarize_search, with_findings
-from ecg_study.workflows.report import render_saved_report
+from ecg_study.workflows.reporting.report import render_saved_report
 from tests.tuning.made_up_searches import (
     LARGE,
     REALISTIC,

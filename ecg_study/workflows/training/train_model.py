@@ -34,7 +34,7 @@ from ecg_study.training.steps.saved_state import SAVE_SECONDS, StateFile
 from ecg_study.training.steps.step_loop import StepCallback, StepProgress
 from ecg_study.training.task import TrainingTask, augmentation_as_json
 from ecg_study.workflows.preparation import PreparedData, prepare_data
-from ecg_study.workflows.provenance import summarize_data
+from ecg_study.workflows.reporting.provenance import summarize_data
 from ecg_study.workflows.settings import SETTINGS_FILE, Settings, save_settings
 from ecg_study.workflows.task_models import cached_task_model, task_card
 from ecg_study.workflows.training.configuration import (

@@ -36,8 +36,8 @@ from ecg_study.tuning.analysis import summarize_search, with_findings
 from ecg_study.tuning.latency import measure_latencies
 from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.state import SearchResult
-from ecg_study.workflows.export_model import export_model
-from ecg_study.workflows.provenance import describe_run, summarize_data
+from ecg_study.workflows.reporting.export_model import export_model
+from ecg_study.workflows.reporting.provenance import describe_run, summarize_data
 from ecg_study.workflows.settings import Settings
 from ecg_study.workflows.task_models import FinalModels, prepare_final_models
 

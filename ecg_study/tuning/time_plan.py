@@ -1,0 +1,247 @@
+"""Sizes of a study that fits a given time on this machine: its searches, and its final trainings."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from ecg_study.errors import SettingsError, StateError, TrainingError
+from ecg_study.files import write_json
+from ecg_study.formatting import duration
+from ecg_study.models.card import MODEL_KINDS
+from ecg_study.reading import UnreadableError, first_problem, read_json
+from ecg_study.search_spaces.presets import Preset
+from ecg_study.training.executors.base import Executor
+from ecg_study.training.final_training import final_roles
+from ecg_study.training.specs import Trial
+from ecg_study.training.stored import Stored
+from ecg_study.training.task import TrainingTask
+from ecg_study.training.timing import Speed
+from ecg_study.tuning.plan import measure_speeds
+from ecg_study.tuning.schedule import hyperband_schedule
+from ecg_study.tuning.state import SearchResult
+
+TIME_PLAN_FILE = "time-plan.json"
+"""File in the output folder of a study."""
+
+_FEWEST_SEGMENTS = 256
+"""Segments of one epoch of a search: with fewer, the first rung says nothing about a configuration."""
+
+_MOST_EPOCHS = 729
+
+TIMED_ROUNDS = 3
+"""Configurations that are timed on each worker, about 5 seconds each."""
+
+_Count = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class StudySize(Stored):
+    """Sizes of the study of one model, which replace those of the preset.
+
+    Attributes:
+        max_epochs: most epochs of a trial.
+        segments_per_epoch: segments per epoch of the search.
+        final_epochs: epochs of a final training; ``None`` until the search has ended.
+    """
+
+    max_epochs: _Count
+    segments_per_epoch: _Count
+    final_epochs: _Count | None = None
+
+    def applied_to(self, task: TrainingTask) -> TrainingTask:
+        """Return a task with these sizes."""
+        sizes = {name: value for name, value in self.model_dump().items() if value is not None}
+        return replace(task, preset=replace(task.preset, **sizes))
+
+
+class TimePlan(Stored):
+    """Sizes of a study for a given time. They are computed once and kept, so that a study can be resumed.
+
+    Attributes:
+        format: version of the file.
+        hours: time of the study.
+        preset: name of its preset.
+        workers: trials in parallel.
+        sizes: size for each model.
+    """
+
+    format: Literal[1] = 1
+    hours: Annotated[float, Field(gt=0, le=10_000)]
+    preset: Annotated[str, Field(max_length=200)]
+    workers: Annotated[int, Field(ge=1, le=100_000)]
+    sizes: dict[str, StudySize]
+
+    def applied_to(self, tasks: Mapping[str, TrainingTask]) -> dict[str, TrainingTask]:
+        """Return the tasks with the sizes of this plan."""
+        return {name: self.sizes[name].applied_to(task) for name, task in tasks.items() if name in self.sizes}
+
+    def save(self, path: Path) -> None:
+        """Write the plan to a file that `load_time_plan` reads."""
+        write_json(path, self.model_dump())
+
+    def with_final_trainings(self, tasks: Mapping[str, TrainingTask], searches: Mapping[str, SearchResult]) -> TimePlan:
+        """Return the plan with the size of the final trainings, which have the time that the searches left.
+
+        Each training of each model gets the same time.
+
+        Args:
+            tasks: the models, with the sizes of their searches.
+            searches: the finished searches.
+        """
+        shares = Shares.of(next(iter(tasks.values())).preset, self.hours)
+        spent = sum(search.seconds for search in searches.values())
+        # A search that was stopped late, on a machine that was busy, must not leave models untrained.
+        left = max(3600 * self.hours - shares.report - spent, shares.final / 2)
+        trainings = sum(len(final_roles(task)) for task in tasks.values())
+        seconds = left * min(self.workers, trainings) / trainings
+        sizes = {
+            name: size.model_copy(
+                update={"final_epochs": fit_final(tasks[name], searches[name].best(), seconds=seconds)}
+            )
+            for name, size in self.sizes.items()
+            if name in searches
+        }
+        return self.model_copy(update={"sizes": {**self.sizes, **sizes}})
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Seconds of each part of a study.
+
+    Attributes:
+        search: for the search of each model.
+        final: for all final trainings, if the searches take their share.
+        report: for the evaluation and the report.
+    """
+
+    search: float
+    final: float
+    report: float
+
+    @classmethod
+    def of(cls, preset: Preset, hours: float) -> Shares:
+        """Return the shares of a preset."""
+        seconds, searches = 3600 * hours, len(MODEL_KINDS)
+        report = seconds * preset.report_share
+        search = seconds * preset.search_share
+        return cls(search / searches, seconds - search - report, report)
+
+
+def plan_for_time(
+    tasks: Mapping[str, TrainingTask],
+    *,
+    hours: float,
+    seed: int,
+    executor: Executor,
+    earlier: TimePlan | None = None,
+    warm: Mapping[str, Sequence[dict[str, Any]]] = MappingProxyType({}),
+) -> tuple[TimePlan, dict[str, tuple[Speed, ...]]]:
+    """Return a plan for a given time, from the measured speed of each model.
+
+    Args:
+        tasks: the models.
+        hours: time of the study.
+        seed: seed of the study, which determines the configurations that are timed.
+        executor: is timed; it would train the trials.
+        earlier: a plan of the same study, whose sizes are kept.
+        warm: configurations of each model that are tried first.
+
+    Returns:
+        The plan, and the speeds at its sizes for the models that were measured.
+
+    Raises:
+        TrainingError: no configuration of a model could be measured.
+        SettingsError: the time is too short.
+    """
+    known = {} if earlier is None else earlier.sizes
+    sizes, measured = dict(known), dict[str, tuple[Speed, ...]]()
+    for name, task in tasks.items():
+        if name in known:
+            continue
+        count = TIMED_ROUNDS * executor.count
+        speeds = measure_speeds(task, seed=seed, executor=executor, count=count, warm=warm.get(name, ()))
+        share = Shares.of(task.preset, hours).search
+        sizes[name] = fit_search(task, speeds, seconds=share, workers=executor.count)
+        factor = sizes[name].segments_per_epoch / task.segments_per_epoch
+        measured[name] = tuple(replace(speed, epoch_seconds=factor * speed.epoch_seconds) for speed in speeds)
+    preset = next(iter(tasks.values())).preset.name
+    return TimePlan(hours=hours, preset=preset, workers=executor.count, sizes=sizes), measured
+
+
+def fit_search(task: TrainingTask, speeds: Sequence[Speed], *, seconds: float, workers: int) -> StudySize:
+    """Return the sizes of a search that takes a given time.
+
+    All brackets of Hyperband are kept; the segments of an epoch follow from the time. If an epoch would have fewer than
+    256, the longest trials become shorter by the factor of the preset; if it would have more than the records have,
+    they become longer.
+
+    Args:
+        task: the model and its data.
+        speeds: measured speeds of some configurations, at the present size of an epoch.
+        seconds: time of the search.
+        workers: trials in parallel.
+
+    Raises:
+        TrainingError: no speed could be measured.
+        SettingsError: the time is too short for any search.
+    """
+    measured = [speed for speed in speeds if not speed.failure]
+    if not measured:
+        reasons = "; ".join(sorted({speed.failure for speed in speeds})) or "nothing was measured"
+        raise TrainingError(f"search of the {task.name}: its speed could not be measured ({reasons})")
+    once = statistics.mean(speed.setup_seconds + speed.validation_seconds for speed in measured)
+    per_segment = statistics.mean(speed.epoch_seconds for speed in measured) / task.segments_per_epoch
+    preset, most = task.preset, task.training_segments
+
+    def segments(max_epochs: int) -> int:
+        schedule = hyperband_schedule(max_epochs=max_epochs, factor=preset.factor, iterations=preset.iterations)
+        left = seconds * workers - once * sum(rung.trials for rung in schedule)
+        return int(left / (per_segment * sum(rung.total_epochs for rung in schedule)))
+
+    max_epochs = preset.max_epochs
+    while segments(max_epochs) > most and max_epochs * preset.factor <= _MOST_EPOCHS:
+        max_epochs *= preset.factor
+    while segments(max_epochs) < min(_FEWEST_SEGMENTS, most):
+        if max_epochs < preset.factor**2:  # one rung is no search
+            problem = (
+                f"{duration(seconds)} are too short for a search of the {task.name}, in which a trial takes "
+                f"{duration(once + per_segment * _FEWEST_SEGMENTS)} at least; choose more hours"
+            )
+            raise SettingsError("hours", problem)
+        max_epochs //= preset.factor
+    return StudySize(max_epochs=max_epochs, segments_per_epoch=min(segments(max_epochs), most))
+
+
+def fit_final(task: TrainingTask, best: Trial, *, seconds: float) -> int:
+    """Return the epochs of a final training that takes a given time.
+
+    Args:
+        task: the model and its data, with the sizes of its search.
+        best: the trial whose configuration is trained; its time tells the speed.
+        seconds: time of the training.
+    """
+    trained = (best.spec.epochs - best.spec.initial_epoch) * task.segments_per_epoch
+    segments = seconds * trained / max(best.result.seconds, 1e-9)
+    return max(1, int(segments / task.training_segments))
+
+
+def load_time_plan(path: Path) -> TimePlan | None:
+    """Read the file of a plan; ``None`` if there is none.
+
+    Raises:
+        StateError: it is damaged.
+    """
+    try:
+        return TimePlan.model_validate(read_json(path))
+    except FileNotFoundError:
+        return None
+    except (UnreadableError, ValidationError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        advice = "restore the file, or pass restart to start over"
+        raise StateError(f"{path}: damaged ({problem}); {advice}", parameters=("restart",)) from error

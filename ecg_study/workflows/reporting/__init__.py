@@ -1,0 +1,1 @@
+"""Workflows that make, export and compare reports."""

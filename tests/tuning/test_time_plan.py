@@ -1,0 +1,128 @@
+"""Sizes of a study for a given time: computed by hand, kept in a file, applied to the tasks."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ecg_study.errors import SettingsError, StateError, TrainingError
+from ecg_study.models.card import DENOISER, DETECTOR
+from ecg_study.training.specs import COMPLETED, TrainingResult, TrainingSpec, Trial
+from ecg_study.training.task import TrainingTask
+from ecg_study.training.timing import Speed
+from ecg_study.tuning.schedule import schedule_of
+from ecg_study.tuning.state import SearchResult
+from ecg_study.tuning.time_plan import (
+    Shares,
+    StudySize,
+    TimePlan,
+    fit_final,
+    fit_search,
+    load_time_plan,
+    plan_for_time,
+)
+from tests.conftest import SmallData
+from tests.tiny import TINY
+from tests.tuning.fake_executor import FakeExecutor
+
+PRESET = replace(TINY, max_epochs=9, segments_per_epoch=100)
+
+
+@pytest.fixture
+def task(small_data: SmallData) -> TrainingTask:
+    return TrainingTask(DENOISER, small_data.cache, small_data.split, PRESET)
+
+
+def _seconds(task: TrainingTask, size: StudySize, *, once: float, per_segment: float) -> float:
+    schedule = schedule_of(size.applied_to(task).preset)
+    epochs = sum(rung.total_epochs for rung in schedule)
+    return sum(rung.trials for rung in schedule) * once + epochs * size.segments_per_epoch * per_segment
+
+
+def test_the_time_is_shared_among_searches_final_trainings_and_report() -> None:
+    shares = Shares.of(replace(PRESET, search_share=0.5, report_share=0.2), 2.0)
+    assert shares.search * 2 == 3600
+    assert shares.report == pytest.approx(1440) and shares.final == pytest.approx(2160)
+
+
+def test_the_segments_of_an_epoch_follow_from_the_time(task: TrainingTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """23 trials of 75 epochs: 2 workers in 1,000 s leave 1,931 s of training, 25.7 s per epoch of 0.01 s a segment."""
+    monkeypatch.setattr(TrainingTask, "training_segments", property(lambda _: 100_000))
+    size = fit_search(task, [Speed(1, 1, 1.0, 1.0, 2.0)] * 2 + [Speed(failure="lost")], seconds=1000, workers=2)
+    assert size == StudySize(max_epochs=9, segments_per_epoch=int((2000 - 23 * 3.0) / 75 / 0.01))
+    assert _seconds(task, size, once=3.0, per_segment=0.01) / 2 == pytest.approx(1000, rel=0.01)
+
+
+def test_short_times_shorten_the_trials_and_long_times_lengthen_them(
+    task: TrainingTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingTask, "training_segments", property(lambda _: 2_000))
+    speeds = [Speed(1, 1, 0.1, 1.0, 0.1)]
+    for seconds, epochs in ((30, 3), (250, 9), (30_000, 81)):
+        size = fit_search(task, speeds, seconds=seconds, workers=1)
+        assert size.max_epochs == epochs and 256 <= size.segments_per_epoch <= 2_000
+        assert _seconds(task, size, once=0.2, per_segment=0.01) <= seconds
+    with pytest.raises(SettingsError, match="5 s are too short for a search of the denoiser, in which a trial takes"):
+        fit_search(task, speeds, seconds=5, workers=1)
+    with pytest.raises(TrainingError, match="its speed could not be measured \\(lost\\)"):
+        fit_search(task, [Speed(failure="lost")], seconds=5, workers=1)
+
+
+def _finished(seconds: float) -> SearchResult:
+    spec = TrainingSpec(id="000-r1", initial_epoch=3, epochs=9, hyperparameters={})
+    result = TrainingResult(COMPLETED, 0.1, 9, seconds=seconds)
+    return SearchResult(Path("x"), {}, ("val_loss", "min"), (Trial(spec, result),), True, seconds=seconds)
+
+
+def test_final_trainings_have_the_time_that_the_searches_left(task: TrainingTask) -> None:
+    """Trained at 600 segments in 30 s, two seeds of one model, one worker: half of the rest of the time each."""
+    task = replace(task, preset=replace(PRESET, seeds=2, search_share=0.5, report_share=0.1))
+    segments = task.training_segments
+    assert fit_final(task, _finished(30).best(), seconds=3 * segments / 20 + 0.01) == 3
+    assert fit_final(task, _finished(30).best(), seconds=0.0) == 1
+    plan = TimePlan(hours=1, preset="x", workers=1, sizes={DENOISER: StudySize(max_epochs=9, segments_per_epoch=100)})
+    planned = plan.with_final_trainings({DENOISER: task}, {DENOISER: _finished(30)})
+    assert planned.sizes[DENOISER].final_epochs == int(20 * (3600 - 360 - 30) / 2 / segments)
+    late = plan.with_final_trainings({DENOISER: task}, {DENOISER: _finished(36_000)})
+    assert late.sizes[DENOISER].final_epochs == max(1, int(600 / 36_000 * (0.4 * 3600 / 2) / 2 / segments))
+    assert plan.applied_to({DENOISER: task})[DENOISER].preset.final_epochs == PRESET.final_epochs
+    assert planned.applied_to({DENOISER: task})[DENOISER].preset.final_epochs == planned.sizes[DENOISER].final_epochs
+
+
+def test_a_plan_measures_each_model_once_and_is_kept(small_data: SmallData, tmp_path: Path) -> None:
+    tasks = {name: TrainingTask(name, small_data.cache, small_data.split, PRESET) for name in (DENOISER, DETECTOR)}
+    executor = FakeExecutor(2, random.Random(0))
+    first, speeds = plan_for_time({DENOISER: tasks[DENOISER]}, hours=1, seed=1, executor=executor)
+    assert set(speeds) == {DENOISER} and len(speeds[DENOISER]) == 6
+    # Measured at 2 s per 100 segments, or fewer if the records have no more.
+    size, before = first.sizes[DENOISER], tasks[DENOISER].segments_per_epoch
+    assert speeds[DENOISER][0].epoch_seconds == pytest.approx(2.0 * size.segments_per_epoch / before)
+    second, speeds = plan_for_time(tasks, hours=1, seed=1, executor=executor, earlier=first)
+    assert set(speeds) == {DETECTOR} and second.sizes[DENOISER] == first.sizes[DENOISER]
+    second.save(tmp_path / "plan.json")
+    assert load_time_plan(tmp_path / "plan.json") == second
+    assert load_time_plan(tmp_path / "none.json") is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"hours": "1"},
+        {"hours": -1},
+        {"workers": 0},
+        {"more": 1},
+        {"sizes": {"denoiser": {"max_epochs": 0, "segments_per_epoch": 1}}},
+        None,
+    ],
+)
+def test_a_damaged_plan_is_one_line(change: dict[str, object] | None, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    plan = TimePlan(hours=1, preset="x", workers=2, sizes={})
+    path.write_text("[" if change is None else json.dumps(plan.model_dump() | change))
+    with pytest.raises(StateError, match=r"plan\.json: damaged \(.+\); restore the file, or pass restart"):
+        load_time_plan(path)
