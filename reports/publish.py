@@ -34,7 +34,7 @@ _STAGING = ".report-"
 _COMPLETE = "complete"
 """File in that folder once all files are written."""
 
-_SEARCH_PLOTS = {
+SEARCH_PLOTS = {
     "curves": "validation score by epoch and rung",
     "progress": "score of each trial by the time it ended, and the best score so far",
     "importances": "importance of each hyperparameter",
@@ -68,7 +68,7 @@ def report_page(report: Report, plots: Sequence[str]) -> Page:
         findings=findings,
         duration=duration,
         disclaimer=DISCLAIMER,
-        search_plots=_SEARCH_PLOTS,
+        search_plots=SEARCH_PLOTS,
         widest=TOLERANCES_MS[0],
         few=_FEW_RECORDS,
         LSTM=LSTM,

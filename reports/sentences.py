@@ -241,7 +241,7 @@ def _second_half(summary: SearchSummary, found: SearchFindings) -> str:
     verb, what = ("lowered", "lower") if summary.direction == "min" else ("raised", "closer to 1")
     change = _whole_percent(half.reduction) if half.reduction >= 0.01 else "less than 1 %"
     return (
-        f"The second half of the search time of {span} {verb} the best {_objective(summary)} from "
+        f"The second half of the search time of {span} {verb} the best {objective_name(summary)} from "
         f"{_score(half.score_before, summary)} to {_score(best.score, summary)} ({change} {what})."
     )
 
@@ -262,7 +262,9 @@ def _smallest(summary: SearchSummary, found: SearchFindings) -> str:
         return ""
     best = summary.trials[0]
     smallest = next(trial for trial in summary.trials if trial.id == found.smallest_near_best)
-    metric = _objective(summary) if summary.direction == "min" else f"distance of the {_objective(summary)} from 1"
+    metric = (
+        objective_name(summary) if summary.direction == "min" else f"distance of the {objective_name(summary)} from 1"
+    )
     within = f"within {100 * NEAR_BEST:g} % of the best {metric}"
     if smallest is best:
         return f"The best network, {best.id}, has {best.parameters:,} weights; no smaller network is {within}."
@@ -292,7 +294,8 @@ def explain_objective(summary: SearchSummary) -> str:
     )
 
 
-def _objective(summary: SearchSummary) -> str:
+def objective_name(summary: SearchSummary) -> str:
+    """Return the objective of a search in words."""
     return _OBJECTIVES.get(summary.objective, f"`{summary.objective}`")
 
 

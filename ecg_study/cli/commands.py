@@ -21,6 +21,7 @@ from ecg_study.cli.verb_options import (
     RunOptions,
     SearchOptions,
     TrainOptions,
+    WatchOptions,
 )
 from ecg_study.errors import InputError
 from ecg_study.workflows.settings import Settings
@@ -28,7 +29,7 @@ from ecg_study.workflows.settings import Settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ecg_study.cli.search_display import SearchDisplay
+    from ecg_study.cli.displays.search_display import SearchDisplay
     from ecg_study.ecg_data.databases.catalog import Database
     from ecg_study.evaluation.experiments.model_evaluation import EvaluationRecords
     from ecg_study.reports.report import Report
@@ -51,7 +52,7 @@ class Call:
 
 def predict(options: PredictOptions, call: Call) -> int:
     """Apply a model to recordings; an unreadable one is reported, and the others are processed."""
-    from ecg_study.cli.progress_bars import ProgressBars
+    from ecg_study.cli.displays.progress_bars import ProgressBars
     from ecg_study.ecg_data.readers.recording import ReadOptions
     from ecg_study.inference.loading import load_model
     from ecg_study.prediction.outputs import find_named_recordings, predict_recordings
@@ -104,7 +105,7 @@ def models(_: object, call: Call) -> int:
 
 def evaluate(options: EvaluateOptions, call: Call) -> int:
     """Measure models on test or validation records."""
-    from ecg_study.cli.progress_bars import ProgressBars
+    from ecg_study.cli.displays.progress_bars import ProgressBars
     from ecg_study.inference.loading import load_model
     from ecg_study.workflows.evaluate import evaluate_on, evaluation_lines, open_evaluation, pretrained_models
 
@@ -144,7 +145,7 @@ def prepare(_: object, call: Call) -> int:
 
 def plan(options: PlanOptions, call: Call) -> int:
     """Show the size and the duration of a search."""
-    from ecg_study.cli.search_display import plan_lines
+    from ecg_study.cli.displays.search_display import plan_lines
 
     console = open_console()
     for planned in _prepared_study(call, console).plan(model_kind=options.model_kind):
@@ -159,6 +160,18 @@ def search(options: SearchOptions, call: Call) -> int:
     study = _prepared_study(call, console, writes=True)
     found = study.search(model_kind=options.model_kind, restart=options.restart, open_view=_display(console))
     _print_searches(found, console)
+    return 0
+
+
+def watch(options: WatchOptions, call: Call) -> int:
+    """Show running searches in the browser until Ctrl-C."""
+    from ecg_study.cli.displays.live_server import open_server
+    from ecg_study.workflows.watch import LiveView
+
+    view = LiveView(Path(call.settings.output_dir))
+    with open_server(view.page, port=options.port) as server:
+        open_console().print(f"Open http://127.0.0.1:{server.server_port}/ in a browser; Ctrl-C ends")
+        server.serve_forever()
     return 0
 
 
@@ -185,7 +198,7 @@ def run(options: RunOptions, call: Call) -> int:
 
 def train(options: TrainOptions, call: Call) -> int:
     """Train one configuration into a model folder."""
-    from ecg_study.cli.training_display import TrainingDisplay, result_lines
+    from ecg_study.cli.displays.training_display import TrainingDisplay, result_lines
     from ecg_study.extras import require_packages
     from ecg_study.training.steps.budget import Budget
     from ecg_study.workflows.training.configuration import parse_hyperparameters
@@ -226,7 +239,7 @@ def compare(options: CompareOptions, _: Call) -> int:
 
 def finetune(options: FineTuneOptions, call: Call) -> int:
     """Train a model further on the user's records, and measure it before and after."""
-    from ecg_study.cli.progress_bars import ProgressBars
+    from ecg_study.cli.displays.progress_bars import ProgressBars
     from ecg_study.workflows.training.fine_tune import fine_tune_model
 
     console = open_console()
@@ -279,13 +292,27 @@ def _is_model(name: str) -> bool:
 
 COMMANDS: dict[str, Callable[[Any, Call], int]] = {
     command.__name__: command
-    for command in (predict, models, evaluate, prepare, plan, search, report, run, train, compare, finetune, export)
+    for command in (
+        predict,
+        models,
+        evaluate,
+        prepare,
+        plan,
+        search,
+        watch,
+        report,
+        run,
+        train,
+        compare,
+        finetune,
+        export,
+    )
 }
 """The function of each verb: it takes the verb's options and the call, and returns the exit code."""
 
 
 def _prepared_study(call: Call, console: Console, *, trains: bool = True, writes: bool = False) -> Study:
-    from ecg_study.cli.progress_bars import ProgressBars
+    from ecg_study.cli.displays.progress_bars import ProgressBars
     from ecg_study.extras import require_packages
     from ecg_study.workflows.study import Study
 
@@ -301,7 +328,7 @@ def _prepared_study(call: Call, console: Console, *, trains: bool = True, writes
 
 
 def _display(console: Console) -> Callable[[], Any]:
-    from ecg_study.cli.search_display import SearchDisplay
+    from ecg_study.cli.displays.search_display import SearchDisplay
 
     @contextmanager
     def open_view() -> Iterator[SearchDisplay]:
@@ -312,7 +339,7 @@ def _display(console: Console) -> Callable[[], Any]:
 
 
 def _report(study: Study, options: ReportOptions, call: Call, console: Console) -> None:
-    from ecg_study.cli.progress_bars import ProgressBars
+    from ecg_study.cli.displays.progress_bars import ProgressBars
 
     command = f"{call.prog} run {as_options(study.settings)}".strip()
     with ProgressBars(console) as bars:

@@ -11,7 +11,8 @@ from typing import Any
 
 from ecg_study.cli.console import OutputClosedError, discard_output, prepare_streams, print_error
 from ecg_study.cli.options import renamed, with_options
-from ecg_study.cli.parser import VERB_NAMES, Verb, build_parser, suggest_option
+from ecg_study.cli.parser import build_parser, suggest_option
+from ecg_study.cli.verbs import VERB_NAMES, Verb
 from ecg_study.errors import EcgStudyError, InputError
 from ecg_study.extras import BACKENDS, TRAINING_MODULES, install_hint
 from ecg_study.formatting import printable

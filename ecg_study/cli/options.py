@@ -25,6 +25,7 @@ _OTHER_PARAMETERS = (
     "output",
     "overwrite",
     "part",
+    "port",
     "refit",
     "render",
     "restart",

@@ -16,6 +16,7 @@ from ecg_study.workflows.validation import (
     Expected,
     Flag,
     Names,
+    NonNegativeInt,
     Number,
     PositiveInt,
     PositiveNumber,
@@ -90,6 +91,12 @@ class TrainOptions(CheckedModel):
         "records too, and take its thresholds",
     )
     restart: Flag = Field(default=False, description="start from scratch; a saved training is renamed, not deleted")
+
+
+class WatchOptions(CheckedModel):
+    """Options of ``watch``."""
+
+    port: NonNegativeInt = Field(default=8800, description="TCP port of the page; 0 for a free one")
 
 
 class CompareOptions(CheckedModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,17 @@ def draw_plots(directory: Path, report: Report) -> list[str]:
     Returns:
         Names of the plots, without suffix.
     """
+    return save_figures(directory, all_figures(report))
+
+
+def save_figures(directory: Path, figures: Mapping[str, Figure]) -> list[str]:
+    """Write figures as PNG files with their names, and return the names.
+
+    Args:
+        directory: folder for the plots; created if missing.
+        figures: the figures by name, without suffix.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    figures = all_figures(report)
     for name, figure in figures.items():
         _save(figure, directory / f"{name}.png")
     return list(figures)

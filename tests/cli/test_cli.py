@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import study
-from ecg_study.cli import parser
+from ecg_study.cli import parser, verbs
 from ecg_study.cli.options import as_options, with_options
 from ecg_study.errors import EcgStudyError, RecordError, SettingsError
 from ecg_study.extras import install_hint
@@ -20,7 +20,7 @@ from ecg_study.workflows.settings import Settings, as_mapping
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"tensorflow", "keras", "dask", "matplotlib"}
-VERBS = tuple(verb.name for verb in parser.VERBS)
+VERBS = tuple(verb.name for verb in verbs.VERBS)
 
 
 def _error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -59,7 +59,7 @@ def test_the_program_is_named_as_it_was_called() -> None:
 
 def test_every_example_of_the_help_is_accepted() -> None:
     """Each command of an epilog parses, and its options are valid."""
-    for verb in parser.VERBS:
+    for verb in verbs.VERBS:
         commands = [line for line in verb.examples.splitlines() if line.startswith("  {prog} ")]
         assert commands
         for command in commands:

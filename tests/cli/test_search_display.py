@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ecg_study.cli.progress_bars import ProgressBars
-from ecg_study.cli.search_display import SearchDisplay, plan_lines
+from ecg_study.cli.displays.progress_bars import ProgressBars
+from ecg_study.cli.displays.search_display import SearchDisplay, plan_lines
 from ecg_study.formatting import duration, size
 from ecg_study.training.specs import COMPLETED, FAILED, TrainingResult, TrainingSpec, Trial
 from ecg_study.training.timing import Speed

@@ -14,7 +14,7 @@ from rich.console import Console
 
 import study
 from ecg_study.cli.console import is_interactive, open_console
-from ecg_study.cli.parser import VERBS
+from ecg_study.cli.verbs import VERBS
 from ecg_study.ecg_data.readers.opening import recording_name
 from tests.inference.test_detector import ecg
 from tests.tiny import ROOT

@@ -40,7 +40,7 @@ from benchmarks.quality.deepfilter.results import BenchmarkResult, Judge, Traini
 from benchmarks.quality.deepfilter.settings import TrainingSettings, vary
 from benchmarks.quality.deepfilter.training import TrainedVersion, noisy_validation_beats, train_version
 from ecg_study.cli.console import open_console
-from ecg_study.cli.training_display import progress_line, validation_line
+from ecg_study.cli.displays.training_display import progress_line, validation_line
 from ecg_study.errors import EcgStudyError, SettingsError
 from ecg_study.files import make_directory, write_text
 from ecg_study.formatting import duration

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from ecg_study.cli.console import is_interactive
-from ecg_study.cli.progress_bars import ProgressBars
+from ecg_study.cli.displays.progress_bars import ProgressBars
 from ecg_study.evaluation.results.long_training import LongTraining
 from ecg_study.formatting import describe, describe_thresholds, duration
 from ecg_study.training.steps.recorder import LOSS

@@ -1,0 +1,1 @@
+"""What a terminal or a browser shows of running work."""
