@@ -53,7 +53,9 @@ def moved_marks(report: Report) -> str:
     """Return the databases whose marks were moved to the R peaks; empty if there are none, or in earlier versions."""
     if report.provenance.settings.get("own-marks") is not False:
         return ""
-    return " and ".join(name for name in report.data.database.split(",") if name in _OFF_R_PEAK)
+    own = report.provenance.settings.get("databases", {})
+    moved = {*_OFF_R_PEAK, *(name for name, table in own.items() if table.get("align", True))}
+    return " and ".join(name for name in report.data.database.split(",") if name in moved)
 
 
 def augmentation(training: Training, sigma_mv: float) -> list[str]:

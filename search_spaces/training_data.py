@@ -65,14 +65,20 @@ class TrainingData:
         changed = replace(augmentation, snr_range_db=(low + self.snr_shift_db, high + self.snr_shift_db))
         return replace(changed, **STRENGTHS[self.augmentation])  # type: ignore[arg-type]
 
-    def shares(self, segments: Mapping[str, int]) -> dict[str, float]:
+    def shares(
+        self, segments: Mapping[str, int], *, fixed: Mapping[str, float] = MappingProxyType({})
+    ) -> dict[str, float]:
         """Return the share of each database.
 
         Args:
             segments: number of segments of each database, none of which is 0.
+            fixed: shares that are given; the others have the rest, or all in proportion if none is left.
         """
-        weights = {name: count ** (1 - self.database_balance) for name, count in segments.items()}
-        return {name: weight / sum(weights.values()) for name, weight in weights.items()}
+        given = {name: share for name, share in fixed.items() if name in segments}
+        weights = {name: count ** (1 - self.database_balance) for name, count in segments.items() if name not in given}
+        rest = (1 - sum(given.values())) / sum(weights.values()) if weights else 0.0
+        shares = given | {name: rest * weight for name, weight in weights.items()}
+        return {name: shares[name] / sum(shares.values()) for name in segments}
 
 
 def choose_training_data(hp: Any, ranges: Any) -> TrainingData:

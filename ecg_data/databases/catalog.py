@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from ecg_study.ecg_data.databases.facts import JOINABLE, database_names
+from ecg_study.ecg_data.databases.own import NO_OWN_DATABASES, OwnDatabase, OwnDatabases, off_r_peak
 from ecg_study.ecg_data.databases.physionet import CHECKSUMS, MITDB, download
-from ecg_study.ecg_data.databases.splits import Member, Split, split_by_record, split_by_subject, split_mitdb
+from ecg_study.ecg_data.databases.splits import Member, Part, Split, split_by_record, split_by_subject, split_mitdb
 from ecg_study.ecg_data.databases.subjects import GROUPS_FILE, SUBJECTS, read_groups
 from ecg_study.ecg_data.databases.synthetic import VERSION, write_synthetic
 from ecg_study.ecg_data.readers.recording import as_record_errors
 from ecg_study.ecg_data.readers.wfdb import record_files
+from ecg_study.ecg_data.readers.wfdb.annotations import BEAT_SYMBOLS
 from ecg_study.errors import DataError, RecordError, RecordErrors, SettingsError
 from ecg_study.files import read_checksums, sha256_of
 from ecg_study.progress import Progress
@@ -29,16 +31,17 @@ class Database:
     """A folder of WFDB records with complete files, or a folder with one such folder per database.
 
     Attributes:
-        name: one of `DATABASES`, or several of them with commas in between.
+        name: one of `DATABASES` or of the user's own, or several of them with commas in between.
         directory: folder with the WFDB files; of several databases, the folder with their folders.
         records: names of the records to use, sorted; of several databases, with the name of the database in front, as
-            in ``"mitdb/100"``. So ``directory / record`` always is the path of a record without its extension.
+            in ``"mitdb/100"``. See `path`.
         annotator: extension of the annotation files.
         checksums: file name → SHA-256, for every file of every usable record.
         unreadable: reason for each record that was excluded because a file is missing or damaged; only with
             ``skip_invalid``, otherwise such a record is an error.
         subjects: record → its subject, such as ``"mitdb/100"``, if it is not the record's own.
         annotated_seconds: record → seconds from the start between which all beats are annotated, if not everywhere.
+        own: those of its databases that are the user's own, by name.
     """
 
     name: str
@@ -49,11 +52,31 @@ class Database:
     unreadable: dict[str, str]
     subjects: Mapping[str, str] = field(default_factory=dict)
     annotated_seconds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    own: OwnDatabases = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of its databases."""
         return tuple(self.name.split(","))
+
+    def path(self, record: str) -> Path:
+        """Return the path of a record without its extension."""
+        own = self.own.get(self.member(record).database)
+        return self.directory / record if own is None else own.folder / self.member(record).name
+
+    def annotator_of(self, record: str) -> str:
+        """Return the extension of the annotation file of a record."""
+        own = self.own.get(self.member(record).database)
+        return self.annotator if own is None else own.annotator
+
+    def beat_symbols(self, record: str) -> Collection[str]:
+        """Return the annotation codes of beats of a record."""
+        own = self.own.get(self.member(record).database)
+        return own.symbols if own is not None and own.symbols else BEAT_SYMBOLS
+
+    def has_moved_marks(self, record: str) -> bool:
+        """Return whether the marks of a record may lie off the R peaks, and are moved to them if that is wanted."""
+        return self.member(record).database in off_r_peak(self.names, self.own)
 
     def member(self, record: str) -> Member:
         """Return the names of a record and of its subject that are unique over all databases."""
@@ -72,11 +95,13 @@ def open_database(
     annotator: str = "atr",
     skip_invalid: bool = False,
     progress: Progress | None = None,
+    own: OwnDatabases = NO_OWN_DATABASES,
 ) -> Database:
     """Open a database or several, and download or generate what is missing if that is possible.
 
     Args:
-        name: one of `DATABASES`, or several of ``mitdb``, ``qtdb`` and ``cinc2014`` with commas in between.
+        name: one of `DATABASES` or of ``own``; or several of ``mitdb``, ``qtdb``, ``cinc2014`` and ``own`` with commas
+            in between.
         data_dir: parent folder of ``raw/``, where downloaded and generated records are kept.
         raw_dir: folder with existing files; of several databases, the folder with one folder of this name each.
         records: names of the records to use (default: all).
@@ -84,6 +109,7 @@ def open_database(
         annotator: extension of the annotation files.
         skip_invalid: whether to exclude records whose files are missing or damaged; otherwise they are an error.
         progress: called with the number of downloaded files or generated records.
+        own: databases of the user by name.
 
     Raises:
         SettingsError: the name, ``raw_dir`` or a record is not valid.
@@ -93,20 +119,24 @@ def open_database(
     if isinstance(records, str):
         raise SettingsError("records", f"{records!r} is not a list of names; use [{records!r}]", value=records)
     raw = None if raw_dir is None else Path(raw_dir)
-    names = database_names(name)
+    names = database_names(name, own=own)
+    used = {each: own[each] for each in names if each in own}
     directories: dict[str, Path] = {}
     for each in reversed(names):  # the first is MIT-BIH, which is downloaded only if all others are there
+        if each in used:
+            directories[each] = _own_folder(used[each])
+            continue
         folder = raw / each if raw is not None and len(names) > 1 else raw
         directories[each] = _directory(each, data_dir=Path(data_dir), raw_dir=folder, seed=seed, progress=progress)
     opened: dict[str, Database] = {}
     for each in names:
-        own = records if len(names) == 1 else _records_in(each, records, names)
-        opened[each] = _open_folder(
-            each, directories[each], records=own, annotator=annotator, skip_invalid=skip_invalid
-        )
+        wanted = records if len(names) == 1 else _records_in(each, records, names)
+        extension = used[each].annotator if each in used else annotator
+        found = _open_folder(each, directories[each], records=wanted, annotator=extension, skip_invalid=skip_invalid)
+        opened[each] = _with_own_groups(found, used[each]) if each in used else found
     if len(names) == 1:
-        return opened[name]
-    return _joined(opened, raw or Path(data_dir) / "raw", annotator=annotator)
+        return replace(opened[name], own=used)
+    return replace(_joined(opened, raw or Path(data_dir) / "raw", annotator=annotator), own=used)
 
 
 def _open_folder(name: str, directory: Path, *, records: Sequence[str], annotator: str, skip_invalid: bool) -> Database:
@@ -138,24 +168,38 @@ def _open_folder(name: str, directory: Path, *, records: Sequence[str], annotato
     unreadable = {record: str(error) for record, error in errors.items()}
     database = Database(name, directory, usable, annotator, checksums, unreadable)
     if name == "cinc2014":
-        return _with_groups(database)
+        return _with_groups(database, directory / GROUPS_FILE)
     known = SUBJECTS.get(name, {})
     return replace(database, subjects={record: known[record] for record in usable if record in known})
 
 
-def _with_groups(database: Database) -> Database:
-    """Return a database with the subjects and annotated intervals of its `GROUPS_FILE`."""
-    path = database.directory / GROUPS_FILE
-    groups = read_groups(path, database=database.name)
+def _own_folder(own: OwnDatabase) -> Path:
+    if not own.folder.is_dir():
+        problem = f"{own.name}: folder: {own.folder} is not a folder"
+        raise SettingsError("databases", problem, value=str(own.folder))
+    return own.folder
+
+
+def _with_own_groups(database: Database, own: OwnDatabase) -> Database:
+    return database if own.groups is None else _with_groups(database, own.groups, with_times=False)
+
+
+def _with_groups(database: Database, path: Path, *, with_times: bool = True) -> Database:
+    """Return a database with the subjects and annotated intervals of a table, see `read_groups`."""
+    groups = read_groups(path, database=database.name, with_times=with_times)
     missing = [record for record in database.records if record not in groups.subjects]
     if missing:
         raise DataError(f"{path}: has no row for {', '.join(missing)}")
     # The annotated intervals change the arrays of a cache, so the table counts as one of the files.
     return replace(
         database,
-        checksums=database.checksums | {GROUPS_FILE: sha256_of(path)},
+        checksums=database.checksums | {path.name: sha256_of(path)},
         subjects={record: groups.subjects[record] for record in database.records},
-        annotated_seconds={record: groups.annotated_seconds[record] for record in database.records},
+        annotated_seconds={
+            record: groups.annotated_seconds[record]
+            for record in database.records
+            if record in groups.annotated_seconds
+        },
     )
 
 
@@ -221,10 +265,11 @@ def split_database(database: Database, records: Sequence[str], *, seed: int, tes
         check_test_database(test_database, database.name)
     elif database.name == "mitdb":
         return split_mitdb(records)
-    if not set(database.names) <= set(JOINABLE):
+    if not set(database.names) <= {*JOINABLE, *database.own}:
         return split_by_record(records, seed)
     members = [database.member(record) for record in sorted(set(records))]
-    return split_by_subject(members, seed=seed, test_database=test_database)
+    whole: dict[str, Part] = {name: own.part for name, own in database.own.items() if own.part != "split"}
+    return split_by_subject(members, seed=seed, test_database=test_database, whole=whole)
 
 
 def check_test_database(name: str, databases: str) -> None:

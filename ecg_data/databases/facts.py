@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 from ecg_study.ecg_data.databases.physionet import MITDB
 from ecg_study.ecg_data.databases.synthetic import VERSION
 from ecg_study.errors import SettingsError
@@ -47,37 +49,43 @@ ATTRIBUTION = {
 }
 
 
-def database_names(names: str) -> tuple[str, ...]:
-    """Return the databases in a comma-separated list, in the order of `DATABASES`.
+def database_names(names: str, *, own: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the databases in a comma-separated list, in the order of `DATABASES`, and then of the user's own.
+
+    Args:
+        names: the list.
+        own: names of the databases of the user.
 
     Raises:
         SettingsError: one is unknown or given twice, or cannot be used together with others.
     """
-    given = names.split(",")
+    given, joinable = names.split(","), (*JOINABLE, *own)
     for name in given:
-        if name not in DATABASES:
-            problem = f"{name!r} is unknown; use one of {', '.join(DATABASES)}"
+        if name not in (*DATABASES, *own):
+            problem = f"{name!r} is unknown; use one of {', '.join((*DATABASES, *own))}"
             raise SettingsError("database", problem, value=names)
-        if len(given) > 1 and name not in JOINABLE:
-            problem = f"{name!r} cannot be used together with others; {', '.join(JOINABLE)} can"
+        if len(given) > 1 and name not in joinable:
+            problem = f"{name!r} cannot be used together with others; {', '.join(joinable)} can"
             raise SettingsError("database", problem, value=names)
         if given.count(name) > 1:
             raise SettingsError("database", f"{name!r} is given twice", value=names)
-    return tuple(name for name in DATABASES if name in given)
+    return tuple(name for name in (*DATABASES, *own) if name in given)
 
 
-def versions_of(names: str) -> str:
-    """Return the version of a database, or the version of each of several."""
-    given = database_names(names)
-    return VERSIONS[names] if len(given) == 1 else ", ".join(f"{name} {VERSIONS[name]}" for name in given)
+def versions_of(names: Sequence[str]) -> str:
+    """Return the version of a database, or name and version of each of several; a user's own has none."""
+    if len(names) == 1:
+        return VERSIONS.get(names[0], "")
+    return ", ".join(f"{name} {VERSIONS.get(name, '')}".strip() for name in names)
 
 
-def licenses_of(names: str) -> str:
-    """Return the license of a database, or the license of each of several."""
-    given = database_names(names)
-    return LICENSES[names] if len(given) == 1 else "; ".join(f"{name}: {LICENSES[name]}" for name in given)
+def licenses_of(names: Sequence[str]) -> str:
+    """Return the license of a database, or the license of each of several; a user's own has none."""
+    if len(names) == 1:
+        return LICENSES.get(names[0], "")
+    return "; ".join(f"{name}: {LICENSES[name]}" for name in names if name in LICENSES)
 
 
-def attribution_of(names: str) -> str:
+def attribution_of(names: Sequence[str]) -> str:
     """Return whom to cite for one or several databases."""
-    return " ".join(ATTRIBUTION[name] for name in database_names(names))
+    return " ".join(dict.fromkeys(ATTRIBUTION.get(name, ATTRIBUTION["folder"]) for name in names))

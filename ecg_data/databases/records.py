@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from ecg_study.ecg_data.alignment import align_marks
 from ecg_study.ecg_data.databases.catalog import Database
-from ecg_study.ecg_data.databases.facts import OFF_R_PEAK
 from ecg_study.ecg_data.readers.recording import AUTO_LEAD, HIGHEST_RATE, LOWEST_RATE, Record
 from ecg_study.ecg_data.readers.wfdb import read_header, read_record
 from ecg_study.ecg_data.resampling import resample_record
@@ -39,13 +38,14 @@ def read_database_record(
         lead: see `read_record`.
         fs: sampling rate in Hz that the record is resampled to (default: its own).
         annotated: whether to read the annotations.
-        aligned: whether to move the marks of databases `OFF_R_PEAK` to the R peaks of the lead that ``"auto"`` selects.
+        aligned: whether to move marks that may lie off the R peaks to those of the lead that ``"auto"`` selects.
 
     Raises:
         RecordError: see `read_record`.
     """
-    annotator = database.annotator if annotated else None
-    record = replace(read_record(database.directory / name, lead=lead, annotator=annotator), name=name)
+    path, annotator = database.path(name), database.annotator_of(name) if annotated else None
+    symbols = database.beat_symbols(name)
+    record = replace(read_record(path, lead=lead, annotator=annotator, symbols=symbols), name=name)
     if annotated and name in database.annotated_seconds:
         first, last = database.annotated_seconds[name]
         samples = len(record.signal)
@@ -53,11 +53,11 @@ def read_database_record(
         end = min(samples, math.ceil((last + _ROUNDING) * record.fs) + 1)
         outside = [(start, stop) for start, stop in ((0, begin), (end, samples)) if stop > start]
         record = replace(record, excluded_intervals=tuple(sorted((*record.excluded_intervals, *outside))))
-    if not (aligned and annotated and database.member(name).database in OFF_R_PEAK):
+    if not (aligned and annotated and database.has_moved_marks(name)):
         return _resampled(record, fs)
     reference = record
     if lead != AUTO_LEAD:  # the marks of a beat are the same in all leads
-        reference = replace(record, signal=read_record(database.directory / name, annotator=None).signal)
+        reference = replace(record, signal=read_record(path, annotator=None).signal)
     reference, record = _resampled(reference, fs), _resampled(record, fs)
     marks = align_marks(reference.signal[:, 0], reference.r_peaks, fs=reference.fs)
     return replace(record, r_peaks=marks.r_peaks, mark_offset_s=marks.offset_s)
@@ -74,7 +74,7 @@ def common_rate(database: Database) -> float | None:
         RecordError: a header cannot be read.
         DataError: they have different sampling rates, one of which is not supported.
     """
-    rates = {name: read_header(database.directory / name).fs for name in database.records}
+    rates = {name: read_header(database.path(name)).fs for name in database.records}
     if len(set(rates.values())) == 1:
         return None
     for name, fs in rates.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal
 
 import numpy as np
@@ -142,7 +143,9 @@ class Member:
         return name if database == MITDB_NAME != self.database else None
 
 
-def split_by_subject(members: Sequence[Member], *, seed: int, test_database: str = "") -> Split:
+def split_by_subject(
+    members: Sequence[Member], *, seed: int, test_database: str = "", whole: Mapping[str, Part] = MappingProxyType({})
+) -> Split:
     """Split the records of one or several databases; a subject of two databases is in one part.
 
     MIT-BIH is split as by `split_mitdb`. The subjects of each other database are split at random into 60 %, 20 % and
@@ -156,6 +159,7 @@ def split_by_subject(members: Sequence[Member], *, seed: int, test_database: str
             training part. If MIT-BIH is used too, its excerpts in the test database, or elsewhere if MIT-BIH is the
             test database, are excluded: they are no records of another database, and without their sources training
             would lose twice the recordings.
+        whole: database → `TEST` if all its records are tested, `TRAIN` if none of them is.
 
     Raises:
         DataError: a part is empty.
@@ -173,6 +177,9 @@ def split_by_subject(members: Sequence[Member], *, seed: int, test_database: str
                 parts |= {member.record: TEST for member in own if member.name in SAME_SUBJECT}
             parts = {record: TRAIN if part == TEST else part for record, part in parts.items()}
             reasons = {record: reason for record, reason in reasons.items() if record not in parts}
+        if database in whole:
+            only_test = whole[database] == TEST
+            parts = {record: TEST if only_test else TRAIN if part == TEST else part for record, part in parts.items()}
         for member in own:
             if member.source and MITDB_NAME in databases and test_database in (MITDB_NAME, database):
                 parts.pop(member.record, None)

@@ -16,6 +16,8 @@ from ecg_study.reading import UnreadableError, read_text
 GROUPS_FILE = "groups.csv"
 """Table of ``cinc2014`` with the columns ``record``, ``group``, ``first_mark_s`` and ``last_mark_s``."""
 
+_TIMES = ("first_mark_s", "last_mark_s")
+
 _EXCERPTS_OF_MITDB = tuple("100 102 103 104 114 116 117 123 213 221 223 230 231 232 233".split())
 """Records of MIT-BIH of which the QT database holds an excerpt, ``sel100`` and so on (the headers name them)."""
 
@@ -56,20 +58,23 @@ class Groups:
     annotated_seconds: Mapping[str, tuple[float, float]]
 
 
-def read_groups(path: Path, *, database: str) -> Groups:
+def read_groups(path: Path, *, database: str, with_times: bool = True) -> Groups:
     """Read the table with the subjects of a database.
 
     Args:
         path: a `GROUPS_FILE`.
-        database: name of the database, with which the names of its subjects begin.
+        database: name of the database, with which the names of its subjects begin. A group with a slash keeps its name:
+            it is a subject of another database.
+        with_times: whether the columns of times must be there.
 
     Raises:
         DataError: it is missing, or a column or value is missing or wrong.
     """
     try:
         rows = list(csv.DictReader(io.StringIO(read_text(path))))
-        subjects = {row["record"]: f"{database}/{_filled(row['group'])}" for row in rows}
-        seconds = {row["record"]: (_seconds(row["first_mark_s"]), _seconds(row["last_mark_s"])) for row in rows}
+        subjects = {row["record"]: _subject(row["group"], database) for row in rows}
+        timed = with_times or any(name in row for row in rows for name in _TIMES)
+        seconds = {row["record"]: (_seconds(row[_TIMES[0]]), _seconds(row[_TIMES[1]])) for row in rows if timed}
     except FileNotFoundError as error:
         raise DataError(f"{path}: missing; it says which records are of one subject") from error
     except KeyError as error:
@@ -79,10 +84,10 @@ def read_groups(path: Path, *, database: str) -> Groups:
     return Groups(subjects, seconds)
 
 
-def _filled(text: str) -> str:
-    if not text:
+def _subject(group: str, database: str) -> str:
+    if not group:
         raise ValueError("a group is empty")
-    return text
+    return group if "/" in group else f"{database}/{group}"
 
 
 def _seconds(text: str) -> float:

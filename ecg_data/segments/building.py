@@ -10,7 +10,6 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import Database, unusable_records
-from ecg_study.ecg_data.databases.facts import OFF_R_PEAK
 from ecg_study.ecg_data.databases.records import read_database_record
 from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.ecg_data.noise import gaussian_noise
@@ -79,7 +78,7 @@ def write_arrays(
                 errors[name] = error
                 continue
             rates.setdefault(record.fs, name)
-            if settings.aligned and database.member(name).database in OFF_R_PEAK:
+            if settings.aligned and database.has_moved_marks(name):
                 offsets[name] = round(1000 * record.mark_offset_s, 1)
             _append(files, entries, record, settings, training_only=False)
             if settings.augmented:
@@ -109,7 +108,7 @@ def _read_record(database: Database, name: str, settings: SegmentSettings) -> Re
         problem = f"shorter than a segment: {samples:,} of {needed:,} samples ({needed / record.fs:.1f} s)"
         if samples >= needed:
             problem = "every segment touches an interval in which beats are not annotated"
-        raise RecordError(database.directory / name, problem)
+        raise RecordError(database.path(name), problem)
     return record
 
 
@@ -128,7 +127,7 @@ def _other_leads(database: Database, record: Record, settings: SegmentSettings) 
         pass  # one of the leads: read each separately
     others: list[Record] = []
     reasons: dict[str, str] = {}
-    for lead in read_header(database.directory / record.name).names:
+    for lead in read_header(database.path(record.name)).names:
         if lead in record.leads:
             continue
         try:

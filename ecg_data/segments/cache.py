@@ -111,6 +111,7 @@ def cache_key(database: Database, settings: SegmentSettings, *, noise: NoiseReco
         ({} if noise is None else {"noise": noise.checksums})
         | ({WANDER_REMOVED: WANDER_REMOVED_FORMAT} if settings.augmented else {})
         | ({"alignment": ALIGNED_FORMAT} if settings.aligned else {})
+        | ({"own": {name: own.as_json() for name, own in database.own.items()}} if database.own else {})
         | {
             "format": CACHE_FORMAT,
             "files": database.checksums,

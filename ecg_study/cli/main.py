@@ -17,7 +17,7 @@ from ecg_study.errors import EcgStudyError, InputError
 from ecg_study.extras import BACKENDS, TRAINING_MODULES, install_hint
 from ecg_study.formatting import printable
 from ecg_study.progress import termination_as_interrupt
-from ecg_study.workflows.settings import Settings, load_settings
+from ecg_study.workflows.settings import FILE_SETTINGS, Settings, load_settings
 from ecg_study.workflows.validation import did_you_mean
 
 _DESCRIPTION = "Pretrained models that denoise ECG and detect R peaks, and the search that produced them."
@@ -105,7 +105,9 @@ def _given_settings(values: dict[str, Any]) -> dict[str, Any]:
     """Return the settings from options and from the settings file; options override the file."""
     from_file = load_settings(Path(values["config"])) if "config" in values else {}
     text = {name: value for name, value in values.items() if name in Settings.model_fields}
-    return from_file | Settings.parse_text(text)
+    # An option may name a database that the file describes.
+    described = {name: from_file[name] for name in FILE_SETTINGS if name in from_file}
+    return from_file | Settings.parse_text(described | text)
 
 
 def _disk_error(error: OSError) -> str:

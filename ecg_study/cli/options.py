@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 from ecg_study.errors import EcgStudyError
-from ecg_study.workflows.settings import RUNTIME_SETTINGS, Settings
+from ecg_study.workflows.settings import FILE_SETTINGS, RUNTIME_SETTINGS, SETTINGS_FILE, Settings
 
 _OTHER_PARAMETERS = (
     "adc_zero",
@@ -38,7 +39,9 @@ _OTHER_PARAMETERS = (
     "validate_every",
 )
 
-OPTIONS = {name: "--" + name.replace("_", "-") for name in (*Settings.model_fields, *_OTHER_PARAMETERS)}
+_SETTINGS = tuple(name for name in Settings.model_fields if name not in FILE_SETTINGS)
+
+OPTIONS = {name: "--" + name.replace("_", "-") for name in (*_SETTINGS, *_OTHER_PARAMETERS)}
 """The option of each parameter that an error can name."""
 
 OLD_OPTIONS = {
@@ -92,11 +95,14 @@ def with_options(error: EcgStudyError) -> str:
 def as_options(settings: Settings) -> str:
     """Return the options that give these settings, as a user would type them.
 
-    Defaults are left out, and so are settings that do not change the result.
+    Defaults are left out, and so are settings that do not change the result. Settings that only a file can have are in
+    that of the output folder.
     """
     words = []
-    for name, field in Settings.model_fields.items():
-        value = getattr(settings, name)
+    if any(getattr(settings, name) for name in FILE_SETTINGS):
+        words += ["--config", str(Path(settings.output_dir) / SETTINGS_FILE)]
+    for name in _SETTINGS:
+        field, value = Settings.model_fields[name], getattr(settings, name)
         if value == field.default or name in RUNTIME_SETTINGS:
             continue
         words.append(OPTIONS[name])

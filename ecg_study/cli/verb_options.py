@@ -10,7 +10,7 @@ from ecg_study.inference.loading import DEFAULT_MODEL
 from ecg_study.models.card import MODEL_KINDS
 from ecg_study.prediction.outputs import DEFAULT_FORMATS, FORMATS
 from ecg_study.reports.report import SECTIONS
-from ecg_study.workflows.settings import DATABASE_HELP, DatabaseNames
+from ecg_study.workflows.settings import DATABASE_HELP
 from ecg_study.workflows.validation import (
     CheckedModel,
     Expected,
@@ -144,7 +144,7 @@ class EvaluateOptions(CheckedModel):
     """Options of ``evaluate``."""
 
     models: Names = ()
-    database: DatabaseNames = Field(default="mitdb", description=DATABASE_HELP)
+    database: Text = Field(default="mitdb", description=DATABASE_HELP)
     part: Annotated[Literal["test", "validation"], Expected("test or validation")] = Field(
         default="test", description="test, or validation to choose between models"
     )

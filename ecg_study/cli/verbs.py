@@ -18,10 +18,10 @@ from ecg_study.cli.verb_options import (
     TrainOptions,
     WatchOptions,
 )
-from ecg_study.workflows.settings import Settings
+from ecg_study.workflows.settings import FILE_SETTINGS, Settings
 from ecg_study.workflows.validation import CheckedModel
 
-_ALL_SETTINGS = tuple(Settings.model_fields)
+_ALL_SETTINGS = tuple(name for name in Settings.model_fields if name not in FILE_SETTINGS)
 _DATA_SETTINGS = (
     "database",
     "test_database",

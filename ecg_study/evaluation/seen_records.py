@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ecg_study.ecg_data.databases.catalog import Database
-from ecg_study.ecg_data.databases.facts import JOINABLE
 from ecg_study.ecg_data.databases.splits import TRAIN, VALIDATION, Part
 from ecg_study.ecg_data.databases.subjects import subject_of
 from ecg_study.errors import ModelError
 from ecg_study.models.card import LINEAGE, ModelCard
+
+_WITHOUT_SUBJECTS = ("synthetic", "folder", "")
+"""Databases whose subjects have no names."""
 
 
 def seen_records(card: ModelCard, signals: Mapping[str, Sequence[str]], *, part: Part) -> list[str]:
@@ -74,7 +76,7 @@ def _with_origins(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _unique_records(data: dict[str, Any], parts: Iterable[Part]) -> list[str]:
     """Return the records of some parts of a training, as in ``"mitdb/100"``."""
     database = str(data.get("database", ""))
-    if not set(database.split(",")) <= set(JOINABLE):
+    if database in _WITHOUT_SUBJECTS:
         return []
     listed: dict[str, Any] = data.get("records", {})
     names = [record for part in parts for record in listed.get(part, ())]

@@ -269,5 +269,6 @@ def _common_conditions(task: TrainingTask, spec: TrainingSpec, *, seed: int) -> 
         **({} if preset.warmup is None else {"warmup": preset.warmup}),
         **({} if preset.optimizer == DEFAULT_OPTIMIZER else {"optimizer": asdict(preset.optimizer)}),
         **augmentation_as_json(task, spec.hyperparameters),
+        **({"shares": dict(task.shares)} if task.shares else {}),
         "versions": {name: versions[name] for name in ("Python", *packages())},
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,6 +41,7 @@ class TrainingTask:
         refit: train on the validation records and their noise too, after all choices have been made.
         keras_layers: train with the recurrent layers of Keras; otherwise by compiled code where it can replace them,
             which gives the same weights but for rounding.
+        shares: database → share of its segments in training, for databases that the user has given one.
     """
 
     name: str
@@ -49,6 +50,7 @@ class TrainingTask:
     preset: Preset
     refit: bool = False
     keras_layers: bool = False
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def training_records(self) -> tuple[str, ...]:
@@ -144,7 +146,7 @@ class TrainingTask:
     def reference(self) -> TaskReference:
         """Return the task without its segments, to send it to a worker."""
         reference = refer_to(self.cache)
-        return TaskReference(self.name, reference, self.split, self.preset, self.refit, self.keras_layers)
+        return TaskReference(self.name, reference, self.split, self.preset, self.refit, self.keras_layers, self.shares)
 
     def training_stream(
         self, seed: int, *, hyperparameters: Mapping[str, Any] | None = None, segments_per_epoch: int | None = None
@@ -165,7 +167,7 @@ class TrainingTask:
             batch_size=self.batch_size,
             seed=seed,
             segments_per_epoch=segments_per_epoch,
-            shares=self._shares(data) if data.database_balance else (),
+            shares=self._shares(data) if data.database_balance or self.shares else (),
         )
 
     def trained_augmentation(self, data: TrainingData) -> Augmentation | None:
@@ -179,7 +181,7 @@ class TrainingTask:
             own = [record for record in self.training_records if record.rpartition("/")[0] == database]
             rows[database] = self.cache.rows(own, include_training_only=augmented)
         rows = {database: found for database, found in rows.items() if len(found)}
-        shares = data.shares({database: len(found) for database, found in rows.items()})
+        shares = data.shares({database: len(found) for database, found in rows.items()}, fixed=self.shares)
         return [(rows[database], shares[database]) for database in rows]
 
     def validation_batches(self) -> ValidationBatches:
@@ -244,10 +246,11 @@ class TaskReference:
     preset: Preset
     refit: bool = False
     keras_layers: bool = False
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     def open(self, *others: Path) -> TrainingTask | None:
         """Return the task with its segments, or ``None`` if neither this machine's cache nor ``others`` has them."""
         cache = find_cache(self.cache, *others)
         if cache is None:
             return None
-        return TrainingTask(self.name, cache, self.split, self.preset, self.refit, self.keras_layers)
+        return TrainingTask(self.name, cache, self.split, self.preset, self.refit, self.keras_layers, self.shares)

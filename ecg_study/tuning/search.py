@@ -174,6 +174,7 @@ def search_identity(task: TrainingTask, *, seed: int, warm_start: str) -> dict[s
         "preset": stored_names.get(task.preset.name, task.preset.name),
         "sizes": {**{name: preset[name] for name in sizes}, "batch_size": task.batch_size},
         **augmentation_as_json(task),
+        **({"shares": dict(task.shares)} if task.shares else {}),
         **_strengths(task),
         **({} if task.preset.optimizer == DEFAULT_OPTIMIZER else {"optimizer": asdict(task.preset.optimizer)}),
         "space": hyperparameter_space(task),

@@ -14,7 +14,6 @@ from typing import Any, overload
 import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import Database, open_database, record_of, split_database
-from ecg_study.ecg_data.databases.facts import OFF_R_PEAK
 from ecg_study.ecg_data.databases.records import read_database_record
 from ecg_study.ecg_data.databases.splits import DS2, MITDB_VALIDATION, NOISE_STRESS, TEST, VALIDATION, Part
 from ecg_study.ecg_data.noise import gaussian_noise
@@ -50,7 +49,7 @@ from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import list_models, load_model
 from ecg_study.models.card import ModelCard
 from ecg_study.progress import Progress
-from ecg_study.workflows.settings import Settings
+from ecg_study.workflows.settings import Settings, checked_databases
 
 PARTS: dict[str, Part] = {TEST: TEST, VALIDATION: VALIDATION}
 
@@ -195,7 +194,7 @@ def open_records(
         clean = np.ascontiguousarray(record.signal[:, 0])
         noisy = clean + gaussian_noise(len(clean), sigma_mv=SIGMA_MV, seed=SEED, record=name, lead=record.leads[0])
         lead = EvaluationLead(name, record.leads[0], record.fs, clean, noisy, record.r_peaks, record.excluded_intervals)
-        if data.member(name).database in OFF_R_PEAK:
+        if data.has_moved_marks(name):
             moved = read_database_record(data, name, lead="auto", fs=fs, aligned=True)
             lead = replace(lead, aligned_r_peaks=moved.r_peaks)
         leads.append(lead)
@@ -221,11 +220,12 @@ def open_evaluation(
     """
     raw_dir = settings.raw_dir or None
     data = open_database(
-        database,
+        checked_databases(database, own=settings.own_databases),
         data_dir=settings.data_dir,
         raw_dir=raw_dir,
         annotator=settings.annotator,
         progress=on_progress,
+        own=settings.own_databases,
     )
     noise_dir = find_noise_directory(
         data,

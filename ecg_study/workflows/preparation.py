@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
-from ecg_study.ecg_data.databases.facts import OFF_R_PEAK
+from ecg_study.ecg_data.databases.own import off_r_peak
 from ecg_study.ecg_data.databases.records import common_rate
 from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.noise_records import find_noise_directory, open_noise_records
@@ -32,6 +32,11 @@ class PreparedData:
     cache: SegmentCache
     split: Split
     noise_dir: Path | None
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Shares of databases in training that the user has given."""
+        return {name: own.share for name, own in self.database.own.items() if own.share is not None}
 
 
 def prepare_data(settings: Settings, *, fs: float | None = None, on_progress: Progress | None = None) -> PreparedData:
@@ -63,6 +68,7 @@ def prepare_data(settings: Settings, *, fs: float | None = None, on_progress: Pr
         annotator=settings.annotator,
         skip_invalid=settings.skip_invalid,
         progress=on_progress,
+        own=settings.own_databases,
     )
     noise_dir = find_noise_directory(
         database,
@@ -73,7 +79,7 @@ def prepare_data(settings: Settings, *, fs: float | None = None, on_progress: Pr
         required=augmented,
     )
     noise = open_noise_records(noise_dir) if augmented and noise_dir else None
-    aligned = not settings.own_marks and bool(set(OFF_R_PEAK) & set(database.names))
+    aligned = not settings.own_marks and bool(off_r_peak(database.names, database.own))
     segments = replace(segments, fs=fs or common_rate(database), aligned=aligned)
     cache = open_cache(database, segments, data_dir=settings.data_dir, progress=on_progress, noise=noise)
     split = split_database(database, cache.records, seed=settings.seed, test_database=settings.test_database)

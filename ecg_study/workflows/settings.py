@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_args
 
 import tomli_w
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from ecg_study.ecg_data.databases.catalog import check_test_database
 from ecg_study.ecg_data.databases.facts import DATABASES, JOINABLE, OFF_R_PEAK, database_names
+from ecg_study.ecg_data.databases.own import NO_OWN_DATABASES, OwnDatabase, OwnDatabases, Use
 from ecg_study.errors import SettingsError
 from ecg_study.files import write_text
 from ecg_study.reading import UnreadableError, read_toml
@@ -20,6 +21,7 @@ from ecg_study.search_spaces.presets import PRESETS, RENAMED_PRESETS
 from ecg_study.training.executors.tls import TlsFiles
 from ecg_study.workflows.validation import (
     CheckedModel,
+    Expected,
     Flag,
     Names,
     NonNegativeInt,
@@ -29,6 +31,7 @@ from ecg_study.workflows.validation import (
     Text,
     did_you_mean,
     matching,
+    one_of,
 )
 
 SETTINGS_FILE = "settings.toml"
@@ -74,17 +77,78 @@ def _checked_address(address: str) -> str:
     return address
 
 
-def _checked_databases(names: str) -> str:
+def checked_databases(names: str, *, own: OwnDatabases = NO_OWN_DATABASES) -> str:
+    """Return names of databases with commas in between, in their usual order.
+
+    Args:
+        names: the names.
+        own: databases of the user by name.
+
+    Raises:
+        SettingsError: one is unknown, given twice, or cannot be used with others.
+    """
+    known = (*DATABASES, *own)
     for name in names.split(","):
-        if name not in DATABASES:
-            raise ValueError(f"{name!r} is not one of {', '.join(DATABASES)}{did_you_mean(name, DATABASES)}")
-    return ",".join(database_names(names))
+        if name not in known:
+            problem = f"{name!r} is not one of {', '.join(known)}{did_you_mean(name, known)}"
+            raise SettingsError("database", problem, value=names)
+    return ",".join(database_names(names, own=own))
 
 
-DatabaseNames = Annotated[Text, AfterValidator(_checked_databases)]
-"""One database, or several with commas in between."""
+class DatabaseTable(CheckedModel):
+    """A table ``[databases.NAME]`` of a settings file; see `OwnDatabase`."""
 
-DATABASE_HELP = f"source of the records: one of {', '.join(DATABASES)}; or several of {', '.join(JOINABLE)} with commas"
+    folder: Text
+    groups: Text = ""
+    symbols: Names = ()
+    annotator: Annotated[Text, matching(r"[A-Za-z0-9]+", "a file extension of letters and digits")] = "atr"
+    part: Annotated[Text, one_of(get_args(Use))] = "split"
+    share: Annotated[float, Field(gt=0, lt=1), Expected("a number between 0 and 1")] | None = None
+    align: Flag = True
+
+    def as_database(self, name: str) -> OwnDatabase:
+        """Return the database.
+
+        Raises:
+            SettingsError: the name is not valid.
+        """
+        return OwnDatabase(
+            name,
+            Path(self.folder),
+            groups=Path(self.groups) if self.groups else None,
+            symbols=self.symbols,
+            annotator=self.annotator,
+            part=cast(Use, self.part),
+            share=self.share,
+            align=self.align,
+        )
+
+
+def _as_tables(given: Any) -> Any:
+    """Return tables of databases, with the name of the table in each error."""
+    if not isinstance(given, Mapping):
+        raise ValueError("is not a table [databases.NAME] for each database")  # pydantic reads the text
+    tables = {}
+    for name, table in given.items():
+        try:
+            if not isinstance(table, (Mapping, DatabaseTable)):
+                raise ValueError(f"{name}: is not a table with the key folder")
+            tables[name] = table if isinstance(table, DatabaseTable) else DatabaseTable(**table)
+            tables[name].as_database(name)
+        except SettingsError as error:
+            place = "" if error.field == "databases" else f"{name}: {error.field}: "
+            missing = "is missing" if error.field not in table and "folder" in error.field else error.problem
+            raise ValueError(f"{place}{missing}") from error
+    return tables
+
+
+FILE_SETTINGS = ("databases",)
+"""Settings that only a file can have, and no option."""
+
+DATABASE_HELP = (
+    f"source of the records: one of {', '.join(DATABASES)}; or several of {', '.join(JOINABLE)} with commas. Databases "
+    "of your own have tables in the settings file (docs/study.md)"
+)
 
 
 class Settings(CheckedModel):
@@ -94,7 +158,10 @@ class Settings(CheckedModel):
         SettingsError: a field is unknown, or its value has the wrong type or is out of range.
     """
 
-    database: DatabaseNames = Field(default="synthetic", description=DATABASE_HELP)
+    databases: Annotated[dict[str, DatabaseTable], BeforeValidator(_as_tables)] = Field(
+        default={}, description="databases of the user"
+    )
+    database: Text = Field(default="synthetic", description=DATABASE_HELP)
     raw_dir: Text = Field(
         default="",
         description="folder with WFDB records, or of several databases the folder with their folders (mitdb default: "
@@ -174,8 +241,20 @@ class Settings(CheckedModel):
     )
     tensorboard: Flag = Field(default=False, description="write TensorBoard logs of the search")
 
+    @field_validator("database")
+    @classmethod
+    def _check_database(cls, names: str, info: ValidationInfo) -> str:
+        tables: dict[str, DatabaseTable] = info.data.get("databases", {})
+        try:
+            return checked_databases(names, own=_own_databases(tables))
+        except SettingsError as error:
+            raise ValueError(error.problem) from error
+
     @model_validator(mode="after")
     def _check_together(self) -> Settings:
+        shares = {name: own.share for name, own in self.own_databases.items() if name in self.database.split(",")}
+        if sum(share or 0.0 for share in shares.values()) >= 1:
+            raise SettingsError("databases", "the shares add up to 1 or more; nothing is left for other databases")
         if self.test_database:
             check_test_database(self.test_database, self.database)
         if self.scheduler and self.workers is not None:
@@ -193,11 +272,20 @@ class Settings(CheckedModel):
         return self
 
     @property
+    def own_databases(self) -> OwnDatabases:
+        """Databases of the user by name."""
+        return _own_databases(self.databases)
+
+    @property
     def tls_files(self) -> TlsFiles | None:
         """Certificates for the scheduler, or ``None``."""
         if not (self.scheduler_ca and self.scheduler_cert and self.scheduler_key):
             return None
         return TlsFiles(Path(self.scheduler_ca), Path(self.scheduler_cert), Path(self.scheduler_key))
+
+
+def _own_databases(tables: Mapping[str, DatabaseTable]) -> OwnDatabases:
+    return {name: table.as_database(name) for name, table in tables.items()}
 
 
 def load_settings(path: Path) -> dict[str, Any]:
@@ -272,5 +360,11 @@ def save_settings(settings: Settings, path: Path) -> None:
 
 
 def as_mapping(settings: Settings) -> Mapping[str, Any]:
-    """Return the settings by their keys in a TOML file."""
-    return {name.replace("_", "-"): value for name, value in settings.model_dump(mode="json").items()}
+    """Return the settings by their keys in a TOML file; without tables of databases if there are none."""
+    values = {name.replace("_", "-"): value for name, value in settings.model_dump(mode="json").items()}
+    tables: dict[str, dict[str, Any]] = values.pop("databases")
+    given = {
+        name: {key: value for key, value in table.items() if value != DatabaseTable.model_fields[key].default}
+        for name, table in tables.items()
+    }
+    return {**values, **({"databases": given} if given else {})}

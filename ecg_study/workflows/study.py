@@ -253,8 +253,8 @@ class Study:
         import_backend()
         preset = load_preset(self.settings.preset)
         names = MODEL_KINDS if model_kind is None else (model_kind,)
-        keras_layers = self.settings.keras_layers
-        tasks = {name: TrainingTask(name, data.cache, data.split, preset, keras_layers=keras_layers) for name in names}
+        more: dict[str, Any] = {"keras_layers": self.settings.keras_layers, "shares": data.shares}
+        tasks = {name: TrainingTask(name, data.cache, data.split, preset, **more) for name in names}
         for task in tasks.values():
             task.space()  # refuses a segment length that does not fit, before any training
         return tasks

@@ -10,6 +10,7 @@ import pytest
 import wfdb
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.ecg_data.noise_stress import add_electrode_motion
 from ecg_study.evaluation.baselines.detectors import BaselinePeaks
@@ -218,7 +219,7 @@ def test_failures_have_reasons_from_the_annotations(write_record: WriteRecord) -
     )
     lead = EvaluationLead("f", "II", FS, signal.astype(np.float32), signal.astype(np.float32), peaks, ())
     found = np.sort(np.concatenate([np.delete(peaks, [10, 11, 12, 13, 80, 81]), [int(52.5 * FS)]]))
-    failures = worst_excerpts([lead], [BaselinePeaks.at(found)], directory=path.parent, annotator="atr")
+    failures = worst_excerpts([lead], [BaselinePeaks.at(found)], database=_folder(path))
     assert [(item.false_negatives, item.false_positives) for item in failures] == [(4, 0), (2, 0), (0, 1)]
     first, small, noisy = failures
     assert first.start < 11 < 14 < first.start + 6
@@ -234,7 +235,11 @@ def test_failures_have_reasons_from_the_annotations(write_record: WriteRecord) -
     assert "the baseline moves by 1.5 mV" in noisy.reasons
     assert not any("baseline" in reason for reason in first.reasons)
     assert len(noisy.noisy) == round(6 * FS)
-    assert worst_excerpts([lead], [BaselinePeaks.at(peaks)], directory=path.parent, annotator="atr") == []
+    assert worst_excerpts([lead], [BaselinePeaks.at(peaks)], database=_folder(path)) == []
+
+
+def _folder(path: Path) -> Database:
+    return Database("folder", path.parent, (path.name,), "atr", {}, {})
 
 
 def test_no_record_has_more_than_its_share_of_the_failures(write_record: WriteRecord) -> None:
@@ -243,7 +248,7 @@ def test_no_record_has_more_than_its_share_of_the_failures(write_record: WriteRe
     signal[peaks] = 1.0
     path: Path = write_record("g", signal, tuple(int(peak) for peak in peaks), "N" * len(peaks))
     lead = EvaluationLead("g", "II", FS, signal.astype(np.float32), signal.astype(np.float32), peaks, ())
-    failures = worst_excerpts([lead], [BaselinePeaks.at(np.empty(0, np.int64))], directory=path.parent, annotator="atr")
+    failures = worst_excerpts([lead], [BaselinePeaks.at(np.empty(0, np.int64))], database=_folder(path))
     assert len(failures) == 5
     spans = sorted((item.start, item.start + 6) for item in failures)
     assert all(end <= start for (_, end), (start, _) in pairwise(spans)), "none overlap"
@@ -259,7 +264,7 @@ def test_annotations_of_a_resampled_record_are_at_its_rate(write_record: WriteRe
     at_360 = np.interp(np.arange(60 * 360) * 250 / 360, np.arange(60 * 250), signal).astype(np.float32)
     lead = EvaluationLead("h", "II", 360.0, at_360, at_360, np.arange(1, 60) * 360, ())
     found = np.delete(np.arange(1, 60) * 360, 39)
-    (failure,) = worst_excerpts([lead], [BaselinePeaks.at(found)], directory=path.parent, annotator="atr")
+    (failure,) = worst_excerpts([lead], [BaselinePeaks.at(found)], database=_folder(path))
     assert failure.start < 40 < failure.start + 6
     assert failure.reasons[0] == "1 premature ventricular beat"
     assert failure.symbols.count("V") == 1

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from ecg_study.errors import SettingsError
-from ecg_study.workflows.settings import Settings, as_mapping, load_settings, save_settings
+from ecg_study.workflows.settings import FILE_SETTINGS, Settings, as_mapping, load_settings, save_settings
 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
         ("sede", 1, "sede: unknown setting; did you mean 'seed'?"),
-        ("nonsense", 1, "nonsense: unknown setting; known are database, raw_dir, "),
+        ("nonsense", 1, "nonsense: unknown setting; known are databases, database, raw_dir, "),
         ("seed", "one", "seed: 'one' is not an integer of 0 or more"),
         ("seed", "1", "seed: '1' is not an integer of 0 or more"),
         ("seed", True, "seed: True is not an integer of 0 or more"),
@@ -124,4 +124,4 @@ def test_a_renamed_preset_is_read_from_a_file_and_named_elsewhere(tmp_path: Path
 
 
 def test_keys_are_the_names_of_options() -> None:
-    assert set(as_mapping(Settings())) == {name.replace("_", "-") for name in Settings.model_fields}
+    assert {*as_mapping(Settings()), *FILE_SETTINGS} == {name.replace("_", "-") for name in Settings.model_fields}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def annotation_file(path: Path, *, annotator: str) -> Path:
 
 
 def read_r_peaks(
-    path: Path, *, annotator: str, fs: float, samples: int
+    path: Path, *, annotator: str, fs: float, samples: int, symbols: Collection[str] = BEAT_SYMBOLS
 ) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
     """Read the R peaks and the intervals of ventricular flutter of a record.
 
@@ -75,6 +75,7 @@ def read_r_peaks(
         annotator: extension of the annotation file.
         fs: sampling rate of the signal in Hz.
         samples: length of the signal.
+        symbols: annotation codes of beats.
 
     Returns:
         Strictly increasing sample indices, int64; and intervals ``(start, end)`` in samples, end excluded.
@@ -86,7 +87,7 @@ def read_r_peaks(
     annotation = _open(path, annotator)
     if annotation.fs and annotation.fs != fs:
         raise RecordError(file, f"its times are at {annotation.fs:g} Hz, but the signal has {fs:g} Hz")
-    is_beat = np.array([symbol in BEAT_SYMBOLS for symbol in annotation.symbols], dtype=bool)
+    is_beat = np.array([symbol in symbols for symbol in annotation.symbols], dtype=bool)
     r_peaks = np.unique(annotation.samples[is_beat])
     if not len(r_peaks):
         raise RecordError(file, "no beat annotation")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from ecg_study.ecg_data.readers.recording import (
     as_record_errors,
 )
 from ecg_study.ecg_data.readers.units import voltage_in
-from ecg_study.ecg_data.readers.wfdb.annotations import annotation_file, read_r_peaks
+from ecg_study.ecg_data.readers.wfdb.annotations import BEAT_SYMBOLS, annotation_file, read_r_peaks
 from ecg_study.ecg_data.readers.wfdb.header import WfdbHeader, read_header, record_path, signal_files
 from ecg_study.ecg_data.readers.wfdb.signals import physical_blocks
 from ecg_study.errors import RecordError
@@ -28,7 +28,13 @@ _DEFAULT_GAIN = 200.0
 database have no other calibration. A recording of a user is not read with it; see `open_wfdb`."""
 
 
-def read_record(path: Path | str, *, lead: str = AUTO_LEAD, annotator: str | None = "atr") -> Record:
+def read_record(
+    path: Path | str,
+    *,
+    lead: str = AUTO_LEAD,
+    annotator: str | None = "atr",
+    symbols: Collection[str] = BEAT_SYMBOLS,
+) -> Record:
     """Read a record of a database with its R peaks, and check it.
 
     Unlike `open_wfdb`, this verifies the checksums of all leads and refuses missing samples and flat leads. A lead that
@@ -38,6 +44,7 @@ def read_record(path: Path | str, *, lead: str = AUTO_LEAD, annotator: str | Non
         path: path of the record, with or without the extension ``.hea``.
         lead: name of a lead; ``"auto"`` selects MLII if present, else the first lead; ``"all"`` selects all.
         annotator: extension of the annotation file; ``None`` reads no annotations.
+        symbols: annotation codes of beats.
 
     Raises:
         RecordError: a file is missing, truncated or damaged, or outside the folder of its header; the lead is missing,
@@ -62,7 +69,7 @@ def read_record(path: Path | str, *, lead: str = AUTO_LEAD, annotator: str | Non
             _check_lead(path, name, values)
         if annotator is None:
             return record
-        r_peaks, flutter = read_r_peaks(path, annotator=annotator, fs=fs, samples=len(signal))
+        r_peaks, flutter = read_r_peaks(path, annotator=annotator, fs=fs, samples=len(signal), symbols=symbols)
         return Record(record.name, fs, record.leads, signal, r_peaks, flutter)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
+from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.readers.wfdb import read_header
 from ecg_study.ecg_data.readers.wfdb.annotations import BEAT_SYMBOLS, Annotations, read_annotations
 from ecg_study.evaluation.experiments.denoising import round_to_microvolts
@@ -85,8 +85,7 @@ def worst_excerpts(
     leads: Sequence[EvaluationLead],
     found: Sequence[RPeaks],
     *,
-    directory: Path,
-    annotator: str,
+    database: Database,
     limit: int = MAX_FAILURES,
 ) -> list[Failure]:
     """Return the excerpts of the noisy test leads with the most errors, the worst first; they do not overlap.
@@ -94,8 +93,7 @@ def worst_excerpts(
     Args:
         leads: leads of the test records.
         found: R peaks that our detector found in each noisy lead.
-        directory: folder of the records with their annotations.
-        annotator: extension of the annotation files.
+        database: the raw records with their annotations.
         limit: largest number of excerpts.
     """
     ranked: list[_Excerpt] = []
@@ -105,14 +103,15 @@ def worst_excerpts(
     failures = []
     for item in ranked[:limit]:
         lead = leads[item.place]
-        annotations = _annotations_of(lead, directory / lead.record, annotator)
+        annotations = _annotations_of(lead, database)
         failures.append(_failure(lead, found[item.place].samples, item, annotations))
     return failures
 
 
-def _annotations_of(lead: EvaluationLead, path: Path, annotator: str) -> Annotations:
+def _annotations_of(lead: EvaluationLead, database: Database) -> Annotations:
     """Read the annotations of a record at the sampling rate of a lead, which may be resampled."""
-    annotations, fs = read_annotations(path, annotator=annotator), read_header(path).fs
+    path = database.path(lead.record)
+    annotations, fs = read_annotations(path, annotator=database.annotator_of(lead.record)), read_header(path).fs
     if fs in (None, lead.fs):
         return annotations
     return replace(annotations, samples=np.round(annotations.samples * (lead.fs / fs)).astype(np.int64), fs=lead.fs)

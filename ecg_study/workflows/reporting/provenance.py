@@ -93,9 +93,9 @@ def summarize_data(database: Database, cache: SegmentCache, *, split: Split) -> 
     listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(database.checksums.items()))
     return DataSummary(
         database=database.name,
-        version=versions_of(database.name),
-        license=licenses_of(database.name),
-        attribution=attribution_of(database.name),
+        version=versions_of(database.names),
+        license=licenses_of(database.names),
+        attribution=attribution_of(database.names),
         sha256=sha256_of_text(listed),
         files=len(database.checksums),
         key=cache.key,

@@ -368,8 +368,7 @@ class ReportBuilder:
         if not self.models.detectors:
             return []
         detections = [self.models.detectors[0].detect(lead.noisy) for lead in self.leads]
-        database = self.inputs.database
-        return worst_excerpts(self.leads, detections, directory=database.directory, annotator=database.annotator)
+        return worst_excerpts(self.leads, detections, database=self.inputs.database)
 
 
 def _training(model: TrainedModel, thresholds: Mapping[str, float], augmentation: dict[str, Any]) -> Training:

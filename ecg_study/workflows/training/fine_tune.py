@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -96,7 +96,8 @@ def fine_tune_model(
     import_backend()
     settings = settings.changed(segment_samples=card.segment_samples, window_samples=card.window_samples, preset=given)
     data = prepare_data(settings, fs=card.fs, on_progress=on_progress)
-    task = TrainingTask(card.model_kind, data.cache, data.split, loaded_preset, keras_layers=settings.keras_layers)
+    more: dict[str, Any] = {"keras_layers": settings.keras_layers, "shares": data.shares}
+    task = TrainingTask(card.model_kind, data.cache, data.split, loaded_preset, **more)
     busy = f"{output_dir}: another process is fine-tuning here; wait for it, or choose another output folder"
     with deferred_interrupts(), exclusive(output_dir / ".finetune.lock", busy=busy):
         original = open_model(folder)

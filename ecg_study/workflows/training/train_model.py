@@ -128,6 +128,7 @@ def train_model(
         preset,
         refit=chosen is not None,
         keras_layers=settings.keras_layers,
+        shares=data.shares,
     )
     if chosen is not None:
         _check_same_split(chosen, task)
