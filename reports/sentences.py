@@ -20,11 +20,13 @@ from ecg_study.models.card import DETECTOR
 from ecg_study.reports.report import Report, Training
 
 _R_PEAK_ERROR = "val_r_peak_error"
+_NOISE_LEFT = "val_noise_left"
 
 _OBJECTIVES = {
     "val_loss": "mean squared error",
     "val_log_error": "mean of ln(1 + MSE / (10 µV)²)",
     "val_relative_log_error": "mean of ln(1 + 10⁵ MSE / signal power)",
+    _NOISE_LEFT: "noise left",
     "val_window_pr_auc": "area under the precision–recall curve",
     _R_PEAK_ERROR: "error of R peaks",
 }
@@ -288,6 +290,12 @@ def _single_seed(found: SearchFindings) -> str:
 
 def explain_objective(summary: SearchSummary) -> str:
     """Return the meaning of an objective whose name does not give it; empty for others."""
+    if summary.objective == _NOISE_LEFT:
+        return (
+            "It is the noise that is left, in percent of the power after the high-pass of the reference: the geometric "
+            "mean over six levels of noise, where a level that gets worse counts twice. The threshold for small "
+            "removals comes from other validation subjects."
+        )
     if summary.objective != _R_PEAK_ERROR:
         return ""
     return (
@@ -302,7 +310,7 @@ def objective_name(summary: SearchSummary) -> str:
 
 
 def _score(score: float, summary: SearchSummary) -> str:
-    unit = " %" if summary.objective == _R_PEAK_ERROR else ""
+    unit = " %" if summary.objective in (_R_PEAK_ERROR, _NOISE_LEFT) else ""
     return f"{score:.4g}{unit}" if summary.direction == "min" else f"{score:.5f}"
 
 

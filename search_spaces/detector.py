@@ -15,8 +15,8 @@ from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER, HyperparameterRan
 from ecg_study.search_spaces.training_data import choose_training_data
 
 OBJECTIVE = ("val_r_peak_error", "min")
-"""The score of `training.peak_score`. The area under the curve of windows, the objective of 0.1.0, preferred a detector
-that finds fewer R peaks (``docs/experiments.md``)."""
+"""The score of `training.scores.peak_score`. The area under the curve of windows, the objective of 0.1.0, preferred a
+detector that finds fewer R peaks (``docs/experiments.md``)."""
 NORMALIZATION = "each segment is scaled to mean 0 and standard deviation 1"
 
 _PRIOR_LOGIT = -3.5

@@ -9,18 +9,12 @@ import numpy as np
 
 from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.ecg_data.noise import MIX, NoiseSource, join_windows, window_excerpts
+from ecg_study.ecg_data.removals import THRESHOLDS_DB, gains_by_threshold, mean_gain
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.harm import HARM_LEVELS
 from ecg_study.evaluation.leads import EvaluationLead, databases_of, rows_of
-from ecg_study.inference.noise_level import removal_factors
-
-THRESHOLDS_DB = tuple(range(-30, -9))
-"""Ratios of removed to remaining power that are tried, in dB."""
 
 _MOST_SEGMENTS = 160  # of each lead: a quarter of an hour
-
-_HARM_WEIGHT = 2.0
-"""A decibel lost against the high-pass counts as much as two gained: a clean recording must not get worse."""
 
 
 def choose_removal_threshold(
@@ -40,10 +34,8 @@ def choose_removal_threshold(
     gains = np.array([_gains(model, lead, noise, seed=seed) for lead in leads])
     names = [lead.name for lead in leads]
     databases = databases_of(names)
-    groups = [rows_of(names, database=name) for name in databases] if databases else [np.arange(len(names))]
-    means = np.mean([gains[rows].mean(axis=0) for rows in groups], axis=0)  # shape (levels, thresholds)
-    scores = np.where(means < 0, _HARM_WEIGHT * means, means).mean(axis=0)
-    return float(10 ** (THRESHOLDS_DB[int(scores.argmax())] / 10))
+    groups = [np.arange(len(names))[rows_of(names, database=name)] for name in databases or [""]]
+    return float(10 ** (THRESHOLDS_DB[int(mean_gain(gains, groups).argmax())] / 10))
 
 
 def _gains(model: CachedModel, lead: EvaluationLead, noise: NoiseSource, *, seed: int) -> np.ndarray:
@@ -60,7 +52,7 @@ def _gains(model: CachedModel, lead: EvaluationLead, noise: NoiseSource, *, seed
         noisy = _segments(
             remove_baseline_wander(lead.clean + 10 ** (-snr / 20) * added, lead.fs), model.card.segment_samples
         )
-        rows.append(_gains_at_level(clean, noisy, network.model.runtime.run(noisy)))
+        rows.append(gains_by_threshold(clean, noisy, network.model.runtime.run(noisy)))
     return np.array(rows)
 
 
@@ -69,19 +61,3 @@ def _segments(signal: np.ndarray, length: int) -> np.ndarray:
     count = len(signal) // length
     chosen = np.linspace(0, count - 1, min(count, _MOST_SEGMENTS)).astype(int)
     return np.asarray(signal[: count * length].reshape(count, length)[chosen], np.float32)
-
-
-def _gains_at_level(clean: np.ndarray, noisy: np.ndarray, denoised: np.ndarray) -> np.ndarray:
-    """Return the gain in dB at each threshold, for segments of shape ``(segments, samples)``."""
-    noise, removed = noisy - clean, noisy - denoised
-    before, common, after = (
-        np.einsum("ij,ij->i", first, second, dtype=np.float64)
-        for first, second in ((noise, noise), (noise, removed), (removed, removed))
-    )
-    kept = np.einsum("ij,ij->i", denoised, denoised, dtype=np.float64)
-    gains = []
-    for decibels in THRESHOLDS_DB:
-        factors = removal_factors(after, kept, threshold=10 ** (decibels / 10))
-        left = before - 2 * factors * common + factors**2 * after
-        gains.append(10 * np.log10(before.sum() / left.sum()))
-    return np.array(gains)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ecg_study.ecg_data.removals import removal_factors
+
 _AROUND_SECONDS = 5
 """Seconds on either side over which the power of the ECG is averaged: several beats at any heart rate."""
 
@@ -65,22 +67,6 @@ class NoiseMeter:
         seconds[-1] = self._samples - (len(count) - 1) * self._fs
         known = (count >= _LEAST_USABLE * seconds) & (power > 0)
         return np.where(known, np.minimum(ratio, _HIGHEST_DB), np.nan)
-
-
-def removal_factors(removed: np.ndarray, kept: np.ndarray, *, threshold: float) -> np.ndarray:
-    """Return the factors, from 0 to 1, by which removals of little power are weakened.
-
-    A factor is r² / (r² + threshold²), where r is the removed over the kept power: a half at the threshold, 0.9 at
-    4.8 dB above it, 0.1 at 4.8 dB below it.
-
-    Args:
-        removed: power that was removed from each segment.
-        kept: power that is left in each segment, in the same unit.
-        threshold: ratio of powers, above 0.
-    """
-    squared = np.square(removed)
-    total = squared + np.square(threshold * kept)
-    return np.asarray(np.divide(squared, total, out=np.ones_like(total), where=total != 0))
 
 
 def without_small_removals(segments: np.ndarray, denoised: np.ndarray, *, threshold: float) -> np.ndarray:

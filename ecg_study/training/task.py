@@ -96,16 +96,20 @@ class TrainingTask:
         if self.name == DENOISER:
             from ecg_study.search_spaces.denoiser import OBJECTIVE, WANDER_REMOVED_OBJECTIVE
 
-            return WANDER_REMOVED_OBJECTIVE if self.removes_baseline_wander else OBJECTIVE
+            return WANDER_REMOVED_OBJECTIVE if self.has_thresholds else OBJECTIVE
         from ecg_study.search_spaces.detector import OBJECTIVE as DETECTOR_OBJECTIVE
 
         return DETECTOR_OBJECTIVE
 
     def score(self) -> Callable[[Network], dict[str, float]] | None:
-        """Return the score of a detector on the validation records; ``None`` for a denoiser, whose metrics suffice."""
+        """Return the score on the validation records; ``None`` for a denoiser that keeps baseline wander."""
         if self.name == DENOISER:
-            return None
-        from ecg_study.training.peak_score import PeakScore
+            if not self.has_thresholds:
+                return None
+            from ecg_study.training.scores.noise_score import NoiseScore
+
+            return NoiseScore(self)
+        from ecg_study.training.scores.peak_score import PeakScore
 
         return PeakScore(self)
 

@@ -35,6 +35,7 @@ _OBJECTIVES = {
     "val_loss": "mean squared error (mV²)",
     "val_log_error": "mean of ln(1 + MSE / (10 µV)²)",
     "val_relative_log_error": "mean of ln(1 + 10⁵ MSE / signal power)",
+    "val_noise_left": "noise left (%)",
     "val_window_pr_auc": "area under the precision–recall curve",
     "val_r_peak_error": "error of R peaks (%)",
 }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ecg_study.ecg_data.segments.batches import soft_targets
 from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.training.loop import train
-from ecg_study.training.peak_score import LEVELS_DB, R_PEAK_ERROR, PeakScore, f1_by_threshold
+from ecg_study.training.scores.peak_score import LEVELS_DB, R_PEAK_ERROR, PeakScore, f1_by_threshold
 from ecg_study.training.specs import COMPLETED, TrainingOptions, TrainingSpec
 from ecg_study.training.task import TrainingTask
 from tests.conftest import SmallData

@@ -10,6 +10,7 @@ import numpy as np
 
 from ecg_study.ecg_data.noise import unit_gaussian_noise, unit_power
 from ecg_study.models.card import REFRACTORY_PERIOD
+from ecg_study.training.scores.validation_segments import choose_segments
 
 if TYPE_CHECKING:
     from ecg_study.training.steps.network import Network
@@ -23,9 +24,6 @@ LEVELS_DB = (6.0, 0.0, -6.0)
 QRS complex, is about 7 dB higher."""
 
 TOLERANCES_MS = (150, 50)
-
-_MOST_SEGMENTS = 1_000
-"""Segments of all validation records together: 5,000 to 7,000 beats, judged in seconds."""
 
 _THRESHOLDS = np.linspace(0.05, 0.95, 91)
 
@@ -51,7 +49,8 @@ class PeakScore:
     """
 
     def __init__(self, task: TrainingTask) -> None:
-        rows, self._first_half = _chosen_rows(task)
+        chosen = choose_segments(task)
+        rows, self._first_half = chosen.rows, chosen.first_half
         clean = np.asarray(task.cache.clean[rows], np.float32)
         self._marks = np.asarray(task.cache.r_peaks[rows], bool)
         self._fs = task.cache.fs
@@ -161,22 +160,3 @@ def _noise(task: TrainingTask, shape: tuple[int, int], rng: np.random.Generator)
     if task.validation_noise is None:
         return unit_gaussian_noise(shape, rng)
     return unit_power(task.validation_noise.draw("em", count=shape[0], samples=shape[1], rng=rng))
-
-
-def _chosen_rows(task: TrainingTask) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows of the validation records, evenly over records and time, and which are of the first half.
-
-    Subjects are in one half each. If there is one subject only, the halves are those of its recordings.
-    """
-    records, subjects = task.split.validation, task.split.subjects
-    names = [subjects.get(record, record) for record in records]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    most = math.ceil(_MOST_SEGMENTS / len(records))
-    rows, first = [], []
-    for record, name in zip(records, names, strict=True):
-        own = task.cache.rows([record])
-        kept = own[np.linspace(0, len(own) - 1, min(most, len(own))).round().astype(np.int64)]
-        alone = np.arange(len(kept)) < len(kept) / 2
-        rows.append(kept)
-        first.append(alone if len(numbers) == 1 else np.full(len(kept), numbers[name] % 2 == 0))
-    return np.concatenate(rows), np.concatenate(first)

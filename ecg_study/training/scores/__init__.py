@@ -1,0 +1,1 @@
+"""Scores that rank trainings on validation records."""

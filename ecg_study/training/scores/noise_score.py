@@ -1,0 +1,63 @@
+"""Score of a denoiser in training: noise that it leaves on validation segments, from little noise to much."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ecg_study.ecg_data.noise import MIX
+from ecg_study.ecg_data.removals import gains_by_threshold, mean_gain
+from ecg_study.training.scores.validation_segments import choose_segments
+
+if TYPE_CHECKING:
+    from ecg_study.training.steps.network import Network
+    from ecg_study.training.task import TrainingTask
+
+NOISE_LEFT = "noise_left"
+"""Name of the score."""
+
+LEVELS_DB = (30.0, 24.0, 18.0, 12.0, 6.0, 0.0)
+"""SNR of the segments without baseline wander. The high-pass of the reference removes 6 dB of the mixture of noises, so
+these are 24 to -6 dB before it, as in "denoising without harm"."""
+
+_SEED = 21
+
+
+class NoiseScore:
+    """Power of the error over that of the noise before the network, in percent; lower is better, 100 does nothing.
+
+    It is the geometric mean over six levels of the mixture of noises, in which a network that makes a level worse loses
+    twice as much as it would win. Each recording counts the same, and each of several databases. The threshold for
+    small removals is chosen on one half of the subjects and applied to the other, and the other way round.
+
+    Args:
+        task: the denoiser and its data, with noise for validation.
+    """
+
+    def __init__(self, task: TrainingTask) -> None:
+        assert task.cache.wander_removed is not None and task.validation_noise is not None
+        chosen = choose_segments(task)
+        self._clean = np.asarray(task.cache.wander_removed[chosen.rows], np.float32)
+        self._chosen = chosen
+        noise = task.validation_noise.without_wander(task.cache.fs)
+        rng = np.random.default_rng(_SEED)
+        drawn = noise.draw(MIX, count=len(self._clean), samples=self._clean.shape[1], rng=rng)
+        self._noise = drawn * np.sqrt(np.mean(np.square(self._clean), axis=1, keepdims=True))
+
+    def __call__(self, network: Network) -> dict[str, float]:
+        """Return the score of the present weights under its name; NaN if an output is not finite."""
+        records = self._chosen.records
+        gains = []
+        for level in LEVELS_DB:
+            noisy = np.asarray(self._clean + 10 ** (-level / 20) * self._noise, np.float32)
+            denoised = network.predict(noisy[..., np.newaxis])[..., 0]
+            if not np.isfinite(denoised).all():
+                return {NOISE_LEFT: math.nan}
+            own = [records == number for number in range(records.max() + 1)]
+            gains.append([gains_by_threshold(self._clean[rows], noisy[rows], denoised[rows]) for rows in own])
+        by_record = np.swapaxes(gains, 0, 1)  # (records, levels, thresholds)
+        halves = [mean_gain(by_record, self._chosen.groups(first=first)) for first in (True, False)]
+        crossed = [halves[half][halves[1 - half].argmax()] for half in range(2)]
+        return {NOISE_LEFT: 100 * 10 ** (-float(np.mean(crossed)) / 10)}
