@@ -1,4 +1,4 @@
-"""How well scores in a search rank detectors: ``python -m benchmarks.quality.objectives --raw-dir ... --noise-dir ...``.
+"""How well scores in a search rank detectors: ``python -m benchmarks.quality.objectives --raw-dir ...``.
 
 Configurations are drawn from a preset as a search draws them. Each is trained as on the rungs of a search, with the
 segments of an epoch multiplied by three from rung to rung, and scored at the end of each rung: by the objective, and by
@@ -62,7 +62,7 @@ def main() -> None:
     import_backend()
     task, judge_leads, validation_leads, noise = _open(options)
     oracle = SearchOracle(task, seed=options.seed)
-    configurations = []
+    configurations: list[dict[str, Any]] = []
     while len(configurations) < options.configurations:
         drawn = oracle.next_trial()
         if drawn is None or drawn.rung:
@@ -110,7 +110,7 @@ def spearman(scores: np.ndarray, finals: np.ndarray, *, seed: int) -> tuple[floa
     from scipy.stats import spearmanr
 
     rng = np.random.default_rng(seed)
-    drawn = []
+    drawn: list[float] = []
     while len(drawn) < _DRAWS:
         rows = rng.integers(0, len(scores), len(scores))
         if np.ptp(scores[rows]) and np.ptp(finals[rows]):
