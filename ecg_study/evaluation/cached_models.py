@@ -21,7 +21,7 @@ from ecg_study.models.folder import onnx_runtime
 from ecg_study.models.runtimes import Runtime
 from ecg_study.result_cache import Arrays, ResultCache, content_key
 
-OUTPUT_FORMAT = 4
+OUTPUT_FORMAT = 5
 """Version of the cached results: raised when the same model would give another result for the same signal."""
 
 LOWEST_PEAK_PROBABILITY = 0.02

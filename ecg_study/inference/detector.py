@@ -23,7 +23,7 @@ from ecg_study.inference.peak_picking import (
     max_snap_samples,
     snap_to_extremum,
 )
-from ecg_study.inference.rhythm_filter import MAX_RR_SECONDS, SURE_PROBABILITY, RhythmFilter
+from ecg_study.inference.rhythm_filter import FAST_PROBABILITY, MAX_RR_SECONDS, FastRhythms, RhythmFilter
 from ecg_study.models.card import ModelCard
 from ecg_study.models.runtimes import Runtime
 from ecg_study.progress import Progress
@@ -208,14 +208,16 @@ class DetectorStream:
         ]
         self._fusion = LeadFusion(n_leads, 1 + both_polarities)
         refractory = round(refractory_period * model_fs)
-        # Sure peaks suppress others and define the rhythm, whatever the threshold.
+        # Sure peaks suppress others and define the rhythm, whatever the threshold, and so do those of a fast rhythm.
         self._threshold = threshold
-        self._finder = MaximaFinder(threshold=min(threshold, SURE_PROBABILITY), refractory=refractory)
+        self._finder = MaximaFinder(threshold=min(threshold, FAST_PROBABILITY), refractory=refractory)
+        self._fast_rhythms = FastRhythms(model_fs, refractory=refractory)
         # A maximum must not move further than the peak probability is known.
         self._max_shift = min(round(MAX_LEAD_SHIFT_SECONDS * model_fs), refractory) if n_leads > 1 else 0
         shift_in_lead = -(-self._max_shift * self._rates.down // self._rates.up) + (n_leads > 1)
+        self._usual_period = -(-refractory * self._rates.down // self._rates.up)
         self._refractory_filter = RefractoryFilter(
-            refractory=int(np.ceil(refractory_period * fs)), max_shift=max_snap_samples(fs) + shift_in_lead
+            refractory=self._usual_period, max_shift=max_snap_samples(fs) + shift_in_lead
         )
         self._rhythm_filter = RhythmFilter(fs)
         self._lead_probabilities = [SampleBuffer(np.float32) for _ in range(n_leads)]
@@ -224,7 +226,8 @@ class DetectorStream:
         self._finished = False
         self._unusable_since: int | None = None
         self._checked = 0
-        lookahead = -(-(refractory + 2 + FUSION_LOOKAHEAD) * self._rates.down // self._rates.up)
+        known = refractory + 2 + FUSION_LOOKAHEAD + self._fast_rhythms.lookahead
+        lookahead = -(-known * self._rates.down // self._rates.up)
         waiting = round(MAX_CHAIN_SECONDS * fs) + round(MAX_RR_SECONDS * fs)
         self.delay = self._leads[0].lookahead + lookahead + waiting + 2 + 2 * shift_in_lead
 
@@ -277,18 +280,19 @@ class DetectorStream:
 
     def _peaks(self, maxima: np.ndarray, heights: np.ndarray, unusable: np.ndarray, last: bool) -> RPeaks:
         """Return the R peaks that are final after these maxima of the peak probability."""
+        known = [self._fast_rhythms.push(maxima, heights, decided=self._finder.decided)]
+        if last:
+            known.append(self._fast_rhythms.finish(self._finder.decided))
+        maxima, heights, periods = (np.concatenate(columns) for columns in zip(*known, strict=True))
         found = self._to_lead(maxima)
         positions = self._beat_indices(maxima, heights)
-        decided = self._finder.decided * self._rates.down // self._rates.up
-        parts = [
-            self._rhythm_filter.push(
-                *self._refractory_filter.push(found, heights, positions=positions, decided=decided),
-                until=self._refractory_filter.settled,
-            )
-        ]
+        decided = self._fast_rhythms.decided * self._rates.down // self._rates.up
+        periods = -(-periods * self._rates.down // self._rates.up)
+        passed = self._refractory_filter.push(found, heights, positions=positions, periods=periods, decided=decided)
+        parts = [self._without_unsure(passed, until=self._refractory_filter.settled)]
         if last:
             parts += [
-                self._rhythm_filter.push(*self._refractory_filter.finish(), until=self._pushed),
+                self._without_unsure(self._refractory_filter.finish(), until=self._pushed),
                 self._rhythm_filter.finish(),
             ]
         samples = np.concatenate([samples for samples, _ in parts])
@@ -297,8 +301,15 @@ class DetectorStream:
         for lead in self._leads:
             lead.drop_before(decided - round(self._rates.fs))
         for buffer in self._lead_probabilities:
-            buffer.drop_before(self._finder.decided - self._max_shift - 1)
+            buffer.drop_before(self._fast_rhythms.decided - self._max_shift - 1)
         return RPeaks(samples, confidences, unusable).above(self._threshold)
+
+    def _without_unsure(
+        self, peaks: tuple[np.ndarray, np.ndarray, np.ndarray], *, until: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the peaks that the rhythm rule leaves, of positions, heights and refractory periods."""
+        samples, heights, periods = peaks
+        return self._rhythm_filter.push(samples, heights, until=until, fast=periods < self._usual_period)
 
     def _to_lead(self, samples: np.ndarray) -> np.ndarray:
         """Convert sample indices of the model to sample indices of the signal."""

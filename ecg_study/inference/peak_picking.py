@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from typing import NamedTuple
 
 import numpy as np
 
@@ -83,14 +84,24 @@ def _local_maxima(values: np.ndarray, lowest: float, longest: int) -> np.ndarray
     return np.asarray(starts[top] + (lengths[top] - 1) // 2, np.int64)
 
 
+class _Maximum(NamedTuple):
+    """A maximum: where it was found, its height, its final position and its refractory period."""
+
+    at: int
+    height: float
+    position: int
+    period: int
+
+
 class RefractoryFilter:
     """Filter that keeps the highest of the maxima within a refractory period, in chunks.
 
-    Maxima are processed in order of height. Each has a final position, up to ``max_shift`` from where it was found. A
-    lower maximum never suppresses a higher one, so a higher threshold only removes the lower maxima.
+    Maxima are processed in order of height. Each has a final position, up to ``max_shift`` from where it was found, and
+    a refractory period of its own; of two, the shorter counts. A lower maximum never suppresses a higher one, so a
+    higher threshold only removes the lower maxima.
 
     Args:
-        refractory: Shortest distance between two peaks in samples.
+        refractory: Longest refractory period in samples.
         max_shift: Largest distance between a maximum and its final position in samples.
     """
 
@@ -99,67 +110,84 @@ class RefractoryFilter:
         self._max_shift = max_shift
         self._wait = self._refractory + 2 * max_shift
         self._decided = 0
-        self._pending: list[tuple[int, float, int]] = []
-        self._returned: list[int] = []  # the last peaks that were returned, as far as they can suppress others
+        self._pending: list[_Maximum] = []
+        self._returned: list[tuple[int, int]] = []  # position and period of the last peaks, which can suppress others
 
     def push(
-        self, found: np.ndarray, heights: np.ndarray, *, positions: np.ndarray, decided: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self,
+        found: np.ndarray,
+        heights: np.ndarray,
+        *,
+        positions: np.ndarray,
+        decided: int,
+        periods: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Take the next maxima and return the peaks that are final now.
 
         Args:
             found: Indices at which the maxima were found, increasing.
             heights: Height of each maximum.
             positions: Final position of each maximum.
+            periods: Refractory period of each maximum in samples (default: the longest for all).
             decided: Index before which no further maximum will be found.
 
         Returns:
-            Positions, int64, strictly increasing, and heights.
+            Positions, int64, strictly increasing; heights; and refractory periods.
         """
         self._decided = decided
-        self._pending += zip(found.tolist(), heights.tolist(), positions.tolist(), strict=True)
+        if periods is None:
+            periods = np.full(len(found), self._refractory)
+        columns = (found.tolist(), heights.tolist(), positions.tolist(), np.minimum(periods, self._refractory).tolist())
+        self._pending += map(_Maximum, *columns)
         return self._resolve(decided - self._wait)
 
-    def finish(self) -> tuple[np.ndarray, np.ndarray]:
+    def finish(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the remaining peaks; see `push`."""
         return self._resolve(None)
 
     @property
     def settled(self) -> int:
         """Index before which no further peak will be returned."""
-        return min([self._decided - self._max_shift, *(position for _, _, position in self._pending)])
+        return min([self._decided - self._max_shift, *(maximum.position for maximum in self._pending)])
 
-    def _resolve(self, known: int | None) -> tuple[np.ndarray, np.ndarray]:
+    def _resolve(self, known: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Decide on the maxima, highest first, that were found up to ``known`` (``None``: on all).
 
         A later maximum may still be suppressed by one that is not yet found. It stays open, and so does any maximum
         that it might suppress.
         """
-        kept, open_ = list(self._returned), list[int]()
-        staying: dict[int, tuple[int, float, int]] = {}
+        kept, open_ = list(self._returned), list[tuple[int, int]]()
+        staying: dict[int, _Maximum] = {}
         opened = []
-        for maximum in sorted(self._pending, key=lambda maximum: (-maximum[1], maximum[0])):
-            at, _, position = maximum
-            if self._is_near(kept, position):
+        for maximum in sorted(self._pending, key=lambda maximum: (-maximum.height, maximum.at)):
+            place = maximum.position, maximum.period
+            if self._is_near(kept, place):
                 continue
-            if self._is_near(open_, position) or (known is not None and at > known):
-                bisect.insort(open_, position)
+            if self._is_near(open_, place) or (known is not None and maximum.at > known):
+                bisect.insort(open_, place)
                 opened.append(maximum)
             else:
-                bisect.insort(kept, position)
-                staying[position] = maximum
+                bisect.insort(kept, place)
+                staying[maximum.position] = maximum
         # Peaks are returned in order of time: those after an open maximum wait.
-        final = sorted(position for position in staying if not open_ or position < open_[0])
+        final = sorted(position for position in staying if not open_ or position < open_[0][0])
         self._pending = sorted([*opened, *(staying[position] for position in staying.keys() - set(final))])
-        # The next peak can be near to at most two.
-        self._returned = [*self._returned, *final][-2:]
-        return np.array(final, np.int64), np.array([staying[position][1] for position in final], np.float32)
+        returned = [*self._returned, *((position, staying[position].period) for position in final)]
+        # The next peak can be near to those within the longest period of the last.
+        self._returned = [place for place in returned if place[0] > returned[-1][0] - 2 * self._wait]
+        heights, periods = ([getattr(staying[position], name) for position in final] for name in ("height", "period"))
+        return np.array(final, np.int64), np.array(heights, np.float32), np.array(periods, np.int64)
 
-    def _is_near(self, positions: list[int], position: int) -> bool:
-        """Return whether one of the sorted positions is within the refractory period."""
-        place = bisect.bisect_left(positions, position)
-        after = place < len(positions) and positions[place] - position < self._refractory
-        return after or (place > 0 and position - positions[place - 1] < self._refractory)
+    def _is_near(self, places: list[tuple[int, int]], place: tuple[int, int]) -> bool:
+        """Return whether one of the sorted places is within the refractory period of this one."""
+        position, period = place
+        first = bisect.bisect_left(places, (position - self._refractory, 0))
+        for other, other_period in places[first:]:
+            if other - position >= self._refractory:
+                return False
+            if abs(other - position) < min(period, other_period):
+                return True
+        return False
 
 
 def pick_r_peaks(peak_probability: np.ndarray, *, threshold: float, refractory: int) -> np.ndarray:
@@ -180,7 +208,7 @@ def pick_r_peaks(peak_probability: np.ndarray, *, threshold: float, refractory: 
     first, last = finder.push(peak_probability), finder.finish()
     maxima, heights = np.concatenate([first[0], last[0]]), np.concatenate([first[1], last[1]])
     kept = RefractoryFilter(refractory=refractory, max_shift=0)
-    final, _ = kept.push(maxima, heights, positions=maxima, decided=len(peak_probability))
+    final, _, _ = kept.push(maxima, heights, positions=maxima, decided=len(peak_probability))
     return np.concatenate([final, kept.finish()[0]])
 
 
