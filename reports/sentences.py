@@ -8,6 +8,7 @@ from ecg_study.evaluation.results.search import (
     EPOCHS,
     MIN_CONFIGURATIONS,
     NEAR_BEST,
+    Importance,
     RangeEnd,
     RangeEndTest,
     SearchFindings,
@@ -140,6 +141,7 @@ def findings(summary: SearchSummary) -> list[str]:
         _extent(summary),
         *_choices(summary, found),
         *(_range_end(end, test, found) for end, test in zip(summary.bounds, found.range_ends, strict=True)),
+        _untried(found),
         _second_half(summary, found),
         _rank_changes(found),
         _smallest(summary, found),
@@ -169,49 +171,53 @@ def _choices(summary: SearchSummary, found: SearchFindings) -> list[str]:
             "The importance of the hyperparameters could not be estimated: the random forest predicts the scores of "
             "unseen configurations no better than their mean."
         ]
-    above = [item for item in summary.importances if item.r2_drop.low > 0]
-    others = [f"`{item.hyperparameter}`" for item in summary.importances if not item.r2_drop.low > 0]
     rough = ", so the importances are rough" if summary.explained < _WEAK_FIT else ""
-    statements = [
+    at_an_end = {end.hyperparameter for end in summary.bounds}  # each has a sentence of its own
+    return [
         f"A random forest explains {_whole_percent(summary.explained)} of the variance of the scores of unseen "
-        f"configurations, from their hyperparameters and epochs{rough}."
+        f"configurations, from their hyperparameters and epochs{rough}. The importance of a hyperparameter is the "
+        "decrease of R² when it is shuffled, with 95 % CI.",
+        *(_importance(item, found, prefers=item.hyperparameter not in at_an_end) for item in summary.importances),
     ]
-    if above:
-        values = [
-            f"`{item.hyperparameter}` {item.r2_drop.value:.2f} [{item.r2_drop.low:.2f}, {item.r2_drop.high:.2f}]"
-            for item in above
-        ]
-        statements.append(
-            f"Important hyperparameters (decrease of R² when shuffled, with 95 % CI): {'; '.join(values)}."
-        )
-        at_an_end = {end.hyperparameter for end in summary.bounds}  # each has a sentence of its own
-        statements += [_preference(i.hyperparameter, found) for i in above if i.hyperparameter not in at_an_end]
-    if others:
-        statements.append(f"No significant importance: {', '.join(others)}.")
-    return statements
+
+
+def _importance(item: Importance, found: SearchFindings, *, prefers: bool) -> str:
+    """Return one sentence on a hyperparameter: whether it matters, and which values are preferred."""
+    drop, name = item.r2_drop, item.hyperparameter
+    size = f"{drop.value:.2f} [{drop.low:.2f}, {drop.high:.2f}]"
+    if not drop.low > 0:
+        return f"No significant importance: `{name}`, {size}."
+    preferred = _preference(name, found) if prefers else ""
+    return f"Important: `{name}`, {size}{f'; {preferred}' if preferred else ''}."
 
 
 def _preference(name: str, found: SearchFindings) -> str:
+    """Return the values that the best configurations prefer."""
     if name == EPOCHS:
-        return (
-            f"Longer trials were selected as the best of their rung, which explains a part of the importance of "
-            f"`{EPOCHS}`."
-        )
+        return "but longer trials were selected as the best of their rung, which explains a part of it"
     (item,) = [preference for preference in found.preferences if preference.hyperparameter == name]
+    best = found.best_configurations
     if not item.best:
-        best = found.best_configurations
-        return f"None of the best {best} configurations has `{name}`." if best else ""
+        return f"none of the best {best} configurations has it" if best else ""
     if item.best_quartiles is not None and item.all_quartiles is not None:
         (low, high), (all_low, all_high) = item.best_quartiles, item.all_quartiles
         return (
-            f"Preferred `{name}`: quartiles {low:.2g} and {high:.2g} among the best {found.best_configurations} "
-            f"configurations, {all_low:.2g} and {all_high:.2g} among all."
+            f"preferred are values with quartiles of {low:.2g} and {high:.2g}, among the best {best} configurations, "
+            f"instead of {all_low:.2g} and {all_high:.2g} among all"
         )
-    having = "" if item.best == found.best_configurations else " that have it"
+    having = "" if item.best == best else " that have it"
     return (
-        f"Preferred `{name}`: {item.value}, in {item.best_with_value} of the best {item.best} configurations{having} "
-        f"and in {item.all_with_value} of all {item.all}{having}."
+        f"preferred is {item.value}, in {item.best_with_value} of the best {item.best} configurations{having} and in "
+        f"{item.all_with_value} of all {item.all}{having}"
     )
+
+
+def _untried(found: SearchFindings) -> str:
+    """Return the values of the ranges that no configuration had."""
+    if not found.untried:
+        return ""
+    values = (f"`{name}` {', '.join(map(str, missing))}" for name, missing in found.untried.items())
+    return f"Never tried, although in the ranges: {'; '.join(values)}."
 
 
 def _range_end(end: RangeEnd, test: RangeEndTest, found: SearchFindings) -> str:

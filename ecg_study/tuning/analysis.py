@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import combinations
 from typing import Any
 
@@ -80,12 +80,35 @@ def summarize_search(
         pareto_parameters=_front(trials, direction, [float(trial.parameters) for trial in trials]),
         pareto_latency=_front(measured, direction, [trial.milliseconds or 0.0 for trial in measured]),
     )
-    return with_findings(summary)
+    ranges = preset.denoiser if task == DENOISER else preset.detector
+    untried = find_untried([trial.spec.hyperparameters for trial in search.trials], ranges)
+    return replace(summary, findings=replace(_findings(summary), untried=untried))
 
 
 def with_findings(summary: SearchSummary) -> SearchSummary:
     """Add the findings to a summary, for instance to one from a report that did not store them."""
     return replace(summary, findings=_findings(summary))
+
+
+def find_untried(configurations: Sequence[Mapping[str, Any]], ranges: HyperparameterRanges) -> dict[str, list[Any]]:
+    """Return the values of each hyperparameter that no configuration had; of a learning rate, none.
+
+    A hyperparameter that no configuration had, such as the units of a third layer, is left out.
+
+    Args:
+        configurations: all configurations of a search, failed ones included.
+        ranges: the ranges that were searched.
+    """
+    values: dict[str, Sequence[Any]] = {
+        item.name: getattr(ranges, item.name) for item in fields(ranges) if item.name not in ("units", LEARNING_RATE)
+    }
+    values |= {f"units_{layer}": ranges.units for layer in range(1, max(ranges.layers) + 1)}
+    found: dict[str, list[Any]] = {}
+    for name, possible in values.items():
+        tried = {configuration[name] for configuration in configurations if name in configuration}
+        if missing := [value for value in dict.fromkeys(possible) if value not in tried] if tried else []:
+            found[name] = missing
+    return found
 
 
 def best_quarter(trials: Sequence[TrialSummary]) -> list[TrialSummary]:

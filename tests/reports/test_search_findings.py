@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from ecg_study.reports.plots.search import plot_search
 from ecg_study.reports.schema import to_json
 from ecg_study.reports.sentences import explain_objective, findings
 from ecg_study.training.specs import FAILED, TrainingResult
-from ecg_study.tuning.analysis import best_quarter, summarize_search, with_findings
+from ecg_study.tuning.analysis import best_quarter, find_untried, summarize_search, with_findings
 from ecg_study.workflows.reporting.report import render_saved_report
 from tests.tuning.made_up_searches import (
     LARGE,
@@ -84,13 +85,27 @@ def test_a_stopped_or_unfinished_search() -> None:
 
 
 def test_one_deciding_hyperparameter() -> None:
-    said = " ".join(findings(summary_by_units()))
-    assert "Important hyperparameters (decrease of R² when shuffled, with 95 % CI): `units_1` " in said
+    said = findings(summary_by_units())
+    (units,) = [sentence for sentence in said if sentence.startswith("Important: `units_1`, ")]
+    assert re.fullmatch(r"Important: `units_1`, [0-9.]+ \[0\.\d\d, \d\.\d\d\]\.", units), "its end has its own"
     (about,) = [sentence for sentence in findings(summary_by_units()) if "Range of `units_1`: " in sentence]
     assert "of the best 13 configurations have the highest value, 96, compared with 13 of all 49;" in about
     assert about.endswith("; a wider range was not searched and may be better.")
-    nothing = said.split("No significant importance: ")[1]
-    assert "`frame`" in nothing and "`residual`" in nothing and "`units_1`" not in nothing.split(".")[0]
+    for name in ("frame", "residual"):
+        (about,) = [sentence for sentence in said if f"`{name}`" in sentence]
+        assert re.fullmatch(rf"No significant importance: `{name}`, -?[0-9.]+ \[-?[0-9.]+, -?[0-9.]+\]\.", about)
+
+
+@pytest.mark.usefixtures("without_importances")
+def test_values_that_were_never_tried_are_named() -> None:
+    ranges = replace(LARGE.denoiser, layers=(1, 2), units=(16, 32), frame=(8, 16), gate=(False, True))
+    tried = [{"layers": 1, "units_1": 16, "frame": 8}, {"layers": 1, "units_1": 32, "frame": 8}]
+    untried = find_untried(tried, ranges)
+    assert untried == {"layers": [2], "frame": [16]}, "neither units of a second layer nor a gate, which none has"
+    summary = summarize_search(DENOISER, made_up_search(DENOISER, SMALL, score=realistic), preset=SMALL)
+    assert summary.findings is not None
+    named = replace(summary, findings=replace(summary.findings, untried=untried))
+    assert "Never tried, although in the ranges: `layers` 2; `frame` 16." in findings(named)
 
 
 @pytest.mark.usefixtures("without_importances")

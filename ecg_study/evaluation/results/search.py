@@ -202,6 +202,8 @@ class SearchFindings:
         rank_changes: ``None`` with too few pairs.
         smallest_near_best: id of the trial with the smallest network within `NEAR_BEST` of the best loss; the best
             trial's id if no smaller network is near it; ``None`` with fewer than two configurations.
+        untried: hyperparameter → values of its range that no configuration had, failed ones included; ``None`` in a
+            report written before they were stored.
     """
 
     configurations: int
@@ -211,6 +213,7 @@ class SearchFindings:
     second_half: SecondHalf | None
     rank_changes: RankChanges | None
     smallest_near_best: str | None
+    untried: dict[str, list[Any]] | None = None
 
 
 @dataclass(frozen=True)
