@@ -69,7 +69,7 @@ UNCHANGED = Augmentation(
 def raw_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixteen synthetic records of 30 s. Shared: copy before changing anything."""
     directory = tmp_path_factory.mktemp("raw") / "records"
-    write_synthetic(directory, seed=1, duration=SECONDS)
+    write_synthetic(directory, seed=1, subjects=16, duration=SECONDS)
     return directory
 
 

@@ -36,7 +36,7 @@ KEPT = (
 
 def make_tiny_study(work: Path) -> Path:
     """Run the tiny study in an empty folder, and return its outputs."""
-    write_synthetic(work / "raw", seed=1, duration=SECONDS)
+    write_synthetic(work / "raw", seed=1, subjects=16, duration=SECONDS)
     write_preset(work)
     (work / "noise").mkdir()
     write_noise(work / "noise")

@@ -62,7 +62,7 @@ def augmented_task(
     """
     database_name, raw = ("folder", directory / "raw") if raw_dir is None else ("mitdb", raw_dir)
     if raw_dir is None and not raw.exists():
-        write_synthetic(raw, seed=1, duration=300.0)
+        write_synthetic(raw, seed=1, subjects=16, duration=300.0)
     database = open_database(database_name, data_dir=directory, raw_dir=raw)
     noise = _synthetic_noise() if noise_dir is None else open_noise_records(noise_dir)
     cache = open_cache(database, SegmentSettings(augmented=True), data_dir=directory, noise=noise)

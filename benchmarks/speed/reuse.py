@@ -38,7 +38,7 @@ _CHUNKS = 100
 
 def write_recording(directory: Path, hours: float) -> Path:
     """Write ten minutes of a synthetic record repeatedly, and return the path of the header."""
-    write_synthetic(directory / "piece", seed=1, duration=_PIECE_SECONDS)
+    write_synthetic(directory / "piece", seed=1, subjects=16, duration=_PIECE_SECONDS)
     lead = read_record(directory / "piece" / "s01", annotator=None).signal[:, 0]
     samples = np.round(1000 * lead).astype("<i2")
     times = max(1, round(hours * 3600 / _PIECE_SECONDS))

@@ -38,7 +38,7 @@ def synthetic_task(name: str, preset: Preset, *, directory: Path, seconds: float
     """Return a task on synthetic records of some seconds, made in ``directory``."""
     raw = directory / "raw"
     if not raw.exists():
-        write_synthetic(raw, seed=1, duration=seconds)
+        write_synthetic(raw, seed=1, subjects=16, duration=seconds)
     database = open_database("folder", data_dir=directory, raw_dir=raw)
     cache = open_cache(database, SegmentSettings(), data_dir=directory)
     return TrainingTask(name, cache, split_database(database, cache.records, seed=1), preset)

@@ -15,16 +15,20 @@ from ecg_study.ecg_data.databases.ecgsyn import EVENT_ANGLES, EVENT_WIDTHS, Wave
 from ecg_study.files import new_directory, sha256_of, write_text
 from ecg_study.progress import Progress
 
-VERSION = 1
-"""Increase it whenever the same seed would give other bytes."""
+VERSION = 2
+"""Increase it whenever the same seed would give other records."""
+
+_DRAWS = 1  # of the random numbers, which version 2 shares with version 1
 
 FS = 360.0
 LEADS = ("MLII", "V5")
 
-DURATION = 300.0
+DURATION = 160.0
 """Seconds per record."""
 
-SUBJECTS = 16
+SUBJECTS = 30
+"""Of a database by default: six are tested."""
+
 _NORMAL, _PREMATURE = 0, 1
 _GAIN = 1000  # ADC units per mV: one unit is 1 µV, far below all added noise
 _ANNOTATION_REACH = 0.05  # s: half of the widest normal QRS; the extremum of the R wave lies within it
@@ -70,45 +74,54 @@ class Subject:
         return "synthetic subject: " + ", ".join(traits)
 
 
-def draw_subjects(seed: int) -> list[Subject]:
+def draw_subjects(seed: int, *, count: int = SUBJECTS) -> list[Subject]:
     """Draw the subjects of one database, with heart rates from 45 to 150 beats/min.
 
-    The same seed draws the same subjects. Four have premature beats, three an irregular rhythm and two an inverted
-    lead; a subject may have several of these.
+    The same seed draws the same subjects. A quarter has premature beats, three of 16 an irregular rhythm and one of
+    eight an inverted lead; a subject may have several of these.
+
+    Args:
+        seed: seed of the subjects.
+        count: number of subjects.
     """
-    rng = np.random.default_rng([seed, VERSION])
-    rates = rng.permutation(np.linspace(_LOWEST_RATE, _HIGHEST_RATE, SUBJECTS))
-    premature = set(rng.choice(SUBJECTS, 4, replace=False).tolist())
-    irregular = set(rng.choice(SUBJECTS, 3, replace=False).tolist())
-    inverted = set(rng.choice(SUBJECTS, 2, replace=False).tolist())
+    rng = np.random.default_rng([seed, _DRAWS])
+    rates = rng.permutation(np.linspace(_LOWEST_RATE, _HIGHEST_RATE, count))
+    premature, irregular, inverted = (
+        set(rng.choice(count, number, replace=False).tolist()) for number in (count // 4, 3 * count // 16, count // 8)
+    )
     return [
         _draw_subject(f"s{i + 1:02d}", rates[i], i in premature, i in irregular, i in inverted, rng)
-        for i in range(SUBJECTS)
+        for i in range(count)
     ]
 
 
 def write_synthetic(
-    directory: Path, *, seed: int, duration: float = DURATION, progress: Progress | None = None
+    directory: Path,
+    *,
+    seed: int,
+    subjects: int = SUBJECTS,
+    duration: float = DURATION,
+    progress: Progress | None = None,
 ) -> None:
     """Write the database as WFDB records with annotations and a ``SHA256SUMS.txt``, completely or not at all.
 
     Args:
         directory: folder to create.
         seed: seed of the subjects and signals; the same seed gives the same bytes.
+        subjects: number of subjects, each with one record.
         duration: seconds per record.
         progress: called with the number of written records.
     """
     with new_directory(directory) as temporary:
-        subjects = draw_subjects(seed)
-        for index, subject in enumerate(subjects):
+        for index, subject in enumerate(draw_subjects(seed, count=subjects)):
             if progress is not None:
-                progress("Synthetic records", index, len(subjects))
-            _write_record(temporary, subject, np.random.default_rng([seed, VERSION, index]), duration)
+                progress("Synthetic records", index, subjects)
+            _write_record(temporary, subject, np.random.default_rng([seed, _DRAWS, index]), duration)
         files = sorted(path for path in temporary.iterdir() if not path.name.startswith("."))
         sums = "".join(f"{sha256_of(path)} {path.name}\n" for path in files)
         write_text(temporary / "SHA256SUMS.txt", sums)
     if progress is not None:
-        progress("Synthetic records", SUBJECTS, SUBJECTS)
+        progress("Synthetic records", subjects, subjects)
 
 
 def _draw_subject(

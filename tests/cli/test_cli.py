@@ -300,9 +300,9 @@ def test_an_error_of_a_temporary_file_names_the_file_that_was_meant(
 def test_the_synthetic_database_is_the_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert study.main(["prepare", "--data-dir", str(tmp_path), "--seed", "0"]) == 0
     out = capsys.readouterr().out
-    assert "848 segments of 16 records" in out
-    assert (tmp_path / "raw" / "synthetic-v1-seed0" / "s16.atr").is_file()
-    damaged = tmp_path / "raw" / "synthetic-v1-seed0" / "s03.dat"
+    assert "840 segments of 30 records" in out
+    assert (tmp_path / "raw" / "synthetic-v2-seed0" / "s30.atr").is_file()
+    damaged = tmp_path / "raw" / "synthetic-v2-seed0" / "s03.dat"
     damaged.write_bytes(damaged.read_bytes()[:-2] + b"xx")
     message = _error(["prepare", "--data-dir", str(tmp_path), "--seed", "0"], capsys)
     assert "s03.dat: differs from its SHA-256 in SHA256SUMS.txt" in message

@@ -17,11 +17,11 @@ from ecg_study.ecg_data.readers.wfdb import read_record
 
 def test_same_seed_same_bytes(raw_dir: Path, tmp_path: Path) -> None:
     again, other = tmp_path / "again", tmp_path / "other"
-    write_synthetic(again, seed=1, duration=30.0)
-    write_synthetic(other, seed=2, duration=30.0)
+    write_synthetic(again, seed=1, subjects=16, duration=30.0)
+    write_synthetic(other, seed=2, subjects=16, duration=30.0)
     files = sorted(path.name for path in raw_dir.iterdir())
     assert files == sorted(path.name for path in again.iterdir())
-    assert len(files) == 3 * SUBJECTS + 1
+    assert len(files) == 3 * 16 + 1
     for name in files:
         assert (raw_dir / name).read_bytes() == (again / name).read_bytes()
     assert (raw_dir / "s01.dat").read_bytes() != (other / "s01.dat").read_bytes()
@@ -31,17 +31,17 @@ def test_same_seed_same_bytes(raw_dir: Path, tmp_path: Path) -> None:
 def test_subjects_differ(seed: int) -> None:
     subjects = draw_subjects(seed)
     rates = sorted(subject.heart_rate for subject in subjects)
-    assert len(subjects) >= 12
+    assert len(subjects) == SUBJECTS == 30
     assert rates[0] == 45
     assert rates[-1] == 150
-    assert sum(subject.premature > 0 for subject in subjects) == 4
-    assert sum(subject.irregular for subject in subjects) == 3
-    assert sum(subject.inverted for subject in subjects) == 2
+    assert sum(subject.premature > 0 for subject in subjects) == 7
+    assert sum(subject.irregular for subject in subjects) == 5
+    assert sum(subject.inverted for subject in subjects) == 3
     assert len({subject.normal[0].amplitudes.tobytes() for subject in subjects}) == SUBJECTS
 
 
 def test_r_peaks_are_extrema_of_the_clean_signal(raw_dir: Path) -> None:
-    for subject in draw_subjects(1):
+    for subject in draw_subjects(1, count=16):
         record = read_record(raw_dir / subject.name)
         polarity = -1 if subject.inverted else 1
         inner = record.r_peaks[(record.r_peaks > 20) & (record.r_peaks < len(record.signal) - 20)]
@@ -52,9 +52,9 @@ def test_r_peaks_are_extrema_of_the_clean_signal(raw_dir: Path) -> None:
 
 def test_the_reference_of_denoisers_is_exact(raw_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the high-pass, respiratory baseline wander is below −30 dB of the signal."""
-    without = [replace(subject, baseline_wander=0.0) for subject in draw_subjects(1)]
-    monkeypatch.setattr(synthetic, "draw_subjects", lambda _: without)
-    write_synthetic(tmp_path / "without", seed=1, duration=30.0)
+    without = [replace(subject, baseline_wander=0.0) for subject in draw_subjects(1, count=16)]
+    monkeypatch.setattr(synthetic, "draw_subjects", lambda *_, **__: without)
+    write_synthetic(tmp_path / "without", seed=1, subjects=16, duration=30.0)
     for subject in without:
         for lead in synthetic.LEADS:
             reference, clean = (
@@ -66,7 +66,7 @@ def test_the_reference_of_denoisers_is_exact(raw_dir: Path, tmp_path: Path, monk
 
 
 def test_heart_rate_is_as_drawn(raw_dir: Path) -> None:
-    for subject in draw_subjects(1):
+    for subject in draw_subjects(1, count=16):
         if subject.irregular or subject.premature:
             continue
         r_peaks = read_record(raw_dir / subject.name).r_peaks

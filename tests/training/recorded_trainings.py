@@ -120,7 +120,7 @@ def record() -> dict[str, Any]:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        write_synthetic(directory / "records", seed=1, duration=SECONDS)
+        write_synthetic(directory / "records", seed=1, subjects=16, duration=SECONDS)
         database = open_database("folder", data_dir=directory / "data", raw_dir=directory / "records")
         settings = SegmentSettings(segment_samples=720, window_samples=144)
         cache = open_cache(database, settings, data_dir=directory / "data")

@@ -34,7 +34,7 @@ from tests.tiny import TINY, write_preset
 def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six people recorded at 250 Hz by another device: their own records, of which none was seen."""
     made = tmp_path_factory.mktemp("made") / "records"
-    write_synthetic(made, seed=7, duration=20.0)
+    write_synthetic(made, seed=7, subjects=16, duration=20.0)
     directory = tmp_path_factory.mktemp("device")
     for name in ("s01", "s02", "s03", "s04", "s05", "s06"):
         record = resample_record(read_record(made / name, lead="all"), 250.0)
