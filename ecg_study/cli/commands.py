@@ -106,15 +106,23 @@ def models(_: object, call: Call) -> int:
 def evaluate(options: EvaluateOptions, call: Call) -> int:
     """Measure models on test or validation records."""
     from ecg_study.cli.displays.progress_bars import ProgressBars
-    from ecg_study.inference.loading import load_model
-    from ecg_study.workflows.evaluate import evaluate_on, evaluation_lines, open_evaluation, pretrained_models
+    from ecg_study.inference.loading import find_model, load_model
+    from ecg_study.workflows.evaluate import (
+        evaluate_on,
+        evaluation_lines,
+        metric_rows,
+        open_evaluation,
+        pretrained_models,
+    )
 
-    console, settings = open_console(), call.settings
+    console, settings, out = open_console(), call.settings, Path(call.settings.output_dir) / "models"
+    if options.write_card and settings.records:
+        raise InputError("write_card: a card holds metrics of all records; leave out records", parameters=("records",))
     if settings.records and settings.noise_dir:
         console.print("noise stress test (118e, 119e): not measured, it needs all records of the part")
     opened: dict[float, tuple[Database, EvaluationRecords]] = {}
     for name in options.models or pretrained_models():
-        model = load_model(name, models_dir=Path(settings.output_dir) / "models")
+        model = load_model(name, models_dir=out)
         fs = model.card.fs
         if fs not in opened:
             with ProgressBars(console) as bars:
@@ -122,8 +130,14 @@ def evaluate(options: EvaluateOptions, call: Call) -> int:
                     settings, database=options.database, part=options.part, fs=fs, on_progress=bars
                 )
         data, records = opened[fs]
-        for line in evaluation_lines(evaluate_on(model, records, name=name, data=data)):
+        result = evaluate_on(model, records, name=name, data=data)
+        for line in evaluation_lines(result):
             console.print(line)
+        if options.write_card:
+            from ecg_study.workflows.reporting.card_metrics import write_card_metrics
+
+            command = f"ecg-study evaluate FOLDER_OF_THIS_CARD --database {options.database} --part {options.part}"
+            write_card_metrics(find_model(name, models_dir=out), result, rows=metric_rows(result), command=command)
     return 0
 
 

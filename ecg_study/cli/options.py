@@ -37,6 +37,7 @@ _OTHER_PARAMETERS = (
     "time_column",
     "units",
     "validate_every",
+    "write_card",
 )
 
 _SETTINGS = tuple(name for name in Settings.model_fields if name not in FILE_SETTINGS)

@@ -148,6 +148,10 @@ class EvaluateOptions(CheckedModel):
     part: Annotated[Literal["test", "validation"], Expected("test or validation")] = Field(
         default="test", description="test, or validation to choose between models"
     )
+    write_card: Flag = Field(
+        default=False,
+        description="write the metrics into card.json and CARD.md of each model, in place of earlier ones",
+    )
 
 
 class FineTuneOptions(CheckedModel):

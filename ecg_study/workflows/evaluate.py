@@ -280,9 +280,14 @@ def _refuse_training_records(card: ModelCard, data: Database, records: Evaluatio
 
 def evaluation_lines(result: Evaluation) -> Iterator[str]:
     """Yield the metrics of an evaluation as text, one line each."""
-    metrics = _detector_metrics(result) if isinstance(result, DetectorEvaluation) else _denoiser_metrics(result)
-    for metric, value in [("weights", f"{result.parameters:,}"), *metrics]:
+    for metric, value in metric_rows(result):
         yield f"{result.model:24} {metric:54} {value}"
+
+
+def metric_rows(result: Evaluation) -> list[tuple[str, str]]:
+    """Return name and value of each metric of an evaluation."""
+    metrics = _detector_metrics(result) if isinstance(result, DetectorEvaluation) else _denoiser_metrics(result)
+    return [("weights", f"{result.parameters:,}"), *metrics]
 
 
 def _detector_metrics(result: DetectorEvaluation) -> Iterator[tuple[str, str]]:

@@ -11,11 +11,14 @@ import pytest
 import ecg_study as es
 import study
 from ecg_study.ecg_data.databases.catalog import Database, open_database, split_database
+from ecg_study.evaluation.experiments.model_evaluation import DetectorEvaluation
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
-from ecg_study.workflows.evaluate import evaluate_on, evaluation_lines, open_records
+from ecg_study.models.card import read_card
+from ecg_study.workflows.evaluate import evaluate_on, evaluation_lines, metric_rows, open_records
 from tests.known_databases import write_databases
+from tests.models.model_files import copy_pretrained
 
 DETECTOR, DENOISER = "gru-detector", "lstm-denoiser-white"
 
@@ -90,6 +93,30 @@ def test_harm_is_measured_of_a_denoiser_that_removes_baseline_wander(
     without = es.evaluate(wander_denoiser, data, records=[first])
     assert without.harm is not None and without.harm.noisy == []
     assert without.harm.clean == result.harm.clean
+
+
+@pytest.mark.parametrize("name", [DETECTOR, "lstm-denoiser"])
+def test_the_cards_get_the_metrics(name: str, raw_dir: Path, tmp_path: Path) -> None:
+    model = copy_pretrained(tmp_path / "models" / name, name=name)
+    before = read_card(model)
+    options = ["--database", "folder", "--raw-dir", str(raw_dir), "--data-dir", str(tmp_path), "--write-card"]
+    assert study.main(["evaluate", str(model), *options]) == 0
+    card = read_card(model)
+    assert replace(card, metrics=before.metrics) == before
+    result = es.evaluate(str(model), open_database("folder", raw_dir=raw_dir))
+    if isinstance(result, DetectorEvaluation):
+        stored = card.metrics["test, as recorded, R peaks within 50 ms"]["f1"]["value"]
+        assert stored == pytest.approx(result.f1(tolerance_ms=50).value, abs=1e-6)
+    else:
+        assert card.metrics["test, mean over records"]["rmse"]["value"] == pytest.approx(result.rmse().value, abs=1e-6)
+        assert card.metrics["test, whole records, no noise added"]["change in dB"]["value"] < 0
+    page = (model / "CARD.md").read_text()
+    assert page.count("## Results") == 1 and page.index("## Data") < page.index("## Results") < page.index("## Lim")
+    assert "which the model has not seen, by `ecg-study evaluate" in page
+    assert all(f"{name:54} {value}".rstrip() in page for name, value in metric_rows(result))
+    assert str(tmp_path) not in page
+    with_records = study.main(["evaluate", str(model), *options, "--records", "s01"])
+    assert with_records == 2, "a card holds metrics of all records"
 
 
 def test_the_validation_part_has_its_own_records_and_noise(data: Database, detector: Detector, noise_dir: Path) -> None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ecg_study.evaluation.results.harm import HarmSection, MorphologyChange
 from ecg_study.evaluation.results.values import GRU, LSTM, NOISY, TOLERANCES_MS
 from ecg_study.models.card import DENOISER, ModelCard
 from ecg_study.models.folder import save_model
@@ -14,6 +13,7 @@ from ecg_study.reports.model_card import render_card
 from ecg_study.reports.report import Report, Training
 from ecg_study.reports.schema import to_json
 from ecg_study.training.task import TrainingTask, augmentation_as_json
+from ecg_study.workflows.reporting.card_metrics import harm_metrics
 from ecg_study.workflows.task_models import task_card
 
 
@@ -65,7 +65,7 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
 def _metrics(report: Report, task: str) -> dict[str, Any]:
     if task == DENOISER and report.denoiser is not None:
         summary = next(item for item in report.denoiser.summaries if item.method == LSTM)
-        harm = {} if report.denoiser.harm is None else _harm_metrics(report.denoiser.harm)
+        harm = {} if report.denoiser.harm is None else harm_metrics(report.denoiser.harm)
         return {"test, mean over records": to_json(summary.metrics), **harm}
     if report.detector is None:
         return {}
@@ -74,36 +74,3 @@ def _metrics(report: Report, task: str) -> dict[str, Any]:
     windows = next(w for w in report.detector.windows if w.input == NOISY)
     metrics["test, windows"] = to_json({"confusion": windows.confusion, "f1": windows.f1, "brier": windows.brier})
     return metrics
-
-
-def _harm_metrics(harm: HarmSection) -> dict[str, Any]:
-    """Return the results of our denoiser on whole recordings, without added noise and by type of noise and level."""
-    metrics: dict[str, Any] = {}
-    for clean in harm.clean:
-        if clean.method == LSTM:
-            change = {"change in dB": to_json(clean.change), "worst tenth in dB": to_json(clean.worst_tenth)}
-            metrics["test, whole records, no noise added"] = change | _wave_metrics(clean.morphology)
-    for cell in harm.noisy:
-        if cell.method == LSTM:
-            levels = metrics.setdefault(f"test, whole records, {cell.noise_type}", {})
-            levels[f"{cell.snr} dB"] = {
-                "SNR improvement in dB": to_json(cell.improvement),
-                "worst tenth in dB": to_json(cell.worst_tenth),
-                "above the high-pass of the reference in dB": to_json(cell.above_highpass),
-                **_wave_metrics(cell.morphology),
-            }
-    return metrics
-
-
-def _wave_metrics(change: MorphologyChange | None) -> dict[str, Any]:
-    if change is None:
-        return {}
-    return {
-        "ST level changed by 0.1 mV or more": to_json(change.false_st),
-        "QRS width changed by 20 ms or more": to_json(change.false_qrs),
-        "T end changed by 20 ms or more": to_json(change.false_qt),
-        "changes of waves": {
-            name: None if item is None else {"median": to_json(item.median), "95 % within": to_json(item.p95)}
-            for name, item in change.changes.items()
-        },
-    }
