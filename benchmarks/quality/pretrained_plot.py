@@ -1,4 +1,4 @@
-"""Draw the README's plot of the pretrained models from the report that measured them.
+"""Draw the README's plot of the pretrained models, from the report and the card with their results.
 
 python -m benchmarks.quality.pretrained_plot
 """
@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ecg_study.evaluation.results.harm import EXACT_HIGHPASS
 from ecg_study.evaluation.results.values import GRU, LSTM, NO_FILTER
+from ecg_study.inference.loading import PRETRAINED_DIR
+from ecg_study.models.card import ModelCard, read_card
 from ecg_study.reports.plots.style import BLUE, DPI, GRAY, MARKERS, OTHERS, SMALL, make_axes
 from ecg_study.reports.report import Report
 from ecg_study.reports.schema import read_report
+from ecg_study.workflows.reporting.card_metrics import ABOVE_HIGHPASS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DOCS = Path(__file__).parents[2] / "docs"
 _TEST = "118e, 119e"
-_NOISE = "mix"
+_DENOISING = "test, whole records, mix"
 
 
 def main() -> int:
@@ -27,7 +31,7 @@ def main() -> int:
     report = read_report(DOCS / "mitdb-robust" / "report.json")
     figure, (left, right) = make_axes(1, 2, height=3.8)
     draw_noise_stress(left, report)
-    draw_denoising(right, report)
+    draw_denoising(right, read_card(PRETRAINED_DIR / "lstm-denoiser"))
     figure.savefig(DOCS / "pretrained.png", dpi=DPI)
     return 0
 
@@ -45,24 +49,27 @@ def draw_noise_stress(axis: Axes, report: Report) -> None:
     axis.set_ylabel("F1 at 150 ms in %")
 
 
-def draw_denoising(axis: Axes, report: Report) -> None:
-    """Draw the SNR improvement against the input SNR for a mixture of real noise, with 95 % intervals of the model."""
-    assert report.denoiser is not None
-    cells = [cell for cell in report.denoiser.noise if cell.noise_type == _NOISE and cell.method != NO_FILTER]
-    values = {(cell.method, cell.snr): cell.metrics["snr_improvement"] for cell in cells}
+def draw_denoising(axis: Axes, card: ModelCard) -> None:
+    """Draw the SNR improvement above that of the high-pass against the input SNR, with 95 % intervals of the model."""
+    ours = _by_level(card.metrics[_DENOISING])
     lines = {
-        name: {cell.snr: values[name, cell.snr].value for cell in cells if cell.method == name}
-        for name in dict.fromkeys(cell.method for cell in cells)
+        name.removeprefix(f"{_DENOISING}, "): {level: item["value"] for level, item in _by_level(values).items()}
+        for name, values in card.metrics.items()
+        if name.startswith(f"{_DENOISING}, ") and not name.endswith((NO_FILTER, EXACT_HIGHPASS))
     }
+    lines[LSTM] = {level: item["value"] for level, item in ours.items()}
     _draw_lines(axis, lines, LSTM, "lstm-denoiser (95 % CI)")
-    levels = sorted(lines[LSTM], reverse=True)
-    ours = [values[LSTM, level] for level in levels]
-    axis.fill_between(
-        range(len(levels)), [item.low for item in ours], [item.high for item in ours], color=BLUE, alpha=0.15, lw=0
-    )
+    levels = sorted(ours, reverse=True)
+    low, high = ([ours[level][end] for level in levels] for end in ("low", "high"))
+    axis.fill_between(range(len(levels)), low, high, color=BLUE, alpha=0.15, lw=0)
     axis.set_title("Denoising: mixture of baseline wander, motion, muscle", fontsize=SMALL + 1)
-    axis.set_ylabel("SNR improvement in dB")
+    axis.set_ylabel("SNR in dB above the 0.5 Hz high-pass")
     axis.axhline(0, color=GRAY, lw=0.8)
+
+
+def _by_level(stored: dict[str, Any]) -> dict[int, dict[str, float]]:
+    """Return input SNR in dB → the difference to the high-pass with its interval."""
+    return {int(level.removesuffix(" dB")): values[ABOVE_HIGHPASS] for level, values in stored.items()}
 
 
 def _draw_lines(axis: Axes, lines: dict[str, dict[int, float]], own: str, label: str) -> None:
