@@ -229,6 +229,7 @@ def train(options: TrainOptions, call: Call) -> int:
         validate_every=options.validate_every,
         restart=options.restart,
         refit=Path(options.refit) if options.refit else None,
+        start_from=Path(options.start_from) if options.start_from else None,
     )
     with TrainingDisplay(console) as display:
         made = train_model(call.settings, request, on_progress=display, on_start=display.start, on_step=display.step)

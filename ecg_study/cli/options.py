@@ -33,6 +33,7 @@ _OTHER_PARAMETERS = (
     "runtime",
     "sections",
     "segments",
+    "start_from",
     "storage",
     "time_column",
     "units",

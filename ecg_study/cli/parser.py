@@ -45,6 +45,7 @@ _METAVARS = {
     "scheduler_key": "FILE",
     "runtime": "NAME",
     "sections": _LIST,
+    "start_from": "MODEL",
     "storage": "FILE",
     "test_database": "NAME",
     "time_column": "NAME",

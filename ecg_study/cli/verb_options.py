@@ -90,6 +90,10 @@ class TrainOptions(CheckedModel):
         description="model folder of the same configuration, trained without this option: train on its validation "
         "records too, and take its thresholds",
     )
+    start_from: Text = Field(
+        default="",
+        description="name or folder of a model of the same layers whose weights are the first (default: random ones)",
+    )
     restart: Flag = Field(default=False, description="start from scratch; a saved training is renamed, not deleted")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -215,6 +216,36 @@ def test_a_refit_uses_the_validation_records_and_the_thresholds_of_a_validated_m
         (["--refit", model, "--seed", "5"], "the model has other train records than this training"),
     ):
         assert study.main([*again, *more]) == 2
+        error = capsys.readouterr().err
+        assert says in error and len(error.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_training_can_start_from_a_model(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "out" / "models" / "detector"
+    assert study.main([*options, "--epochs", "3"]) == 0
+    again = [*options, "--output-dir", str(tmp_path / "again"), "--epochs", "1", "--start-from", str(model)]
+    assert study.main(again) == 0
+    first, later = _history(tmp_path / "out")[0], _history(tmp_path / "again")[0]
+    assert float(later["val_loss"]) < float(first["val_loss"]), "it goes on where the model was"
+    card = read_card(tmp_path / "again" / "models" / "detector")
+    origin = card.data["fine_tuned_from"]
+    assert origin["sha256"] == hashlib.sha256((model / "model.keras").read_bytes()).hexdigest()
+    assert origin["data"]["records"] == read_card(model).data["records"] and "signals" not in origin["data"]
+    page = (tmp_path / "again" / "models" / "detector" / "CARD.md").read_text()
+    assert "Training started from the weights of another model" in page
+    assert study.main(again[:-2]) == 2, "a saved training that started from a model"
+    assert 'the saved training used start from = "' in capsys.readouterr().err
+    other = [*options, "--output-dir", str(tmp_path / "other"), "--epochs", "1"]
+    for more, says in (
+        (["--start-from", "gru-detector"], "--start-from: the layers of"),
+        (["--start-from", "lstm-denoiser"], "is a denoiser, and a detector is trained"),
+        (["--start-from", "nowhere"], "nowhere"),
+        (["--start-from", str(model), "--seed", "5"], "the model was trained on these records"),
+    ):
+        assert study.main([*other, *more]) == 2
         error = capsys.readouterr().err
         assert says in error and len(error.splitlines()) == 1
 

@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import Database
-from ecg_study.ecg_data.databases.splits import PARTS, TEST
-from ecg_study.errors import DataError, ModelError, SettingsError, StateError, TrainingError
+from ecg_study.ecg_data.databases.splits import PARTS
+from ecg_study.errors import ModelError, SettingsError, StateError, TrainingError
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.r_peaks import match
 from ecg_study.evaluation.leads import EvaluationLead, by_record, read_leads
 from ecg_study.evaluation.metrics import denoising, paired_difference, pooled_f1
 from ecg_study.evaluation.results.fine_tuning import FineTuning
 from ecg_study.evaluation.results.values import TOLERANCES_MS, Comparison, peak_f1_metric
-from ecg_study.evaluation.seen_records import records_of_seen_subjects, seen_records
 from ecg_study.evaluation.thresholds import choose_thresholds
 from ecg_study.extras import require_packages
 from ecg_study.files import exclusive, make_directory, sha256_of, write_json
 from ecg_study.inference.loading import find_model
-from ecg_study.models.card import DENOISER, LINEAGE, ModelCard, read_card
+from ecg_study.models.card import DENOISER, ModelCard, read_card
 from ecg_study.models.folder import SavedModel, open_model, save_model
 from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.reports.model_card import render_fine_tuned_card
@@ -38,6 +37,7 @@ from ecg_study.training.task import TrainingTask
 from ecg_study.workflows.preparation import prepare_data
 from ecg_study.workflows.settings import SETTINGS_FILE, Settings, save_settings
 from ecg_study.workflows.task_models import cached_task_model
+from ecg_study.workflows.training.origins import lineage, refuse_training_records
 
 if TYPE_CHECKING:
     import keras
@@ -101,7 +101,7 @@ def fine_tune_model(
     busy = f"{output_dir}: another process is fine-tuning here; wait for it, or choose another output folder"
     with deferred_interrupts(), exclusive(output_dir / ".finetune.lock", busy=busy):
         original = open_model(folder)
-        _refuse_training_records(original.card, task, data.database)
+        refuse_training_records(original.card, task, data.database)
         training, model = _train(original, task, rate=rate, epochs=epochs, seed=seed, on_progress=on_progress)
         store = ResultCache(output_dir / "measured")
         thresholds, changes = _measure(original, model, task=task, database=data.database, store=store, seed=seed)
@@ -125,20 +125,6 @@ def fine_tune_model(
         new_card = _card(original.card, task, result)
         save_model(target, model, card=new_card, page=render_fine_tuned_card(new_card, result))
     return result
-
-
-def _refuse_training_records(card: ModelCard, task: TrainingTask, data: Database) -> None:
-    """Refuse validation and test records, and test subjects, that the original model was trained on."""
-    known = seen_records(card, task.cache.signals([*task.split.validation, *task.split.test]), part=TEST)
-    if known:
-        problem = (
-            f"{', '.join(sorted(known))}: the model was trained on these records, so they cannot be used to measure it"
-        )
-        raise DataError(f"{problem}; leave them out of records", parameters=("records",))
-    known = records_of_seen_subjects(card, data, records=task.split.test, part=TEST)
-    if known:
-        problem = f"{', '.join(known)}: the model was trained on the subjects of these test records"
-        raise DataError(f"{problem}; leave them out of records", parameters=("records",))
 
 
 def _train(
@@ -251,7 +237,6 @@ def _card(original: ModelCard, task: TrainingTask, result: FineTuning) -> ModelC
     cache = task.cache
     signals = dict(original.data.get("signals", {}))
     signals |= cache.signals([*task.split.train, *task.split.validation])
-    source_data = {name: value for name, value in original.data.items() if name != "signals"}
     return replace(
         original,
         thresholds=result.thresholds,
@@ -263,7 +248,7 @@ def _card(original: ModelCard, task: TrainingTask, result: FineTuning) -> ModelC
             "noise_sigma_mv": cache.settings.noise_sigma_mv,
             "records": {name: list(records) for name, records in result.parts.items()},
             "signals": signals,
-            LINEAGE: {"sha256": result.source_sha256, "data": source_data},
+            **lineage(original, result.source_sha256),
         },
         metrics={
             f"test, {change.metric}": {

@@ -19,7 +19,7 @@ from ecg_study.extras import require_packages
 from ecg_study.files import make_directory, remove_abandoned, replacing, temporary_path, write_json, write_text
 from ecg_study.formatting import difference
 from ecg_study.models.card import MODEL_KINDS, ModelCard, read_card
-from ecg_study.models.folder import save_model
+from ecg_study.models.folder import SavedModel, save_model
 from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.reports.model_card import render_trained_card
 from ecg_study.search_spaces.preset_files import load_preset
@@ -42,15 +42,13 @@ from ecg_study.workflows.training.configuration import (
     choose_hyperparameters,
     searched_hyperparameters,
 )
+from ecg_study.workflows.training.origins import TRAINED, lineage, open_start, refuse_training_records
 
 if TYPE_CHECKING:
     import keras
 
 TRAIN_FOLDER = "train"
 """Folder in the output folder with the state and the history of each training."""
-
-_TRAINED = "training"
-"""Key in the data of a card that only cards of this verb have."""
 
 STATE_FILE, HISTORY_FILE, SUMMARY_FILE, PLOT_FILE = "state.npz", "history.csv", "training.json", "history.png"
 
@@ -70,6 +68,8 @@ class TrainingRequest:
         refit: folder of a model of the same configuration that was trained without the validation records. This
             training uses them too, as nothing is left to choose: its thresholds are those of that model.
             ``None`` for a training that is validated.
+        start_from: name or folder of a model of the same layers whose weights the training starts from; ``None`` starts
+            from random weights.
         save_seconds: time between two saved states in seconds.
     """
 
@@ -81,7 +81,16 @@ class TrainingRequest:
     validate_every: int | None = None
     restart: bool = False
     refit: Path | None = None
+    start_from: Path | None = None
     save_seconds: float = SAVE_SECONDS
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """The model that a training starts from, and the hash of its Keras file."""
+
+    model: SavedModel
+    sha256: str
 
 
 def _ignore_steps(_: StepProgress) -> None:
@@ -133,11 +142,17 @@ def train_model(
     if chosen is not None:
         _check_same_split(chosen, task)
     check_buildable(task, hyperparameters)
+    origin: _Origin | None = None
+    if request.start_from is not None:
+        origin = _Origin(*open_start(request.start_from, task, hyperparameters))
+        refuse_training_records(origin.model.card, task, data.database)
     make_directory(output_dir)
     directory = output_dir / TRAIN_FOLDER / task.name
     spec = TrainingSpec(id=f"{task.name}-{TRAIN_FOLDER}", epochs=1, hyperparameters=hyperparameters)
     options = TrainingOptions.for_long(task, request.budget, validate_every=request.validate_every)
     conditions = training_conditions(task, spec, options=options, seed=settings.seed)
+    if origin is not None:
+        conditions["start from"] = origin.sha256
     with deferred_interrupts(), StateFile(directory.with_suffix(".npz")).locked():
         if request.restart:
             _set_aside(directory)
@@ -149,6 +164,7 @@ def train_model(
             spec,
             options=options,
             seed=settings.seed,
+            initial_weights=None if origin is None else origin.model.model.get_weights(),
             on_step=_with_history(on_step, directory / HISTORY_FILE),
             state_file=state_file,
         )
@@ -168,6 +184,8 @@ def train_model(
         write_text(directory / HISTORY_FILE, _as_csv(result.history))
         _save_plot(result, directory / PLOT_FILE)
         card = _card(task, data, result, seed=settings.seed)
+        if origin is not None:
+            card = replace(card, data={**card.data, **lineage(origin.model.card, origin.sha256)})
         _replace_model(model_dir, model, card=card, page=render_trained_card(card, result))
     return result
 
@@ -206,7 +224,7 @@ def _validated_card(
             before, now = difference(found, value)
             problem = f"{folder} has {name} = {before}, but {name} = {now} is trained; choose a model of the same"
             raise SettingsError("refit", problem, value=str(folder))
-    if card.data.get(_TRAINED, {}).get("refit"):
+    if card.data.get(TRAINED, {}).get("refit"):
         problem = f"{folder} was trained on the validation records itself; choose the model that was not"
         raise SettingsError("refit", problem, value=str(folder))
     return card
@@ -223,7 +241,7 @@ def _check_same_split(card: ModelCard, task: TrainingTask) -> None:
 
 def _check_replaceable(model_dir: Path) -> None:
     """Raise an error if a model folder exists that this verb did not write."""
-    if model_dir.exists() and _TRAINED not in read_card(model_dir).data:
+    if model_dir.exists() and TRAINED not in read_card(model_dir).data:
         problem = (
             f"{model_dir} is a model of a study, and a training would replace it; set output_dir to another folder"
         )
@@ -344,7 +362,7 @@ def _card(task: TrainingTask, data: PreparedData, result: LongTraining, *, seed:
             **augmentation_as_json(task, result.hyperparameters),
             "records": {name: list(part.records) for name, part in summary.parts.items()},
             "signals": task.cache.signals([*task.split.train, *task.split.validation]),
-            _TRAINED: {
+            TRAINED: {
                 "segments": result.segments,
                 "kept_segments": result.kept_segments,
                 "averaged": result.averaged,
