@@ -17,8 +17,9 @@ from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
 from ecg_study.errors import SettingsError
 from ecg_study.files import write_text
 from ecg_study.reading import UnreadableError, read_toml
+from ecg_study.search_spaces.built_in import PRESETS, RENAMED_PRESETS
 from ecg_study.search_spaces.hyperparameters import LEARNING_RATE
-from ecg_study.search_spaces.presets import PRESETS, RENAMED_PRESETS, HyperparameterRanges, Preset
+from ecg_study.search_spaces.presets import HyperparameterRanges, Preset
 from ecg_study.search_spaces.training_data import CLEAN
 
 _NONE = "none"

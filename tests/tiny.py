@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ecg_study.search_spaces.built_in import PRESETS
 from ecg_study.search_spaces.preset_files import save_preset
-from ecg_study.search_spaces.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
 """The root of the repository, from which child processes import the package."""

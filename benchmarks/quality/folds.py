@@ -33,7 +33,7 @@ from ecg_study.evaluation.results.values import TOLERANCES_MS
 from ecg_study.evaluation.thresholds import choose_thresholds
 from ecg_study.models.card import DENOISER, DETECTOR, MODEL_KINDS
 from ecg_study.result_cache import ResultCache
-from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.search_spaces.built_in import PRESETS, PRETRAINED
 from ecg_study.training.backend import import_backend
 from ecg_study.training.loop import train
 from ecg_study.training.specs import TrainingOptions, TrainingSpec
@@ -48,6 +48,8 @@ FOLDS = {
     3: ("101", "108", "205", "207", "223"),
 }
 """Subjects of DS1 for evaluation; the others are for training."""
+
+_PRESETS = {"robust": PRETRAINED, "white-noise": PRESETS["white-noise"]}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -119,7 +121,7 @@ def _task(options: argparse.Namespace, database: Any, noise: NoiseRecords) -> tu
     train = tuple(record for record in (*usual.train, *usual.validation) if record not in held)
     split = Split(train, held, usual.test, usual.excluded_records, usual.subjects)
     units = [int(number) for number in options.units.split(",")]
-    preset = PRESETS[options.preset]
+    preset = _PRESETS[options.preset]
     bounds = replace(
         preset.denoiser if options.task == DENOISER else preset.detector,
         layers=(len(units),),
@@ -176,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", default="data", type=Path, help="for downloads and segments (default: data)")
     parser.add_argument("--fold", type=int, choices=tuple(FOLDS), default=1, help="(default: 1)")
     parser.add_argument("--task", choices=MODEL_KINDS, default=DETECTOR, help="(default: detector)")
-    parser.add_argument("--preset", choices=("robust", "white-noise"), default="robust", help="(default: robust)")
+    parser.add_argument("--preset", choices=tuple(_PRESETS), default="robust", help="(default: robust)")
     parser.add_argument("--units", default="64,64", help="units of each layer (default: 64,64)")
     parser.add_argument("--frame", type=int, default=8, help="(default: 8)")
     parser.add_argument("--dropout", type=float, default=0.0, help="(default: 0)")

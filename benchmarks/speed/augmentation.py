@@ -31,7 +31,7 @@ from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
 from ecg_study.ecg_data.segments.cache import open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.models.card import DENOISER, MODEL_KINDS
-from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.search_spaces.built_in import PRETRAINED
 from ecg_study.training.task import TrainingTask
 
 SECONDS, REPEATS = 0.5, 9
@@ -66,7 +66,7 @@ def augmented_task(
     database = open_database(database_name, data_dir=directory, raw_dir=raw)
     noise = _synthetic_noise() if noise_dir is None else open_noise_records(noise_dir)
     cache = open_cache(database, SegmentSettings(augmented=True), data_dir=directory, noise=noise)
-    task = TrainingTask(name, cache, split_database(database, cache.records, seed=1), PRESETS["robust"])
+    task = TrainingTask(name, cache, split_database(database, cache.records, seed=1), PRETRAINED)
     return with_augmentation(task, **EVERYTHING)
 
 

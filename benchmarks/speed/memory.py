@@ -15,7 +15,8 @@ import psutil
 
 from benchmarks.speed.searching import Quiet, synthetic_task
 from ecg_study.models.card import DENOISER
-from ecg_study.search_spaces.presets import PRESETS, HyperparameterRanges
+from ecg_study.search_spaces.built_in import PRESETS
+from ecg_study.search_spaces.presets import HyperparameterRanges
 from ecg_study.training.backend import import_backend
 from ecg_study.training.executors.factory import open_executor
 from ecg_study.training.specs import Trial

@@ -30,7 +30,7 @@ from ecg_study.ecg_data.databases.splits import Split
 from ecg_study.ecg_data.segments.cache import SegmentCache, open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.models.card import DENOISER
-from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.search_spaces.built_in import PRESETS
 from ecg_study.training.backend import import_backend
 from ecg_study.training.executors.factory import open_executor
 from ecg_study.training.task import TrainingTask

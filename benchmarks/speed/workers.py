@@ -25,7 +25,8 @@ from typing import Any
 
 from benchmarks.speed.searching import Quiet, synthetic_task
 from ecg_study.models.card import DENOISER
-from ecg_study.search_spaces.presets import PRESETS, HyperparameterRanges
+from ecg_study.search_spaces.built_in import PRESETS
+from ecg_study.search_spaces.presets import HyperparameterRanges
 from ecg_study.training.backend import import_backend
 from ecg_study.training.executors.base import Executor
 from ecg_study.training.executors.dask_connection import open_dask_executor

@@ -8,7 +8,7 @@ from typing import Any
 from ecg_study.formatting import printable
 from ecg_study.inference.loading import ModelEntry
 from ecg_study.models.card import DENOISER, DETECTOR, ModelCard
-from ecg_study.search_spaces.presets import RENAMED_PRESETS
+from ecg_study.search_spaces.built_in import RENAMED_PRESETS
 
 _METRICS = {
     DETECTOR: (

@@ -137,7 +137,7 @@ _PLAN = Verb(
     """\
   {prog} plan --preset standard
       brackets, rungs, trials, epochs, disk space, and the duration from a short measurement
-  {prog} plan --database mitdb --preset full --scheduler tcp://host:8786
+  {prog} plan --database mitdb --preset thorough --scheduler tcp://host:8786
       the same for the workers of a Dask cluster""",
 )
 
@@ -154,7 +154,7 @@ _SEARCH = Verb(
       stop after eight hours; the report uses the best trials so far
   {prog} search --preset standard --output-dir second --warm-start mitdb-study
       try the best configurations of an earlier study first
-  {prog} search --preset full --scheduler tcp://host:8786
+  {prog} search --preset thorough --scheduler tcp://host:8786
       train on the workers of a Dask cluster; docs/parallel.md explains how to start one""",
 )
 

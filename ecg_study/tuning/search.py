@@ -15,7 +15,7 @@ from ecg_study.files import locked, remove_abandoned, write_bytes
 from ecg_study.models.card import DENOISER
 from ecg_study.progress import raise_if_interrupted
 from ecg_study.reading import MAX_NPZ_BYTES, UnreadableError, read_bytes
-from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER, RENAMED_PRESETS
+from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER
 from ecg_study.search_spaces.training_data import CLEAN, STRENGTHS
 from ecg_study.training.executors.base import EpochFinished, Event, Executor, Job, Notice, TrialFinished, WorkerLost
 from ecg_study.training.specs import FAILED, FinishedTraining, TrainingOptions, TrainingSpec, Trial, failed_training
@@ -30,6 +30,9 @@ from ecg_study.tuning.state import SavedSearch, SearchResult, StateFile, best_sc
 from ecg_study.tuning.warm_start import WarmStart, read_warm_start
 
 WEIGHTS = "weights"
+
+_STORED_PRESETS = {"white-noise": "white"}
+"""Presets that saved searches know by their name of 0.1.0."""
 
 _ATTEMPTS = 3
 """Attempts at a trial whose failure may not repeat, the first one included."""
@@ -160,7 +163,6 @@ def search_identity(task: TrainingTask, *, seed: int, warm_start: str) -> dict[s
     from ecg_study.tuning.oracle import hyperparameter_space
 
     preset = asdict(task.preset)
-    stored_names = {now: before for before, now in RENAMED_PRESETS.items()}
     sizes = ("max_epochs", "factor", "iterations", "batch_size", "segments_per_epoch")
     seen = task.cache.signals([*task.split.train, *task.split.validation])
     return {
@@ -171,7 +173,7 @@ def search_identity(task: TrainingTask, *, seed: int, warm_start: str) -> dict[s
         "training records": list(task.split.train),
         "validation records": list(task.split.validation),
         "signals": sorted(digest for digests in seen.values() for digest in digests),
-        "preset": stored_names.get(task.preset.name, task.preset.name),
+        "preset": _STORED_PRESETS.get(task.preset.name, task.preset.name),
         "sizes": {**{name: preset[name] for name in sizes}, "batch_size": task.batch_size},
         **augmentation_as_json(task),
         **({"shares": dict(task.shares)} if task.shares else {}),

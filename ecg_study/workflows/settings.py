@@ -16,8 +16,8 @@ from ecg_study.ecg_data.databases.own import NO_OWN_DATABASES, OwnDatabase, OwnD
 from ecg_study.errors import SettingsError
 from ecg_study.files import write_text
 from ecg_study.reading import UnreadableError, read_toml
+from ecg_study.search_spaces.built_in import PRESETS, RENAMED_PRESETS
 from ecg_study.search_spaces.preset_files import load_preset
-from ecg_study.search_spaces.presets import PRESETS, RENAMED_PRESETS
 from ecg_study.training.executors.tls import TlsFiles
 from ecg_study.workflows.validation import (
     CheckedModel,

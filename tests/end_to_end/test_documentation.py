@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 import ecg_study as es
 from ecg_study.cli.parser import build_parser
 from ecg_study.models.card import CARD_FILE
-from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.search_spaces.built_in import PRESETS
 from ecg_study.workflows.settings import Settings
 from tests.tiny import ROOT
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import study
+from ecg_study.search_spaces.built_in import PRESETS
 from ecg_study.search_spaces.preset_files import save_preset
-from ecg_study.search_spaces.presets import PRESETS
 
 RECORDS = "101,106,207,230,109,220,100,103"
 

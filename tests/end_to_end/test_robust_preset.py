@@ -14,8 +14,8 @@ from ecg_study.evaluation.results.values import LSTM
 from ecg_study.inference.loading import load_denoiser, load_detector
 from ecg_study.models.card import read_card
 from ecg_study.reports.schema import read_report
+from ecg_study.search_spaces.built_in import PRESETS
 from ecg_study.search_spaces.preset_files import save_preset
-from ecg_study.search_spaces.presets import PRESETS
 from tests.tiny import TINY
 
 pytestmark = pytest.mark.slow
@@ -30,6 +30,7 @@ def robust_study(raw_dir: Path, noise_dir: Path, tmp_path_factory: pytest.TempPa
     tiny = replace(
         ROBUST,
         name="tiny-robust",
+        hours=None,
         max_epochs=2,
         segments_per_epoch=32,
         batch_size=16,

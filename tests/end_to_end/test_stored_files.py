@@ -27,7 +27,7 @@ from ecg_study.models.card import DENOISER, DETECTOR, MODEL_KINDS
 from ecg_study.reports.markdown import to_markdown
 from ecg_study.reports.publish import report_page
 from ecg_study.reports.schema import read_report
-from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.search_spaces.built_in import PRETRAINED
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.search import load_same_search
 from ecg_study.tuning.state import load_search, search_directory
@@ -36,7 +36,8 @@ from tests.tiny import ROOT, TINY
 STORED = ROOT / "tests" / "fixtures" / "v0.1.0"
 
 ROBUST = replace(
-    PRESETS["robust"],
+    PRETRAINED,
+    name="robust",
     max_epochs=2,
     segments_per_epoch=32,
     batch_size=16,

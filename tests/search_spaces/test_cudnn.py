@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from keras import layers
 
+from ecg_study.search_spaces.built_in import PRESETS
 from ecg_study.search_spaces.denoiser import DenoiserConfig, build_denoiser
 from ecg_study.search_spaces.detector import DetectorConfig, build_detector
 from ecg_study.search_spaces.layers import StackConfig
-from ecg_study.search_spaces.presets import BOTH, PRESETS
+from ecg_study.search_spaces.presets import BOTH
 
 SEGMENT = 2016
 

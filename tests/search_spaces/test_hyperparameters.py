@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras_tuner
 import pytest
 
+from ecg_study.search_spaces.built_in import PRESETS
 from ecg_study.search_spaces.denoiser import DenoiserSpace
 from ecg_study.search_spaces.detector import DetectorSpace
 from ecg_study.search_spaces.hyperparameters import (
@@ -13,9 +14,8 @@ from ecg_study.search_spaces.hyperparameters import (
     hyperparameter,
     optional_hyperparameters,
 )
-from ecg_study.search_spaces.presets import PRESETS
 
-FULL = PRESETS["full"]
+FULL = PRESETS["thorough"]
 
 
 @pytest.mark.parametrize(

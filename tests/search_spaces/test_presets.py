@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ecg_study.errors import SettingsError
+from ecg_study.search_spaces.built_in import PRESETS
 from ecg_study.search_spaces.preset_files import load_preset, save_preset
-from ecg_study.search_spaces.presets import PRESETS
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -25,26 +25,26 @@ def test_a_saved_preset_is_read_back_as_it_was(name: str, tmp_path: Path) -> Non
 
 def test_built_in_presets_are_read_only() -> None:
     with pytest.raises(TypeError):
-        PRESETS["quick"] = PRESETS["full"]  # type: ignore[index]
+        PRESETS["quick"] = PRESETS["thorough"]  # type: ignore[index]
 
 
 def test_a_file_with_a_base_gives_only_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "small.toml"
     path.write_text(
-        'base = "robust"\nseeds = 1\nsegments_per_epoch = "none"\ndetector_augmentation = "none"\n'
+        'base = "long"\nseeds = 2\nsegments_per_epoch = "none"\ndetector_augmentation = "none"\n'
         "[denoiser]\nunits = [8]\nlearning_rate = [1e-3, 1]\n[denoiser_augmentation]\nremoves_baseline_wander = false\n"
     )
-    robust, made = PRESETS["robust"], load_preset(path)
+    long, made = PRESETS["long"], load_preset(path)
     assert made.name == "small" and made.summary == "read from small.toml"
-    assert robust.denoiser_augmentation is not None
+    assert long.denoiser_augmentation is not None
     assert made == replace(
-        robust,
+        long,
         name="small",
         summary="read from small.toml",
-        seeds=1,
+        seeds=2,
         segments_per_epoch=None,
-        denoiser=replace(robust.denoiser, units=(8,), learning_rate=(1e-3, 1.0)),
-        denoiser_augmentation=replace(robust.denoiser_augmentation, removes_baseline_wander=False),
+        denoiser=replace(long.denoiser, units=(8,), learning_rate=(1e-3, 1.0)),
+        denoiser_augmentation=replace(long.denoiser_augmentation, removes_baseline_wander=False),
         detector_augmentation=None,
     )
 
@@ -53,7 +53,7 @@ def test_a_file_with_a_base_gives_only_what_differs(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("seeds = 2", "max_epochs: missing"),
-        ('base = "quik"', "base: 'quik' is not one of quick, standard, full"),
+        ('base = "quik"', "base: 'quik' is not one of quick, standard, robust"),
         ('base = "quick"\nseed = 1', "seed: unknown key; did you mean 'seeds'?"),
         ('base = "quick"\n[denoiser]\nunit = [1]', "denoiser.unit: unknown key; did you mean 'units'?"),
         ('base = "quick"\n[detector_augmentation]\nxyz = 1', "detector_augmentation.xyz: unknown key; known keys: "),
@@ -97,7 +97,7 @@ def test_a_mistake_in_a_file_is_named_in_one_line(text: str, problem: str, tmp_p
 
 
 def test_an_unknown_preset_or_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"preset: 'huge' is neither quick, standard, full, .* nor the path of a"):
+    with pytest.raises(SettingsError, match=r"preset: 'huge' is neither quick, standard, robust, .* nor the path of a"):
         load_preset("huge")
     with pytest.raises(SettingsError, match=r"mine\.toml: file not found"):
         load_preset(tmp_path / "mine.toml")

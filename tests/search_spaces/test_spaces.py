@@ -13,15 +13,15 @@ from sklearn.metrics import average_precision_score
 
 from ecg_study.errors import SettingsError, StateError
 from ecg_study.evaluation.cached_models import window_scores
+from ecg_study.search_spaces.built_in import PRESETS
 from ecg_study.search_spaces.denoiser import DenoiserConfig, DenoiserSpace, build_denoiser
 from ecg_study.search_spaces.detector import DetectorConfig, DetectorSpace, build_detector
 from ecg_study.search_spaces.layers import StackConfig
 from ecg_study.search_spaces.metrics import WindowPrecisionRecallArea, relative_error_loss, relative_log_error
-from ecg_study.search_spaces.presets import PRESETS
 from ecg_study.training.weights import copy_variables, load_weights, pack_weights
 
 STACK = StackConfig(units=(5, 4), dropout=0.1, frame=8, bidirectional=True, learning_rate=1e-3)
-FULL = PRESETS["full"]
+FULL = PRESETS["thorough"]
 
 
 def _segments(count: int = 3, segment: int = 288) -> np.ndarray:
@@ -161,9 +161,7 @@ def test_filters_are_asked_for_only_where_the_space_has_any() -> None:
     assert "filters" not in without.values
 
 
-def test_the_full_preset_holds_the_plain_per_sample_network() -> None:
-    assert 1 in FULL.denoiser.frame
-    assert 1 in FULL.detector.frame
+def test_presets_have_at_most_three_layers_and_frames_that_divide_a_segment() -> None:
     for preset in PRESETS.values():
         assert set(preset.denoiser.layers) <= {1, 2, 3}
         preset.denoiser.check_segment(2016)

@@ -18,7 +18,7 @@ from ecg_study.ecg_data.databases.records import read_database_record
 from ecg_study.ecg_data.databases.splits import PARTS, TEST
 from ecg_study.errors import DataError, SettingsError
 from ecg_study.models.card import DETECTOR
-from ecg_study.search_spaces.presets import PRESETS
+from ecg_study.search_spaces.built_in import PRESETS
 from ecg_study.training.task import TrainingTask
 from ecg_study.workflows.preparation import prepare_data
 from ecg_study.workflows.settings import Settings, load_settings, save_settings

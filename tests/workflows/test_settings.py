@@ -23,7 +23,7 @@ from ecg_study.workflows.settings import FILE_SETTINGS, Settings, as_mapping, lo
         ("seed", -1, "seed: -1 is not an integer of 0 or more"),
         ("records", "100", "records: '100' is not a list of names"),
         ("records", [1], "records: [1] is not a list of names"),
-        ("preset", "quik", "preset: 'quik' is not one of quick, standard, full"),
+        ("preset", "quik", "preset: 'quik' is not one of quick, standard, robust"),
         ("preset", "quik", "; did you mean 'quick'?"),
         ("database", 3, "database: 3 is not text"),
         ("noise_sigma_mv", math.nan, "noise_sigma_mv: nan is not a number of 0 or more"),

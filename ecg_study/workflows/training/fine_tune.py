@@ -27,8 +27,8 @@ from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.reports.model_card import render_fine_tuned_card
 from ecg_study.reports.schema import to_json
 from ecg_study.result_cache import ResultCache
+from ecg_study.search_spaces.built_in import RENAMED_PRESETS
 from ecg_study.search_spaces.preset_files import load_preset
-from ecg_study.search_spaces.presets import RENAMED_PRESETS
 from ecg_study.training.backend import import_backend
 from ecg_study.training.final_training import build_trained
 from ecg_study.training.loop import train
