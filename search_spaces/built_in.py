@@ -102,6 +102,9 @@ _DENOISER_AUGMENTATION = replace(
     max_relative_white_noise=0.15,
 )
 
+# A detector that never saw a pause finds beats in asystole.
+_DETECTOR_AUGMENTATION = replace(_LONG_AUGMENTATION, pause_probability=0.1)
+
 _LONG = Preset(
     name="long",
     summary="one bidirectional configuration per model, for the verb train and millions of segments",
@@ -118,7 +121,7 @@ _LONG = Preset(
     denoiser_batch_size=128,
     detector=_ONE,
     denoiser_augmentation=_DENOISER_AUGMENTATION,
-    detector_augmentation=_LONG_AUGMENTATION,
+    detector_augmentation=_DETECTOR_AUGMENTATION,
     schedule=COSINE,
     weight_decay=1e-3,
     warmup=0.05,
@@ -164,7 +167,7 @@ _STANDARD = Preset(
     denoiser_batch_size=128,
     detector=replace(_SEARCHED_DETECTOR, augmentation=(CLEAN, "ambulatory")),
     denoiser_augmentation=_DENOISER_AUGMENTATION,
-    detector_augmentation=_LONG_AUGMENTATION,
+    detector_augmentation=_DETECTOR_AUGMENTATION,
     schedule=COSINE,
     weight_decay=1e-3,
     warmup=0.05,
