@@ -143,7 +143,7 @@ def test_a_training_writes_a_model_and_can_be_extended(
     out = tmp_path / "out"
     assert study.main([*options, "--epochs", "2", "--ema", "0.5"]) == 0
     said = capsys.readouterr().out
-    assert "layers 1, dropout 0, frame 16" in said and "Kept: " in said and "Thresholds: r_peak" in said
+    assert "layers 1, dropout 0, frame 16" in said and "Kept: " in said and "Thresholds: R peak " in said
     first = _history(out)
     assert [row["epoch"] for row in first] == ["1", "2"]
     assert {"segments", "loss", "val_loss", "val_window_pr_auc", "averaged_val_loss"} <= first[0].keys()
