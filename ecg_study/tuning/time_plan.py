@@ -195,7 +195,8 @@ def fit_search(task: TrainingTask, speeds: Sequence[Speed], *, seconds: float, w
     if not measured:
         reasons = "; ".join(sorted({speed.failure for speed in speeds})) or "nothing was measured"
         raise TrainingError(f"search of the {task.name}: its speed could not be measured ({reasons})")
-    once = statistics.mean(speed.setup_seconds + speed.validation_seconds for speed in measured)
+    # The first configuration of each worker waits for imports too.
+    once = statistics.median(speed.setup_seconds + speed.validation_seconds for speed in measured)
     per_segment = statistics.mean(speed.epoch_seconds for speed in measured) / task.segments_per_epoch
     preset, most = task.preset, task.training_segments
 
