@@ -32,7 +32,7 @@ def removal_factors(removed: np.ndarray, kept: np.ndarray, *, threshold: float) 
     return np.asarray(np.divide(squared, total, out=np.ones_like(total), where=total != 0))
 
 
-def gains_by_threshold(clean: np.ndarray, noisy: np.ndarray, denoised: np.ndarray) -> np.ndarray:
+def gains_by_threshold(clean: np.ndarray, noisy: np.ndarray, *, denoised: np.ndarray) -> np.ndarray:
     """Return by how many dB the error is smaller than the noise, for each of `THRESHOLDS_DB`.
 
     Args:

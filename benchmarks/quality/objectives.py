@@ -76,7 +76,7 @@ def main() -> None:
             row: dict[str, Any] = {"hyperparameters": hyperparameters, "rungs": _rungs(task, hyperparameters, options)}
             model = _trained(task, hyperparameters, options)
             thresholds = choose_thresholds(model, validation_leads, noise=noise, seed=options.seed)
-            row["final"] = judge(model.with_thresholds(thresholds), judge_leads, noise)
+            row["final"] = judge(model.with_thresholds(thresholds), judge_leads, noise=noise)
             with options.output.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             done.append(row)
@@ -87,7 +87,7 @@ def main() -> None:
         print(line)
 
 
-def judge(model: CachedModel, leads: Sequence[EvaluationLead], noise: NoiseSource) -> float:
+def judge(model: CachedModel, leads: Sequence[EvaluationLead], *, noise: NoiseSource) -> float:
     """Return the geometric mean of 1 - F1 in percent, over tolerances and conditions, pooled over the leads."""
     errors = []
     for level in (None, *_LEVELS_DB):

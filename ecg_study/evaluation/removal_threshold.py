@@ -52,7 +52,7 @@ def _gains(model: CachedModel, lead: EvaluationLead, noise: NoiseSource, *, seed
         noisy = _segments(
             remove_baseline_wander(lead.clean + 10 ** (-snr / 20) * added, lead.fs), model.card.segment_samples
         )
-        rows.append(gains_by_threshold(clean, noisy, network.model.runtime.run(noisy)))
+        rows.append(gains_by_threshold(clean, noisy, denoised=network.model.runtime.run(noisy)))
     return np.array(rows)
 
 

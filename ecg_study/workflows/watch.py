@@ -10,7 +10,7 @@ from ecg_study.models.card import MODEL_KINDS
 from ecg_study.reports.live_page import LiveSearch, render_live_page
 from ecg_study.search_spaces.preset_files import load_preset
 from ecg_study.search_spaces.presets import Preset
-from ecg_study.tuning.analysis import summarize_search
+from ecg_study.tuning.findings.analysis import summarize_search
 from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.state import STATE_FILE, SearchResult, load_search, search_directory
 from ecg_study.workflows.settings import SETTINGS_FILE, load_settings

@@ -192,10 +192,10 @@ class TestSeveralDatabases:
             open_database("mitdb,qtdb", raw_dir=tmp_path / "own")
 
     def test_terms_of_each_are_listed(self) -> None:
-        assert versions_of("mitdb") == "1.0.0"
-        assert versions_of("mitdb,qtdb") == "mitdb 1.0.0, qtdb 1.0.0"
-        assert licenses_of("mitdb,cinc2014").startswith("mitdb: Open Data Commons")
-        assert "Laguna P" in attribution_of("mitdb,qtdb")
+        assert versions_of(["mitdb"]) == "1.0.0"
+        assert versions_of(["mitdb", "qtdb"]) == "mitdb 1.0.0, qtdb 1.0.0"
+        assert licenses_of(["mitdb", "cinc2014"]).startswith("mitdb: Open Data Commons")
+        assert "Laguna P" in attribution_of(["mitdb", "qtdb"])
 
 
 def _split(joined: Database, test_database: str = "") -> Split:

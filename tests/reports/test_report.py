@@ -21,7 +21,7 @@ from ecg_study.reports.publish import PUBLISHED, publish, report_page
 from ecg_study.reports.report import REPORT_FORMAT, Report
 from ecg_study.reports.schema import dump_report, read_report, report_schema
 from ecg_study.reports.sentences import compare_with_reference
-from ecg_study.tuning.analysis import summarize_search
+from ecg_study.tuning.findings.analysis import summarize_search
 from ecg_study.tuning.state import load_search, search_directory
 from ecg_study.workflows.reporting.compare import compare_studies, render_comparison
 from tests.reports.test_html import PIXEL

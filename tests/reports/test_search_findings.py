@@ -16,7 +16,7 @@ from ecg_study.reports.plots.search import plot_search
 from ecg_study.reports.schema import to_json
 from ecg_study.reports.sentences import explain_objective, findings
 from ecg_study.training.specs import FAILED, TrainingResult
-from ecg_study.tuning.analysis import best_quarter, find_untried, summarize_search, with_findings
+from ecg_study.tuning.findings.analysis import best_quarter, find_untried, summarize_search, with_findings
 from ecg_study.workflows.reporting.report import render_saved_report
 from tests.tuning.made_up_searches import (
     LARGE,
@@ -34,7 +34,7 @@ from tests.tuning.made_up_searches import (
 @pytest.fixture
 def without_importances(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the importances, which take seconds, in tests of something else."""
-    monkeypatch.setattr("ecg_study.tuning.analysis.estimate_importances", lambda *_, **__: ([], None))
+    monkeypatch.setattr("ecg_study.tuning.findings.analysis.estimate_importances", lambda *_, **__: ([], None))
 
 
 @pytest.fixture(params=[DENOISER, DETECTOR])

@@ -83,7 +83,7 @@ def test_gains_are_those_of_the_weakened_output() -> None:
     clean = rng.normal(size=(20, 500))
     noise = rng.normal(size=(20, 500)) * rng.uniform(0.01, 1, (20, 1))
     denoised = clean + 0.3 * noise + 0.05 * rng.normal(size=(20, 500))
-    gains = gains_by_threshold(clean, clean + noise, denoised)
+    gains = gains_by_threshold(clean, clean + noise, denoised=denoised)
     for decibels, gain in zip(THRESHOLDS_DB, gains, strict=True):
         removed = clean + noise - denoised
         ratio = np.mean(removed**2, axis=1) / np.mean(denoised**2, axis=1)
@@ -91,7 +91,7 @@ def test_gains_are_those_of_the_weakened_output() -> None:
         left = noise - factor * removed
         assert gain == pytest.approx(10 * np.log10(np.sum(noise**2) / np.sum(left**2)))
     flat = np.zeros((2, 500))
-    np.testing.assert_array_equal(gains_by_threshold(flat, flat, flat), 0)
+    np.testing.assert_array_equal(gains_by_threshold(flat, flat, denoised=flat), 0)
 
 
 def test_a_loss_counts_twice_and_each_database_once() -> None:

@@ -16,7 +16,7 @@ from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.search_spaces.built_in import PRESETS
 from ecg_study.search_spaces.presets import HyperparameterRanges, Preset
 from ecg_study.training.specs import COMPLETED, TrainingResult, TrainingSpec, Trial
-from ecg_study.tuning.analysis import summarize_search
+from ecg_study.tuning.findings.analysis import summarize_search
 from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.state import SearchResult
 

@@ -26,7 +26,13 @@ from ecg_study.evaluation.results.search import (
 from ecg_study.evaluation.results.values import Estimate
 from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.training.specs import FAILED, TrainingResult
-from ecg_study.tuning.analysis import best_quarter, find_range_ends, pareto_front, summarize_search, with_findings
+from ecg_study.tuning.findings.analysis import (
+    best_quarter,
+    find_range_ends,
+    pareto_front,
+    summarize_search,
+    with_findings,
+)
 from tests.tuning.made_up_searches import (
     LARGE,
     SMALL,
@@ -43,7 +49,7 @@ from tests.tuning.made_up_searches import (
 @pytest.fixture
 def without_importances(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the importances, which take seconds, in tests of something else."""
-    monkeypatch.setattr("ecg_study.tuning.analysis.estimate_importances", lambda *_, **__: ([], None))
+    monkeypatch.setattr("ecg_study.tuning.findings.analysis.estimate_importances", lambda *_, **__: ([], None))
 
 
 @pytest.fixture(params=[DENOISER, DETECTOR])

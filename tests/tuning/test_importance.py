@@ -11,7 +11,7 @@ from ecg_study.evaluation.results.search import EPOCHS
 from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.search_spaces.presets import Preset
 from ecg_study.training.specs import Trial
-from ecg_study.tuning.analysis import summarize_search
+from ecg_study.tuning.findings.analysis import summarize_search
 from tests.tuning.made_up_searches import (
     LARGE,
     SMALL,
@@ -61,7 +61,7 @@ def test_random_scores_are_not_explained() -> None:
 
 
 def test_the_seed_decides_the_importances_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecg_study.tuning.importance._DRAWS", 6)
+    monkeypatch.setattr("ecg_study.tuning.findings.importance._DRAWS", 6)
     search = made_up_search(DENOISER, SMALL, score=realistic)
     search = replace(search, trials=search.trials + made_up_search(DENOISER, SMALL, score=realistic, seed=1).trials)
     once, again, other = (summarize_search(DENOISER, search, preset=SMALL, seed=seed) for seed in (3, 3, 4))

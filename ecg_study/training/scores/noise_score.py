@@ -56,7 +56,7 @@ class NoiseScore:
             if not np.isfinite(denoised).all():
                 return {NOISE_LEFT: math.nan}
             own = [records == number for number in range(records.max() + 1)]
-            gains.append([gains_by_threshold(self._clean[rows], noisy[rows], denoised[rows]) for rows in own])
+            gains.append([gains_by_threshold(self._clean[rows], noisy[rows], denoised=denoised[rows]) for rows in own])
         by_record = np.swapaxes(gains, 0, 1)  # (records, levels, thresholds)
         halves = [mean_gain(by_record, self._chosen.groups(first=first)) for first in (True, False)]
         crossed = [halves[half][halves[1 - half].argmax()] for half in range(2)]

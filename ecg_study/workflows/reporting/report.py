@@ -32,8 +32,8 @@ from ecg_study.result_cache import ResultCache
 from ecg_study.training.executors.base import Executor
 from ecg_study.training.final_training import TrainedModel, train_final_models
 from ecg_study.training.task import TrainingTask, augmentation_as_json
-from ecg_study.tuning.analysis import summarize_search, with_findings
-from ecg_study.tuning.latency import measure_latencies
+from ecg_study.tuning.findings.analysis import summarize_search, with_findings
+from ecg_study.tuning.findings.latency import measure_latencies
 from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.state import SearchResult
 from ecg_study.workflows.reporting.export_model import export_model

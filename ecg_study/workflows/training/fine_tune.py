@@ -101,7 +101,7 @@ def fine_tune_model(
     busy = f"{output_dir}: another process is fine-tuning here; wait for it, or choose another output folder"
     with deferred_interrupts(), exclusive(output_dir / ".finetune.lock", busy=busy):
         original = open_model(folder)
-        refuse_training_records(original.card, task, data.database)
+        refuse_training_records(original.card, task, data=data.database)
         training, model = _train(original, task, rate=rate, epochs=epochs, seed=seed, on_progress=on_progress)
         store = ResultCache(output_dir / "measured")
         thresholds, changes = _measure(original, model, task=task, database=data.database, store=store, seed=seed)

@@ -19,7 +19,7 @@ TRAINED = "training"
 """Key in the data of a card that only cards of the verb ``train`` have."""
 
 
-def refuse_training_records(card: ModelCard, task: TrainingTask, data: Database) -> None:
+def refuse_training_records(card: ModelCard, task: TrainingTask, *, data: Database) -> None:
     """Refuse validation and test records, and test subjects, that a model was trained on.
 
     Args:
@@ -59,7 +59,7 @@ def lineage(source: ModelCard, sha256: str) -> dict[str, Any]:
     }
 
 
-def open_start(name: str | Path, task: TrainingTask, hyperparameters: dict[str, Any]) -> tuple[SavedModel, str]:
+def open_start(name: str | Path, task: TrainingTask, *, hyperparameters: dict[str, Any]) -> tuple[SavedModel, str]:
     """Open the model that a training starts from, and return it with the hash of its Keras file.
 
     Args:

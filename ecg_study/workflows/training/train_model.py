@@ -144,8 +144,8 @@ def train_model(
     check_buildable(task, hyperparameters)
     origin: _Origin | None = None
     if request.start_from is not None:
-        origin = _Origin(*open_start(request.start_from, task, hyperparameters))
-        refuse_training_records(origin.model.card, task, data.database)
+        origin = _Origin(*open_start(request.start_from, task, hyperparameters=hyperparameters))
+        refuse_training_records(origin.model.card, task, data=data.database)
     make_directory(output_dir)
     directory = output_dir / TRAIN_FOLDER / task.name
     spec = TrainingSpec(id=f"{task.name}-{TRAIN_FOLDER}", epochs=1, hyperparameters=hyperparameters)

@@ -33,7 +33,7 @@ from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.hyperparameters import LEARNING_RATE, hyperparameter
 from ecg_study.search_spaces.presets import HyperparameterRanges, Preset
 from ecg_study.training.specs import COMPLETED, FAILED, Trial
-from ecg_study.tuning.importance import estimate_importances
+from ecg_study.tuning.findings.importance import estimate_importances
 from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.state import SearchResult
 
