@@ -1,4 +1,4 @@
-"""What a denoiser removes: by how much small removals are weakened, and what each threshold for that would gain."""
+"""Removals of a denoiser: factors that weaken small ones, and the gain of each threshold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ THRESHOLDS_DB = tuple(range(-30, -9))
 """Ratios of removed to remaining power that are tried as threshold, in dB."""
 
 _LEAST_ERROR = 1e-5
-"""Of the noise, -50 dB: nothing is gained by a smaller error."""
+"""Smallest error that counts, as a share of the noise power: -50 dB."""
 
 _HARM_WEIGHT = 2.0
 """A decibel lost against the high-pass counts as much as two gained: a clean recording must not get worse."""

@@ -27,7 +27,7 @@ DURATION = 160.0
 """Seconds per record."""
 
 SUBJECTS = 30
-"""Of a database by default: six are tested."""
+"""Default number of subjects of a database; a study tests six of them."""
 
 _NORMAL, _PREMATURE = 0, 1
 _GAIN = 1000  # ADC units per mV: one unit is 1 µV, far below all added noise

@@ -137,6 +137,7 @@ def evaluate(options: EvaluateOptions, call: Call) -> int:
             from ecg_study.workflows.reporting.card_metrics import write_card_metrics
 
             command = f"ecg-study evaluate FOLDER_OF_THIS_CARD --database {options.database} --part {options.part}"
+            command += f" --test-database {settings.test_database}" if settings.test_database else ""
             write_card_metrics(find_model(name, models_dir=out), result, rows=metric_rows(result), command=command)
     return 0
 

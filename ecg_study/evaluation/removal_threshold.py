@@ -32,7 +32,7 @@ def choose_removal_threshold(
         seed: seed of the noise.
     """
     gains = np.array([_gains(model, lead, noise, seed=seed) for lead in leads])
-    names = [lead.name for lead in leads]
+    names = [lead.record for lead in leads]  # the name of a lead may have a slash too
     databases = databases_of(names)
     groups = [np.arange(len(names))[rows_of(names, database=name)] for name in databases or [""]]
     return float(10 ** (THRESHOLDS_DB[int(mean_gain(gains, groups).argmax())] / 10))

@@ -1,4 +1,4 @@
-"""What a denoiser keeps and what it removes: signal-to-noise ratio of each second, and removals too small to trust."""
+"""Signal-to-noise ratio of each second of a denoised lead, and weakening of small removals."""
 
 from __future__ import annotations
 

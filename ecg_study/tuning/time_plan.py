@@ -45,7 +45,7 @@ class StudySize(Stored):
     """Sizes of the study of one model, which replace those of the preset.
 
     Attributes:
-        max_epochs: most epochs of a trial.
+        max_epochs: largest number of epochs of a trial.
         segments_per_epoch: segments per epoch of the search.
         final_epochs: epochs of a final training; ``None`` until the search has ended.
     """

@@ -1,1 +1,1 @@
-"""What a terminal or a browser shows of running work."""
+"""Displays of running work on a terminal and in a browser."""

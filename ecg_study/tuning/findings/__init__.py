@@ -1,1 +1,1 @@
-"""What a search found: importance of hyperparameters, ranges, time and size of networks."""
+"""Findings of a search: importance of hyperparameters, ranges, time and size of networks."""
