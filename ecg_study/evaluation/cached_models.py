@@ -15,7 +15,7 @@ from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.errors import InputError
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector, DetectorStream, RPeaks
-from ecg_study.inference.noise_level import without_small_removals
+from ecg_study.inference.noise_level import RemovalWeakener
 from ecg_study.models.card import DETECTOR, REMOVED_POWER, ModelCard
 from ecg_study.models.folder import onnx_runtime
 from ecg_study.models.runtimes import Runtime
@@ -128,7 +128,7 @@ class CachedModel:
         segments = np.asarray(segments, np.float32)
         denoised = self.model.runtime.run(segments)
         threshold = self.thresholds.get(REMOVED_POWER, 0.0)
-        return without_small_removals(segments, denoised, threshold=threshold) if threshold else denoised
+        return RemovalWeakener(threshold).weaken(segments, denoised) if threshold else denoised
 
     def detect(self, signal: np.ndarray) -> RPeaks:
         """Return the R peaks of one lead in mV, shape ``(samples,)``, at the model's own threshold."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.ecg_data.noise import MIX, NoiseSource, join_windows, window_excerpts
-from ecg_study.ecg_data.removals import THRESHOLDS_DB, gains_by_threshold, mean_gain
+from ecg_study.ecg_data.removals import THRESHOLDS_DB, gains_by_threshold, mean_gain, segments_in_a_minute
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.harm import HARM_LEVELS
 from ecg_study.evaluation.leads import EvaluationLead, databases_of, rows_of
@@ -47,17 +47,19 @@ def _gains(model: CachedModel, lead: EvaluationLead, noise: NoiseSource, *, seed
     added = join_windows(drawn, reference, fs=lead.fs)
     clean = _segments(reference, model.card.segment_samples)
     network = model.with_thresholds({})
+    per_minute = segments_in_a_minute(model.card.segment_samples, fs=lead.fs)
     rows = []
     for snr in HARM_LEVELS:
         noisy = _segments(
             remove_baseline_wander(lead.clean + 10 ** (-snr / 20) * added, lead.fs), model.card.segment_samples
         )
-        rows.append(gains_by_threshold(clean, noisy, denoised=network.model.runtime.run(noisy)))
+        rows.append(
+            gains_by_threshold(clean, noisy, denoised=network.model.runtime.run(noisy), segments_per_minute=per_minute)
+        )
     return np.array(rows)
 
 
 def _segments(signal: np.ndarray, length: int) -> np.ndarray:
-    """Return up to `_MOST_SEGMENTS` segments, evenly spread over a lead, float32."""
-    count = len(signal) // length
-    chosen = np.linspace(0, count - 1, min(count, _MOST_SEGMENTS)).astype(int)
-    return np.asarray(signal[: count * length].reshape(count, length)[chosen], np.float32)
+    """Return up to `_MOST_SEGMENTS` consecutive segments of a lead, float32."""
+    count = min(len(signal) // length, _MOST_SEGMENTS)
+    return np.asarray(signal[: count * length].reshape(count, length), np.float32)

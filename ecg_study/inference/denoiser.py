@@ -8,11 +8,12 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from ecg_study.ecg_data.buffers import SampleBuffer
+from ecg_study.ecg_data.removals import segments_in_a_minute
 from ecg_study.ecg_data.resampling import Resampler, rate_ratio
 from ecg_study.errors import InputError, ModelError
 from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_chunk, check_lead_count, check_rate
-from ecg_study.inference.lead_stream import LeadStream, Rates
-from ecg_study.inference.noise_level import NoiseMeter, without_small_removals
+from ecg_study.inference.lead_stream import LeadStream, Rates, hop_samples
+from ecg_study.inference.noise_level import NoiseMeter, RemovalWeakener
 from ecg_study.inference.signal_quality import MAX_MV
 from ecg_study.models.card import REMOVED_POWER, ModelCard
 from ecg_study.models.runtimes import Runtime
@@ -145,7 +146,7 @@ class DenoiserStream:
         overlap: Samples that neighboring segments share, at most half of a segment (default: a quarter).
         removes_baseline_wander: Whether the output lies around 0 mV, whatever the offset of the lead.
         highpass: Whether the lead is high-passed before the model. The delay is 6 to 8 s longer then.
-        removal_threshold: Ratio of powers below which a removal is weakened, see `without_small_removals`; 0 weakens
+        removal_threshold: Ratio of powers below which a removal is weakened, see `RemovalWeakener`; 0 weakens
             none.
         fs: Sampling rate of the signal in Hz.
         n_leads: Number of leads.
@@ -225,32 +226,38 @@ class DenoiserStream:
 
 @dataclass(frozen=True)
 class _Segment:
-    """Length and overlap of segments in samples, and the threshold of `without_small_removals`."""
+    """Length and overlap of segments in samples, and the threshold of `RemovalWeakener`."""
 
     samples: int
     overlap: int | None
     removal_threshold: float
+
+    def weakener(self, rates: Rates) -> RemovalWeakener | None:
+        """Return what weakens small removals from one lead; ``None`` if none are weakened."""
+        if not self.removal_threshold:
+            return None
+        hop = hop_samples(self.samples, overlap=self.overlap)
+        minute = segments_in_a_minute(hop, fs=rates.fs * rates.up / rates.down)
+        return RemovalWeakener(self.removal_threshold, segments_per_minute=minute)
 
 
 class _DenoisedLead:
     """One lead: resampled to the rate of the model, denoised, and resampled back."""
 
     def __init__(self, runtime: Runtime, segment: _Segment, rates: Rates, wander: _Wander) -> None:
-        weakens = segment.removal_threshold > 0
+        weakener = segment.weakener(rates)
 
         def run(segments: np.ndarray) -> np.ndarray:
             """Return the output, and before it, if small removals are weakened, the output without those."""
             found = runtime.run(segments)
-            if not weakens:
-                return found[np.newaxis]
-            return np.stack([without_small_removals(segments, found, threshold=segment.removal_threshold), found])
+            return found[np.newaxis] if weakener is None else np.stack([weakener.weaken(segments, found), found])
 
         self._lead = LeadStream(
             run,
             segment_samples=segment.samples,
             rates=rates,
             prepare=lambda segments: (segments, None),
-            outputs=1 + weakens,
+            outputs=1 if weakener is None else 2,
             removes_wander=wander == "filtered",
             keeps_input=True,
             overlap=segment.overlap,

@@ -25,6 +25,11 @@ SegmentFunction = Callable[[np.ndarray, np.ndarray], np.ndarray]
 outputs, shape ``(outputs, segments, segment_samples)``. A model with both polarities has two outputs."""
 
 
+def hop_samples(segment_samples: int, *, overlap: int | None) -> int:
+    """Return the samples from the start of a segment to that of the next; see `SegmentStitcher`."""
+    return segment_samples - (segment_samples // _OVERLAP_DIVISOR if overlap is None else overlap)
+
+
 class SegmentStitcher:
     """Segmentation of a lead that arrives in chunks, and cross-fading of the outputs.
 
@@ -40,8 +45,8 @@ class SegmentStitcher:
     ) -> None:
         self._run = run
         self._segment = segment_samples
-        self._overlap = segment_samples // _OVERLAP_DIVISOR if overlap is None else overlap
-        self._hop = segment_samples - self._overlap
+        self._hop = hop_samples(segment_samples, overlap=overlap)
+        self._overlap = segment_samples - self._hop
         self._signal = SampleBuffer(np.float32)
         self._next = 0  # start of the next segment
         self._tail = np.empty((outputs, 0), np.float32)  # outputs of the last segment where the next overlaps it

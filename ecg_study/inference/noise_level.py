@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ecg_study.ecg_data.removals import removal_factors
+from ecg_study.ecg_data.removals import UsualRemovals, removal_factors, removal_ratios
 
 _AROUND_SECONDS = 5
 """Seconds on either side over which the power of the ECG is averaged: several beats at any heart rate."""
@@ -69,18 +69,29 @@ class NoiseMeter:
         return np.where(known, np.minimum(ratio, _HIGHEST_DB), np.nan)
 
 
-def without_small_removals(segments: np.ndarray, denoised: np.ndarray, *, threshold: float) -> np.ndarray:
-    """Return denoised segments in which removals of little power are weakened by `removal_factors`.
+class RemovalWeakener:
+    """Weakening of small removals from consecutive segments, by `removal_factors`.
 
     Recordings hold noise themselves. Where a denoiser removes very little, it removes mostly that, and small parts of
     the ECG. The unit of the segments does not matter.
 
     Args:
-        segments: input of the denoiser, shape ``(segments, samples)``.
-        denoised: its output, of the same shape.
         threshold: ratio of powers, above 0.
+        segments_per_minute: see `UsualRemovals`; 1 for segments that do not follow each other.
     """
-    removed = segments - denoised
-    powers = [np.mean(np.square(signal, dtype=np.float64), axis=1, keepdims=True) for signal in (removed, denoised)]
-    factors = removal_factors(*powers, threshold=threshold)
-    return np.asarray(segments - factors.astype(segments.dtype) * removed)
+
+    def __init__(self, threshold: float, *, segments_per_minute: int = 1) -> None:
+        self._threshold = threshold
+        self._usual = UsualRemovals(segments_per_minute)
+
+    def weaken(self, segments: np.ndarray, denoised: np.ndarray) -> np.ndarray:
+        """Return the next denoised segments, with small removals weakened.
+
+        Args:
+            segments: input of the denoiser, shape ``(segments, samples)``.
+            denoised: its output, of the same shape.
+        """
+        removed = segments - denoised
+        powers = [np.mean(np.square(signal, dtype=np.float64), axis=1) for signal in (removed, denoised)]
+        factors = removal_factors(self._usual.judge(removal_ratios(*powers)), threshold=self._threshold)
+        return np.asarray(segments - factors[:, np.newaxis].astype(segments.dtype) * removed)

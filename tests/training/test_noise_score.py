@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg_study.ecg_data.removals import THRESHOLDS_DB, gains_by_threshold, mean_gain, removal_factors
+from ecg_study.ecg_data.removals import THRESHOLDS_DB, gains_by_threshold, mean_gain, removal_factors, removal_ratios
 from ecg_study.ecg_data.segments.augmentation.settings import Augmentation
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.models.card import DENOISER
@@ -73,9 +73,11 @@ def test_the_noise_has_the_levels_of_the_protocol(score: NoiseScore) -> None:
 @given(st.floats(0.001, 1), st.floats(0.001, 1), st.floats(0.001, 0.1))
 def test_factors_grow_with_what_is_removed(less: float, more: float, threshold: float) -> None:
     less, more = sorted((less, more))
-    low, high = removal_factors(np.array([less, more]), np.ones(2), threshold=threshold)
+    low, high, half = removal_factors(
+        removal_ratios(np.array([less, more, threshold]), np.ones(3)), threshold=threshold
+    )
     assert 0 <= low <= high <= 1
-    assert removal_factors(np.array([threshold]), np.ones(1), threshold=threshold)[0] == pytest.approx(0.5)
+    assert half == pytest.approx(0.5)
 
 
 def test_gains_are_those_of_the_weakened_output() -> None:
@@ -87,7 +89,7 @@ def test_gains_are_those_of_the_weakened_output() -> None:
     for decibels, gain in zip(THRESHOLDS_DB, gains, strict=True):
         removed = clean + noise - denoised
         ratio = np.mean(removed**2, axis=1) / np.mean(denoised**2, axis=1)
-        factor = (ratio**2 / (ratio**2 + 10 ** (decibels / 5)))[:, np.newaxis]
+        factor = (ratio**1.5 / (ratio**1.5 + 10 ** (0.15 * decibels)))[:, np.newaxis]
         left = noise - factor * removed
         assert gain == pytest.approx(10 * np.log10(np.sum(noise**2) / np.sum(left**2)))
     flat = np.zeros((2, 500))
