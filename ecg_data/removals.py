@@ -67,7 +67,7 @@ class UsualRemovals:
         # A segment without a ratio has nothing to weaken, so its median is not needed.
         usual = np.full(len(ratios), np.nan)
         usual[~np.isnan(ratios)] = np.nanmedian(windows[~np.isnan(ratios)], axis=1)
-        return np.clip(usual, ratios - _AWAY_DB, ratios + _AWAY_DB)
+        return np.asarray(np.clip(usual, ratios - _AWAY_DB, ratios + _AWAY_DB))
 
 
 def segments_in_a_minute(hop: float, *, fs: float) -> int:
@@ -91,7 +91,7 @@ def removal_factors(ratios: np.ndarray, *, threshold: float) -> np.ndarray:
         threshold: ratio of powers, above 0.
     """
     steps = _STEEPNESS * (10 * np.log10(threshold) - ratios) / 10
-    return np.nan_to_num(1 / (1 + 10**steps), nan=1.0)
+    return np.asarray(np.nan_to_num(1 / (1 + 10**steps), nan=1.0))
 
 
 def gains_by_threshold(

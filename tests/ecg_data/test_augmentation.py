@@ -363,3 +363,21 @@ def test_stored_keys_of_the_augmentation_stay_those_of_version_0_1() -> None:
         "pause": [0.8, 6.0],
         "blocked": 0.5,
     }
+
+
+def test_segments_without_an_ecg_have_noise_of_any_color_and_no_marks(cache: SegmentCache, split: Split) -> None:
+    """The slope of the spectrum is that of white noise in some segments, and of brown noise in others."""
+    rows = np.tile(cache.rows(split.train), 20)[:400]
+    augmenter = Augmenter(cache, replace(UNCHANGED, noise_only_probability=1), training=True)
+    noisy, marks = augmenter.detector(rows, _rng())
+    assert not marks.any() and np.isfinite(noisy).all()
+    power = np.abs(np.fft.rfft(noisy, axis=1)[:, 1:]) ** 2
+    at = np.log(np.arange(1, power.shape[1] + 1))
+    slopes = np.array([np.polyfit(at, np.log(row + 1e-12), 1)[0] for row in power])
+    assert -2.8 < slopes.min() < -2.2 and -0.3 < slopes.max() < 0.3
+    assert -1.5 < slopes.mean() < -1.0
+    # With recorded noise, half of the segments have it, at much less noise of this kind than signal.
+    loud = replace(UNCHANGED, noise_only_probability=1, noise_probability=1, snr_range_db=(-40.0, -40.0))
+    powers = np.mean(np.square(Augmenter(cache, loud, training=True).detector(rows, _rng())[0]), axis=1)
+    signal = np.mean(np.square(augmenter._signals(augmenter._cut(rows, _rng()), augmenter._wander_removed)[0]), axis=1)
+    assert 0.35 < np.mean(powers > 100 * signal.mean()) < 0.65

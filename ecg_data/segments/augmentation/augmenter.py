@@ -31,6 +31,8 @@ _RAMP = 36
 
 _SHORTEST = 0.2  # smallest share of a segment that such noise covers
 
+_STEEPEST = 2.5  # power of frequency by which the power of coloured noise falls
+
 
 @dataclass(frozen=True)
 class _Cuts:
@@ -108,7 +110,8 @@ class Augmenter:
             self._add_pauses(clean, marks, rng)
         alone = self._chosen(self._how.noise_only_probability, len(rows), rng)
         clean[alone], marks[alone] = 0, 0
-        noisy[alone] += _white_noise(scale[alone], self._segment, rng)
+        noisy[alone[rng.random(len(alone)) < 0.5]] = 0
+        noisy[alone] += _coloured_noise(scale[alone], self._segment, rng)
         noisy += clean
         limited = self._chosen(self._how.band_limit_probability, len(rows), rng)
         noisy[limited] = limit_band(noisy[limited], fs=self._cache.fs, rng=rng)
@@ -281,7 +284,14 @@ class Augmenter:
         noise[humming] += (height[humming] * np.sin(turns + phase[humming])).astype(np.float32)
 
 
-def _white_noise(scale: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw white noise of up to the standard deviations in ``scale``; a segment without an ECG is not silent."""
-    noise = rng.standard_normal((len(scale), samples), dtype=np.float32)
+def _coloured_noise(scale: np.ndarray, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw noise of up to the standard deviations in ``scale``; a segment without an ECG is not silent.
+
+    The power falls with the frequency to the power of 0, white noise, to 2.5, which looks like baseline wander.
+    """
+    spectrum = np.fft.rfft(rng.standard_normal((len(scale), samples)), axis=1)
+    exponent = rng.uniform(0, _STEEPEST / 2, (len(scale), 1))
+    spectrum *= np.arange(spectrum.shape[1]).clip(1) ** -exponent
+    noise = np.fft.irfft(spectrum, n=samples, axis=1)
+    noise /= np.std(noise, axis=1, keepdims=True) + np.finfo(np.float64).tiny
     return np.asarray(noise * (rng.uniform(0.02, 1.0, len(scale)) * scale)[:, np.newaxis], np.float32)

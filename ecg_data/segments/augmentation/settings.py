@@ -37,7 +37,8 @@ class Augmentation:
         white_noise_probability: share of segments with white noise.
         max_relative_white_noise: highest standard deviation of white noise, relative to that of the segment without
             its wander; it replaces ``gaussian_sigma_range_mv``.
-        noise_only_probability: detector only: share of segments without an ECG.
+        noise_only_probability: detector only: share of segments without an ECG, with coloured noise; half of them have
+            recorded noise too.
         beat_change_probability: detector only: share of segments with changed beats, see `beats`.
         band_limit_probability: detector only: share of segments with the band limits of another device, see
             `band_limits`.

@@ -1,0 +1,1 @@
+"""Detectors under changes that must not matter, and under failures of devices."""
