@@ -26,7 +26,35 @@ No ectopic beat exceeds it. A detaching electrode does, and would make the rest 
 _MAX_QRS_SECONDS = 0.2
 """Duration from which a deviation above the limit is an artifact and not a QRS complex."""
 
+_ROUNDING = 1e-6  # of a moving average, relative to the highest sample
+
 _MIN_STD_MV = 0.01  # below the noise of any electrode, so that a flat segment is not amplified to noise
+
+
+def subtract_moving_average(segments: np.ndarray, *, seconds: float, fs: float) -> np.ndarray:
+    """Subtract the moving average of the moving average: baseline wander, slow waves and the rest of a jump.
+
+    The phase is that of the input, so R peaks stay where they are. With 0.4 s, what is below 1 Hz is at most a half.
+    Segments are mirrored at both ends.
+
+    Args:
+        segments: samples in any unit, shape ``(segments, segment_samples)``.
+        seconds: length of the average; the number of samples is the next odd one.
+        fs: sampling rate in Hz.
+
+    Returns:
+        float32 of the same shape.
+    """
+    from scipy.ndimage import uniform_filter1d
+
+    length = 2 * round((seconds * fs - 1) / 2) + 1
+    slow = np.asarray(segments, np.float64)
+    for _ in range(2):
+        slow = uniform_filter1d(slow, length, axis=1, mode="reflect")
+    rest = segments - slow
+    # What is constant, such as a filled gap, must stay so: `scale_segments` does not count it.
+    rest[np.abs(rest) < _ROUNDING * np.abs(segments).max(axis=1, keepdims=True, initial=0.0)] = 0.0
+    return np.asarray(rest, np.float32)
 
 
 def scale_segments(segments: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray | None]:

@@ -87,6 +87,8 @@ class CachedModel:
         """Part of the cache key that stands for the model."""
         card = self.card
         filtered = {} if card.highpass_hz is None else {"highpass": card.highpass_hz}
+        if card.baseline_window_s is not None:
+            filtered = {"baseline window": card.baseline_window_s}
         # The thresholds of a detector are applied to what is kept.
         weakened = {} if card.model_kind == DETECTOR else card.thresholds
         known = {"format": OUTPUT_FORMAT, "model": self.weights_hash, "segment": card.segment_samples}
@@ -193,6 +195,7 @@ class CachedModel:
             segment_samples=card.segment_samples,
             refractory_period=card.refractory_period,
             polarity=card.polarity,
+            baseline_window_s=card.baseline_window_s,
             threshold=LOWEST_PEAK_PROBABILITY,
             fs=card.fs,
             n_leads=1,

@@ -11,7 +11,7 @@ import numpy as np
 
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.resampling import rate_ratio
-from ecg_study.ecg_data.scaling import scale_segments
+from ecg_study.ecg_data.scaling import scale_segments, subtract_moving_average
 from ecg_study.errors import InputError, ModelError
 from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_chunk, check_lead_count, check_rate
 from ecg_study.inference.lead_fusion import FUSION_LOOKAHEAD, MAX_LEAD_SHIFT_SECONDS, LeadFusion, choose_beat_index
@@ -90,6 +90,15 @@ def _peak_probabilities(runtime: Runtime, segments: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(outputs, 0.0, 1.0))[np.newaxis]
 
 
+def _prepare(
+    segments: np.ndarray, *, fs: float, baseline_window_s: float | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return segments as in training, and a mask of artifacts; see `scale_segments`."""
+    if baseline_window_s is not None:
+        segments = subtract_moving_average(segments, seconds=baseline_window_s, fs=fs)
+    return scale_segments(segments, fs)
+
+
 class Detector:
     """A model that detects R peaks in ECG of any sampling rate and length.
 
@@ -147,6 +156,7 @@ class Detector:
             segment_samples=self.card.segment_samples,
             refractory_period=self.card.refractory_period,
             polarity=self.card.polarity,
+            baseline_window_s=self.card.baseline_window_s,
             threshold=self.card.thresholds["r_peak"],
             fs=fs,
             n_leads=n_leads,
@@ -164,6 +174,7 @@ class DetectorStream:
         segment_samples: Samples that the model reads at once.
         refractory_period: Shortest time between two R peaks in seconds.
         polarity: Polarities of the training data; see `ModelCard`.
+        baseline_window_s: Length of the moving average that is subtracted from each segment; see `ModelCard`.
         threshold: Lowest peak probability of an R peak, 0 to 1.
         fs: Sampling rate of the signal in Hz.
         n_leads: Number of leads.
@@ -188,6 +199,7 @@ class DetectorStream:
         threshold: float,
         fs: float,
         n_leads: int = 1,
+        baseline_window_s: float | None = None,
         on_peak_probability: Callable[[np.ndarray], None] | None = None,
     ) -> None:
         fs = check_rate(fs)
@@ -195,7 +207,8 @@ class DetectorStream:
         self._rates = Rates(fs, *rate_ratio(fs, model_fs))
         # A model that was trained on leads as recorded is applied to the inverted lead as well.
         both_polarities = polarity == "upright"
-        prepare, run = partial(scale_segments, fs=model_fs), partial(_peak_probabilities, runtime)
+        prepare = partial(_prepare, fs=model_fs, baseline_window_s=baseline_window_s)
+        run = partial(_peak_probabilities, runtime)
         self._leads = [
             LeadStream(
                 run,

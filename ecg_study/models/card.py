@@ -138,6 +138,8 @@ class ModelCard:
         baseline_wander: ``"kept"`` or ``"removed"`` by a denoiser. If removed, the denoised signal lies around 0 mV.
         highpass_hz: Edge of the zero-phase high-pass filter that a denoiser applies before the network, in Hz; ``None``
             for no filter. The only filter is `ecg_data.filters.remove_baseline_wander`.
+        baseline_window_s: Length in seconds of the moving average that a detector subtracts from each segment before
+            the network, see `ecg_data.scaling.subtract_moving_average`; ``None`` subtracts nothing.
         disclaimer: Uses that are excluded.
     """
 
@@ -157,6 +159,7 @@ class ModelCard:
     polarity: Literal["upright", "either"] = "upright"
     baseline_wander: Literal["kept", "removed"] = "kept"
     highpass_hz: Annotated[float, Ge(0.5), Le(0.5)] | None = None
+    baseline_window_s: Annotated[float, Ge(0.1), Le(2.0)] | None = None
     disclaimer: _Text = field(default=DISCLAIMER)
 
 
@@ -284,6 +287,8 @@ def _validate(content: dict[str, Any]) -> ModelCard:
         raise ValueError(f"{'.'.join(place)}: {problem}, not {first['input']!r}"[:200]) from error
     if card.highpass_hz is not None and card.baseline_wander != "removed":
         raise ValueError("highpass_hz: only for a denoiser that removes baseline wander")
+    if card.baseline_window_s is not None and card.model_kind != DETECTOR:
+        raise ValueError("baseline_window_s: only for a detector")
     allowed = {REMOVED_POWER} if card.highpass_hz is not None else set()
     if card.model_kind == DENOISER and not (set(card.thresholds) <= allowed and all(card.thresholds.values())):
         raise ValueError(f"thresholds: a denoiser has {REMOVED_POWER} above 0 at most, and only with highpass_hz")

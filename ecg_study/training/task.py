@@ -74,6 +74,11 @@ class TrainingTask:
         return self.name == DENOISER and self.augmentation is not None and self.augmentation.removes_baseline_wander
 
     @property
+    def baseline_window_s(self) -> float | None:
+        """Length of the moving average that a detector subtracts, in seconds; ``None`` subtracts nothing."""
+        return None if self.name == DENOISER or self.augmentation is None else self.augmentation.baseline_window_s
+
+    @property
     def validation_noise(self) -> NoiseSource | None:
         """Recorded noise for threshold selection; ``None`` if training uses none."""
         if self.augmentation is None or not self.augmentation.noise_probability:

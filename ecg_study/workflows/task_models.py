@@ -62,6 +62,7 @@ def task_card(task: TrainingTask, *, parameters: int = 0) -> ModelCard:
         polarity=task.polarity,
         baseline_wander="removed" if task.removes_baseline_wander else "kept",
         highpass_hz=WANDER_EDGE if task.removes_baseline_wander else None,
+        baseline_window_s=task.baseline_window_s,
     )
 
 

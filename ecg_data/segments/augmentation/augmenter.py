@@ -15,7 +15,7 @@ from ecg_study.ecg_data.databases.physionet import NOISE_RECORDS
 from ecg_study.ecg_data.databases.splits import TRAIN, VALIDATION
 from ecg_study.ecg_data.excerpts import Excerpts
 from ecg_study.ecg_data.noise import RECORDED_NOISE_TYPES, unit_power
-from ecg_study.ecg_data.scaling import scale_segments
+from ecg_study.ecg_data.scaling import scale_segments, subtract_moving_average
 from ecg_study.ecg_data.segments.augmentation.artifacts import MAINS_HZ, add_artifacts
 from ecg_study.ecg_data.segments.augmentation.band_limits import limit_band
 from ecg_study.ecg_data.segments.augmentation.beats import change_beats
@@ -115,17 +115,22 @@ class Augmenter:
         noisy += clean
         limited = self._chosen(self._how.band_limit_probability, len(rows), rng)
         noisy[limited] = limit_band(noisy[limited], fs=self._cache.fs, rng=rng)
-        self._add_artifacts(noisy, marks, scale, rng)
+        disturbed = self._chosen(self._how.artifact_probability, len(rows), rng)
+        if len(disturbed):
+            noisy[disturbed], marks[disturbed] = add_artifacts(
+                noisy[disturbed], marks[disturbed], scale=scale[disturbed], fs=self._cache.fs, rng=rng
+            )
+        if self._how.baseline_window_s is not None:
+            noisy = subtract_moving_average(noisy, seconds=self._how.baseline_window_s, fs=self._cache.fs)
+        self._limit_bursts(noisy, marks, disturbed)
         noisy *= self._signs(len(rows), rng)
         return noisy, marks
 
-    def _add_artifacts(self, noisy: np.ndarray, marks: np.ndarray, scale: np.ndarray, rng: np.random.Generator) -> None:
-        """Add artifacts to some of the segments, in place. Bursts are limited as in detection."""
-        rows = self._chosen(self._how.artifact_probability, len(noisy), rng)
+    def _limit_bursts(self, noisy: np.ndarray, marks: np.ndarray, rows: np.ndarray) -> None:
+        """Limit bursts of the rows with artifacts as in detection, in place."""
         if len(rows):
-            disturbed, kept = add_artifacts(noisy[rows], marks[rows], scale=scale[rows], fs=self._cache.fs, rng=rng)
-            noisy[rows], unusable = scale_segments(disturbed, self._cache.fs)
-            marks[rows] = kept if unusable is None else np.where(unusable, np.uint8(0), kept)
+            noisy[rows], unusable = scale_segments(noisy[rows], self._cache.fs)
+            marks[rows] = marks[rows] if unusable is None else np.where(unusable, np.uint8(0), marks[rows])
 
     def _chosen(self, probability: float, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the rows of a feature with this probability; none in validation."""

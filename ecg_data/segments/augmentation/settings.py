@@ -43,6 +43,8 @@ class Augmentation:
         band_limit_probability: detector only: share of segments with the band limits of another device, see
             `band_limits`.
         artifact_probability: detector only: share of segments with an artifact, see `artifacts`.
+        baseline_window_s: detector only: length in seconds of the moving average that is subtracted from each segment
+            before the network, see `subtract_moving_average`; ``None`` subtracts nothing.
     """
 
     removes_baseline_wander: bool = False
@@ -67,6 +69,7 @@ class Augmentation:
     beat_change_probability: float = 0.0
     band_limit_probability: float = 0.0
     artifact_probability: float = 0.0
+    baseline_window_s: float | None = None
 
     def as_mapping(self) -> dict[str, Any]:
         """Return the settings as JSON, under the keys of search states, model cards and reports.
