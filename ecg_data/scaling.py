@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 _PART_SECONDS = 0.4
@@ -57,19 +59,54 @@ def subtract_moving_average(segments: np.ndarray, *, seconds: float, fs: float) 
     return np.asarray(rest, np.float32)
 
 
-def scale_segments(segments: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndarray | None]:
+@dataclass(frozen=True)
+class _Limited:
+    """Segments with limited bursts.
+
+    Attributes:
+        segments: the segments.
+        artifacts: mask of bursts that are too long for a QRS complex; ``None`` if there are none.
+        counted: mask of the samples that count for the scale; ``None`` if all do.
+    """
+
+    segments: np.ndarray
+    artifacts: np.ndarray | None
+    counted: np.ndarray | None
+
+
+def scale_segments(
+    segments: np.ndarray, fs: float, *, baseline_window_s: float | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Limit bursts, and scale each segment to a standard deviation of 1 mV.
+
+    With a moving average, bursts are limited before it is subtracted, which would spread them over the beats beside
+    them, and once more after it, which shows those under slow waves.
 
     Args:
         segments: Samples in mV, shape ``(segments, segment_samples)``.
         fs: Sampling rate of the segments, which is that of the model, in Hz.
+        baseline_window_s: Length of the average that `subtract_moving_average` subtracts before the scale, in seconds;
+            ``None`` subtracts nothing.
 
     Returns:
         The scaled segments, float32, and a mask of artifacts, or ``None`` if there are none.
     """
+    limited = _limit_bursts(segments, fs)
+    if baseline_window_s is None:
+        return _scaled(limited.segments, limited.counted), limited.artifacts
+    again = _limit_bursts(subtract_moving_average(limited.segments, seconds=baseline_window_s, fs=fs), fs)
+    # The average spreads what is left of a burst by its own length.
+    counted = _both(_eroded(limited.counted, round(baseline_window_s * fs)), again.counted)
+    if counted is not None:
+        counted |= ~counted.any(axis=1, keepdims=True)
+    artifacts = [mask for mask in (limited.artifacts, again.artifacts) if mask is not None]
+    return _scaled(again.segments, counted), np.logical_or.reduce(artifacts) if artifacts else None
+
+
+def _limit_bursts(segments: np.ndarray, fs: float) -> _Limited:
     count, length = segments.shape
     if length < _MIN_SEGMENT_SECONDS * fs:
-        return _scaled(segments, None), None
+        return _Limited(segments, None, None)
     parts = length // max(1, round(_PART_SECONDS * fs))
     cut = segments[:, : length // parts * parts].reshape(count, parts, -1)
     lowest, highest = cut.min(axis=2), cut.max(axis=2)
@@ -83,7 +120,7 @@ def scale_segments(segments: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndar
     limit = np.where(moving >= _MIN_MOVING_PARTS, _LIMIT_FACTOR * typical, np.inf)
     wild = np.maximum(segments.max(axis=1) - middle, middle - segments.min(axis=1)) > limit
     if not wild.any():
-        return _scaled(segments, None), None
+        return _Limited(segments, None, None)
     off = np.abs(segments - middle[:, np.newaxis])
     limited = off > limit[:, np.newaxis]
     artifacts = _long_runs(limited, round(_MAX_QRS_SECONDS * fs))
@@ -92,8 +129,24 @@ def scale_segments(segments: np.ndarray, fs: float) -> tuple[np.ndarray, np.ndar
     counted = ~limited
     calm = ~limited[:, : cut.shape[2] * parts].reshape(cut.shape).any(axis=2)
     counted[:, : cut.shape[2] * parts] = np.repeat(calm, cut.shape[2], axis=1)
-    scaled = _scaled(np.clip(segments, low, high), counted | ~calm.any(axis=1, keepdims=True))
-    return scaled, artifacts if artifacts.any() else None
+    counted |= ~calm.any(axis=1, keepdims=True)
+    return _Limited(np.clip(segments, low, high), artifacts if artifacts.any() else None, counted)
+
+
+def _eroded(mask: np.ndarray | None, samples: int) -> np.ndarray | None:
+    """Return the samples of a mask that are at least so far from those outside."""
+    from scipy.ndimage import minimum_filter1d
+
+    if mask is None:
+        return None
+    return np.asarray(minimum_filter1d(mask.astype(np.uint8), 2 * samples + 1, axis=1, mode="nearest") > 0)
+
+
+def _both(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    """Return the intersection of two masks, of which ``None`` is all."""
+    if first is None or second is None:
+        return second if first is None else first
+    return np.asarray(first & second)
 
 
 def _long_runs(limited: np.ndarray, longest: int) -> np.ndarray:

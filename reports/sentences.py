@@ -75,6 +75,15 @@ def augmentation(training: Training, sigma_mv: float) -> list[str]:
     return [*_variations(training), *_noise(how, sigma_mv)]
 
 
+_SHARES = {
+    "beat_change_probability": "with small QRS complexes, tall T waves or large beats",
+    "band_limit_probability": "with the band limits of another device",
+    "artifact_probability": "with spikes, saturation, jumps, slow waves or strong hum",
+    "noise_only_probability": "without an ECG, noise only",
+}
+"""Settings of augmentation for detectors, and what they do with their share of the segments."""
+
+
 def _variations(training: Training) -> list[str]:
     how = training.augmentation
     statements = ["All leads of each record; each segment begins at a random sample."]
@@ -92,6 +101,14 @@ def _variations(training: Training) -> list[str]:
             f"{_share(how['paused'])} of the segments with a pause of {low:g} to {high:g} s, with P waves in "
             f"{_share(how['blocked'])} of the pauses."
         )
+    if training.task == DETECTOR:
+        statements += [
+            f"{_share(how[name])} of the segments {said}." for name, said in _SHARES.items() if how.get(name)
+        ]
+        if window := how.get("baseline_window_s"):
+            statements.append(
+                f"A moving average over {window:g} s, applied twice, is subtracted from each segment, as in detection."
+            )
     return statements
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.resampling import rate_ratio
-from ecg_study.ecg_data.scaling import scale_segments, subtract_moving_average
+from ecg_study.ecg_data.scaling import scale_segments
 from ecg_study.errors import InputError, ModelError
 from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_chunk, check_lead_count, check_rate
 from ecg_study.inference.lead_fusion import FUSION_LOOKAHEAD, MAX_LEAD_SHIFT_SECONDS, LeadFusion, choose_beat_index
@@ -88,15 +88,6 @@ def _peak_probabilities(runtime: Runtime, segments: np.ndarray) -> np.ndarray:
             f"detector: the output of the model is {found}, but a probability is 0 to 1; use another model"
         )
     return np.asarray(np.clip(outputs, 0.0, 1.0))[np.newaxis]
-
-
-def _prepare(
-    segments: np.ndarray, *, fs: float, baseline_window_s: float | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return segments as in training, and a mask of artifacts; see `scale_segments`."""
-    if baseline_window_s is not None:
-        segments = subtract_moving_average(segments, seconds=baseline_window_s, fs=fs)
-    return scale_segments(segments, fs)
 
 
 class Detector:
@@ -207,7 +198,7 @@ class DetectorStream:
         self._rates = Rates(fs, *rate_ratio(fs, model_fs))
         # A model that was trained on leads as recorded is applied to the inverted lead as well.
         both_polarities = polarity == "upright"
-        prepare = partial(_prepare, fs=model_fs, baseline_window_s=baseline_window_s)
+        prepare = partial(scale_segments, fs=model_fs, baseline_window_s=baseline_window_s)
         run = partial(_peak_probabilities, runtime)
         self._leads = [
             LeadStream(

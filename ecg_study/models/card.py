@@ -21,7 +21,7 @@ CARD_FORMAT = 6
 
 Format 1 has no ONNX file. Format 2 has no ``drift``, since its denoisers keep baseline wander. Format 3 has the field
 names of version 0.1.0. Format 4 has no ``highpass_hz``, since its denoisers have no filter. The denoisers of format 5
-have no thresholds.
+have no thresholds, and its detectors no ``baseline_window_s``.
 """
 
 CARD_FILE, PAGE_FILE, MODEL_FILE, ONNX_FILE = "card.json", "CARD.md", "model.keras", "model.onnx"

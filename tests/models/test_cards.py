@@ -39,6 +39,8 @@ def test_a_stored_card_keeps_all_its_values(path: Path) -> None:
         content = card_content(card, stored["sha256"])
         if stored["format"] == 4:
             assert content.pop("highpass_hz") is None
+        if stored["format"] < 6:
+            assert content.pop("baseline_window_s") is None
         assert content | {"format": stored["format"]} == stored
 
 
@@ -53,6 +55,21 @@ def test_only_the_high_pass_filter_of_the_program_is_accepted(changes: dict[str,
     edit_card(model, format=5, **changes)
     with pytest.raises(ModelError, match=says):
         read_card(model)
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds", "says"),
+    [
+        ("denoiser", 0.4, "only for a detector"),
+        ("detector", 5.0, "less than or equal to 2"),
+        ("detector", True, "valid number"),
+    ],
+)
+def test_only_a_detector_subtracts_a_moving_average(kind: str, seconds: Any, says: str, tmp_path: Path) -> None:
+    source = PRETRAINED_DIR / {"denoiser": "lstm-denoiser", "detector": "gru-detector"}[kind]
+    edit_card(copy_pretrained(tmp_path / "own", source.name), baseline_window_s=seconds)
+    with pytest.raises(ModelError, match=says):
+        read_card(tmp_path / "own")
 
 
 @pytest.mark.parametrize(

@@ -120,17 +120,22 @@ class Augmenter:
             noisy[disturbed], marks[disturbed] = add_artifacts(
                 noisy[disturbed], marks[disturbed], scale=scale[disturbed], fs=self._cache.fs, rng=rng
             )
-        if self._how.baseline_window_s is not None:
-            noisy = subtract_moving_average(noisy, seconds=self._how.baseline_window_s, fs=self._cache.fs)
-        self._limit_bursts(noisy, marks, disturbed)
+        noisy = self._prepared(noisy, marks, disturbed)
         noisy *= self._signs(len(rows), rng)
         return noisy, marks
 
-    def _limit_bursts(self, noisy: np.ndarray, marks: np.ndarray, rows: np.ndarray) -> None:
-        """Limit bursts of the rows with artifacts as in detection, in place."""
-        if len(rows):
-            noisy[rows], unusable = scale_segments(noisy[rows], self._cache.fs)
-            marks[rows] = marks[rows] if unusable is None else np.where(unusable, np.uint8(0), marks[rows])
+    def _prepared(self, noisy: np.ndarray, marks: np.ndarray, disturbed: np.ndarray) -> np.ndarray:
+        """Return segments prepared as in detection; bursts are only limited in rows with artifacts.
+
+        The marks of what is unusable then are removed, in place.
+        """
+        fs, seconds = self._cache.fs, self._how.baseline_window_s
+        prepared = noisy if seconds is None else subtract_moving_average(noisy, seconds=seconds, fs=fs)
+        if len(disturbed):
+            prepared[disturbed], unusable = scale_segments(noisy[disturbed], fs, baseline_window_s=seconds)
+            if unusable is not None:
+                marks[disturbed] = np.where(unusable, np.uint8(0), marks[disturbed])
+        return prepared
 
     def _chosen(self, probability: float, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the rows of a feature with this probability; none in validation."""
