@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parents[2] / "docs"
 _TEST = "118e, 119e"
+_STRESS = "test, noise stress, R peaks within 150 ms, f1"
 _DENOISING = "test, whole records, mix"
 
 
@@ -30,20 +31,22 @@ def main() -> int:
     """Write ``docs/pretrained.png``."""
     report = read_report(DOCS / "mitdb-robust" / "report.json")
     figure, (left, right) = make_axes(1, 2, height=3.8)
-    draw_noise_stress(left, report)
+    draw_noise_stress(left, report, read_card(PRETRAINED_DIR / "gru-detector"))
     draw_denoising(right, read_card(PRETRAINED_DIR / "lstm-denoiser"))
     figure.savefig(DOCS / "pretrained.png", dpi=DPI)
     return 0
 
 
-def draw_noise_stress(axis: Axes, report: Report) -> None:
-    """Draw F1 against the SNR in the noise stress test, each detector on its own (without the denoiser)."""
+def draw_noise_stress(axis: Axes, report: Report, card: ModelCard) -> None:
+    """Draw F1 against the SNR in the noise stress test: the model from its card, classical detectors from a report."""
     assert report.stress is not None
+    ours = {int(level.removesuffix(" dB")): 100 * f1 for level, f1 in card.metrics[_STRESS].items()}
     rows = [row for row in report.stress.rows if row.test == _TEST and not row.denoised]
     lines = {
-        name: {row.snr: 100 * row.counts.f1 for row in rows if row.detector == name}
+        name: {row.snr: 100 * row.counts.f1 for row in rows if row.detector == name and row.snr in ours}
         for name in dict.fromkeys(row.detector for row in rows)
     }
+    lines[GRU] = ours
     _draw_lines(axis, lines, GRU, "gru-detector")
     axis.set_title("R peaks under electrode motion (118e, 119e)", fontsize=SMALL + 1)
     axis.set_ylabel("F1 at 150 ms in %")
