@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -47,12 +48,10 @@ def subtract_moving_average(segments: np.ndarray, *, seconds: float, fs: float) 
     Returns:
         float32 of the same shape.
     """
-    from scipy.ndimage import uniform_filter1d
-
-    length = 2 * round((seconds * fs - 1) / 2) + 1
+    around = round((seconds * fs - 1) / 2)
     slow = np.asarray(segments, np.float64)
     for _ in range(2):
-        slow = uniform_filter1d(slow, length, axis=1, mode="reflect")
+        slow = _moving_sum(slow, around, border="symmetric") / (2 * around + 1)
     rest = segments - slow
     # What is constant, such as a filled gap, must stay so: `scale_segments` does not count it.
     rest[np.abs(rest) < _ROUNDING * np.abs(segments).max(axis=1, keepdims=True, initial=0.0)] = 0.0
@@ -135,11 +134,14 @@ def _limit_bursts(segments: np.ndarray, fs: float) -> _Limited:
 
 def _eroded(mask: np.ndarray | None, samples: int) -> np.ndarray | None:
     """Return the samples of a mask that are at least so far from those outside."""
-    from scipy.ndimage import minimum_filter1d
+    return None if mask is None else _moving_sum(mask.astype(np.int64), samples, border="edge") == 2 * samples + 1
 
-    if mask is None:
-        return None
-    return np.asarray(minimum_filter1d(mask.astype(np.uint8), 2 * samples + 1, axis=1, mode="nearest") > 0)
+
+def _moving_sum(segments: np.ndarray, around: int, *, border: Literal["symmetric", "edge"]) -> np.ndarray:
+    """Return the sum of each sample and of so many before and after it; the border is that of `numpy.pad`."""
+    padded = np.pad(segments, ((0, 0), (around + 1, around)), mode=border)
+    sums = np.cumsum(padded, axis=1, out=padded)
+    return np.asarray(sums[:, 2 * around + 1 :] - sums[:, : segments.shape[1]])
 
 
 def _both(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
