@@ -11,7 +11,7 @@ from ecg_study.reports import tables
 from ecg_study.reports.markdown import to_markdown
 from ecg_study.reports.page import fill_page
 from ecg_study.reports.report import Report, Training
-from ecg_study.reports.sentences import augmentation, compare_with_reference, moved_marks
+from ecg_study.reports.sentences import augmentation, compare_with_reference, describe_calibration, moved_marks
 
 
 def render_card(report: Report, training: Training) -> str:
@@ -37,6 +37,7 @@ def render_card(report: Report, training: Training) -> str:
         moved_marks=moved_marks,
         describe=describe,
         describe_thresholds=describe_thresholds,
+        describe_calibration=describe_calibration,
         disclaimer=DISCLAIMER,
     )
     return to_markdown(page)
@@ -57,6 +58,7 @@ def render_fine_tuned_card(card: ModelCard, tuned: FineTuning) -> str:
         tables=tables,
         describe=describe,
         describe_thresholds=describe_thresholds,
+        describe_calibration=describe_calibration,
         disclaimer=DISCLAIMER,
     )
     return to_markdown(page)
@@ -76,6 +78,7 @@ def render_trained_card(card: ModelCard, trained: LongTraining) -> str:
         trained=trained,
         describe=describe,
         describe_thresholds=describe_thresholds,
+        describe_calibration=describe_calibration,
         duration=duration,
         disclaimer=DISCLAIMER,
     )

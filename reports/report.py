@@ -9,6 +9,7 @@ from ecg_study.evaluation.results.denoising import DenoiserSection
 from ecg_study.evaluation.results.detection import DetectorSection, Failure, StressSection
 from ecg_study.evaluation.results.search import SearchSummary
 from ecg_study.evaluation.results.values import Comparison
+from ecg_study.models.calibration import Calibration
 
 REPORT_FORMAT = 5
 """Version of the stored fields; ``schema_upgrade`` reads reports of earlier ones."""
@@ -142,6 +143,7 @@ class Training:
         seconds: wall-clock time in s.
         thresholds: thresholds of the model, chosen on the validation records.
         augmentation: settings of augmentation by their stored keys; empty without augmentation.
+        calibration: calibration of a detector, likewise; ``None`` in reports of earlier versions.
     """
 
     task: str
@@ -155,6 +157,7 @@ class Training:
     seconds: float
     thresholds: dict[str, float]
     augmentation: dict[str, Any]
+    calibration: Calibration | None = None
 
 
 SECTIONS = ("search", "denoiser", "detector", "stress", "failures")

@@ -17,6 +17,7 @@ from ecg_study.evaluation.results.search import (
 )
 from ecg_study.evaluation.results.values import Comparison
 from ecg_study.formatting import duration
+from ecg_study.models.calibration import Calibration
 from ecg_study.models.card import DETECTOR
 from ecg_study.reports.report import Report, Training
 
@@ -59,6 +60,15 @@ def moved_marks(report: Report) -> str:
     own = report.provenance.settings.get("databases", {})
     moved = {*_OFF_R_PEAK, *(name for name, table in own.items() if table.get("align", True))}
     return " and ".join(name for name in report.data.database.split(",") if name in moved)
+
+
+def describe_calibration(calibration: Calibration) -> str:
+    """Return how the confidences of a detector were calibrated, in one sentence."""
+    text = f"Confidences calibrated on {calibration.r_peaks:,} R peaks that it finds in the validation records"
+    if calibration.error is None:
+        return f"{text}, which are of one subject, so that the calibration error is not known."
+    error = f"{calibration.error:.4f}" if calibration.error < 0.1 else f"{calibration.error:.2f}"
+    return f"{text}; calibration error {error}, for each subject with a calibration from the others."
 
 
 def augmentation(training: Training, sigma_mv: float) -> list[str]:

@@ -31,7 +31,7 @@ from ecg_study.evaluation.experiments.model_evaluation import EvaluationRecords,
 from ecg_study.evaluation.experiments.r_peaks import match
 from ecg_study.evaluation.results.values import TOLERANCES_MS
 from ecg_study.evaluation.thresholds import choose_thresholds
-from ecg_study.models.card import DENOISER, DETECTOR, MODEL_KINDS
+from ecg_study.models.card import DENOISER, DETECTOR, MODEL_KINDS, OperatingPoint
 from ecg_study.result_cache import ResultCache
 from ecg_study.search_spaces.built_in import PRESETS, PRETRAINED
 from ecg_study.training.backend import import_backend
@@ -106,7 +106,7 @@ def _measure(
     yield f"thresholds: {thresholds} (chosen on these records)"
     if options.threshold is not None:
         thresholds["r_peak"] = options.threshold
-    model = model.with_thresholds(thresholds)
+    model = model.at(OperatingPoint(thresholds))
     yield from evaluation_lines(evaluate_detector(model, records, name=name))
     # One subject may decide a fold.
     for lead in records.leads:

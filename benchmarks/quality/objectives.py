@@ -36,7 +36,7 @@ from ecg_study.evaluation.experiments.r_peaks import match
 from ecg_study.evaluation.leads import EvaluationLead, read_leads
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.evaluation.thresholds import choose_thresholds
-from ecg_study.models.card import DETECTOR
+from ecg_study.models.card import DETECTOR, OperatingPoint
 from ecg_study.result_cache import ResultCache
 from ecg_study.search_spaces.preset_files import load_preset
 from ecg_study.training.backend import import_backend
@@ -76,7 +76,7 @@ def main() -> None:
             row: dict[str, Any] = {"hyperparameters": hyperparameters, "rungs": _rungs(task, hyperparameters, options)}
             model = _trained(task, hyperparameters, options)
             thresholds = choose_thresholds(model, validation_leads, noise=noise, seed=options.seed)
-            row["final"] = judge(model.with_thresholds(thresholds), judge_leads, noise=noise)
+            row["final"] = judge(model.at(OperatingPoint(thresholds)), judge_leads, noise=noise)
             with options.output.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             done.append(row)

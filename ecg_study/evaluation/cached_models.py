@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +15,7 @@ from ecg_study.errors import InputError
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector, DetectorStream, RPeaks
 from ecg_study.inference.noise_level import RemovalWeakener
-from ecg_study.models.card import DETECTOR, REMOVED_POWER, ModelCard
+from ecg_study.models.card import DETECTOR, REMOVED_POWER, ModelCard, OperatingPoint
 from ecg_study.models.folder import onnx_runtime
 from ecg_study.models.runtimes import Runtime
 from ecg_study.result_cache import Arrays, ResultCache, content_key
@@ -94,9 +93,10 @@ class CachedModel:
         known = {"format": OUTPUT_FORMAT, "model": self.weights_hash, "segment": card.segment_samples}
         return {**known, **filtered, **weakened}
 
-    def with_thresholds(self, thresholds: Mapping[str, float]) -> CachedModel:
-        """Return the same model with other thresholds."""
-        model = type(self.model)(replace(self.card, thresholds=dict(thresholds)), self.model.runtime)
+    def at(self, point: OperatingPoint) -> CachedModel:
+        """Return the same model with other thresholds and another calibration."""
+        card = replace(self.card, thresholds=point.thresholds, calibration=point.calibration)
+        model = type(self.model)(card, self.model.runtime)
         return CachedModel(model, store=self.store, weights_hash=self.weights_hash)
 
     def reference(self, clean: np.ndarray) -> np.ndarray:
@@ -134,10 +134,11 @@ class CachedModel:
 
     def detect(self, signal: np.ndarray) -> RPeaks:
         """Return the R peaks of one lead in mV, shape ``(samples,)``, at the model's own threshold."""
-        return self.candidates(signal).above(self.thresholds["r_peak"])
+        found = self.candidates(signal).above(self.thresholds["r_peak"])
+        return found if self.card.calibration is None else found.calibrated(self.card.calibration)
 
     def candidates(self, signal: np.ndarray) -> RPeaks:
-        """Return all R-peak candidates of one lead in mV, before a threshold is chosen.
+        """Return all R-peak candidates of one lead in mV with their peak probabilities, before a threshold is chosen.
 
         A lower candidate never suppresses a higher one, so ``candidates(signal).above(t)`` are the R peaks at ``t``.
         """

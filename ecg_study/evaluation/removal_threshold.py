@@ -13,6 +13,7 @@ from ecg_study.ecg_data.removals import THRESHOLDS_DB, gains_by_threshold, mean_
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.harm import HARM_LEVELS
 from ecg_study.evaluation.leads import EvaluationLead, databases_of, rows_of
+from ecg_study.models.card import OperatingPoint
 
 _MOST_SEGMENTS = 160  # of each lead: a quarter of an hour
 
@@ -46,7 +47,7 @@ def _gains(model: CachedModel, lead: EvaluationLead, noise: NoiseSource, *, seed
     drawn = noise.draw(MIX, count=count, samples=samples, rng=rng)
     added = join_windows(drawn, reference, fs=lead.fs)
     clean = _segments(reference, model.card.segment_samples)
-    network = model.with_thresholds({})
+    network = model.at(OperatingPoint({}))
     per_minute = segments_in_a_minute(model.card.segment_samples, fs=lead.fs)
     rows = []
     for snr in HARM_LEVELS:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.ecg_data.noise_stress import add_electrode_motion
 from ecg_study.evaluation.cached_models import LOWEST_PEAK_PROBABILITY, CachedModel
+from ecg_study.evaluation.calibration import calibrate, validation_outcomes
 from ecg_study.evaluation.leads import EvaluationLead
 from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.evaluation.metrics import pooled_f1, standard_error
 from ecg_study.evaluation.removal_threshold import choose_removal_threshold
 from ecg_study.evaluation.results.values import TOLERANCES_MS
 from ecg_study.inference.detector import RPeaks
-from ecg_study.models.card import DENOISER, REMOVED_POWER
+from ecg_study.models.card import DENOISER, DETECTOR, REMOVED_POWER, OperatingPoint
 
 _GRID = np.round(np.arange(LOWEST_PEAK_PROBABILITY, 0.99, 0.02), 2)
 
@@ -23,6 +24,30 @@ _MOTION_SNR_DB = 12
 """SNR of the electrode motion artifact for detectors trained with recorded noise. With Gaussian noise alone, the best
 threshold is so low that any recorded noise exceeds it. At 6 dB and less, a quarter of the beats is lost, and the
 best threshold loses beats of recordings without noise."""
+
+
+def choose_operating_point(
+    model: CachedModel,
+    leads: Sequence[EvaluationLead],
+    *,
+    noise: NoiseSource | None,
+    subjects: Mapping[str, str],
+    seed: int,
+) -> OperatingPoint:
+    """Choose the thresholds of a model on validation leads, and calibrate the confidences of a detector.
+
+    Args:
+        model: the model.
+        leads: leads of the validation records.
+        noise: recorded noise for validation; ``None`` uses Gaussian noise alone.
+        subjects: record → its subject; a record that is missing is a subject of its own.
+        seed: see `choose_thresholds`.
+    """
+    thresholds = choose_thresholds(model, leads, noise=noise, seed=seed)
+    if model.card.model_kind != DETECTOR:
+        return OperatingPoint(thresholds)
+    found = validation_outcomes(model.at(OperatingPoint(thresholds)), leads, noise=noise, subjects=subjects)
+    return OperatingPoint(thresholds, calibrate(found))
 
 
 def choose_thresholds(

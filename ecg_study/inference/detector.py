@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from ecg_study.inference.peak_picking import (
     snap_to_extremum,
 )
 from ecg_study.inference.rhythm_filter import FAST_PROBABILITY, MAX_RR_SECONDS, FastRhythms, RhythmFilter
+from ecg_study.models.calibration import Calibration
 from ecg_study.models.card import ModelCard
 from ecg_study.models.runtimes import Runtime
 from ecg_study.progress import Progress
@@ -41,7 +42,9 @@ class RPeaks:
 
     Attributes:
         samples: Sample indices, int64, shape ``(peaks,)``, strictly increasing.
-        confidences: Peak probabilities, shape ``(peaks,)``, from the threshold of the detector to 1.
+        confidences: Confidence that each is correct, shape ``(peaks,)``, from 0 to 1. With a calibration, see
+            `ModelCard`, the share of correct R peaks with this confidence on validation records, with and without
+            noise; otherwise the peak probability.
         unusable: Intervals in which no lead can be used and no peak is detected, int64, shape ``(intervals, 2)``: first
             sample, and the sample after the last.
     """
@@ -57,10 +60,14 @@ class RPeaks:
     def above(self, threshold: float) -> RPeaks:
         """Return the R peaks with at least this confidence.
 
-        A lower peak never suppresses a higher one, so a detector with this threshold returns the same peaks.
+        A lower peak never suppresses a higher one, so others are not found in their place.
         """
         kept = self.confidences >= threshold
         return RPeaks(self.samples[kept], self.confidences[kept], self.unusable)
+
+    def calibrated(self, calibration: Calibration) -> RPeaks:
+        """Return the R peaks with confidences in place of peak probabilities."""
+        return replace(self, confidences=calibration.confidences(self.confidences))
 
     @staticmethod
     def concatenate(parts: Iterable[RPeaks]) -> RPeaks:
@@ -149,6 +156,7 @@ class Detector:
             polarity=self.card.polarity,
             baseline_window_s=self.card.baseline_window_s,
             threshold=self.card.thresholds["r_peak"],
+            calibration=self.card.calibration,
             fs=fs,
             n_leads=n_leads,
         )
@@ -167,6 +175,7 @@ class DetectorStream:
         polarity: Polarities of the training data; see `ModelCard`.
         baseline_window_s: Length of the moving average that is subtracted from each segment; see `ModelCard`.
         threshold: Lowest peak probability of an R peak, 0 to 1.
+        calibration: Confidence of an R peak by its peak probability; ``None`` returns peak probabilities.
         fs: Sampling rate of the signal in Hz.
         n_leads: Number of leads.
         on_peak_probability: Callback for the peak probability of all leads together, at the rate of the model, called
@@ -191,6 +200,7 @@ class DetectorStream:
         fs: float,
         n_leads: int = 1,
         baseline_window_s: float | None = None,
+        calibration: Calibration | None = None,
         on_peak_probability: Callable[[np.ndarray], None] | None = None,
     ) -> None:
         fs = check_rate(fs)
@@ -213,7 +223,7 @@ class DetectorStream:
         self._fusion = LeadFusion(n_leads, 1 + both_polarities)
         refractory = round(refractory_period * model_fs)
         # Sure peaks suppress others and define the rhythm, whatever the threshold, and so do those of a fast rhythm.
-        self._threshold = threshold
+        self._threshold, self._calibration = threshold, calibration
         self._finder = MaximaFinder(threshold=min(threshold, FAST_PROBABILITY), refractory=refractory)
         self._fast_rhythms = FastRhythms(model_fs, refractory=refractory)
         # A maximum must not move further than the peak probability is known.
@@ -300,13 +310,14 @@ class DetectorStream:
                 self._rhythm_filter.finish(),
             ]
         samples = np.concatenate([samples for samples, _ in parts])
-        confidences = np.concatenate([confidences for _, confidences in parts])
+        heights = np.concatenate([heights for _, heights in parts])
         # A second before the next maximum is kept: far more than snapping needs.
         for lead in self._leads:
             lead.drop_before(decided - round(self._rates.fs))
         for buffer in self._lead_probabilities:
             buffer.drop_before(self._fast_rhythms.decided - self._max_shift - 1)
-        return RPeaks(samples, confidences, unusable).above(self._threshold)
+        peaks = RPeaks(samples, heights, unusable).above(self._threshold)
+        return peaks if self._calibration is None else peaks.calibrated(self._calibration)
 
     def _without_unsure(
         self, peaks: tuple[np.ndarray, np.ndarray, np.ndarray], *, until: int

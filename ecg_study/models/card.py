@@ -13,6 +13,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen
 
 from ecg_study.errors import ModelError, one_line
 from ecg_study.formatting import printable
+from ecg_study.models.calibration import Calibration
 from ecg_study.models.network_size import MAX_MODEL_BYTES
 from ecg_study.reading import UnreadableError, parse_json, read_bytes
 
@@ -21,7 +22,7 @@ CARD_FORMAT = 6
 
 Format 1 has no ONNX file. Format 2 has no ``drift``, since its denoisers keep baseline wander. Format 3 has the field
 names of version 0.1.0. Format 4 has no ``highpass_hz``, since its denoisers have no filter. The denoisers of format 5
-have no thresholds, and its detectors no ``baseline_window_s``.
+have no thresholds, and its detectors no ``baseline_window_s`` and no ``calibration``.
 """
 
 CARD_FILE, PAGE_FILE, MODEL_FILE, ONNX_FILE = "card.json", "CARD.md", "model.keras", "model.onnx"
@@ -140,6 +141,8 @@ class ModelCard:
             for no filter. The only filter is `ecg_data.filters.remove_baseline_wander`.
         baseline_window_s: Length in seconds of the moving average that a detector subtracts from each segment before
             the network, see `ecg_data.scaling.subtract_moving_average`; ``None`` subtracts nothing.
+        calibration: How the confidence of an R peak of a detector follows from its peak probability, chosen on
+            validation records; ``None`` gives the peak probability itself.
         disclaimer: Uses that are excluded.
     """
 
@@ -160,7 +163,21 @@ class ModelCard:
     baseline_wander: Literal["kept", "removed"] = "kept"
     highpass_hz: Annotated[float, Ge(0.5), Le(0.5)] | None = None
     baseline_window_s: Annotated[float, Ge(0.1), Le(2.0)] | None = None
+    calibration: Calibration | None = None
     disclaimer: _Text = field(default=DISCLAIMER)
+
+    @property
+    def operating_point(self) -> OperatingPoint:
+        """What was chosen on validation records after the training."""
+        return OperatingPoint(self.thresholds, self.calibration)
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What is chosen on validation records after a training; see `ModelCard`."""
+
+    thresholds: dict[str, float]
+    calibration: Calibration | None = None
 
 
 def card_schema() -> dict[str, Any]:
@@ -289,6 +306,8 @@ def _validate(content: dict[str, Any]) -> ModelCard:
         raise ValueError("highpass_hz: only for a denoiser that removes baseline wander")
     if card.baseline_window_s is not None and card.model_kind != DETECTOR:
         raise ValueError("baseline_window_s: only for a detector")
+    if card.calibration is not None and card.model_kind != DETECTOR:
+        raise ValueError("calibration: only for a detector")
     allowed = {REMOVED_POWER} if card.highpass_hz is not None else set()
     if card.model_kind == DENOISER and not (set(card.thresholds) <= allowed and all(card.thresholds.values())):
         raise ValueError(f"thresholds: a denoiser has {REMOVED_POWER} above 0 at most, and only with highpass_hz")

@@ -41,6 +41,7 @@ from ecg_study.evaluation.experiments.noise_types import LEVELS
 from ecg_study.evaluation.leads import EvaluationLead, databases_of, rows_of
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.evaluation.morphology import FALSE_MS, FALSE_ST_MV
+from ecg_study.evaluation.results.detection import ConfidenceSummary
 from ecg_study.evaluation.results.harm import HarmSection, MorphologyChange
 from ecg_study.evaluation.results.values import TOLERANCES_MS
 from ecg_study.evaluation.seen_records import records_of_seen_subjects, seen_records
@@ -308,6 +309,9 @@ def _detector_metrics(result: DetectorEvaluation) -> Iterator[tuple[str, str]]:
     records = "118e, 119e" if result.part == TEST else "em added"
     for snr, counts in result.noise_stress.items():
         yield f"noise stress, {records}, {snr} dB: F1", _percent(counts.f1)
+    yield from _confidence_lines(titles[RECORDED], result.confidence)
+    for snr, confidence in result.confidence_in_noise.items():
+        yield from _confidence_lines(f"{records}, {snr} dB", confidence)
     for database in databases_of(result.records):
         counts_by_record = result.peak_counts[RECORDED, TOLERANCES_MS[0]][rows_of(result.records, database=database)]
         beats = int(counts_by_record[:, :2].sum())  # true positives and false negatives
@@ -316,6 +320,15 @@ def _detector_metrics(result: DetectorEvaluation) -> Iterator[tuple[str, str]]:
             for tolerance in TOLERANCES_MS if (condition, TOLERANCES_MS[0]) in result.peak_counts else ():
                 metric = f"{database}: R peaks, {titles[condition]}: F1 within {tolerance} ms"
                 yield metric, _percent(result.f1(tolerance_ms=tolerance, condition=condition, database=database).value)
+
+
+def _confidence_lines(title: str, confidence: ConfidenceSummary) -> Iterator[tuple[str, str]]:
+    if confidence.error is not None:
+        yield f"confidence, {title}: calibration error", f"{confidence.error:.4f}"
+    for sure in confidence.sure:
+        if sure.share is not None and sure.precision is not None:
+            shown = f"{_percent(sure.precision)} correct, {_percent(sure.share)} of the correct R peaks"
+            yield f"confidence of {sure.confidence:g} or more, {title}", shown
 
 
 def _denoiser_metrics(result: DenoiserEvaluation) -> Iterator[tuple[str, str]]:

@@ -10,8 +10,8 @@ from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.filters import WANDER_EDGE
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.leads import read_leads
-from ecg_study.evaluation.thresholds import choose_thresholds
-from ecg_study.models.card import DENOISER, DETECTOR, REFRACTORY_PERIOD, ModelCard
+from ecg_study.evaluation.thresholds import choose_operating_point
+from ecg_study.models.card import DENOISER, DETECTOR, REFRACTORY_PERIOD, ModelCard, OperatingPoint
 from ecg_study.progress import Progress
 from ecg_study.result_cache import ResultCache
 from ecg_study.training.final_training import TrainedModel
@@ -113,21 +113,22 @@ def prepare_final_models(
     for name, task in tasks.items():
         own = [cached(model) for model in trained[name]]
         if task.has_thresholds:
-            # Models that were refitted on the validation records take the thresholds of the one that was not.
+            # Models that were refitted on the validation records take over what was chosen with the one that was not.
             choosing = [cached(for_thresholds[name])] if name in for_thresholds else own
-            thresholds = _choose_thresholds(choosing, task, database, seed, on_progress)
-            own = [model.with_thresholds(thresholds[number % len(thresholds)]) for number, model in enumerate(own)]
+            points = _choose_operating_points(choosing, task, database, seed, on_progress)
+            own = [model.at(points[number % len(points)]) for number, model in enumerate(own)]
         wrapped[name] = own
     return FinalModels(trained, for_thresholds, wrapped[DENOISER], wrapped[DETECTOR])
 
 
-def _choose_thresholds(
+def _choose_operating_points(
     models: Sequence[CachedModel], task: TrainingTask, database: Database, seed: int, on_progress: Progress
-) -> list[dict[str, float]]:
+) -> list[OperatingPoint]:
     leads = read_leads(task.cache, database, records=task.split.validation)
     chosen = []
     for done, model in enumerate(models):
         on_progress("Thresholds, seeds", done, len(models))
-        chosen.append(choose_thresholds(model, leads, noise=task.validation_noise, seed=seed))
+        noise, subjects = task.validation_noise, task.split.subjects
+        chosen.append(choose_operating_point(model, leads, noise=noise, subjects=subjects, seed=seed))
     on_progress("Thresholds, seeds", len(models), len(models))
     return chosen

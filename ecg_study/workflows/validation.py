@@ -34,6 +34,7 @@ NonNegativeInt = Annotated[int, Field(ge=0), Expected("an integer of 0 or more")
 Number = Annotated[float, Field(allow_inf_nan=False), Expected("a number")]
 PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False), Expected("a positive number")]
 NonNegativeNumber = Annotated[float, Field(ge=0, allow_inf_nan=False), Expected("a number of 0 or more")]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), Expected("a number from 0 to 1")]
 Text = Annotated[str, BeforeValidator(_as_text), Expected("text")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Expected("a list of names")]
 Flag = Annotated[bool, Expected("true or false")]

@@ -45,6 +45,7 @@ def plot_detector(section: DetectorSection, fs: float) -> dict[str, Figure]:
         "curves": _plot_curves(section),
         "r_peaks": _plot_traces(section, fs),
         "jitter": _plot_offsets(section),
+        **({"confidences": _plot_confidences(section)} if section.confidences else {}),
     }
 
 
@@ -135,6 +136,27 @@ def _plot_offsets(section: DetectorSection) -> Figure:
         axis.set_visible(False)
     figure.supxlabel("detection minus annotation (ms), noisy input", fontsize=SMALL)
     figure.supylabel("share of detections", fontsize=SMALL)
+    return figure
+
+
+def _plot_confidences(section: DetectorSection) -> Figure:
+    figure, (axis,) = make_axes(1, 1, height=3.9, width=5.2)
+    for (name, summary), (dashes, color) in zip(section.confidences.items(), _INPUT_STYLES, strict=False):
+        points = [(item.confidence, item.correct) for item in summary.bins]
+        error = "" if summary.error is None else f", calibration error {summary.error:.4f}"
+        axis.plot(
+            *np.reshape(points, (-1, 2)).T,
+            linestyle=dashes,
+            color=color,
+            linewidth=1.5,
+            marker="o",
+            markersize=4,
+            label=f"{name} input{error}",
+        )
+    axis.plot([0, 1], [0, 1], color=GRAY, linewidth=0.8, zorder=0)
+    axis.set(xlabel="confidence of the R peak", ylabel="share of correct R peaks", xlim=(0, 1.01), ylim=(0, 1.02))
+    axis.set_title("R peaks in tenths of the confidence", fontsize=TITLE)
+    axis.legend(frameon=False, fontsize=8, loc="best")
     return figure
 
 

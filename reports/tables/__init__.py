@@ -9,7 +9,17 @@ from ecg_study.reports.tables.denoiser import (
     noise_types,
     noise_types_by_record,
 )
-from ecg_study.reports.tables.detector import clock, failures, offsets, paired, peaks, peaks_by_record, stress, windows
+from ecg_study.reports.tables.detector import (
+    clock,
+    confidences,
+    failures,
+    offsets,
+    paired,
+    peaks,
+    peaks_by_record,
+    stress,
+    windows,
+)
 from ecg_study.reports.tables.harm import (
     HARM_NOISE,
     harm_above_highpass,
@@ -41,6 +51,7 @@ __all__ = [
     "changes",
     "clock",
     "comparisons",
+    "confidences",
     "denoising",
     "denoising_by_record",
     "failures",

@@ -100,6 +100,17 @@ def offsets(section: DetectorSection) -> Table:
     return make_table("Offset of detections from annotations, noisy input", head, rows=rows)
 
 
+def confidences(section: DetectorSection) -> Table:
+    """Return how far the confidences of R peaks hold, by input."""
+    rows = []
+    for name, summary in section.confidences.items():
+        sure = [cell for item in summary.sure for cell in (number(item.precision, 4), number(item.share, 4))]
+        rows.append(make_row(name, number(summary.error, 4), *sure))
+    levels = [f"{item.confidence:g}" for summary in section.confidences.values() for item in summary.sure]
+    columns = [head for level in unique(levels) for head in (f"precision from {level}", f"sensitivity from {level}")]
+    return make_table("Confidences of the R peaks", ("input", "calibration error", *columns), rows=rows)
+
+
 def stress(section: StressSection, test: str, *, denoised: bool) -> Table:
     """Return F1 by detector and SNR of one noise stress test."""
     chosen = [row for row in section.rows if (row.test, row.denoised) == (test, denoised)]

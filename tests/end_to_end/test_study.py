@@ -38,7 +38,8 @@ def test_outputs_are_complete_and_nothing_else(small_study: Path) -> None:
     made = {"report.md", "report.html", "report.json", "plots", "csv", "models", "search", "settings.toml"}
     assert names == made | {"trainings", "measured"}
     plots = {path.stem for path in (small_study / "plots").iterdir()}
-    assert {"loss_curves", "denoising", "spectra", "noise_types", "confusion", "curves", "r_peaks", "jitter"} <= plots
+    assert {"loss_curves", "denoising", "spectra", "noise_types", "confusion", "curves", "r_peaks"} <= plots
+    assert {"jitter", "confidences"} <= plots
     assert {name for name in plots if name.startswith("search_")} >= {
         "search_denoiser_curves",
         "search_detector_pareto",

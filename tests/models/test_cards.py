@@ -13,6 +13,7 @@ import pytest
 from ecg_study.cli.model_list import model_lines
 from ecg_study.errors import ModelError
 from ecg_study.inference.loading import PRETRAINED_DIR, find_model, list_models, load_model
+from ecg_study.models.calibration import Calibration
 from ecg_study.models.card import ModelCard, card_content, read_card
 from tests.models.model_files import copy_pretrained, edit_card
 from tests.tiny import ROOT
@@ -39,8 +40,8 @@ def test_a_stored_card_keeps_all_its_values(path: Path) -> None:
         content = card_content(card, stored["sha256"])
         if stored["format"] == 4:
             assert content.pop("highpass_hz") is None
-        if "baseline_window_s" not in stored:
-            assert content.pop("baseline_window_s") is None
+        for added in {"baseline_window_s", "calibration"} - set(stored):
+            assert content.pop(added) is None
         assert content | {"format": stored["format"]} == stored
 
 
@@ -68,6 +69,32 @@ def test_only_the_high_pass_filter_of_the_program_is_accepted(changes: dict[str,
 def test_only_a_detector_subtracts_a_moving_average(kind: str, seconds: Any, says: str, tmp_path: Path) -> None:
     source = PRETRAINED_DIR / {"denoiser": "lstm-denoiser", "detector": "gru-detector"}[kind]
     edit_card(copy_pretrained(tmp_path / "own", source.name), baseline_window_s=seconds)
+    with pytest.raises(ModelError, match=says):
+        read_card(tmp_path / "own")
+
+
+CALIBRATION = {"a": 0.2, "b": 3.9, "c": -0.4, "error": 0.01, "r_peaks": 1000}
+
+
+def test_a_calibration_is_kept(tmp_path: Path) -> None:
+    edit_card(copy_pretrained(tmp_path / "own", "gru-detector"), calibration=CALIBRATION)
+    card = read_card(tmp_path / "own")
+    assert card.calibration == Calibration(**CALIBRATION)  # type: ignore[arg-type]
+    assert card_content(card, {})["calibration"] == CALIBRATION
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "says"),
+    [
+        ("lstm-denoiser", {}, "calibration: only for a detector"),
+        ("gru-detector", {"b": -1.0}, "calibration.b: Input should be greater than or equal to 0"),
+        ("gru-detector", {"c": 10**400}, "calibration.c"),
+        ("gru-detector", {"error": 2.0}, "calibration.error"),
+        ("gru-detector", {"more": 1.0}, "calibration"),
+    ],
+)
+def test_a_wrong_calibration_is_refused(kind: str, changes: dict[str, Any], says: str, tmp_path: Path) -> None:
+    edit_card(copy_pretrained(tmp_path / "own", kind), calibration=CALIBRATION | changes)
     with pytest.raises(ModelError, match=says):
         read_card(tmp_path / "own")
 

@@ -14,6 +14,7 @@ from ecg_study.ecg_data.noise_records import NoiseRecords
 from ecg_study.ecg_data.noise_stress import EC57_LEARNING_SECONDS, add_electrode_motion
 from ecg_study.errors import InputError
 from ecg_study.evaluation.cached_models import CachedModel
+from ecg_study.evaluation.calibration import PeakOutcomes, peak_outcomes, summarize_confidences
 from ecg_study.evaluation.experiments.harm import measure_harm
 from ecg_study.evaluation.experiments.noise_stress import published_leads
 from ecg_study.evaluation.experiments.noise_types import LEVELS, NoiseCase, noisy_segments
@@ -22,6 +23,7 @@ from ecg_study.evaluation.experiments.r_peaks import match
 from ecg_study.evaluation.leads import EvaluationLead, rows_of
 from ecg_study.evaluation.metrics import bootstrap, confusion, denoising, denoising_table, pooled_counts, pooled_f1
 from ecg_study.evaluation.morphology import FALSE_ST_MV, wave_changes
+from ecg_study.evaluation.results.detection import ConfidenceSummary
 from ecg_study.evaluation.results.harm import HarmSection
 from ecg_study.evaluation.results.values import TOLERANCES_MS, Counts, Estimate
 
@@ -73,6 +75,8 @@ class DetectorEvaluation:
         false_peaks_in_pauses: condition → detections in these pauses.
         noise_stress: SNR in dB → counts of the noise stress test within 150 ms, without the first five minutes of each
             record; empty without noise records.
+        confidence: confidences of the R peaks as recorded.
+        confidence_in_noise: SNR in dB → the same in the noise stress test.
         records: names of the records, in the order of the counts.
     """
 
@@ -84,6 +88,8 @@ class DetectorEvaluation:
     pauses: int
     false_peaks_in_pauses: dict[Condition, int]
     noise_stress: dict[int, Counts]
+    confidence: ConfidenceSummary
+    confidence_in_noise: dict[int, ConfidenceSummary]
     records: tuple[str, ...] = ()
 
     def f1(self, *, tolerance_ms: int = 150, condition: Condition = RECORDED, database: str = "") -> Estimate:
@@ -191,6 +197,7 @@ def evaluate_detector(model: CachedModel, records: EvaluationRecords, *, name: s
         found = [model.detect(lead.clean).samples for lead in records.leads]
         peak_counts |= {(ALIGNED, tolerance): _peak_counts(aligned, found, tolerance) for tolerance in TOLERANCES_MS}
     pauses, false_peaks = _false_peaks_in_pauses(model, aligned)
+    stress, confidence_in_noise = _noise_stress(model, records)
     return DetectorEvaluation(
         model=name,
         part=records.part,
@@ -199,7 +206,11 @@ def evaluate_detector(model: CachedModel, records: EvaluationRecords, *, name: s
         window_counts=window_counts,
         pauses=pauses,
         false_peaks_in_pauses=false_peaks,
-        noise_stress=_noise_stress(model, records),
+        noise_stress=stress,
+        confidence=summarize_confidences(
+            PeakOutcomes.pooled([peak_outcomes(lead, model.detect(lead.clean)) for lead in records.leads])
+        ),
+        confidence_in_noise=confidence_in_noise,
         records=tuple(lead.record for lead in records.leads),
     )
 
@@ -267,18 +278,22 @@ def _false_peaks_in_pauses(model: CachedModel, leads: Sequence[EvaluationLead]) 
     return count, false
 
 
-def _noise_stress(model: CachedModel, records: EvaluationRecords) -> dict[int, Counts]:
-    results = {}
+def _noise_stress(
+    model: CachedModel, records: EvaluationRecords
+) -> tuple[dict[int, Counts], dict[int, ConfidenceSummary]]:
+    """Return the counts of each level, and the confidences."""
+    counts, confidences = {}, {}
     for snr in STRESS_LEVELS_DB:
-        rows = [
-            match(
-                lead, model.detect(signal).samples, tolerance_ms=TOLERANCES_MS[0], skip_seconds=EC57_LEARNING_SECONDS
-            ).table
-            for lead, signal in _stressed(records, snr)
-        ]
+        rows, outcomes = [], []
+        for lead, signal in _stressed(records, snr):
+            found = model.detect(signal)
+            skipped = {"skip_seconds": EC57_LEARNING_SECONDS}
+            rows.append(match(lead, found.samples, tolerance_ms=TOLERANCES_MS[0], **skipped).table)
+            outcomes.append(peak_outcomes(lead, found, **skipped))
         if rows:
-            results[snr] = pooled_counts(np.array(rows))
-    return results
+            counts[snr] = pooled_counts(np.array(rows))
+            confidences[snr] = summarize_confidences(PeakOutcomes.pooled(outcomes))
+    return counts, confidences
 
 
 def _stressed(records: EvaluationRecords, snr: int) -> Iterator[tuple[EvaluationLead, np.ndarray]]:

@@ -11,6 +11,7 @@ from ecg_study.ecg_data.noise_stress import EC57_LEARNING_SECONDS
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, BaselinePeaks
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
 from ecg_study.evaluation.cached_models import CachedModel
+from ecg_study.evaluation.calibration import PeakOutcomes, peak_outcomes, summarize_confidences
 from ecg_study.evaluation.experiments.denoising import (
     TRACE_SECONDS,
     excerpt_around,
@@ -245,6 +246,10 @@ def detector_section(
         paired=paired_comparisons(leads, rows, seed=seed),
         traces=_traces(leads, rows, found[GRU, NOISY]),
         seeds=_seeds(detectors, leads),
+        confidences={
+            name: summarize_confidences(PeakOutcomes.pooled([*map(peak_outcomes, leads, found[GRU, name])]))
+            for name in inputs.signals
+        },
     )
 
 

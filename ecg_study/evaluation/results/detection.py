@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ecg_study.evaluation.results.values import Comparison, Confusion, Counts, Estimate, SeedMetrics
 
@@ -30,6 +30,52 @@ class CalibrationBin:
     score: float
     observed: float
     windows: int
+
+
+@dataclass(frozen=True)
+class ConfidenceBin:
+    """R peaks whose confidence lies in one tenth of the range.
+
+    Attributes:
+        confidence: mean confidence.
+        correct: share of correct R peaks.
+        r_peaks: number of R peaks.
+    """
+
+    confidence: float
+    correct: float
+    r_peaks: int
+
+
+@dataclass(frozen=True)
+class SurePeaks:
+    """R peaks of at least some confidence.
+
+    Attributes:
+        confidence: lowest confidence.
+        share: share of the correct R peaks that have it; ``None`` without correct ones.
+        precision: share of correct ones of them; ``None`` without any.
+    """
+
+    confidence: float
+    share: float | None
+    precision: float | None
+
+
+@dataclass(frozen=True)
+class ConfidenceSummary:
+    """Confidences of the R peaks of all records with one input.
+
+    Attributes:
+        bins: R peaks by confidence.
+        error: mean distance of confidence and share of correct R peaks of the bins, each weighted with its R peaks;
+            ``None`` without R peaks.
+        sure: R peaks of high confidence.
+    """
+
+    bins: list[ConfidenceBin]
+    error: float | None
+    sure: list[SurePeaks]
 
 
 @dataclass(frozen=True)
@@ -173,6 +219,7 @@ class DetectorSection:
         paired: our detector against each other detector on noisy input, at each tolerance.
         traces: median and worst record.
         seeds: headline metrics by seed.
+        confidences: confidences of our R peaks by input; empty in reports of earlier versions.
     """
 
     windows: list[WindowsSummary]
@@ -184,6 +231,7 @@ class DetectorSection:
     paired: list[Comparison]
     traces: list[PeakTrace]
     seeds: list[SeedMetrics]
+    confidences: dict[str, ConfidenceSummary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ecg_study.evaluation.results.values import Comparison
+from ecg_study.models.calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class FineTuning:
         history: metrics after each epoch.
         thresholds: thresholds of the model, chosen on validation records.
         changes: the fine-tuned model against the original one on the test records.
+        calibration: calibration of a detector, chosen on validation records.
     """
 
     source: str
@@ -38,3 +40,4 @@ class FineTuning:
     history: list[dict[str, float]]
     thresholds: dict[str, float]
     changes: tuple[Comparison, ...]
+    calibration: Calibration | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ecg_study.models.calibration import Calibration
+
 AVERAGED = "averaged_"
 """Start of the names of metrics of the averaged weights in a history."""
 
@@ -31,6 +33,7 @@ class LongTraining:
         objective: name of the validation metric that ranks models, and its value for these weights.
         history: metrics of each validation.
         thresholds: thresholds of the model, chosen on validation records.
+        calibration: calibration of a detector, likewise.
     """
 
     task: str
@@ -50,3 +53,4 @@ class LongTraining:
     objective: tuple[str, float | None]
     history: list[dict[str, float]]
     thresholds: dict[str, float]
+    calibration: Calibration | None = None

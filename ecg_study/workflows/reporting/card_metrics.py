@@ -95,6 +95,9 @@ def evaluation_metrics(result: DetectorEvaluation | DenoiserEvaluation) -> dict[
     if result.noise_stress:
         levels = {f"{snr} dB": to_json(counts.f1) for snr, counts in result.noise_stress.items()}
         metrics[f"{part}, noise stress, R peaks within 150 ms, f1"] = levels
+    errors = {"as recorded": result.confidence.error}
+    errors |= {f"noise stress, {snr} dB": item.error for snr, item in result.confidence_in_noise.items()}
+    metrics[f"{part}, calibration error of confidences"] = to_json(errors)
     return metrics
 
 

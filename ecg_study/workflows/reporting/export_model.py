@@ -42,6 +42,7 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
     return replace(
         task_card(task, parameters=training.parameters),
         thresholds=training.thresholds,
+        calibration=training.calibration,
         hyperparameters=training.hyperparameters,
         data={
             "database": data.database,

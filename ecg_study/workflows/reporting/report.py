@@ -22,7 +22,7 @@ from ecg_study.evaluation.experiments.model_comparison import compare_with_class
 from ecg_study.evaluation.experiments.noise_stress import stress_section
 from ecg_study.evaluation.experiments.r_peaks import detector_section, evaluation_inputs
 from ecg_study.evaluation.leads import EvaluationLead, read_leads
-from ecg_study.models.card import DENOISER
+from ecg_study.models.card import DENOISER, ModelCard
 from ecg_study.prediction.csv_files import write_signal_csv
 from ecg_study.progress import Progress
 from ecg_study.reports.publish import RENDERED, only_report, publish, render_report
@@ -305,10 +305,8 @@ class ReportBuilder:
             augmentation = augmentation_as_json(self.inputs.tasks[name], hyperparameters).get("augmentation", {})
             wrapped = self.models.denoisers if name == DENOISER else self.models.detectors
             if name in self.models.for_thresholds:
-                trainings.append(_training(self.models.for_thresholds[name], wrapped[0].thresholds, augmentation))
-            trainings += [
-                _training(model, wrapped[number].thresholds, augmentation) for number, model in enumerate(trained)
-            ]
+                trainings.append(_training(self.models.for_thresholds[name], wrapped[0].card, augmentation))
+            trainings += [_training(model, wrapped[number].card, augmentation) for number, model in enumerate(trained)]
         return trainings
 
     def _searches(self) -> list[Any]:
@@ -371,7 +369,7 @@ class ReportBuilder:
         return worst_excerpts(self.leads, detections, database=self.inputs.database)
 
 
-def _training(model: TrainedModel, thresholds: Mapping[str, float], augmentation: dict[str, Any]) -> Training:
+def _training(model: TrainedModel, card: ModelCard, augmentation: dict[str, Any]) -> Training:
     result = model.result
     return Training(
         task=model.task,
@@ -383,8 +381,9 @@ def _training(model: TrainedModel, thresholds: Mapping[str, float], augmentation
         history=result.history,
         best_epoch=result.best_epoch or 0,
         seconds=result.seconds,
-        thresholds=dict(thresholds),
+        thresholds=card.thresholds,
         augmentation=augmentation,
+        calibration=card.calibration,
     )
 
 

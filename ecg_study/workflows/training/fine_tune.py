@@ -17,11 +17,11 @@ from ecg_study.evaluation.leads import EvaluationLead, by_record, read_leads
 from ecg_study.evaluation.metrics import denoising, paired_difference, pooled_f1
 from ecg_study.evaluation.results.fine_tuning import FineTuning
 from ecg_study.evaluation.results.values import TOLERANCES_MS, Comparison, peak_f1_metric
-from ecg_study.evaluation.thresholds import choose_thresholds
+from ecg_study.evaluation.thresholds import choose_operating_point
 from ecg_study.extras import require_packages
 from ecg_study.files import exclusive, make_directory, sha256_of, write_json
 from ecg_study.inference.loading import find_model
-from ecg_study.models.card import DENOISER, ModelCard, read_card
+from ecg_study.models.card import DENOISER, ModelCard, OperatingPoint, read_card
 from ecg_study.models.folder import SavedModel, open_model, save_model
 from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.reports.model_card import render_fine_tuned_card
@@ -104,7 +104,7 @@ def fine_tune_model(
         refuse_training_records(original.card, task, data=data.database)
         training, model = _train(original, task, rate=rate, epochs=epochs, seed=seed, on_progress=on_progress)
         store = ResultCache(output_dir / "measured")
-        thresholds, changes = _measure(original, model, task=task, database=data.database, store=store, seed=seed)
+        point, changes = _measure(original, model, task=task, database=data.database, store=store, seed=seed)
         result = FineTuning(
             source=str(folder),
             source_sha256=sha256_of(folder / "model.keras"),
@@ -116,7 +116,8 @@ def fine_tune_model(
             loss_before=training.initial_loss or 0.0,
             loss_after=training.result.score or 0.0,
             history=training.result.history,
-            thresholds=thresholds,
+            thresholds=point.thresholds,
+            calibration=point.calibration,
             changes=changes,
         )
         # The model folder last: if it is missing, an interrupted run can be repeated.
@@ -165,17 +166,18 @@ def _usual_rate(card: ModelCard) -> float:
 
 def _measure(
     original: SavedModel, model: keras.Model, *, task: TrainingTask, database: Database, store: ResultCache, seed: int
-) -> tuple[dict[str, float], tuple[Comparison, ...]]:
-    """Return the thresholds of the new model and its comparison with the original one on the test records."""
+) -> tuple[OperatingPoint, tuple[Comparison, ...]]:
+    """Return the operating point of the new model and its comparison with the original one on the test records."""
     before, after = (cached_task_model(each, task, store=store) for each in (original.model, model))
-    thresholds: dict[str, float] = {}
+    point = OperatingPoint({})
     if task.has_thresholds:
         validation_leads = read_leads(task.cache, database, records=task.split.validation)
-        thresholds = choose_thresholds(after, validation_leads, noise=task.validation_noise, seed=seed)
-    before, after = before.with_thresholds(original.card.thresholds), after.with_thresholds(thresholds)
+        noise, subjects = task.validation_noise, task.split.subjects
+        point = choose_operating_point(after, validation_leads, noise=noise, subjects=subjects, seed=seed)
+    before, after = before.at(original.card.operating_point), after.at(point)
     test_leads = read_leads(task.cache, database, records=task.split.test)
     compare = _compare_denoisers if task.name == DENOISER else _compare_detectors
-    return thresholds, compare(before, after, leads=test_leads, seed=seed)
+    return point, compare(before, after, leads=test_leads, seed=seed)
 
 
 def _compare_denoisers(
@@ -240,6 +242,7 @@ def _card(original: ModelCard, task: TrainingTask, result: FineTuning) -> ModelC
     return replace(
         original,
         thresholds=result.thresholds,
+        calibration=result.calibration,
         data={
             "database": result.database,
             "key": cache.key,

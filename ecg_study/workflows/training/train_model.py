@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -14,14 +15,15 @@ from ecg_study.ecg_data.databases.splits import PARTS, TRAIN, VALIDATION
 from ecg_study.errors import SettingsError, TrainingError
 from ecg_study.evaluation.leads import read_leads
 from ecg_study.evaluation.results.long_training import LongTraining
-from ecg_study.evaluation.thresholds import choose_thresholds
+from ecg_study.evaluation.thresholds import choose_operating_point
 from ecg_study.extras import require_packages
 from ecg_study.files import make_directory, remove_abandoned, replacing, temporary_path, write_json, write_text
 from ecg_study.formatting import difference
-from ecg_study.models.card import MODEL_KINDS, ModelCard, read_card
+from ecg_study.models.card import MODEL_KINDS, ModelCard, OperatingPoint, read_card
 from ecg_study.models.folder import SavedModel, save_model
 from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.reports.model_card import render_trained_card
+from ecg_study.result_cache import ResultCache
 from ecg_study.search_spaces.preset_files import load_preset
 from ecg_study.search_spaces.presets import Preset
 from ecg_study.training.backend import import_backend
@@ -173,10 +175,10 @@ def train_model(
             raise TrainingError(f"training of the {task.name}: {problem}", parameters=("restart", "seed"))
         model = _final_model(task, spec, training)
         if chosen is not None:
-            thresholds = dict(chosen.thresholds)
+            point = chosen.operating_point
         else:
-            thresholds = _thresholds(model, task, data, seed=settings.seed, on_progress=on_progress)
-        result = _result(task, spec, training, data=data, budget=request.budget, thresholds=thresholds)
+            point = _operating_point(model, task, data, seed=settings.seed, on_progress=on_progress)
+        result = _result(task, spec, training, data=data, budget=request.budget, point=point)
         write_json(directory / SUMMARY_FILE, asdict(result))
         # Beside the state: the output folder may be that of a study with settings of its own.
         save_settings(settings, directory / SETTINGS_FILE)
@@ -293,16 +295,19 @@ def _final_model(task: TrainingTask, spec: TrainingSpec, training: FinishedTrain
     return build_trained(task, spec, training=training)
 
 
-def _thresholds(
+def _operating_point(
     model: keras.Model, task: TrainingTask, data: PreparedData, *, seed: int, on_progress: Progress
-) -> dict[str, float]:
+) -> OperatingPoint:
     if not task.has_thresholds:
-        return {}
+        return OperatingPoint({})
     on_progress("Thresholds", 0, 1)
     leads = read_leads(task.cache, data.database, records=task.split.validation)
-    thresholds = choose_thresholds(cached_task_model(model, task), leads, noise=task.validation_noise, seed=seed)
+    noise, subjects = task.validation_noise, task.split.subjects
+    with tempfile.TemporaryDirectory() as kept:
+        cached = cached_task_model(model, task, store=ResultCache(Path(kept)))
+        point = choose_operating_point(cached, leads, noise=noise, subjects=subjects, seed=seed)
     on_progress("Thresholds", 1, 1)
-    return thresholds
+    return point
 
 
 def _result(
@@ -312,7 +317,7 @@ def _result(
     *,
     data: PreparedData,
     budget: Budget,
-    thresholds: dict[str, float],
+    point: OperatingPoint,
 ) -> LongTraining:
     history, score = training.result.history, training.result.score
     assert score is not None
@@ -336,7 +341,8 @@ def _result(
         loss=score,
         objective=(objective, kept.get(prefix + objective)),
         history=history,
-        thresholds=thresholds,
+        thresholds=point.thresholds,
+        calibration=point.calibration,
     )
 
 
@@ -348,6 +354,7 @@ def _card(task: TrainingTask, data: PreparedData, result: LongTraining, *, seed:
     return replace(
         task_card(task, parameters=result.parameters),
         thresholds=result.thresholds,
+        calibration=result.calibration,
         hyperparameters=result.hyperparameters,
         data={
             "database": summary.database,
