@@ -80,6 +80,7 @@ def predict(options: PredictOptions, call: Call) -> int:
             directory=out / "predictions",
             formats=options.formats,
             read_options=read_options,
+            min_confidence=options.min_confidence,
             overwrite=options.overwrite,
             on_progress=bars,
         ):

@@ -21,6 +21,7 @@ _OTHER_PARAMETERS = (
     "hours",
     "hyperparameters",
     "learning_rate",
+    "min_confidence",
     "model",
     "model_kind",
     "output",

@@ -28,6 +28,7 @@ _METAVARS = {
     "lead": "NAME",
     "learning_rate": "RATE",
     "max_hours": "HOURS",
+    "min_confidence": "P",
     "model": "MODEL",
     "model_kind": "KIND",
     "noise_dir": "DIR",

@@ -20,6 +20,7 @@ from ecg_study.workflows.validation import (
     Number,
     PositiveInt,
     PositiveNumber,
+    Share,
     Text,
     each_of,
     one_of,
@@ -130,6 +131,11 @@ class PredictOptions(CheckedModel):
         description="comma-separated result files: csv (one row per beat, or per sample of the denoised signal), "
         "samples (one row per sample, with the column R_peak), wfdb (annotations, or the denoised record), "
         "json (summary), plot (PNG)",
+    )
+    min_confidence: Share | None = Field(
+        default=None,
+        description="write only R peaks with at least this confidence, the probability that they are correct: 0.99 "
+        "keeps those that are wrong once in a hundred at most (default: all)",
     )
     overwrite: Flag = Field(default=False, description="replace existing results")
     runtime: Annotated[Text, one_of(("onnx", "keras"))] | None = Field(

@@ -18,7 +18,7 @@ def write_beats_csv(path: Path, detected: DetectedRecording) -> None:
 
     ``R_peak`` is the sample index. ``time_s`` is the time on the clock of the recording, or from its start if it has no
     clock. ``rr_s`` is the time since the previous beat. It is empty for the first beat, and
-    after an unusable interval.
+    after an unusable interval or an R peak that was left out for its low confidence.
     """
     peaks = detected.r_peaks
     times = detected.recording.start_s + peaks.samples / detected.recording.fs
@@ -36,13 +36,12 @@ def write_beats_csv(path: Path, detected: DetectedRecording) -> None:
 
 def rr_intervals(detected: DetectedRecording) -> np.ndarray:
     """Return the seconds since the previous beat, shape ``(beats,)``; NaN if unknown."""
-    samples, unusable = detected.r_peaks.samples, detected.r_peaks.unusable
+    samples = detected.r_peaks.samples
     rr = np.full(len(samples), np.nan)
     rr[1:] = np.diff(samples) / detected.recording.fs
-    if len(unusable) and len(samples):
-        # Number of unusable intervals that start before each beat. If it changes, one lies between two beats.
-        before = np.searchsorted(unusable[:, 0], samples)
-        rr[1:][np.diff(before) > 0] = np.nan
+    # Unusable intervals and unsure R peaks before each beat. If their number changes, one lies between two beats.
+    for gaps in (detected.r_peaks.unusable[:, 0], detected.unsure):
+        rr[1:][np.diff(np.searchsorted(gaps, samples)) > 0] = np.nan
     return rr
 
 

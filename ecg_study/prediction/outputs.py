@@ -92,6 +92,7 @@ def predict_recordings(
     directory: Path,
     formats: Sequence[str] = DEFAULT_FORMATS,
     read_options: ReadOptions | None = None,
+    min_confidence: float | None = None,
     overwrite: bool = False,
     on_progress: Progress | None = None,
 ) -> Iterator[Prediction]:
@@ -107,6 +108,7 @@ def predict_recordings(
         directory: Folder of the results.
         formats: Output formats; see ``DETECTOR_FORMATS`` and ``DENOISER_FORMATS``.
         read_options: Lead to read, and metadata that the files lack; default: the usual lead.
+        min_confidence: Lowest confidence of the R peaks that are written, 0 to 1 (default: all); only for a detector.
         overwrite: Whether to replace existing files.
         on_progress: Callback, called with the name of a recording, the samples that are done, and their total.
 
@@ -115,9 +117,12 @@ def predict_recordings(
 
     Raises:
         SettingsError: The model does not have one of the formats.
-        InputError: The folder of the results cannot be used.
+        InputError: The folder of the results cannot be used, or the model has no confidences.
     """
     check_formats(formats, model.card.model_kind)
+    if min_confidence is not None and not isinstance(model, Detector):
+        problem = f"min_confidence: {model_name} is a denoiser, which finds no R peaks; choose a detector"
+        raise InputError(problem, parameters=("min_confidence",))
     missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
     make_directory(directory)
     remove_abandoned(directory)
@@ -131,7 +136,13 @@ def predict_recordings(
                 # All files of a recording get their names together, and only if they are still free.
                 with writing_together(directory, check=check):
                     description = _predict(
-                        model, recording, model_name, paths, read_options or ReadOptions(), on_progress
+                        model,
+                        recording,
+                        model_name,
+                        paths,
+                        read_options or ReadOptions(),
+                        min_confidence=min_confidence or 0.0,
+                        on_progress=on_progress,
                     )
             except EcgStudyError as error:
                 yield Prediction(recording, error=error)
@@ -206,12 +217,14 @@ def _predict(
     model_name: str,
     paths: dict[str, Path],
     read_options: ReadOptions,
+    *,
+    min_confidence: float,
     on_progress: Progress | None,
 ) -> str:
     """Apply a model to one recording, write the results, and describe them in one line."""
     recording = open_recording(path, read_options)
     if isinstance(model, Detector):
-        detected = detect_recording(model, recording, on_progress=on_progress)
+        detected = detect_recording(model, recording, min_confidence=min_confidence, on_progress=on_progress)
         return _write_detection(detected, model_name, model.runtime.name, paths)
     directory = next(iter(paths.values())).parent
     with denoise_recording(model, recording, directory=directory, on_progress=on_progress) as denoised:
@@ -234,7 +247,8 @@ def _write_detection(detected: DetectedRecording, model_name: str, runtime: str,
         write_summary(paths["json"], summary)
     rate = f", {summary.mean_rate_bpm:.0f} beats/min" if summary.mean_rate_bpm else ""
     unusable = f", {summary.unusable_share:.1%} of the signal unusable" if summary.unusable_share else ""
-    return f"{summary.beats:,} R peaks{rate}{unusable}"
+    unsure = f", {summary.unsure_beats:,} unsure ones left out" if summary.unsure_beats else ""
+    return f"{summary.beats:,} R peaks{unsure}{rate}{unusable}"
 
 
 def _write_denoising(denoised: DenoisedRecording, model_name: str, runtime: str, paths: dict[str, Path]) -> str:

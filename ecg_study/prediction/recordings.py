@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -29,11 +29,13 @@ class DetectedRecording:
         recording: The recording.
         samples: Samples per lead.
         r_peaks: R peaks of all leads together.
+        unsure: Sample indices of the R peaks that were left out for their low confidence.
     """
 
     recording: Recording
     samples: int
     r_peaks: RPeaks
+    unsure: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,14 @@ class DenoisedRecording:
 
 
 def detect_recording(
-    detector: Detector, recording: Recording, *, on_progress: Progress | None = None
+    detector: Detector, recording: Recording, *, min_confidence: float = 0.0, on_progress: Progress | None = None
 ) -> DetectedRecording:
     """Detect the R peaks of a recording from all its leads together.
 
     Args:
         detector: Detector to apply.
         recording: Recording to read.
+        min_confidence: Lowest confidence of the R peaks.
         on_progress: Callback, called with the name of the recording, the samples that are done, and their total. If the
             total is unknown, it is called with the samples that are done instead.
 
@@ -94,7 +97,9 @@ def detect_recording(
         _report(on_progress, recording, done)
     _check_known(recording, done, known)
     parts.append(stream.finish())
-    return DetectedRecording(recording, done, RPeaks.concatenate(parts))
+    found = RPeaks.concatenate(parts)
+    unsure = found.samples[found.confidences < min_confidence]
+    return DetectedRecording(recording, done, found.above(min_confidence), unsure)
 
 
 @contextmanager

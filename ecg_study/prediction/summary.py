@@ -34,9 +34,11 @@ class Summary:
         unusable: Detector: unusable intervals as ``(first sample, sample after the last)``.
         beats: Detector: number of R peaks.
         mean_rate_bpm: Detector: beats per minute, from the mean RR interval; ``None`` for fewer than two beats.
-        rr: Detector: number and statistics of the RR intervals in seconds, without those across unusable intervals:
-            mean, median, shortest, longest, standard deviation (SDNN), and root mean square of successive differences
-            (RMSSD). All beats count, normal or not, so these are not the NN intervals of a reviewed recording.
+        unsure_beats: Detector: number of R peaks that were left out for their low confidence.
+        rr: Detector: number and statistics of the RR intervals in seconds, without those across unusable intervals and
+            unsure beats: mean, median, shortest, longest, standard deviation (SDNN), and root mean square of successive
+            differences (RMSSD). All beats count, normal or not, so these are not the NN intervals of a reviewed
+            recording.
         mean_confidence: Detector: mean confidence of the R peaks.
         median_snr_db: Denoiser: estimated SNR of each lead in dB, the median over all seconds; ``None`` if it is not
             known.
@@ -54,6 +56,7 @@ class Summary:
     unusable_share: float
     unusable: tuple[tuple[int, int], ...] | None = None
     beats: int | None = None
+    unsure_beats: int | None = None
     mean_rate_bpm: float | None = None
     rr: dict[str, float] | None = None
     mean_confidence: float | None = None
@@ -79,6 +82,7 @@ def summarize_detection(detected: DetectedRecording, *, model_name: str, runtime
         unusable_share=round(unusable / detected.samples, 6),
         unusable=tuple((int(start), int(end)) for start, end in peaks.unusable),
         beats=len(peaks),
+        unsure_beats=len(detected.unsure),
         mean_rate_bpm=round(60 / float(known.mean()), 2) if len(known) else None,
         rr=_rr_statistics(rr),
         mean_confidence=round(float(peaks.confidences.mean()), 4) if len(peaks) else None,

@@ -21,7 +21,7 @@ from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.errors import ModelError, SettingsError
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import DEFAULT_MODEL, load_denoiser, load_detector, load_model
-from ecg_study.prediction.csv_files import write_beats_csv
+from ecg_study.prediction.csv_files import rr_intervals, write_beats_csv
 from ecg_study.prediction.outputs import find_named_recordings
 from ecg_study.prediction.recordings import detect_recording
 from ecg_study.prediction.summary import summarize_detection
@@ -227,6 +227,38 @@ def test_invalid_options_are_refused(
 ) -> None:
     (said,) = errors([str(raw_dir / "s01"), *options], capsys)
     assert message in said
+
+
+def test_unsure_r_peaks_are_left_out_and_so_are_their_rr_intervals(tmp_path: Path) -> None:
+    """Of four beats, the second is unsure: the interval to the third would be two intervals."""
+    np.save(tmp_path / "r.npy", ecg(360.0))
+    recording = open_recording(tmp_path / "r.npy", ReadOptions(fs=360.0))
+    everything = detect_recording(Detector(CARD, SlopeRuntime()), recording)
+    heights = everything.r_peaks.confidences
+    unsure = int(heights.argmin())
+    assert 1 < unsure < len(heights) - 2
+    kept = detect_recording(Detector(CARD, SlopeRuntime()), recording, min_confidence=float(heights[unsure]) + 1e-6)
+    assert kept.unsure.tolist() == [everything.r_peaks.samples[unsure]]
+    rr, wanted = rr_intervals(kept), np.delete(rr_intervals(everything), unsure)
+    wanted[unsure] = np.nan
+    np.testing.assert_array_equal(rr, wanted)
+    assert summarize_detection(kept, model_name="m", runtime="onnx").unsure_beats == 1
+
+
+def test_a_lowest_confidence_can_be_asked_for(
+    models: dict[str, str], raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record, options = str(raw_dir / "s02"), ["--out", str(tmp_path), "--overwrite"]
+    for lowest, (least, most) in {"0.0": (10, 1000), "1": (0, 0)}.items():
+        assert study.main(["predict", record, "--min-confidence", lowest, *options]) == 0
+        summary = json.loads((tmp_path / "predictions" / "s02.beats.json").read_text())
+        assert least <= summary["beats"] <= most
+        assert (summary["unsure_beats"] > 0) is (lowest == "1")
+    assert "0 R peaks, " in capsys.readouterr().out
+    denoiser = errors([record, "--model", models["denoiser"], "--min-confidence", "0.9", *options], capsys)
+    assert "is a denoiser, which finds no R peaks; choose a detector" in denoiser[0]
+    wrong = errors([record, "--min-confidence", "99", *options], capsys)
+    assert "'99' is not a number from 0 to 1" in wrong[0]
 
 
 def test_a_format_that_the_model_does_not_have_is_refused(
