@@ -79,7 +79,7 @@ class WindowPrecisionRecallArea(keras.metrics.AUC):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch of targets and probabilities, both of shape ``(batch, segment, 1)``."""
         labels = ops.cast(_window_maximum(y_true, self.window) > _IS_R_PEAK, "float32")
-        around = ops.max_pool(y_pred, 2 * self.refractory + 1, strides=1, padding="same")
+        around = _sliding_maximum(y_pred, self.refractory)
         peaks = ops.where(y_pred >= around, y_pred, ops.zeros_like(y_pred))
         super().update_state(labels, _window_maximum(peaks, self.window), sample_weight)
 
@@ -87,6 +87,21 @@ class WindowPrecisionRecallArea(keras.metrics.AUC):
         """Return the arguments of this metric."""
         config = {"name": self.name, "dtype": self.dtype}
         return config | {"window": self.window, "refractory": self.refractory}
+
+
+def _sliding_maximum(values: Any, reach: int) -> Any:
+    """Return the maximum over each sample and so many before and after it, of values of 0 or more.
+
+    The length that is covered doubles: `keras.ops.max_pool` compares each sample with each of the window instead.
+    """
+    samples, width = values.shape[1], 2 * reach + 1
+    highest = ops.pad(values, [[0, 0], [reach, reach], [0, 0]])
+    covered = 1
+    while 2 * covered <= width:
+        highest = ops.maximum(highest[:, :-covered], highest[:, covered:])
+        covered *= 2
+    rest = width - covered
+    return ops.maximum(highest[:, :samples], highest[:, rest : rest + samples])
 
 
 def _window_maximum(values: Any, window: int) -> Any:

@@ -59,11 +59,13 @@ def measure_speed(task: TrainingTask, hyperparameters: dict[str, Any]) -> Speed:
         with contextlib.closing(task.training_stream(0, hyperparameters=hyperparameters).batches()) as train:
             network = Network(model, compiled_layers=not task.keras_layers)
             network.train(next(train))
-            model.test_on_batch(*next(validate))
+            network.validate([next(validate)])
             setup = time.monotonic() - started
             batches = task.batches_per_epoch()
             epoch = batches[0] * _time(network.train, train)
-            validation = batches[1] * _time(_test(model), validate) + _time_score(task, network)
+            validation = batches[1] * _time(lambda batch: network.validate([batch]), validate) + _time_score(
+                task, network
+            )
     except Exception as error:  # noqa: BLE001  # the same error will fail its trial
         return Speed(failure=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
     return Speed(_size(model.trainable_variables), 4 * _size(_kept(model)), setup, epoch, validation)
@@ -77,10 +79,6 @@ def _time_score(task: TrainingTask, network: Network) -> float:
         return 0.0
     score(network)
     return time.monotonic() - started
-
-
-def _test(model: keras.Model) -> Callable[[Batch], Any]:
-    return lambda batch: model.test_on_batch(*batch)
 
 
 def _time(run: Callable[[Batch], Any], batches: Iterator[Batch]) -> float:

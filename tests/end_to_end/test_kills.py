@@ -20,12 +20,12 @@ import psutil
 import pytest
 
 from ecg_study.models.card import DENOISER
-from ecg_study.training.steps.network import keras_dataset
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.weights import load_weights, weights_path
 from ecg_study.tuning.state import SearchResult, load_search
 from tests.conftest import SmallData
 from tests.tiny import PROGRAM, ROOT, TINY
+from tests.training.keras_evaluation import evaluate
 from tests.tuning.conftest import reference, task  # noqa: F401  # fixtures
 from tests.tuning.fake_executor import TRIALS, specs_by_id
 
@@ -130,12 +130,10 @@ def test_a_search_killed_in_training_ends_as_if_never_killed(
     best = result.best()
     model = TrainingTask(DENOISER, small_data.cache, small_data.split, TINY).build(best.spec.hyperparameters)
     load_weights(model, weights_path(state.parent / "weights", best.spec.id).read_bytes(), trial=best.spec.id)
-    measured = model.evaluate(
-        keras_dataset(TrainingTask(DENOISER, small_data.cache, small_data.split, TINY).validation_batches()),
-        verbose=0,
-        return_dict=True,
+    batches = TrainingTask(DENOISER, small_data.cache, small_data.split, TINY).validation_batches()
+    assert evaluate(model, batches)["loss"] == pytest.approx(best.result.score, rel=1e-5), (
+        "score and weights are of one run"
     )
-    assert measured["loss"] == pytest.approx(best.result.score, rel=1e-6), "score and weights are of one run"
     assert asdict(best.spec)["id"] in (state.parent / "trials.csv").read_text()
 
 

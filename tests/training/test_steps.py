@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 
 from ecg_study.errors import SettingsError, StateError
-from ecg_study.models.card import DETECTOR
+from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.training.final_training import build_trained
 from ecg_study.training.loop import train
 from ecg_study.training.specs import COMPLETED, DIVERGED, FAILED, FinishedTraining, TrainingOptions, TrainingSpec
 from ecg_study.training.steps.budget import Budget
-from ecg_study.training.steps.network import Network, keras_dataset
+from ecg_study.training.steps.network import Network
 from ecg_study.training.steps.saved_state import SavedState, StateFile
 from ecg_study.training.steps.schedule import cosine
 from ecg_study.training.steps.step_loop import StepProgress
 from ecg_study.training.task import TrainingTask
 from tests.conftest import SmallData
+from tests.training.keras_evaluation import evaluate
 from tests.training.killing import HYPERPARAMETERS, PRESET
 
 pytestmark = pytest.mark.slow
@@ -44,6 +45,27 @@ def _train(
     saved = file.load()
     assert saved is not None
     return training, saved
+
+
+@pytest.mark.parametrize("name", [DETECTOR, DENOISER])
+@pytest.mark.parametrize("keras_layers", [False, True])
+def test_validation_gives_what_keras_would(name: str, keras_layers: bool, small_data: SmallData) -> None:
+    """After some steps, so that metrics of the training must not count; the last batch is smaller than the others."""
+    chosen = TrainingTask(name, small_data.cache, small_data.split, PRESET, keras_layers=keras_layers)
+    hyperparameters = HYPERPARAMETERS | ({"residual": True} if name == DENOISER else {})
+    model = chosen.build(hyperparameters)
+    network = Network(model, compiled_layers=not keras_layers)
+    stream = chosen.training_stream(1, hyperparameters=hyperparameters).batches()
+    for _ in range(3):
+        network.train(next(stream))
+    batches = replace(chosen.validation_batches(), batch_size=32)
+    assert len(batches) > 1 and len(batches[len(batches) - 1][0]) < len(batches[0][0])
+    expected = evaluate(model, batches)
+    for _ in range(2):
+        assert network.validate(batches) == pytest.approx(expected, rel=1e-4)
+    segments = np.concatenate([inputs for inputs, _ in batches])
+    np.testing.assert_allclose(network.predict(segments), model.predict(segments, verbose=0), atol=1e-5)
+    assert network.predict(segments[:0]).shape == segments[:0].shape
 
 
 def test_validation_does_not_change_the_training(task: TrainingTask, tmp_path: Path) -> None:
@@ -70,8 +92,7 @@ def test_the_better_of_weights_and_average_is_kept(task: TrainingTask) -> None:
         assert training.result.score == min(best)
         assert training.averaged == (best[1] < best[0])
         model = build_trained(chosen, spec, training=training)
-        measured = model.evaluate(keras_dataset(chosen.validation_batches()), verbose=0, return_dict=True)
-        assert measured["loss"] == pytest.approx(min(best), rel=1e-4)
+        assert evaluate(model, chosen.validation_batches())["loss"] == pytest.approx(min(best), rel=1e-4)
         seen.add(training.averaged)
     assert seen == {True, False}
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ecg_study.ecg_data.segments.batches import Batch
-from ecg_study.ecg_data.segments.stream import ValidationBatches
 from ecg_study.training.weights import assign_variables, copy_variables
 
 if TYPE_CHECKING:
@@ -23,8 +22,8 @@ class Network:
     """A compiled model with its trained form, which has the same variables.
 
     Args:
-        model: the model as it was built; it keeps its metrics, is validated and saved.
-        compiled_layers: train recurrent layers by compiled code, where it can replace those of Keras.
+        model: the model as it was built; it keeps its metrics and is saved.
+        compiled_layers: compute recurrent layers by compiled code, where it can replace those of Keras.
 
     Attributes:
         model: that model.
@@ -38,14 +37,27 @@ class Network:
         """Train on a batch and return its mean loss before the step."""
         return float(self._trained.train_on_batch(*batch, return_dict=True)["loss"])
 
-    def validate(self, batches: ValidationBatches) -> dict[str, float]:
-        """Return the validation loss and the metrics of the present weights."""
-        found = self.model.evaluate(keras_dataset(batches), verbose=0, return_dict=True)
-        return {name: float(value) for name, value in found.items()}
+    def validate(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """Return the validation loss and the metrics of the present weights.
+
+        They are those of `keras.Model.evaluate`, which would use the layers of Keras and wait for its data.
+        """
+        self.model.reset_metrics()
+        found: dict[str, Any] = {}
+        total, segments = 0.0, 0
+        for inputs, targets in batches:
+            outputs = self._trained.predict_on_batch(inputs)
+            # Keras names the inputs, of which no loss or metric needs any.
+            found = self.model.compute_metrics(None, targets, outputs)
+            total += len(inputs) * float(self.model.compute_loss(None, targets, outputs, training=False))
+            segments += len(inputs)
+        return {name: float(value) for name, value in found.items()} | {"loss": total / max(segments, 1)}
 
     def predict(self, segments: np.ndarray) -> np.ndarray:
         """Return the outputs for segments, both of shape ``(segments, samples, 1)``."""
-        return np.asarray(self.model.predict(segments, batch_size=_PREDICTED, verbose=0))
+        starts = range(0, len(segments), _PREDICTED)
+        parts = [np.asarray(self._trained.predict_on_batch(segments[start : start + _PREDICTED])) for start in starts]
+        return np.concatenate(parts) if parts else np.empty_like(segments, np.float32)
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the learning rate of the next steps."""
@@ -82,20 +94,6 @@ class Network:
             ValueError: they do not fit this model.
         """
         assign_variables(self.model, values)
-
-
-def keras_dataset(batches: ValidationBatches) -> Any:
-    """Return batches as a dataset of Keras."""
-    import keras
-
-    class Dataset(keras.utils.PyDataset):
-        def __len__(self) -> int:
-            return len(batches)
-
-        def __getitem__(self, index: int) -> Batch:
-            return batches[index]
-
-    return Dataset()
 
 
 def _trained_form(model: keras.Model, *, compiled_layers: bool) -> keras.Model:
