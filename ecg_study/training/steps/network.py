@@ -42,14 +42,17 @@ class Network:
 
         They are those of `keras.Model.evaluate`, which would use the layers of Keras and wait for its data.
         """
+        from keras import ops
+
         self.model.reset_metrics()
         found: dict[str, Any] = {}
         total, segments = 0.0, 0
         for inputs, targets in batches:
             outputs = self._trained.predict_on_batch(inputs)
-            # Keras names the inputs, of which no loss or metric needs any.
-            found = self.model.compute_metrics(None, targets, outputs)
-            total += len(inputs) * float(self.model.compute_loss(None, targets, outputs, training=False))
+            expected, outputs = ops.convert_to_tensor(targets, "float32"), ops.convert_to_tensor(outputs)
+            # Keras passes the inputs too, of which no loss or metric needs any.
+            found = self.model.compute_metrics(None, expected, outputs)
+            total += len(inputs) * float(self.model.compute_loss(None, expected, outputs, training=False))
             segments += len(inputs)
         return {name: float(value) for name, value in found.items()} | {"loss": total / max(segments, 1)}
 
