@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecg_study.formatting import duration
+from ecg_study.progress import Progress
 from ecg_study.training.executors.base import Executor
 from ecg_study.training.specs import COMPLETED, Trial
 from ecg_study.training.task import TrainingTask
@@ -125,7 +126,13 @@ def plan_search(
 
 
 def measure_speeds(
-    task: TrainingTask, *, seed: int, executor: Executor, count: int, warm: Sequence[dict[str, Any]] = ()
+    task: TrainingTask,
+    *,
+    seed: int,
+    executor: Executor,
+    count: int,
+    warm: Sequence[dict[str, Any]] = (),
+    on_progress: Progress | None = None,
 ) -> list[Speed]:
     """Return the speeds of some of the configurations with which a search starts.
 
@@ -135,6 +142,7 @@ def measure_speeds(
         executor: is timed; it would train the trials.
         count: number of configurations.
         warm: configurations that are tried first.
+        on_progress: called with the number of configurations that are measured.
     """
     from ecg_study.tuning.oracle import SearchOracle
 
@@ -143,7 +151,15 @@ def measure_speeds(
     oracle = SearchOracle(task, seed=seed, warm=warm)
     drawn = [oracle.next_trial() for _ in range(count)]
     configurations = [spec.hyperparameters for spec in drawn if spec is not None and spec.rung == 0]
-    return list(executor.measure(task, configurations)) if configurations else []
+    if not configurations:
+        return []
+
+    def report(done: int) -> None:
+        if on_progress is not None:
+            on_progress(f"Speed of the {task.name}, configurations", done, len(configurations))
+
+    report(0)
+    return list(executor.measure(task, configurations, on_measured=report))
 
 
 def measured_speeds(finished: Sequence[Trial]) -> tuple[Speed, ...]:

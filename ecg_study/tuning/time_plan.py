@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from ecg_study.errors import SettingsError, StateError, TrainingError
 from ecg_study.files import write_json
 from ecg_study.formatting import duration
 from ecg_study.models.card import MODEL_KINDS
+from ecg_study.progress import Progress
 from ecg_study.reading import UnreadableError, first_problem, read_json
 from ecg_study.search_spaces.presets import Preset
 from ecg_study.training.executors.base import Executor
@@ -141,6 +143,7 @@ def plan_for_time(
     executor: Executor,
     earlier: TimePlan | None = None,
     warm: Mapping[str, Sequence[dict[str, Any]]] = MappingProxyType({}),
+    on_progress: Progress | None = None,
 ) -> tuple[TimePlan, dict[str, tuple[Speed, ...]]]:
     """Return a plan for a given time, from the measured speed of each model.
 
@@ -151,6 +154,7 @@ def plan_for_time(
         executor: is timed; it would train the trials.
         earlier: a plan of the same study, whose sizes are kept.
         warm: configurations of each model that are tried first.
+        on_progress: called with the number of configurations that are measured.
 
     Returns:
         The plan, and the speeds at its sizes for the models that were measured.
@@ -164,10 +168,14 @@ def plan_for_time(
     for name, task in tasks.items():
         if name in known:
             continue
-        count = TIMED_ROUNDS * executor.count
-        speeds = measure_speeds(task, seed=seed, executor=executor, count=count, warm=warm.get(name, ()))
+        count, started = TIMED_ROUNDS * executor.count, time.monotonic()
+        speeds = measure_speeds(
+            task, seed=seed, executor=executor, count=count, warm=warm.get(name, ()), on_progress=on_progress
+        )
         share = Shares.of(task.preset, hours).search
-        sizes[name] = fit_search(task, speeds, seconds=share, workers=executor.count)
+        # The measurement takes of the time of the search, but not most of it.
+        left = max(share - (time.monotonic() - started), share / 2)
+        sizes[name] = fit_search(task, speeds, seconds=left, workers=executor.count)
         factor = sizes[name].segments_per_epoch / task.segments_per_epoch
         measured[name] = tuple(replace(speed, epoch_seconds=factor * speed.epoch_seconds) for speed in speeds)
     preset = next(iter(tasks.values())).preset.name

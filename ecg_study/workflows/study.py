@@ -140,6 +140,7 @@ class Study:
                     executor=executor,
                     count=TIMED_ROUNDS * executor.count,
                     warm=self._warm(task),
+                    on_progress=self.on_progress,
                 )
                 budget = self._budget(task, 0.0, len(tasks) - len(plans))
                 plans.append(plan_search(task, executor=executor, budget=budget, speeds=found))
@@ -339,6 +340,7 @@ class Study:
             executor=executor,
             earlier=None if restart else self._time_plan(tasks),
             warm={name: self._warm(task) for name, task in tasks.items()},
+            on_progress=self.on_progress,
         )
         return plan.applied_to(tasks), speeds, plan
 

@@ -148,10 +148,11 @@ def test_a_worker_that_dies_while_it_is_measured_is_no_end(
         return future
 
     monkeypatch.setattr(cluster.client, "submit", submit_and_kill)
-    lost, measured = cluster.measure(task, [configuration, configuration])
+    seen: list[int] = []
+    lost, measured = cluster.measure(task, [configuration, configuration], on_measured=seen.append)
     assert lost.failure == "its worker was killed (out of memory?)"
     assert measured.failure == ""
-    assert measured.parameters == 416
+    assert measured.parameters == 416 and seen == [1, 2]
     assert measured.epoch_seconds > 0
 
 
@@ -171,7 +172,7 @@ def test_when_all_workers_are_gone_it_waits_and_says_so(cluster: DaskExecutor, s
     assert said[1:] == [Notice("workers are back: the search continues")]
     while cluster.free() < 2 and time.monotonic() < deadline:
         cluster.wait(said.append)
-    assert cluster.measure(_task(small_data), []) == []
+    assert cluster.measure(_task(small_data), [], on_measured=lambda _: None) == []
 
 
 def _free_port() -> int:

@@ -96,7 +96,11 @@ def test_final_trainings_have_the_time_that_the_searches_left(task: TrainingTask
 def test_a_plan_measures_each_model_once_and_is_kept(small_data: SmallData, tmp_path: Path) -> None:
     tasks = {name: TrainingTask(name, small_data.cache, small_data.split, PRESET) for name in (DENOISER, DETECTOR)}
     executor = FakeExecutor(2, random.Random(0))
-    first, speeds = plan_for_time({DENOISER: tasks[DENOISER]}, hours=1, seed=1, executor=executor)
+    seen: list[tuple[str, int, int]] = []
+    first, speeds = plan_for_time(
+        {DENOISER: tasks[DENOISER]}, hours=1, seed=1, executor=executor, on_progress=lambda *step: seen.append(step)
+    )
+    assert seen == [("Speed of the denoiser, configurations", done, 6) for done in range(7)]
     assert set(speeds) == {DENOISER} and len(speeds[DENOISER]) == 6
     # Measured at 2 s per 100 segments, or fewer if the records have no more.
     size, before = first.sizes[DENOISER], tasks[DENOISER].segments_per_epoch

@@ -99,8 +99,16 @@ class Executor(Protocol):
     def cancel(self) -> None:
         """Cancel all running trials."""
 
-    def measure(self, task: TrainingTask, configurations: list[dict[str, Any]]) -> list[Speed]:
-        """Measure how fast each configuration trains, with as many in parallel as trials would be."""
+    def measure(
+        self, task: TrainingTask, configurations: list[dict[str, Any]], *, on_measured: Callable[[int], None]
+    ) -> list[Speed]:
+        """Measure how fast each configuration trains, with as many in parallel as trials would be.
+
+        Args:
+            task: the model and its data.
+            configurations: hyperparameters.
+            on_measured: called with the number of configurations that are measured.
+        """
 
 
 def deadline(seconds: float | None) -> Callable[[], bool]:

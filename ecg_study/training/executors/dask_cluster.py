@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,7 +128,9 @@ class DaskExecutor:
             running.future.cancel()
         self._running.clear()
 
-    def measure(self, task: TrainingTask, configurations: list[dict[str, Any]]) -> list[Speed]:
+    def measure(
+        self, task: TrainingTask, configurations: list[dict[str, Any]], *, on_measured: Callable[[int], None]
+    ) -> list[Speed]:
         """See `Executor`."""
         context = self._context(task)
         found: list[Speed | None] = [None] * len(configurations)
@@ -149,6 +152,7 @@ class DaskExecutor:
                     left.append((place, configuration))
                 else:
                     found[place] = answer
+                    on_measured(len(found) - found.count(None))
         return [speed for speed in found if speed is not None]
 
     def _receive_epoch(self, event: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ecg_study.training.executors.base import (
@@ -65,6 +66,12 @@ class InProcessExecutor:
         """See `Executor`."""
         self._job = None
 
-    def measure(self, task: TrainingTask, configurations: list[dict[str, Any]]) -> list[Speed]:
+    def measure(
+        self, task: TrainingTask, configurations: list[dict[str, Any]], *, on_measured: Callable[[int], None]
+    ) -> list[Speed]:
         """See `Executor`."""
-        return [measure_speed(task, configuration) for configuration in configurations]
+        speeds = []
+        for configuration in configurations:
+            speeds.append(measure_speed(task, configuration))
+            on_measured(len(speeds))
+        return speeds
