@@ -14,7 +14,8 @@ study: .venv/study
 	$(PY) study.py run
 
 # A file's tests share fixtures: --dist loadfile runs them in one process.
-PYTEST := $(PY) -m pytest -n 2 --dist loadfile
+# A process that replaces a crashed one would run the test that crashed again, up to eight times or for ever.
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 test: .venv/dev
 	$(PYTEST) -m "not slow and not real_data" --timeout 20 --hypothesis-profile fast $(ARGS)
