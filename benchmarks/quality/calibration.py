@@ -1,15 +1,15 @@
 """Confidences of a detector on validation records: ``python -m benchmarks.quality.calibration MODEL``.
 
-For each level of electrode motion, it prints the calibration error and what R peaks of high confidence are worth, with
-the peak probabilities themselves and with calibrations from validation records under some or all levels. The confidence
-of each subject comes from a calibration with the others. The last line is about all leads of a record together,
-with the calibration of the model itself. No test record is read.
+It prints the calibration error and the precision of R peaks of high confidence for each level of electrode motion. The
+first lines use the peak probability as confidence. The next use calibrations fitted under some or all levels, each
+subject with a calibration from the others. The last line combines all leads of a record and uses the calibration of the
+model. No test record is read.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.calibration import (
     MOTION_LEVELS_DB,
     PeakOutcomes,
-    fit_calibration,
+    calibrations_of_others,
     peak_outcomes,
     summarize_confidences,
 )
@@ -84,16 +84,13 @@ def outcomes_by_subject(detector: Detector, database: Database, *, records: Eval
     }
 
 
-def cross_calibrated(outcomes: Outcomes, levels: Iterable[int | None]) -> Outcomes:
+def cross_calibrated(outcomes: Outcomes, levels: Sequence[int | None]) -> Outcomes:
     """Return the R peaks of each subject with confidences from those of the others under some levels."""
-    levels = tuple(levels)
+    fitted = {subject: PeakOutcomes.pooled([by[level] for level in levels]) for subject, by in outcomes.items()}
     made: dict[str, dict[int | None, PeakOutcomes]] = {}
-    for subject, by in outcomes.items():
-        others = [
-            part for name, found in outcomes.items() if name != subject for part in map(found.get, levels) if part
-        ]
-        calibration = fit_calibration(PeakOutcomes.pooled(others))
+    for subject, calibration in calibrations_of_others(fitted).items():
         assert calibration is not None
+        by = outcomes[subject]
         made[subject] = {level: replace(one, values=calibration.confidences(one.values)) for level, one in by.items()}
     return made
 

@@ -23,8 +23,7 @@ from ecg_study.ecg_data.noise_stress import EC57_LEARNING_SECONDS
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
-from ecg_study.evaluation.experiments.r_peaks import match
-from ecg_study.evaluation.leads import EvaluationLead
+from ecg_study.evaluation.leads import EvaluationLead, match
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.evaluation.results.values import TOLERANCES_MS
 from ecg_study.result_cache import ResultCache

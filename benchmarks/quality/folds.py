@@ -28,7 +28,7 @@ from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.errors import EcgStudyError
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.model_evaluation import EvaluationRecords, evaluate_denoiser, evaluate_detector
-from ecg_study.evaluation.experiments.r_peaks import match
+from ecg_study.evaluation.leads import match
 from ecg_study.evaluation.results.values import TOLERANCES_MS
 from ecg_study.evaluation.thresholds import choose_thresholds
 from ecg_study.models.card import DENOISER, DETECTOR, MODEL_KINDS, OperatingPoint

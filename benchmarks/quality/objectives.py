@@ -32,8 +32,7 @@ from ecg_study.ecg_data.noise_stress import add_electrode_motion
 from ecg_study.ecg_data.segments.cache import open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.evaluation.cached_models import CachedModel
-from ecg_study.evaluation.experiments.r_peaks import match
-from ecg_study.evaluation.leads import EvaluationLead, read_leads
+from ecg_study.evaluation.leads import EvaluationLead, match, read_leads
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.evaluation.thresholds import choose_thresholds
 from ecg_study.models.card import DETECTOR, OperatingPoint

@@ -10,8 +10,7 @@ import numpy as np
 from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.ecg_data.noise_stress import add_electrode_motion
 from ecg_study.evaluation.cached_models import CachedModel
-from ecg_study.evaluation.leads import EvaluationLead
-from ecg_study.evaluation.matching import match_r_peaks
+from ecg_study.evaluation.leads import EvaluationLead, match
 from ecg_study.evaluation.results.detection import ConfidenceBin, ConfidenceSummary, SurePeaks
 from ecg_study.evaluation.results.values import TOLERANCES_MS
 from ecg_study.inference.detector import RPeaks
@@ -56,14 +55,10 @@ def peak_outcomes(lead: EvaluationLead, found: RPeaks, *, skip_seconds: float = 
         found: Its R peaks.
         skip_seconds: Seconds at the start of the lead that are not scored.
     """
-    tolerance = round(TOLERANCES_MS[0] * lead.fs / 1000)
-    excluded = [*lead.excluded_intervals, (0, round(skip_seconds * lead.fs))]
-    matches = match_r_peaks(lead.r_peaks, found.samples, tolerance=tolerance, excluded_intervals=excluded)
-    scored = np.ones(len(found), bool)
-    for start, end in excluded:
-        scored &= (found.samples < start) | (found.samples >= end)
-    wrong = np.isin(found.samples, matches.false_positive_samples)
-    return PeakOutcomes(found.confidences[scored], ~wrong[scored])
+    matches = match(lead, found.samples, tolerance_ms=TOLERANCES_MS[0], skip_seconds=skip_seconds)
+    correct = np.isin(found.samples, matches.true_positive_samples)
+    scored = correct | np.isin(found.samples, matches.false_positive_samples)
+    return PeakOutcomes(found.confidences[scored], correct[scored])
 
 
 def confidence_bins(outcomes: PeakOutcomes) -> list[ConfidenceBin]:
@@ -127,18 +122,26 @@ def fit_calibration(outcomes: PeakOutcomes) -> Calibration | None:
     return Calibration(a, b, c, error=None, r_peaks=len(outcomes.values))
 
 
+def calibrations_of_others(by_subject: Mapping[str, PeakOutcomes]) -> dict[str, Calibration | None]:
+    """Fit a calibration for each subject to the R peaks of all other subjects; ``None`` without any."""
+    return {
+        subject: fit_calibration(PeakOutcomes.pooled([item for name, item in by_subject.items() if name != subject]))
+        for subject in by_subject
+    }
+
+
 def cross_calibrated(by_subject: Mapping[str, PeakOutcomes]) -> PeakOutcomes:
     """Return the confidences of the R peaks of each subject, with a calibration from those of the others.
 
     Subjects are left out where no other has an R peak.
     """
-    parts = []
-    for subject, outcomes in by_subject.items():
-        others = PeakOutcomes.pooled([item for name, item in by_subject.items() if name != subject])
-        calibration = fit_calibration(others)
-        if calibration is not None:
-            parts.append(replace(outcomes, values=calibration.confidences(outcomes.values)))
-    return PeakOutcomes.pooled(parts)
+    return PeakOutcomes.pooled(
+        [
+            replace(by_subject[subject], values=calibration.confidences(by_subject[subject].values))
+            for subject, calibration in calibrations_of_others(by_subject).items()
+            if calibration is not None
+        ]
+    )
 
 
 def calibrate(by_subject: Mapping[str, PeakOutcomes]) -> Calibration | None:

@@ -13,6 +13,7 @@ from ecg_study.ecg_data.segments.building import read_lead_record
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.cutting import mark_r_peaks, window_labels
 from ecg_study.errors import InputError
+from ecg_study.evaluation.matching import Matches, match_r_peaks
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,22 @@ def read_leads(cache: SegmentCache, database: Database, *, records: Sequence[str
             )
             leads.append(EvaluationLead(name, lead, record.fs, clean, noisy, record.r_peaks, record.excluded_intervals))
     return leads
+
+
+def match(lead: EvaluationLead, r_peaks: np.ndarray, *, tolerance_ms: int, skip_seconds: float = 0.0) -> Matches:
+    """Match detections with the annotations of a lead.
+
+    Args:
+        lead: the lead.
+        r_peaks: sample indices of the detections.
+        tolerance_ms: largest distance of a pair in ms.
+        skip_seconds: seconds at the start of the lead that are excluded.
+    """
+    excluded = lead.excluded_intervals
+    if skip_seconds:
+        excluded = (*excluded, (0, round(skip_seconds * lead.fs)))
+    tolerance = round(tolerance_ms * lead.fs / 1000)
+    return match_r_peaks(lead.r_peaks, r_peaks, tolerance=tolerance, excluded_intervals=excluded)
 
 
 def by_record(leads: Sequence[EvaluationLead], rows: np.ndarray, *, mean: bool = False) -> np.ndarray:

@@ -17,6 +17,7 @@ class Matches:
         false_negatives: annotated beats without a detection.
         false_positives: detections without a beat.
         offsets: detection minus annotation in samples, one per true positive.
+        true_positive_samples: sample indices of the detections with a beat.
         false_negative_samples: sample indices of the annotated beats without a detection.
         false_positive_samples: sample indices of the detections without a beat.
     """
@@ -25,6 +26,7 @@ class Matches:
     false_negatives: int
     false_positives: int
     offsets: np.ndarray
+    true_positive_samples: np.ndarray
     false_negative_samples: np.ndarray
     false_positive_samples: np.ndarray
 
@@ -56,6 +58,7 @@ def match_r_peaks(
     excluded = list(excluded_intervals)
     beats, peaks = _outside(annotated, excluded), _outside(detected, excluded)
     offsets: list[int] = []
+    true_positives: list[int] = []
     false_negatives: list[int] = []
     false_positives: list[int] = []
     i = j = 0
@@ -69,6 +72,7 @@ def match_r_peaks(
             is_false_positive = False
         else:
             offsets.append(distance)
+            true_positives.append(peaks[j])
             i, j = i + 1, j + 1
             continue
         if is_false_positive:
@@ -79,7 +83,8 @@ def match_r_peaks(
             i += 1
     false_negatives += beats[i:]
     false_positives += peaks[j:]
-    samples = (np.array(found, dtype=np.int64) for found in (offsets, false_negatives, false_positives))
+    counted = (offsets, true_positives, false_negatives, false_positives)
+    samples = (np.array(found, dtype=np.int64) for found in counted)
     return Matches(len(offsets), len(false_negatives), len(false_positives), *samples)
 
 

@@ -16,8 +16,7 @@ import numpy as np
 
 from ecg_study.ecg_data.databases.catalog import open_database
 from ecg_study.ecg_data.databases.splits import TEST, VALIDATION
-from ecg_study.evaluation.experiments.r_peaks import match
-from ecg_study.evaluation.leads import EvaluationLead
+from ecg_study.evaluation.leads import EvaluationLead, match
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import load_detector

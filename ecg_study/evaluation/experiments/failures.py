@@ -12,8 +12,8 @@ from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.readers.wfdb import read_header
 from ecg_study.ecg_data.readers.wfdb.annotations import BEAT_SYMBOLS, Annotations, read_annotations
 from ecg_study.evaluation.experiments.denoising import round_to_microvolts
-from ecg_study.evaluation.experiments.r_peaks import match, samples_within
-from ecg_study.evaluation.leads import EvaluationLead
+from ecg_study.evaluation.experiments.r_peaks import samples_within
+from ecg_study.evaluation.leads import EvaluationLead, match
 from ecg_study.evaluation.results.detection import Failure
 from ecg_study.evaluation.results.values import TOLERANCES_MS
 from ecg_study.inference.detector import RPeaks

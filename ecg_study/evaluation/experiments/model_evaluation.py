@@ -19,8 +19,7 @@ from ecg_study.evaluation.experiments.harm import measure_harm
 from ecg_study.evaluation.experiments.noise_stress import published_leads
 from ecg_study.evaluation.experiments.noise_types import LEVELS, NoiseCase, noisy_segments
 from ecg_study.evaluation.experiments.pauses import count_false_peaks, insert_pauses
-from ecg_study.evaluation.experiments.r_peaks import match
-from ecg_study.evaluation.leads import EvaluationLead, rows_of
+from ecg_study.evaluation.leads import EvaluationLead, match, rows_of
 from ecg_study.evaluation.metrics import bootstrap, confusion, denoising, denoising_table, pooled_counts, pooled_f1
 from ecg_study.evaluation.morphology import FALSE_ST_MV, wave_changes
 from ecg_study.evaluation.results.detection import ConfidenceSummary

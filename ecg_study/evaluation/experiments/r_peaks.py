@@ -19,8 +19,7 @@ from ecg_study.evaluation.experiments.denoising import (
     seed_metrics,
 )
 from ecg_study.evaluation.experiments.windows import summarize_windows, windows_by_record
-from ecg_study.evaluation.leads import EvaluationLead, by_record
-from ecg_study.evaluation.matching import Matches, match_r_peaks
+from ecg_study.evaluation.leads import EvaluationLead, by_record, match
 from ecg_study.evaluation.metrics import bootstrap, counts, paired_difference, pooled_counts, pooled_f1
 from ecg_study.evaluation.results.detection import DetectorSection, Jitter, PeaksSummary, PeakTrace, RecordPeaks
 from ecg_study.evaluation.results.values import (
@@ -74,22 +73,6 @@ def record_peaks(lead: EvaluationLead, found: RPeaks, *, detector_input: Detecto
             offset = 1000 * float(np.median(matches.offsets)) / lead.fs
     error = found.error if isinstance(found, BaselinePeaks) else ""
     return RecordPeaks(lead.record, lead.lead, *detector_input, whole, after_learning, offset, error)
-
-
-def match(lead: EvaluationLead, r_peaks: np.ndarray, *, tolerance_ms: int, skip_seconds: float = 0.0) -> Matches:
-    """Match detections with the annotations of a lead.
-
-    Args:
-        lead: the lead.
-        r_peaks: sample indices of the detections.
-        tolerance_ms: largest distance of a pair in ms.
-        skip_seconds: seconds at the start of the lead that are excluded.
-    """
-    excluded = lead.excluded_intervals
-    if skip_seconds:
-        excluded = (*excluded, (0, round(skip_seconds * lead.fs)))
-    tolerance = round(tolerance_ms * lead.fs / 1000)
-    return match_r_peaks(lead.r_peaks, r_peaks, tolerance=tolerance, excluded_intervals=excluded)
 
 
 def summarize_peaks(leads: Sequence[EvaluationLead], rows: Sequence[RecordPeaks], *, seed: int) -> list[PeaksSummary]:

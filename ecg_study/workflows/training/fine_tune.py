@@ -12,8 +12,7 @@ from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.databases.splits import PARTS
 from ecg_study.errors import ModelError, SettingsError, StateError, TrainingError
 from ecg_study.evaluation.cached_models import CachedModel
-from ecg_study.evaluation.experiments.r_peaks import match
-from ecg_study.evaluation.leads import EvaluationLead, by_record, read_leads
+from ecg_study.evaluation.leads import EvaluationLead, by_record, match, read_leads
 from ecg_study.evaluation.metrics import denoising, paired_difference, pooled_f1
 from ecg_study.evaluation.results.fine_tuning import FineTuning
 from ecg_study.evaluation.results.values import TOLERANCES_MS, Comparison, peak_f1_metric
