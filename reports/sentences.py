@@ -63,12 +63,11 @@ def moved_marks(report: Report) -> str:
 
 
 def describe_calibration(calibration: Calibration) -> str:
-    """Return how the confidences of a detector were calibrated, in one sentence."""
-    text = f"Confidences calibrated on {calibration.r_peaks:,} R peaks that it finds in the validation records"
+    """Return how the confidences of a detector were calibrated, in two sentences."""
+    text = f"Confidences are calibrated on {calibration.r_peaks:,} R peaks found in the validation records."
     if calibration.error is None:
-        return f"{text}, which are of one subject, so that the calibration error is not known."
-    error = f"{calibration.error:.4f}" if calibration.error < 0.1 else f"{calibration.error:.2f}"
-    return f"{text}; calibration error {error}, for each subject with a calibration from the others."
+        return f"{text} The calibration error is unknown, because these records are of one subject."
+    return f"{text} The calibration error is {calibration.error:.4f}, each subject calibrated with the others."
 
 
 def augmentation(training: Training, sigma_mv: float) -> list[str]:

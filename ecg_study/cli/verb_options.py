@@ -134,8 +134,8 @@ class PredictOptions(CheckedModel):
     )
     min_confidence: Share | None = Field(
         default=None,
-        description="write only R peaks with at least this confidence, the probability that they are correct: 0.99 "
-        "keeps those that are wrong once in a hundred at most (default: all)",
+        description="write only R peaks with at least this confidence, from 0 to 1; with a calibrated model, it is the "
+        "probability that the R peak is correct (default: all)",
     )
     overwrite: Flag = Field(default=False, description="replace existing results")
     runtime: Annotated[Text, one_of(("onnx", "keras"))] | None = Field(

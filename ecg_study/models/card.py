@@ -141,8 +141,8 @@ class ModelCard:
             for no filter. The only filter is `ecg_data.filters.remove_baseline_wander`.
         baseline_window_s: Length in seconds of the moving average that a detector subtracts from each segment before
             the network, see `ecg_data.scaling.subtract_moving_average`; ``None`` subtracts nothing.
-        calibration: How the confidence of an R peak of a detector follows from its peak probability, chosen on
-            validation records; ``None`` gives the peak probability itself.
+        calibration: Function from the peak probability of a detector to the confidence of an R peak, fitted on
+            validation records; ``None`` keeps the peak probability.
         disclaimer: Uses that are excluded.
     """
 
@@ -168,13 +168,13 @@ class ModelCard:
 
     @property
     def operating_point(self) -> OperatingPoint:
-        """What was chosen on validation records after the training."""
+        """Thresholds and calibration."""
         return OperatingPoint(self.thresholds, self.calibration)
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What is chosen on validation records after a training; see `ModelCard`."""
+    """Thresholds and calibration of a model, chosen on validation records after the training; see `ModelCard`."""
 
     thresholds: dict[str, float]
     calibration: Calibration | None = None

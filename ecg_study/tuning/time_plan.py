@@ -173,7 +173,7 @@ def plan_for_time(
             task, seed=seed, executor=executor, count=count, warm=warm.get(name, ()), on_progress=on_progress
         )
         share = Shares.of(task.preset, hours).search
-        # The measurement takes of the time of the search, but not most of it.
+        # The measurement is part of the search time. At least half of that time remains for trials.
         left = max(share - (time.monotonic() - started), share / 2)
         sizes[name] = fit_search(task, speeds, seconds=left, workers=executor.count)
         factor = sizes[name].segments_per_epoch / task.segments_per_epoch

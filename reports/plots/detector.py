@@ -45,8 +45,7 @@ def plot_detector(section: DetectorSection, fs: float) -> dict[str, Figure]:
         "curves": _plot_curves(section),
         "r_peaks": _plot_traces(section, fs),
         "jitter": _plot_offsets(section),
-        **({"confidences": _plot_confidences(section)} if section.confidences else {}),
-    }
+    } | _plot_confidences(section)
 
 
 def _plot_confusion(section: DetectorSection) -> Figure:
@@ -139,7 +138,10 @@ def _plot_offsets(section: DetectorSection) -> Figure:
     return figure
 
 
-def _plot_confidences(section: DetectorSection) -> Figure:
+def _plot_confidences(section: DetectorSection) -> dict[str, Figure]:
+    """Return the reliability diagram, unless all R peaks have nearly the same confidence."""
+    if all(len(summary.bins) < 2 for summary in section.confidences.values()):
+        return {}
     figure, (axis,) = make_axes(1, 1, height=3.9, width=5.2)
     for (name, summary), (dashes, color) in zip(section.confidences.items(), _INPUT_STYLES, strict=False):
         points = [(item.confidence, item.correct) for item in summary.bins]
@@ -157,7 +159,7 @@ def _plot_confidences(section: DetectorSection) -> Figure:
     axis.set(xlabel="confidence of the R peak", ylabel="share of correct R peaks", xlim=(0, 1.01), ylim=(0, 1.02))
     axis.set_title("R peaks in tenths of the confidence", fontsize=TITLE)
     axis.legend(frameon=False, fontsize=8, loc="best")
-    return figure
+    return {"confidences": figure}
 
 
 def plot_stress(section: StressSection) -> Figure:

@@ -101,7 +101,7 @@ def offsets(section: DetectorSection) -> Table:
 
 
 def confidences(section: DetectorSection) -> Table:
-    """Return how far the confidences of R peaks hold, by input."""
+    """Return the calibration error, and precision and sensitivity of R peaks of high confidence, by input."""
     rows = []
     for name, summary in section.confidences.items():
         sure = [cell for item in summary.sure for cell in (number(item.precision, 4), number(item.share, 4))]

@@ -83,7 +83,7 @@ def test_a_known_calibration_is_found() -> None:
 
 
 def test_records_without_a_false_peak_do_not_make_sure() -> None:
-    """Of 20 correct R peaks one cannot conclude more than 21 in 22."""
+    """20 correct R peaks support a confidence of 21/22."""
     found = fit_calibration(PeakOutcomes(np.full(20, 0.5), np.ones(20, bool)))
     assert found is not None
     assert found.confidences(np.array([0.5]))[0] == pytest.approx(21 / 22, abs=1e-3)

@@ -230,7 +230,7 @@ def test_invalid_options_are_refused(
 
 
 def test_unsure_r_peaks_are_left_out_and_so_are_their_rr_intervals(tmp_path: Path) -> None:
-    """Of four beats, the second is unsure: the interval to the third would be two intervals."""
+    """Without the unsure beat, the interval to the next beat would span two RR intervals."""
     np.save(tmp_path / "r.npy", ecg(360.0))
     recording = open_recording(tmp_path / "r.npy", ReadOptions(fs=360.0))
     everything = detect_recording(Detector(CARD, SlopeRuntime()), recording)
