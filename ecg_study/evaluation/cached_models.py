@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
@@ -30,6 +31,7 @@ _MAX_RUNTIMES = 2
 """A denoiser and the detector that runs after it."""
 
 _runtimes: OrderedDict[str, Runtime] = OrderedDict()
+_runtimes_lock = threading.Lock()
 
 
 class CachedModel:
@@ -171,8 +173,9 @@ class CachedModel:
         return self._keep(key, self._detect(signal)) if kept is None else kept
 
     def _kept(self, key: str) -> Arrays | None:
-        if self._last is not None and self._last[0] == key:
-            return self._last[1]
+        last = self._last  # read once: several threads may use one model
+        if last is not None and last[0] == key:
+            return last[1]
         return None if self.store is None else self.store.get(key)
 
     def _keep(self, key: str, arrays: Arrays) -> Arrays:
@@ -226,10 +229,11 @@ class _OnnxOnDemand:
         self._hash = weights_hash
 
     def run(self, segments: np.ndarray) -> np.ndarray:
-        runtime = _runtimes.pop(self._hash, None) or onnx_runtime(self._model)
-        _runtimes[self._hash] = runtime
-        while len(_runtimes) > _MAX_RUNTIMES:
-            _runtimes.popitem(last=False)
+        with _runtimes_lock:
+            runtime = _runtimes.pop(self._hash, None) or onnx_runtime(self._model)
+            _runtimes[self._hash] = runtime
+            while len(_runtimes) > _MAX_RUNTIMES:
+                _runtimes.popitem(last=False)
         return runtime.run(segments)
 
 

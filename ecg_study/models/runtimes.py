@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ecg_study.cores import core_count
 from ecg_study.errors import InputError, ModelError, one_line
 from ecg_study.models.network_size import NetworkSize
 from ecg_study.models.onnx_file import ONNX_BATCH_SEGMENTS, CheckedOnnx
@@ -117,9 +118,8 @@ class OnnxRuntime:
     def __init__(self, model: CheckedOnnx, path: Path) -> None:
         self._model = model
         self._path = path
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._batch = model.size.batch_segments(ONNX_BATCH_SEGMENTS, memory_bytes=_BATCH_BYTES)
-        self._threads = model.size.batch_segments(cores, memory_bytes=_MEMORY_BYTES // self._batch)
+        self._threads = model.size.batch_segments(core_count(), memory_bytes=_MEMORY_BYTES // self._batch)
         self._current = self._open()
 
     def run(self, segments: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from ecg_study.cores import core_count
 from ecg_study.errors import TrainingError
 from ecg_study.extras import backend_name, import_keras, install_hint
 
@@ -68,11 +69,7 @@ def import_backend(threads: int | None = None) -> None:
 
 def thread_count() -> int:
     """Return the cores that the backend may use in this process: the limit of `import_backend`, or all."""
-    return _limit[-1] if _limit else _cores()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _limit[-1] if _limit else core_count()
 
 
 def has_gpu() -> bool:

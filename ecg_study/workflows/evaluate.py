@@ -359,9 +359,11 @@ def _harm_lines(harm: HarmSection) -> Iterator[tuple[str, str]]:
         yield f"whole recordings, {noise_type}: SNR improvement in dB at", f"{_slashed(HARM_LEVELS)} dB"
         for method in HARM_METHODS:
             cells = [cell for cell in harm.noisy if (cell.noise_type, cell.method) == (noise_type, method)]
+            if not cells:
+                continue
             yield f"  {method}", " / ".join(f"{cell.improvement.value:.2f}" for cell in cells)
             yield "    above that high-pass", " / ".join(f"{cell.above_highpass.value + 0.0:.2f}" for cell in cells)
-            for database in cells[0].by_database if cells else ():
+            for database in cells[0].by_database:
                 shown = " / ".join(f"{cell.by_database[database].value + 0.0:.2f}" for cell in cells)
                 yield f"    above that high-pass, {database}", shown
             yield "    worst tenth of the records", " / ".join(f"{cell.worst_tenth:.2f}" for cell in cells)

@@ -18,6 +18,7 @@ from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.harm import (
     HARM_LEVELS,
     HARM_METHODS,
+    SINGLE_TYPE_METHODS,
     measure_harm,
     noise_for_lead,
 )
@@ -107,7 +108,7 @@ def test_improvements_by_hand(noise: NoiseRecords) -> None:
     leads = [_lead("a"), _lead("b"), _lead("c")]
     exact = _highpass(leads[0].clean)
     model = _model(lambda signal: exact + 0.5 * (_highpass(signal) - exact))
-    section = measure_harm(model, leads, noise=noise, part=TEST, noise_types=("em",), seed=1)
+    section = measure_harm(model, leads, noise=noise, part=TEST, noise_types=("mix",), seed=1)
     assert [(cell.snr, cell.method) for cell in section.noisy] == [(s, m) for s in HARM_LEVELS for m in HARM_METHODS]
     for snr in HARM_LEVELS:
         highpass, ours = _cell(section.noisy, EXACT_HIGHPASS, snr), _cell(section.noisy, LSTM, snr)
@@ -120,6 +121,19 @@ def test_improvements_by_hand(noise: NoiseRecords) -> None:
     noisy = _cell(section.noisy, LSTM, 6).morphology
     assert noisy is not None
     assert noisy.beats == 3 * 40
+
+
+def test_a_single_type_of_noise_is_measured_with_fewer_methods_and_without_waves(noise: NoiseRecords) -> None:
+    section = measure_harm(_model(_highpass), [_lead("a")], noise=noise, part=TEST, noise_types=("em", "mix"), seed=1)
+    cells = {name: [cell for cell in section.noisy if cell.noise_type == name] for name in ("em", "mix")}
+    assert [(cell.snr, cell.method) for cell in cells["em"]] == [
+        (snr, method) for snr in HARM_LEVELS for method in SINGLE_TYPE_METHODS
+    ]
+    assert len(cells["mix"]) == len(HARM_LEVELS) * len(HARM_METHODS)
+    assert all(cell.morphology is None for cell in cells["em"])
+    for cell in cells["em"]:
+        if cell.method in (EXACT_HIGHPASS, LSTM):
+            assert cell.above_highpass.value == 0, "our model is the high-pass"
 
 
 def test_without_noise_an_offset_and_a_wrong_scale_are_seen() -> None:

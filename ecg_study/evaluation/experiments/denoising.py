@@ -27,6 +27,7 @@ from ecg_study.evaluation.results.denoising import (
 )
 from ecg_study.evaluation.results.harm import HarmSection
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER, Estimate, SeedMetrics
+from ecg_study.evaluation.threads import map_in_threads
 from ecg_study.progress import Progress
 from ecg_study.result_cache import ResultCache
 
@@ -80,10 +81,10 @@ def denoiser_section(
         progress: callback for the leads that are done.
     """
     measured = []
-    for done, lead in enumerate(leads):
+    progress("Denoiser, test leads", 0, len(leads))
+    for done, item in enumerate(map_in_threads(lambda lead: measure_lead(lead, models[0]), leads), start=1):
+        measured.append(item)
         progress("Denoiser, test leads", done, len(leads))
-        measured.append(measure_lead(lead, models[0]))
-    progress("Denoiser, test leads", len(leads), len(leads))
     cells: list[NoiseCell] = []
     if noise is not None:
         cells = measure_noise_types(models[0], leads, noise=noise, seed=seed, store=store, progress=progress)

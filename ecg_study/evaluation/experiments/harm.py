@@ -15,7 +15,7 @@ import numpy as np
 
 from ecg_study.ecg_data.databases.splits import Part
 from ecg_study.ecg_data.filters import remove_baseline_wander
-from ecg_study.ecg_data.noise import RECORDED_NOISE_TYPES, NoiseType, join_windows, window_excerpts
+from ecg_study.ecg_data.noise import MIX, RECORDED_NOISE_TYPES, NoiseType, join_windows, window_excerpts
 from ecg_study.ecg_data.noise_records import NoiseRecords
 from ecg_study.errors import DataError, InputError
 from ecg_study.evaluation.baselines.filters import (
@@ -38,6 +38,7 @@ from ecg_study.evaluation.results.harm import (
     MorphologyChange,
 )
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER, Estimate
+from ecg_study.evaluation.threads import map_in_threads
 from ecg_study.progress import Progress
 from ecg_study.result_cache import Arrays, ResultCache, content_key
 
@@ -48,11 +49,15 @@ MORPHOLOGY_LEVELS = (24, 6)
 """SNR of the input in dB at which waves are measured, besides recordings without added noise."""
 
 HARM_METHODS = (NO_FILTER, EXACT_HIGHPASS, BANDPASS, HIGHPASS_WAVELET, CAREFUL_WAVELET, LSTM)
+"""Methods that are compared without added noise and under the mixture of recorded noise."""
+
+SINGLE_TYPE_METHODS = (NO_FILTER, EXACT_HIGHPASS, LSTM)
+"""Methods that are compared under one type of recorded noise."""
 
 _FLAT_MV = 0.001  # a lead below this RMS without its wander is flat: it has no power to scale noise with
 _TITLE = "Denoising without harm"
 
-_FORMAT = 3
+_FORMAT = 4
 """Version of the cached results: raised when the same model and leads would give others."""
 
 
@@ -64,11 +69,26 @@ class _Case:
     snr: int
 
     @property
+    def methods(self) -> tuple[str, ...]:
+        return HARM_METHODS if self.noise_type in (None, MIX) else SINGLE_TYPE_METHODS
+
+    @property
     def with_waves(self) -> bool:
-        return self.noise_type is None or self.snr in MORPHOLOGY_LEVELS
+        return self.noise_type is None or (self.noise_type == MIX and self.snr in MORPHOLOGY_LEVELS)
 
 
 _CLEAN = _Case(None, 0)
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What is the same for all leads and cases."""
+
+    model: CachedModel
+    noise: NoiseRecords | None
+    part: Part
+    seed: int
+    store: ResultCache | None
 
 
 def measure_harm(
@@ -82,7 +102,7 @@ def measure_harm(
     store: ResultCache | None = None,
     progress: Progress | None = None,
 ) -> HarmSection:
-    """Measure every noise type, level and method on whole leads.
+    """Measure every level on whole leads: all methods and waves under the mixture, the main methods under each type.
 
     Args:
         model: a denoiser that removes baseline wander.
@@ -102,17 +122,23 @@ def measure_harm(
         raise InputError("the denoiser keeps baseline wander; one that removes it is needed")
     if noise is not None and (other := [lead.fs for lead in leads if lead.fs != noise.fs]):
         raise DataError(f"{noise.directory}: has {noise.fs:g} Hz, but the records have {other[0]:g} Hz")
+    setting = _Setting(model, noise, part, seed, store)
     noisy_cases = [] if noise is None else [_Case(name, snr) for name in noise_types for snr in HARM_LEVELS]
-    cases = [_CLEAN, *noisy_cases]
-    rows: dict[_Case, list[Arrays]] = {case: [] for case in cases}
-    for done, lead in enumerate(leads):
-        reference = remove_baseline_wander(lead.clean, lead.fs)
-        for number, case in enumerate(cases):
-            if progress is not None:
-                progress(_TITLE, done * len(cases) + number, len(leads) * len(cases))
-            rows[case].append(_kept(model, lead, reference, (noise, part, case, seed), store))
-    if progress is not None:
-        progress(_TITLE, len(leads) * len(cases), len(leads) * len(cases))
+    rows: dict[_Case, list[Arrays]] = {case: [] for case in (_CLEAN, *noisy_cases)}
+    # One step has all levels of one type, so that their noise is drawn once.
+    steps = [
+        (lead, [case for case in rows if case.noise_type == name])
+        for lead in leads
+        for name in dict.fromkeys(case.noise_type for case in rows)
+    ]
+    done, total = 0, len(leads) * len(rows)
+    report = progress if progress is not None else lambda *_: None
+    report(_TITLE, done, total)
+    for (_, cases), found in zip(steps, map_in_threads(lambda step: _kept(*step, setting), steps), strict=True):
+        for case, row in zip(cases, found, strict=True):
+            rows[case].append(row)
+        done += len(cases)
+        report(_TITLE, done, total)
     return HarmSection(
         reference="recording after a zero-phase high-pass at 0.5 Hz",
         noisy=[cell for case in noisy_cases for cell in _noisy_cells(case, leads, rows[case], seed)],
@@ -140,62 +166,61 @@ def noise_for_lead(
     return join_windows(drawn, reference, fs=noise.fs)
 
 
-def _kept(
-    model: CachedModel,
-    lead: EvaluationLead,
-    reference: np.ndarray,
-    setting: tuple[NoiseRecords | None, Part, _Case, int],
-    store: ResultCache | None,
-) -> Arrays:
-    """Return the results of one lead in one case, from the cache if they are there."""
-    noise, part, case, seed = setting
-    if store is None:
-        return _measure(model, lead, reference, setting)
+def _kept(lead: EvaluationLead, cases: Sequence[_Case], setting: _Setting) -> list[Arrays]:
+    """Return the results of one lead at all levels of one type, from the cache if they are there."""
+    if setting.store is None:
+        return _measure(lead, cases, setting)
+    keys = {case: _key(lead, case, setting) for case in cases}
+    kept = {case: setting.store.get(key) for case, key in keys.items()}
+    missing = [case for case in cases if kept[case] is None]
+    for case, row in zip(missing, _measure(lead, missing, setting) if missing else [], strict=True):
+        setting.store.put(keys[case], row)
+        kept[case] = row
+    return [row for row in kept.values() if row is not None]
+
+
+def _key(lead: EvaluationLead, case: _Case, setting: _Setting) -> str:
+    noise = setting.noise
     what = {
         "what": "harm",
         "format": _FORMAT,
-        "model": model.identity,
+        "model": setting.model.identity,
         "noise": {} if noise is None or case.noise_type is None else noise.checksums,
         "case": [case.noise_type, case.snr],
-        "part": part,
-        "seed": seed,
+        "part": setting.part,
+        "seed": setting.seed,
         "lead": lead.name,
         "excluded": [[int(start), int(end)] for start, end in lead.excluded_intervals],
     }
-    key = content_key(what, lead.clean, lead.r_peaks)
-    kept = store.get(key)
-    if kept is None:
-        kept = _measure(model, lead, reference, setting)
-        store.put(key, kept)
-    return kept
+    return content_key(what, lead.clean, lead.r_peaks)
 
 
-def _measure(
-    model: CachedModel,
-    lead: EvaluationLead,
-    reference: np.ndarray,
-    setting: tuple[NoiseRecords | None, Part, _Case, int],
-) -> Arrays:
-    """Return decibels, shape ``(methods,)``, and changes of waves, shape ``(methods, measures, beats)``.
+def _measure(lead: EvaluationLead, cases: Sequence[_Case], setting: _Setting) -> list[Arrays]:
+    """Return for each level decibels, shape ``(methods,)``, and changes of waves, ``(methods, measures, beats)``.
 
     The decibels are the SNR improvement; without added noise, the power of the error relative to the reference. They
     are NaN for a flat lead.
     """
-    noise, part, case, seed = setting
-    power = np.mean(np.square(reference))
-    if power < _FLAT_MV**2:
-        return {"decibels": np.full(len(HARM_METHODS), np.nan)}
-    added = np.zeros(len(reference))
-    if noise is not None and case.noise_type is not None:
-        place = [seed, zlib.crc32(lead.name.encode()), zlib.crc32(case.noise_type.encode())]
-        added = noise_for_lead(reference, noise, noise_type=case.noise_type, part=part, seed=place)
-        added *= 10 ** (-case.snr / 20)
-    noisy = lead.clean + added
-    cleaned = {name: apply(noisy) for name, apply in _methods(model, lead.fs).items()}
+    reference = remove_baseline_wander(lead.clean, lead.fs)
+    if np.mean(np.square(reference)) < _FLAT_MV**2:
+        return [{"decibels": np.full(len(case.methods), np.nan)} for case in cases]
+    noise, noise_type = setting.noise, cases[0].noise_type
+    unit = np.zeros(len(reference))
+    if noise is not None and noise_type is not None:
+        place = [setting.seed, zlib.crc32(lead.name.encode()), zlib.crc32(noise_type.encode())]
+        unit = noise_for_lead(reference, noise, noise_type=noise_type, part=setting.part, seed=place)
+    return [_measure_case(lead, case, reference, unit * 10 ** (-case.snr / 20), setting.model) for case in cases]
+
+
+def _measure_case(
+    lead: EvaluationLead, case: _Case, reference: np.ndarray, added: np.ndarray, model: CachedModel
+) -> Arrays:
+    noisy, methods = lead.clean + added, _methods(model, lead.fs)
+    cleaned = {name: methods[name](noisy) for name in case.methods}
     errors = np.array([np.mean(np.square(output - reference)) for output in cleaned.values()])
     if case.noise_type is None:
         with np.errstate(divide="ignore"):  # the high-pass of the reference changes nothing
-            decibels = 10 * np.log10(errors / power)
+            decibels = 10 * np.log10(errors / np.mean(np.square(reference)))
     else:
         decibels = 10 * np.log10(np.mean(np.square(added)) / errors)
     found = {"decibels": decibels}
@@ -225,7 +250,7 @@ def _noisy_cells(case: _Case, leads: Sequence[EvaluationLead], rows: Sequence[Ar
     table, records = _by_record(leads, rows)
     if case.noise_type is None or not records:
         return []
-    differences = table - table[:, [HARM_METHODS.index(EXACT_HIGHPASS)]]
+    differences = table - table[:, [case.methods.index(EXACT_HIGHPASS)]]
     improvements, above = _means(table, seed), _means(differences, seed)
     return [
         HarmCell(
@@ -239,7 +264,7 @@ def _noisy_cells(case: _Case, leads: Sequence[EvaluationLead], rows: Sequence[Ar
             by_database=_by_database(differences[:, number], records, seed),
             morphology=_morphology(rows, number),
         )
-        for number, method in enumerate(HARM_METHODS)
+        for number, method in enumerate(case.methods)
     ]
 
 

@@ -20,6 +20,7 @@ from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.metrics import DENOISING_METRICS, denoising_table, mean_denoising
 from ecg_study.evaluation.results.denoising import NoiseCell
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER
+from ecg_study.evaluation.threads import map_in_threads
 from ecg_study.progress import Progress
 from ecg_study.result_cache import ResultCache, content_key
 
@@ -103,7 +104,7 @@ def _tables(
     key = content_key(what, *(lead.clean for lead in leads))
     kept = store.get(key)
     if kept is None:
-        rows = [_measure(model, lead, case) for lead in leads]
+        rows = list(map_in_threads(lambda lead: _measure(model, lead, case), leads))
         kept = {method: np.array([row[method] for row in rows]) for method in rows[0]}
         store.put(key, kept)
     return kept
