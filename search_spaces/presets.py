@@ -153,8 +153,8 @@ class Preset:
         hours: time of a study, from the start of its searches to its report. The speed of the machine then decides
             about ``segments_per_epoch``, ``max_epochs`` and ``final_epochs``, which are replaced (`tuning.time_plan`).
             ``None`` for a study of the size of these.
-        search_share: share of that time for the searches.
-        report_share: share of that time for the evaluation and the report. The final trainings have the rest.
+        search_share: share of that time, without the expected time of the report, for the searches. The final trainings
+            have the rest.
 
     References:
         Li et al., Hyperband: A novel bandit-based approach to hyperparameter optimization, JMLR 18(185), 2018.
@@ -182,8 +182,7 @@ class Preset:
     weight_average: _Share = 0.0
     denoiser_batch_size: _AtLeast1 | None = None
     hours: Annotated[float, Field(gt=0)] | None = None
-    search_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    report_share: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    search_share: Annotated[float, Field(gt=0, lt=1)] = 0.6
 
     @property
     def optimizer(self) -> OptimizerSettings:

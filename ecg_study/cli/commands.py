@@ -162,11 +162,18 @@ def prepare(_: object, call: Call) -> int:
 def plan(options: PlanOptions, call: Call) -> int:
     """Show the size and the duration of a search."""
     from ecg_study.cli.displays.search_display import plan_lines
+    from ecg_study.formatting import duration
 
     console = open_console()
-    for planned in _prepared_study(call, console).plan(model_kind=options.model_kind):
+    study = _prepared_study(call, console)
+    for planned in study.plan(model_kind=options.model_kind):
         for line in plan_lines(planned):
             console.print(line)
+    if study.shares is not None:
+        search, final, report = map(duration, (study.shares.search, study.shares.final, study.shares.report))
+        console.print(
+            f"Time: {search} for the search of each model, {final} for the final trainings, {report} for the report"
+        )
     return 0
 
 

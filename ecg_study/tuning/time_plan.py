@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -40,7 +41,13 @@ _MOST_EPOCHS = 729
 TIMED_ROUNDS = 3
 """Configurations that are timed on each worker, about 5 seconds each."""
 
+_LONGEST_REPORT = 0.5
+"""Share of the time of a study above which its report leaves too little for searches and trainings."""
+
 _Count = Annotated[int, Field(ge=1, le=10_000_000)]
+
+ReportTime = Callable[[Mapping[str, Sequence[Speed]]], float]
+"""Returns the expected seconds of a report from the measured speeds of each model."""
 
 
 class StudySize(Stored):
@@ -70,13 +77,15 @@ class TimePlan(Stored):
         hours: time of the study.
         preset: name of its preset.
         workers: trials in parallel.
+        report_seconds: expected time of the evaluation and the report.
         sizes: size for each model.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     hours: Annotated[float, Field(gt=0, le=10_000)]
     preset: Annotated[str, Field(max_length=200)]
     workers: Annotated[int, Field(ge=1, le=100_000)]
+    report_seconds: Annotated[float, Field(ge=0, le=10_000_000)]
     sizes: dict[str, StudySize]
 
     def applied_to(self, tasks: Mapping[str, TrainingTask]) -> dict[str, TrainingTask]:
@@ -87,6 +96,10 @@ class TimePlan(Stored):
         """Write the plan to a file that `load_time_plan` reads."""
         write_json(path, self.model_dump())
 
+    def shares(self, preset: Preset) -> Shares:
+        """Return the seconds of each part of the study."""
+        return Shares.of(preset, self.hours, report=self.report_seconds)
+
     def with_final_trainings(self, tasks: Mapping[str, TrainingTask], searches: Mapping[str, SearchResult]) -> TimePlan:
         """Return the plan with the size of the final trainings, which have the time that the searches left.
 
@@ -96,7 +109,7 @@ class TimePlan(Stored):
             tasks: the models, with the sizes of their searches.
             searches: the finished searches.
         """
-        shares = Shares.of(next(iter(tasks.values())).preset, self.hours)
+        shares = self.shares(next(iter(tasks.values())).preset)
         spent = sum(search.seconds for search in searches.values())
         # A search that was stopped late, on a machine that was busy, must not leave models untrained.
         left = max(3600 * self.hours - shares.report - spent, shares.final / 2)
@@ -127,12 +140,17 @@ class Shares:
     report: float
 
     @classmethod
-    def of(cls, preset: Preset, hours: float) -> Shares:
-        """Return the shares of a preset."""
-        seconds, searches = 3600 * hours, len(MODEL_KINDS)
-        report = seconds * preset.report_share
-        search = seconds * preset.search_share
-        return cls(search / searches, seconds - search - report, report)
+    def of(cls, preset: Preset, hours: float, *, report: float) -> Shares:
+        """Return the shares of a preset, of what the report leaves.
+
+        Args:
+            preset: the preset.
+            hours: time of the study.
+            report: expected seconds of the report.
+        """
+        left = max(3600 * hours - report, 0.0)
+        search = left * preset.search_share
+        return cls(search / len(MODEL_KINDS), left - search, report)
 
 
 def plan_for_time(
@@ -141,6 +159,7 @@ def plan_for_time(
     hours: float,
     seed: int,
     executor: Executor,
+    report_time: ReportTime,
     earlier: TimePlan | None = None,
     warm: Mapping[str, Sequence[dict[str, Any]]] = MappingProxyType({}),
     on_progress: Progress | None = None,
@@ -152,6 +171,7 @@ def plan_for_time(
         hours: time of the study.
         seed: seed of the study, which determines the configurations that are timed.
         executor: is timed; it would train the trials.
+        report_time: returns the expected seconds of the report.
         earlier: a plan of the same study, whose sizes are kept.
         warm: configurations of each model that are tried first.
         on_progress: called with the number of configurations that are measured.
@@ -163,23 +183,45 @@ def plan_for_time(
         TrainingError: no configuration of a model could be measured.
         SettingsError: the time is too short.
     """
-    known = {} if earlier is None else earlier.sizes
-    sizes, measured = dict(known), dict[str, tuple[Speed, ...]]()
+    sizes = {} if earlier is None else dict(earlier.sizes)
+    found, spent = dict[str, tuple[Speed, ...]](), dict[str, float]()
     for name, task in tasks.items():
-        if name in known:
-            continue
-        count, started = TIMED_ROUNDS * executor.count, time.monotonic()
-        speeds = measure_speeds(
-            task, seed=seed, executor=executor, count=count, warm=warm.get(name, ()), on_progress=on_progress
-        )
-        share = Shares.of(task.preset, hours).search
+        if name not in sizes:
+            count, started = TIMED_ROUNDS * executor.count, time.monotonic()
+            speeds = measure_speeds(
+                task, seed=seed, executor=executor, count=count, warm=warm.get(name, ()), on_progress=on_progress
+            )
+            found[name] = tuple(speeds)
+            spent[name] = time.monotonic() - started
+    preset = next(iter(tasks.values())).preset
+    report = report_time(found) if earlier is None else earlier.report_seconds
+    _check_report_time(report, hours)
+    share = Shares.of(preset, hours, report=report).search
+    measured = dict[str, tuple[Speed, ...]]()
+    for name, timed in found.items():
         # The measurement is part of the search time. At least half of that time remains for trials.
-        left = max(share - (time.monotonic() - started), share / 2)
-        sizes[name] = fit_search(task, speeds, seconds=left, workers=executor.count)
-        factor = sizes[name].segments_per_epoch / task.segments_per_epoch
-        measured[name] = tuple(replace(speed, epoch_seconds=factor * speed.epoch_seconds) for speed in speeds)
-    preset = next(iter(tasks.values())).preset.name
-    return TimePlan(hours=hours, preset=preset, workers=executor.count, sizes=sizes), measured
+        left = max(share - spent[name], share / 2)
+        sizes[name] = fit_search(tasks[name], timed, seconds=left, workers=executor.count)
+        factor = sizes[name].segments_per_epoch / tasks[name].segments_per_epoch
+        measured[name] = tuple(replace(speed, epoch_seconds=factor * speed.epoch_seconds) for speed in timed)
+    plan = TimePlan(
+        hours=hours, preset=preset.name, workers=executor.count, report_seconds=round(report, 1), sizes=sizes
+    )
+    return plan, measured
+
+
+def _check_report_time(report: float, hours: float) -> None:
+    """Refuse a time of which the report would take more than half.
+
+    Raises:
+        SettingsError: the time is too short.
+    """
+    if report > _LONGEST_REPORT * 3600 * hours:
+        problem = (
+            f"{duration(3600 * hours)} are too short: the evaluation and the report alone take about "
+            f"{duration(report)}; choose at least {math.ceil(20 * report / 3600 / _LONGEST_REPORT) / 20:g} hours"
+        )
+        raise SettingsError("hours", problem)
 
 
 def fit_search(task: TrainingTask, speeds: Sequence[Speed], *, seconds: float, workers: int) -> StudySize:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ecg_study.tuning.plan import Budget, SearchPlan
     from ecg_study.tuning.search import SearchView
     from ecg_study.tuning.state import SearchResult
-    from ecg_study.tuning.time_plan import TimePlan
+    from ecg_study.tuning.time_plan import Shares, TimePlan
 
 OpenView = Callable[[], "AbstractContextManager[SearchView]"]
 
@@ -55,6 +55,7 @@ class Study:
         self.settings = Settings(output_dir=str(output_dir), **settings)
         self.on_progress: Progress = on_progress or _ignore
         self._data: PreparedData | None = None
+        self.shares: Shares | None = None  # of the time of the study, once it is planned
 
     @classmethod
     def from_settings(cls, settings: Settings, *, on_progress: Progress | None = None) -> Study:
@@ -131,7 +132,7 @@ class Study:
             deferred_interrupts(),
             open_executor(settings.workers, settings.scheduler, tls=settings.tls_files) as executor,
         ):
-            tasks, speeds, _ = self._planned(tasks, executor)
+            tasks, speeds, time_plan = self._planned(tasks, executor)
             for name, task in tasks.items():
                 check_space(task)
                 found = speeds.get(name) or measure_speeds(
@@ -142,7 +143,7 @@ class Study:
                     warm=self._warm(task),
                     on_progress=self.on_progress,
                 )
-                budget = self._budget(task, 0.0, len(tasks) - len(plans))
+                budget = self._budget(task, 0.0, len(tasks) - len(plans), time_plan)
                 plans.append(plan_search(task, executor=executor, budget=budget, speeds=found))
         return plans
 
@@ -284,7 +285,7 @@ class Study:
                 options = SearchOptions(
                     seed=settings.seed,
                     restart=restart,
-                    budget=self._budget(task, spent, len(tasks) - len(results)),
+                    budget=self._budget(task, spent, len(tasks) - len(results), plan),
                     warm_start=Path(settings.warm_start) if settings.warm_start else None,
                     tensorboard=settings.tensorboard,
                     measured=0 if settings.workers == 0 else min(_MAX_TIMED, max(2, executor.count)),
@@ -332,16 +333,20 @@ class Study:
         if hours is None:
             return tasks, {}, None
         from ecg_study.tuning.time_plan import plan_for_time
+        from ecg_study.workflows.reporting.report_time import expected_report_seconds
 
+        data = self.prepare()
         plan, speeds = plan_for_time(
             tasks,
             hours=hours,
             seed=self.settings.seed,
             executor=executor,
+            report_time=lambda found: expected_report_seconds(data, tasks, speeds=found),
             earlier=None if restart else self._time_plan(tasks),
             warm={name: self._warm(task) for name, task in tasks.items()},
             on_progress=self.on_progress,
         )
+        self.shares = plan.shares(next(iter(tasks.values())).preset)
         return plan.applied_to(tasks), speeds, plan
 
     def _warm(self, task: TrainingTask) -> Sequence[dict[str, Any]]:
@@ -351,17 +356,15 @@ class Study:
         earlier = self.settings.warm_start
         return read_warm_start(Path(earlier), task).configurations if earlier else ()
 
-    def _budget(self, task: TrainingTask, spent: float, searches: int) -> Budget:
+    def _budget(self, task: TrainingTask, spent: float, searches: int, plan: TimePlan | None) -> Budget:
         """Return the budget of the next search: an equal share of what is left, and little more than was planned."""
         from ecg_study.tuning.plan import Budget
-        from ecg_study.tuning.time_plan import Shares
 
         settings, limits = self.settings, []
         if settings.max_hours is not None:
             limits.append(max(0.0, settings.max_hours * 3600 - spent) / searches)
-        hours = settings.hours or task.preset.hours
-        if hours is not None:
-            limits.append(_LATEST * Shares.of(task.preset, hours).search)
+        if plan is not None:
+            limits.append(_LATEST * plan.shares(task.preset).search)
         return Budget(min(limits, default=None), settings.max_trials)
 
     def _saved_searches(self, tasks: Mapping[str, TrainingTask]) -> dict[str, SearchResult]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,9 +45,9 @@ def _seconds(task: TrainingTask, size: StudySize, *, once: float, per_segment: f
 
 
 def test_the_time_is_shared_among_searches_final_trainings_and_report() -> None:
-    shares = Shares.of(replace(PRESET, search_share=0.5, report_share=0.2), 2.0)
-    assert shares.search * 2 == 3600
-    assert shares.report == pytest.approx(1440) and shares.final == pytest.approx(2160)
+    """Two hours without 1,200 s for the report are 6,000 s, of which 60 % are for the two searches."""
+    assert Shares.of(replace(PRESET, search_share=0.6), 2.0, report=1200) == Shares(1800, 2400, 1200)
+    assert Shares.of(PRESET, 0.1, report=400) == Shares(0, 0, 400)
 
 
 def test_the_segments_of_an_epoch_follow_from_the_time(task: TrainingTask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,15 +81,16 @@ def _finished(seconds: float) -> SearchResult:
 
 def test_final_trainings_have_the_time_that_the_searches_left(task: TrainingTask) -> None:
     """Trained at 600 segments in 30 s, two seeds of one model, one worker: half of the rest of the time each."""
-    task = replace(task, preset=replace(PRESET, seeds=2, search_share=0.5, report_share=0.1))
+    task = replace(task, preset=replace(PRESET, seeds=2, search_share=0.5))
     segments = task.training_segments
     assert fit_final(task, _finished(30).best(), seconds=3 * segments / 20 + 0.01) == 3
     assert fit_final(task, _finished(30).best(), seconds=0.0) == 1
-    plan = TimePlan(hours=1, preset="x", workers=1, sizes={DENOISER: StudySize(max_epochs=9, segments_per_epoch=100)})
+    size = StudySize(max_epochs=9, segments_per_epoch=100)
+    plan = TimePlan(hours=1, preset="x", workers=1, report_seconds=360, sizes={DENOISER: size})
     planned = plan.with_final_trainings({DENOISER: task}, {DENOISER: _finished(30)})
     assert planned.sizes[DENOISER].final_epochs == int(20 * (3600 - 360 - 30) / 2 / segments)
     late = plan.with_final_trainings({DENOISER: task}, {DENOISER: _finished(36_000)})
-    assert late.sizes[DENOISER].final_epochs == max(1, int(600 / 36_000 * (0.4 * 3600 / 2) / 2 / segments))
+    assert late.sizes[DENOISER].final_epochs == max(1, int(600 / 36_000 * (0.45 * 3600 / 2) / 2 / segments))
     assert plan.applied_to({DENOISER: task})[DENOISER].preset.final_epochs == PRESET.final_epochs
     assert planned.applied_to({DENOISER: task})[DENOISER].preset.final_epochs == planned.sizes[DENOISER].final_epochs
 
@@ -97,27 +99,54 @@ def test_a_plan_measures_each_model_once_and_is_kept(small_data: SmallData, tmp_
     tasks = {name: TrainingTask(name, small_data.cache, small_data.split, PRESET) for name in (DENOISER, DETECTOR)}
     executor = FakeExecutor(2, random.Random(0))
     seen: list[tuple[str, int, int]] = []
+    given: list[list[str]] = []
+
+    def report_time(speeds: Mapping[str, Sequence[Speed]]) -> float:
+        given.append(list(speeds))
+        return 600.04
+
     first, speeds = plan_for_time(
-        {DENOISER: tasks[DENOISER]}, hours=1, seed=1, executor=executor, on_progress=lambda *step: seen.append(step)
+        {DENOISER: tasks[DENOISER]},
+        hours=1,
+        seed=1,
+        executor=executor,
+        report_time=report_time,
+        on_progress=lambda *step: seen.append(step),
     )
+    assert first.report_seconds == 600.0 and first.shares(PRESET) == Shares.of(PRESET, 1, report=600)
     assert seen == [("Speed of the denoiser, configurations", done, 6) for done in range(7)]
     assert set(speeds) == {DENOISER} and len(speeds[DENOISER]) == 6
     # Measured at 2 s per 100 segments, or fewer if the records have no more.
     size, before = first.sizes[DENOISER], tasks[DENOISER].segments_per_epoch
     assert speeds[DENOISER][0].epoch_seconds == pytest.approx(2.0 * size.segments_per_epoch / before)
-    second, speeds = plan_for_time(tasks, hours=1, seed=1, executor=executor, earlier=first)
+    second, speeds = plan_for_time(tasks, hours=1, seed=1, executor=executor, report_time=report_time, earlier=first)
+    assert given == [[DENOISER]] and second.report_seconds == 600.0, "the report is planned once"
     assert set(speeds) == {DETECTOR} and second.sizes[DENOISER] == first.sizes[DENOISER]
     second.save(tmp_path / "plan.json")
     assert load_time_plan(tmp_path / "plan.json") == second
     assert load_time_plan(tmp_path / "none.json") is None
 
 
+def test_a_time_of_which_the_report_takes_more_than_half_is_refused(task: TrainingTask) -> None:
+    def plan(hours: float) -> TimePlan:
+        executor = FakeExecutor(1, random.Random(0))
+        return plan_for_time({DENOISER: task}, hours=hours, seed=1, executor=executor, report_time=lambda _: 800.0)[0]
+
+    expected = (
+        "24 min 0 s are too short: the evaluation and the report alone take about 13 min 20 s; choose at least 0.45"
+    )
+    with pytest.raises(SettingsError, match=expected):
+        plan(0.4)
+    assert plan(0.45).report_seconds == 800
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 2},
+        {"format": 1},
         {"hours": "1"},
         {"hours": -1},
+        {"report_seconds": -1},
         {"workers": 0},
         {"more": 1},
         {"sizes": {"denoiser": {"max_epochs": 0, "segments_per_epoch": 1}}},
@@ -126,7 +155,7 @@ def test_a_plan_measures_each_model_once_and_is_kept(small_data: SmallData, tmp_
 )
 def test_a_damaged_plan_is_one_line(change: dict[str, object] | None, tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
-    plan = TimePlan(hours=1, preset="x", workers=2, sizes={})
+    plan = TimePlan(hours=1, preset="x", workers=2, report_seconds=1, sizes={})
     path.write_text("[" if change is None else json.dumps(plan.model_dump() | change))
     with pytest.raises(StateError, match=r"plan\.json: damaged \(.+\); restore the file, or pass restart"):
         load_time_plan(path)
