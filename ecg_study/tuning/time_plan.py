@@ -33,8 +33,9 @@ from ecg_study.tuning.state import SearchResult
 TIME_PLAN_FILE = "time-plan.json"
 """File in the output folder of a study."""
 
-_FEWEST_SEGMENTS = 256
-"""Segments of one epoch of a search: with fewer, the first rung says nothing about a configuration."""
+_FEWEST_STEPS = 64
+"""Batches of one epoch of a search: with fewer, the first rung says nothing about a configuration. A denoiser that has
+learned little does more harm than one that has learned nothing."""
 
 _MOST_EPOCHS = 729
 
@@ -228,8 +229,8 @@ def fit_search(task: TrainingTask, speeds: Sequence[Speed], *, seconds: float, w
     """Return the sizes of a search that takes a given time.
 
     All brackets of Hyperband are kept; the segments of an epoch follow from the time. If an epoch would have fewer than
-    256, the longest trials become shorter by the factor of the preset; if it would have more than the records have,
-    they become longer.
+    64 batches, the longest trials become shorter by the factor of the preset; if it would have more segments than the
+    records have, they become longer.
 
     Args:
         task: the model and its data.
@@ -249,6 +250,7 @@ def fit_search(task: TrainingTask, speeds: Sequence[Speed], *, seconds: float, w
     once = statistics.median(speed.setup_seconds + speed.validation_seconds for speed in measured)
     per_segment = statistics.mean(speed.epoch_seconds for speed in measured) / task.segments_per_epoch
     preset, most = task.preset, task.training_segments
+    fewest = min(_FEWEST_STEPS * task.batch_size, most)
 
     def segments(max_epochs: int) -> int:
         schedule = hyperband_schedule(max_epochs=max_epochs, factor=preset.factor, iterations=preset.iterations)
@@ -258,11 +260,11 @@ def fit_search(task: TrainingTask, speeds: Sequence[Speed], *, seconds: float, w
     max_epochs = preset.max_epochs
     while segments(max_epochs) > most and max_epochs * preset.factor <= _MOST_EPOCHS:
         max_epochs *= preset.factor
-    while segments(max_epochs) < min(_FEWEST_SEGMENTS, most):
+    while segments(max_epochs) < fewest:
         if max_epochs < preset.factor**2:  # one rung is no search
             problem = (
                 f"{duration(seconds)} are too short for a search of the {task.name}, in which a trial takes "
-                f"{duration(once + per_segment * _FEWEST_SEGMENTS)} at least; choose more hours"
+                f"{duration(once + per_segment * fewest)} at least; choose more hours"
             )
             raise SettingsError("hours", problem)
         max_epochs //= preset.factor

@@ -61,7 +61,9 @@ def test_the_segments_of_an_epoch_follow_from_the_time(task: TrainingTask, monke
 def test_short_times_shorten_the_trials_and_long_times_lengthen_them(
     task: TrainingTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """An epoch has 64 batches at least, here of 4 segments, and no more segments than the records have."""
     monkeypatch.setattr(TrainingTask, "training_segments", property(lambda _: 2_000))
+    task = replace(task, preset=replace(PRESET, batch_size=4))
     speeds = [Speed(1, 1, 0.1, 1.0, 0.1)]
     for seconds, epochs in ((30, 3), (250, 9), (30_000, 81)):
         size = fit_search(task, speeds, seconds=seconds, workers=1)
