@@ -171,6 +171,7 @@ def findings(summary: SearchSummary) -> list[str]:
         _second_half(summary, found),
         _rank_changes(found),
         _smallest(summary, found),
+        _stability(summary, found),
         _single_seed(found),
     ]
     return [sentence for sentence in statements if sentence]
@@ -308,6 +309,20 @@ def _smallest(summary: SearchSummary, found: SearchFindings) -> str:
         f"The smallest network {within} is {smallest.id}: {_score(smallest.score, summary)} with "
         f"{smallest.parameters:,} weights{_time(smallest)}. The best network, {best.id}, has "
         f"{_score(best.score, summary)} with {best.parameters:,} weights{_time(best)}."
+    )
+
+
+def _stability(summary: SearchSummary, found: SearchFindings) -> str:
+    """Return how much the choice of the best depends on the validation subjects."""
+    if (stability := found.stability) is None:
+        return ""
+    rival = "no other configuration is the best in any"
+    if stability.rival is not None:
+        rival = f"{stability.rival} is the best in {_whole_percent(stability.rival_best)}"
+    return (
+        f"If the {stability.subjects} validation subjects are drawn again with replacement, {summary.trials[0].id} is "
+        f"the best in {_whole_percent(stability.best)} of the draws and within {100 * NEAR_BEST:g} % of the best in "
+        f"{_whole_percent(stability.near_best)}; {rival}."
     )
 
 

@@ -108,7 +108,10 @@ def train(
         if record.score is not None:
             weights = pack_weights(recorder.kept_variables(loop.initial))
             epoch = None if record.epoch is None else math.ceil(record.epoch)
-            result = TrainingResult(COMPLETED, record.score, epoch, record.history, seconds, parameters)
+            by_subject = loop.subject_scores if options.keep == "last scored" else {}
+            result = TrainingResult(
+                COMPLETED, record.score, epoch, record.history, seconds, parameters, subject_scores=by_subject
+            )
             return FinishedTraining(
                 result,
                 weights,

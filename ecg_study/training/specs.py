@@ -175,6 +175,7 @@ class TrainingResult:
         parameters: trainable weights of the model.
         reason: why it failed.
         attempts: attempts in this run of the program until it completed or was given up.
+        subject_scores: score of each validation subject alone, of a trial that has such a score.
     """
 
     status: str
@@ -185,6 +186,7 @@ class TrainingResult:
     parameters: int | None = None
     reason: str = ""
     attempts: int = 1
+    subject_scores: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ class StoredResult(Stored):
     parameters: Count | None
     reason: str
     attempts: Count
+    subject_scores: dict[str, Finite] = Field(default_factory=dict)  # version 0.1.0 had none
 
     @model_validator(mode="after")
     def _check_score(self) -> StoredResult:

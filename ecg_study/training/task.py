@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ecg_study.ecg_data.segments.batches import ReadRows
     from ecg_study.ecg_data.segments.stream import SegmentStream, ValidationBatches
+    from ecg_study.training.scores.scored import Scored
     from ecg_study.training.steps.network import Network
 
 _VALIDATION_BATCH = 128
@@ -106,7 +107,7 @@ class TrainingTask:
 
         return DETECTOR_OBJECTIVE
 
-    def score(self) -> Callable[[Network], dict[str, float]] | None:
+    def score(self) -> Callable[[Network], Scored] | None:
         """Return the score on the validation records; ``None`` for a denoiser that keeps baseline wander."""
         if self.name == DENOISER:
             if not self.has_thresholds:

@@ -26,9 +26,12 @@ from ecg_study.training.executors.base import Event, Notice
 from ecg_study.training.executors.dask_cluster import DaskExecutor
 from ecg_study.training.executors.dask_connection import open_dask_executor
 from ecg_study.training.executors.in_process import InProcessExecutor
+from ecg_study.training.specs import TrainingSpec
 from ecg_study.training.task import TaskReference, TrainingTask
 from ecg_study.tuning.search import SearchOptions, run_search
+from ecg_study.workflows.study import Study
 from tests.conftest import SmallData
+from tests.known_databases import write_databases
 from tests.tiny import ROOT, TINY
 from tests.training.test_final_training import train
 from tests.tuning.test_search import Watcher, _search, _without_times
@@ -111,6 +114,42 @@ def test_processes_are_started_anew_after_some_trials(
     while (len(_pids(cluster)) < 2 or _pids(cluster) & before) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not _pids(cluster) & before
+
+
+def test_a_worker_that_is_killed_in_a_search_of_several_databases_is_replaced(
+    cluster: DaskExecutor, tmp_path: Path
+) -> None:
+    """Its trial starts again, and the search is the same as in one process."""
+    raw = write_databases(tmp_path / "raw", groups={f"cinc{number}": f"g{number // 2}" for number in range(12)})
+    study = Study(
+        tmp_path / "out",
+        database="mitdb,qtdb,cinc2014",
+        raw_dir=str(raw),
+        data_dir=str(tmp_path / "data"),
+        segment_samples=720,
+        preset="quick",
+    )
+    data = study.prepare()
+    task = TrainingTask(DETECTOR, data.cache, data.split, TWO_TRIALS, shares=data.shares)
+    pids = cluster.client.run(os.getpid)
+
+    class Killer(Watcher):
+        def trial_began(self, spec: TrainingSpec) -> None:
+            super().trial_began(spec)
+            if len(self.began) == 2:
+                deadline = time.monotonic() + 30
+                while not (busy := [name for name, tasks in cluster.client.processing().items() if tasks]):
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+                os.kill(pids[busy[0]], signal.SIGKILL)
+
+    killer = Killer()
+    found = run_search(task, SearchOptions(0), directory=tmp_path / "killed", executor=cluster, view=killer)
+    assert sorted(trial.result.attempts for trial in found.trials) == [1, 2], "one of two trials was lost once"
+    here = run_search(task, SearchOptions(0), directory=tmp_path / "s", executor=InProcessExecutor(), view=Watcher())
+    scores = {trial.spec.id: trial.result.score for trial in here.trials}
+    assert {trial.spec.id: trial.result.score for trial in found.trials} == pytest.approx(scores, rel=1e-4)
+    assert {name.partition("/")[0] for trial in found.trials for name in trial.result.subject_scores} >= {"cinc2014"}
 
 
 def test_other_versions_on_a_worker_are_refused(

@@ -40,7 +40,7 @@ def score(augmented_cache: SegmentCache, small_data: SmallData) -> NoiseScore:
 
 
 def _scored(score: NoiseScore, apply: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> float:
-    return score(Network(score, apply))[NOISE_LEFT]  # type: ignore[arg-type]
+    return score(Network(score, apply)).metrics[NOISE_LEFT]  # type: ignore[arg-type]
 
 
 def test_a_network_that_does_nothing_leaves_all_and_a_perfect_one_hardly_any(score: NoiseScore) -> None:
@@ -53,6 +53,17 @@ def test_a_network_that_does_nothing_leaves_all_and_a_perfect_one_hardly_any(sco
 def test_half_of_the_noise_amplitude_is_a_quarter_of_its_power(score: NoiseScore) -> None:
     """At the levels at which that is weakened, a little more is left."""
     assert 25 < _scored(score, lambda noisy, clean: (noisy + clean) / 2) < 40
+
+
+def test_each_subject_has_its_own_score(score: NoiseScore, small_data: SmallData) -> None:
+    """The network is perfect in the segments of the first subject, and changes nothing in those of the others."""
+    perfect = (score._chosen.subjects == 0)[:, np.newaxis, np.newaxis]
+    network = Network(score, lambda noisy, clean: np.where(perfect, clean, noisy))
+    by_subject = score(network).by_subject  # type: ignore[arg-type]
+    first, *others = small_data.split.validation
+    assert list(by_subject) == [first, *others] and others
+    assert by_subject[first] < 2
+    assert [by_subject[name] for name in others] == pytest.approx([100] * len(others))
 
 
 def test_harm_costs_more_than_doing_nothing_and_less_with_the_threshold(score: NoiseScore) -> None:
@@ -108,6 +119,8 @@ def test_groups_are_the_databases_of_one_half() -> None:
         records=np.repeat([0, 1, 2, 3], 2),
         first_half=np.repeat([True, False, True, True], 2),
         databases=np.array([0, 0, 1, 1]),
+        subjects=np.repeat([0, 1, 2, 3], 2),
+        names=("a", "b", "c", "d"),
     )
     assert [group.tolist() for group in chosen.groups(first=True)] == [[0], [2, 3]]
     assert [group.tolist() for group in chosen.groups(first=False)] == [[1]]

@@ -128,7 +128,7 @@ def score(small_data: SmallData) -> PeakScore:
 
 
 def _scored(score: PeakScore, **how: Any) -> float:
-    return score(Oracle(score, **how))[R_PEAK_ERROR]  # type: ignore[arg-type]
+    return score(Oracle(score, **how)).metrics[R_PEAK_ERROR]  # type: ignore[arg-type]
 
 
 def test_a_perfect_detector_has_the_least_error_and_a_silent_one_all(score: PeakScore) -> None:
@@ -147,10 +147,24 @@ def test_a_threshold_is_judged_on_other_subjects(score: PeakScore) -> None:
         def predict(self, segments: np.ndarray) -> np.ndarray:
             output = super().predict(segments)
             false = np.roll(0.6 * output, 110, axis=1)  # 0.3 s after each beat
-            first = score._first_half[:, np.newaxis, np.newaxis]
+            first = (score._unit_halves[score._units] == 0)[:, np.newaxis, np.newaxis]
             return np.where(first, np.maximum(output, false), 0.4 * output)
 
-    assert score(TwoScales(score))[R_PEAK_ERROR] > 10  # type: ignore[arg-type]
+    assert score(TwoScales(score)).metrics[R_PEAK_ERROR] > 10  # type: ignore[arg-type]
+
+
+def test_each_subject_has_its_own_score(score: PeakScore, small_data: SmallData) -> None:
+    """The network is silent in the segments of the first subject, and perfect in those of the others."""
+
+    class Silent(Oracle):
+        def predict(self, segments: np.ndarray) -> np.ndarray:
+            return np.where((score._units == 0)[:, np.newaxis, np.newaxis], 0, super().predict(segments))
+
+    by_subject = score(Silent(score)).by_subject  # type: ignore[arg-type]
+    first, *others = small_data.split.validation
+    assert list(by_subject) == [first, *others] and others
+    assert by_subject[first] == pytest.approx(100, rel=0.01)
+    assert [by_subject[name] for name in others] == pytest.approx([0.01] * len(others))
 
 
 def test_an_output_that_is_not_finite_has_no_score(score: PeakScore) -> None:
@@ -158,7 +172,7 @@ def test_an_output_that_is_not_finite_has_no_score(score: PeakScore) -> None:
         def predict(self, segments: np.ndarray) -> np.ndarray:
             return np.full_like(segments, np.nan)
 
-    assert np.isnan(score(Broken())[R_PEAK_ERROR])  # type: ignore[arg-type]
+    assert np.isnan(score(Broken()).metrics[R_PEAK_ERROR])  # type: ignore[arg-type]
 
 
 def test_noise_has_its_level_and_subjects_are_in_one_half(small_data: SmallData, score: PeakScore) -> None:
@@ -168,10 +182,11 @@ def test_noise_has_its_level_and_subjects_are_in_one_half(small_data: SmallData,
         np.testing.assert_allclose(10 * np.log10(ratio), level, atol=0.05)
     records = small_data.split.validation
     sizes = [len(small_data.cache.rows([record])) for record in records]
-    halves = np.split(score._first_half, np.cumsum(sizes)[:-1])
+    halves_of_rows = score._unit_halves[score._units]
+    halves = np.split(halves_of_rows, np.cumsum(sizes)[:-1])
     if len(records) > 1:
         assert all(len(set(half.tolist())) == 1 for half in halves)
-    assert {True, False} == set(score._first_half.tolist())
+    assert set(halves_of_rows.tolist()) == {0, 1}
 
 
 def test_a_trial_is_scored_once_at_its_end(small_data: SmallData) -> None:

@@ -190,6 +190,25 @@ class RankChanges:
 
 
 @dataclass(frozen=True)
+class WinnerStability:
+    """How often the best configuration stays the best if the validation subjects are drawn again, with replacement.
+
+    Attributes:
+        subjects: number of validation subjects.
+        best: share of the draws in which it is the best, from 0 to 1.
+        near_best: share in which its loss is within `NEAR_BEST` of the best.
+        rival: id of the trial of the other configuration that is the best most often; ``None`` if there is none.
+        rival_best: share of the draws in which that one is the best.
+    """
+
+    subjects: int
+    best: float
+    near_best: float
+    rival: str | None
+    rival_best: float
+
+
+@dataclass(frozen=True)
 class SearchFindings:
     """Statistics about the choices of a search.
 
@@ -204,6 +223,8 @@ class SearchFindings:
             trial's id if no smaller network is near it; ``None`` with fewer than two configurations.
         untried: hyperparameter → values of its range that no configuration had, failed ones included; ``None`` in a
             report written before they were stored.
+        stability: ``None`` with fewer than three validation subjects, without scores of each, or in a report written
+            before it was stored.
     """
 
     configurations: int
@@ -214,6 +235,7 @@ class SearchFindings:
     rank_changes: RankChanges | None
     smallest_near_best: str | None
     untried: dict[str, list[Any]] | None = None
+    stability: WinnerStability | None = None
 
 
 @dataclass(frozen=True)

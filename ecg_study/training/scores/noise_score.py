@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ecg_study.ecg_data.noise import MIX
 from ecg_study.ecg_data.removals import gains_by_threshold, mean_gain
+from ecg_study.training.scores.scored import Scored
 from ecg_study.training.scores.validation_segments import choose_segments
 
 if TYPE_CHECKING:
@@ -46,18 +48,36 @@ class NoiseScore:
         drawn = noise.draw(MIX, count=len(self._clean), samples=self._clean.shape[1], rng=rng)
         self._noise = drawn * np.sqrt(np.mean(np.square(self._clean), axis=1, keepdims=True))
 
-    def __call__(self, network: Network) -> dict[str, float]:
-        """Return the score of the present weights under its name; NaN if an output is not finite."""
+    def __call__(self, network: Network) -> Scored:
+        """Return the score of the present weights."""
         records = self._chosen.records
         gains = []
         for level in LEVELS_DB:
             noisy = np.asarray(self._clean + 10 ** (-level / 20) * self._noise, np.float32)
             denoised = network.predict(noisy[..., np.newaxis])[..., 0]
             if not np.isfinite(denoised).all():
-                return {NOISE_LEFT: math.nan}
+                return Scored({NOISE_LEFT: math.nan})
             own = [records == number for number in range(records.max() + 1)]
             gains.append([gains_by_threshold(self._clean[rows], noisy[rows], denoised=denoised[rows]) for rows in own])
         by_record = np.swapaxes(gains, 0, 1)  # (records, levels, thresholds)
         halves = [mean_gain(by_record, self._chosen.groups(first=first)) for first in (True, False)]
-        crossed = [halves[half][halves[1 - half].argmax()] for half in range(2)]
-        return {NOISE_LEFT: 100 * 10 ** (-float(np.mean(crossed)) / 10)}
+        chosen = [half.argmax() for half in reversed(halves)]  # the threshold for a half comes from the other
+        crossed = [halves[half][chosen[half]] for half in range(2)]
+        return Scored({NOISE_LEFT: _percent(np.mean(crossed))}, self._by_subject(by_record, chosen))
+
+    def _by_subject(self, by_record: np.ndarray, chosen: Sequence[np.intp]) -> dict[str, float]:
+        """Return the score of each subject at the threshold of its half."""
+        segments = self._chosen
+        if len(segments.names) == 1:
+            return {}
+        found = {}
+        for number, name in enumerate(segments.names):
+            own = segments.subjects == number
+            half = 0 if segments.first_half[own][0] else 1
+            found[name] = _percent(mean_gain(by_record, [np.unique(segments.records[own])])[chosen[half]])
+        return found
+
+
+def _percent(gain: float | np.floating) -> float:
+    """Return the power that is left after a gain in dB, in percent."""
+    return float(100 * 10 ** (-gain / 10))

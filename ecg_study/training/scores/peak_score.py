@@ -10,6 +10,7 @@ import numpy as np
 
 from ecg_study.ecg_data.noise import unit_gaussian_noise, unit_power
 from ecg_study.models.card import REFRACTORY_PERIOD
+from ecg_study.training.scores.scored import Scored
 from ecg_study.training.scores.validation_segments import choose_segments
 
 if TYPE_CHECKING:
@@ -50,7 +51,11 @@ class PeakScore:
 
     def __init__(self, task: TrainingTask) -> None:
         chosen = choose_segments(task)
-        rows, self._first_half = chosen.rows, chosen.first_half
+        rows = chosen.rows
+        # A unit is what one half has of one subject: all of it, unless there is only one.
+        pairs, self._units = np.unique(2 * chosen.subjects + ~chosen.first_half, return_inverse=True)
+        self._unit_halves = pairs % 2
+        self._unit_names = [] if len(chosen.names) == 1 else [chosen.names[pair // 2] for pair in pairs]
         clean = np.asarray(task.cache.clean[rows], np.float32)
         self._marks = np.asarray(task.cache.r_peaks[rows], bool)
         self._fs = task.cache.fs
@@ -62,32 +67,55 @@ class PeakScore:
             noise = _noise(task, clean.shape, rng) * np.sqrt(power * 10 ** (-level / 10))
             self._inputs.append(np.asarray(clean + noise, np.float32))
 
-    def __call__(self, network: Network) -> dict[str, float]:
-        """Return the score of the present weights under its name; NaN if an output is not finite."""
-        errors = []
+    def __call__(self, network: Network) -> Scored:
+        """Return the score of the present weights."""
+        counts = []
         for segments in self._inputs:
             probability = network.predict(segments[..., np.newaxis])[..., 0]
             if not np.isfinite(probability).all():
-                return {R_PEAK_ERROR: math.nan}
-            errors.append(self._log_errors(probability))
-        halves = np.mean(errors, axis=0)  # (halves, thresholds)
-        chosen = halves.argmin(axis=1)
-        crossed = [halves[half, chosen[1 - half]] for half in range(2)]
-        return {R_PEAK_ERROR: 100 * math.exp(float(np.mean(crossed)))}
+                return Scored({R_PEAK_ERROR: math.nan})
+            counts += [self._counts(probability, tolerance) for tolerance in TOLERANCES_MS]
+        by_unit = np.array(counts)  # (conditions and tolerances, units, 3, thresholds)
+        halves = [_log_error(by_unit[:, self._unit_halves == half].sum(axis=1)) for half in range(2)]
+        chosen = [half.argmin() for half in reversed(halves)]  # the threshold for a half comes from the other
+        crossed = [halves[half][chosen[half]] for half in range(2)]
+        by_subject = {
+            name: _percent(_log_error(by_unit[:, unit])[chosen[self._unit_halves[unit]]])
+            for unit, name in enumerate(self._unit_names)
+        }
+        return Scored({R_PEAK_ERROR: _percent(np.mean(crossed))}, by_subject)
 
-    def _log_errors(self, probability: np.ndarray) -> np.ndarray:
-        """Return ln(1 - F1) of each half and threshold, mean over the tolerances."""
-        errors = [
-            [self._error(probability, half, tolerance_ms=tolerance) for half in (self._first_half, ~self._first_half)]
-            for tolerance in TOLERANCES_MS
-        ]
-        return np.asarray(np.log(errors).mean(axis=0))
-
-    def _error(self, probability: np.ndarray, half: np.ndarray, *, tolerance_ms: float) -> np.ndarray:
-        found = f1_by_threshold(
-            probability[half], self._marks[half], fs=self._fs, tolerance_ms=tolerance_ms, thresholds=_THRESHOLDS
+    def _counts(self, probability: np.ndarray, tolerance_ms: float) -> np.ndarray:
+        """Return the `counts_by_threshold` of each unit."""
+        units = [self._units == unit for unit in range(len(self._unit_halves))]
+        return np.array(
+            [
+                counts_by_threshold(
+                    probability[own], self._marks[own], fs=self._fs, tolerance_ms=tolerance_ms, thresholds=_THRESHOLDS
+                )
+                for own in units
+            ]
         )
-        return 1 - found + _LEAST_ERROR
+
+
+def _log_error(counts: np.ndarray) -> np.ndarray:
+    """Return the mean of ln(1 - F1) for each threshold.
+
+    Args:
+        counts: see `counts_by_threshold`; shape ``(conditions and tolerances, 3, thresholds)``.
+    """
+    return np.asarray(np.log(1 - _f1(np.swapaxes(counts, 0, 1)) + _LEAST_ERROR).mean(axis=0))
+
+
+def _percent(log_error: float | np.floating) -> float:
+    return 100 * math.exp(float(log_error))
+
+
+def _f1(counts: np.ndarray) -> np.ndarray:
+    """Return F1 from counts of R peaks found, false peaks and marks; 1 where there is neither a peak nor a mark."""
+    found, false, marks = counts
+    total = found + false + marks
+    return np.asarray(np.divide(2 * found, total, out=np.ones(np.shape(total)), where=total > 0))
 
 
 def f1_by_threshold(
@@ -98,7 +126,23 @@ def f1_by_threshold(
     tolerance_ms: float,
     thresholds: Sequence[float] | np.ndarray,
 ) -> np.ndarray:
-    """Return F1 of the R peaks at each threshold, over all segments.
+    """Return F1 of the R peaks at each threshold, over all segments; see `counts_by_threshold`.
+
+    Returns:
+        F1 from 0 to 1; 1 where there is neither a peak nor a mark.
+    """
+    return _f1(counts_by_threshold(probability, marks, fs=fs, tolerance_ms=tolerance_ms, thresholds=thresholds))
+
+
+def counts_by_threshold(
+    probability: np.ndarray,
+    marks: np.ndarray,
+    *,
+    fs: float,
+    tolerance_ms: float,
+    thresholds: Sequence[float] | np.ndarray,
+) -> np.ndarray:
+    """Count R peaks at each threshold, over all segments.
 
     A peak is the highest sample within the refractory period on either side. A mark is matched with the highest peak
     within the tolerance, and a peak with one mark at most. So a lower threshold never changes a match, and all
@@ -112,7 +156,7 @@ def f1_by_threshold(
         thresholds: lowest probability of a peak.
 
     Returns:
-        F1 from 0 to 1; 1 where there is neither a peak nor a mark.
+        Marks that are found, false peaks, and all marks, shape ``(3, thresholds)``.
     """
     from scipy.ndimage import maximum_filter1d
 
@@ -135,8 +179,7 @@ def f1_by_threshold(
     false &= (columns >= edge) & (columns < samples - edge)
     found = _at_least(heights[of_counted], thresholds)
     wrong = _at_least(heights[false], thresholds)
-    total = found + wrong + np.count_nonzero(counted)
-    return np.asarray(np.divide(2 * found, total, out=np.ones(len(found)), where=total > 0))
+    return np.array([found, wrong, np.full(len(found), np.count_nonzero(counted))])
 
 
 def _highest_between(heights: np.ndarray, first: np.ndarray, end: np.ndarray) -> np.ndarray:

@@ -25,12 +25,16 @@ class ValidationSegments:
         first_half: whether the subject of each row is in the first half of the subjects. If there is one subject only,
             the halves are those of its recordings.
         databases: number of the database of each record, from 0.
+        subjects: number of the subject of each row, from 0.
+        names: name of each subject.
     """
 
     rows: np.ndarray
     records: np.ndarray
     first_half: np.ndarray
     databases: np.ndarray
+    subjects: np.ndarray
+    names: tuple[str, ...]
 
     def groups(self, *, first: bool) -> list[np.ndarray]:
         """Return the numbers of the records that one half of the subjects has, for each database that has any.
@@ -60,9 +64,12 @@ def choose_segments(task: TrainingTask) -> ValidationSegments:
         first.append(alone if len(numbers) == 1 else np.full(len(kept), numbers[name] % 2 == 0))
     databases = [record.rpartition("/")[0] for record in records]
     order = {name: number for number, name in enumerate(dict.fromkeys(databases))}
+    lengths = [len(own) for own in rows]
     return ValidationSegments(
         np.concatenate(rows),
-        np.repeat(np.arange(len(rows)), [len(own) for own in rows]),
+        np.repeat(np.arange(len(rows)), lengths),
         np.concatenate(first),
         np.array([order[name] for name in databases]),
+        np.repeat([numbers[name] for name in names], lengths),
+        tuple(numbers),
     )

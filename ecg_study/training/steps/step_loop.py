@@ -15,6 +15,7 @@ from ecg_study.ecg_data.segments.stream import SegmentStream, ValidationBatches
 from ecg_study.errors import SettingsError
 from ecg_study.progress import raise_if_interrupted
 from ecg_study.training.backend import has_gpu
+from ecg_study.training.scores.scored import Scored
 from ecg_study.training.specs import WARMUP, EpochCallback, TrainingOptions, TrialStopped
 from ecg_study.training.steps.budget import Budget, segments_in
 from ecg_study.training.steps.network import Network
@@ -53,8 +54,8 @@ class StepProgress:
     history: Sequence[dict[str, float]]
 
 
-Score = Callable[[Network], dict[str, float]]
-"""A function from a network to metrics of its present weights."""
+Score = Callable[[Network], Scored]
+"""A function from a network to the score of its present weights."""
 
 StepCallback = Callable[[StepProgress], None]
 
@@ -71,6 +72,10 @@ class StepLoop:
         recorder: keeps history and weights.
         first_epoch: epochs that were trained before.
         score: computes more metrics in validation; ``None`` for none.
+
+    Attributes:
+        initial: weights before the training, if they may be kept.
+        subject_scores: score of each validation subject in the last validation.
     """
 
     def __init__(
@@ -95,6 +100,7 @@ class StepLoop:
         self._step, self._loss_sum, self._loss_count = 0, 0.0, 0
         self._validation_seconds = 0.0
         self.initial: list[np.ndarray] = []
+        self.subject_scores: dict[str, float] = {}
         # The clock of this run of the program.
         self._started, self._before = time.monotonic(), 0.0
         self._first_step, self._training_seconds = 0, 0.0
@@ -255,7 +261,12 @@ class StepLoop:
 
     def _measured(self, validation: ValidationBatches) -> dict[str, float]:
         """Return loss, metrics and score of the present weights."""
-        return self._network.validate(validation) | ({} if self._score is None else self._score(self._network))
+        metrics = self._network.validate(validation)
+        if self._score is None:
+            return metrics
+        scored = self._score(self._network)
+        self.subject_scores = scored.by_subject
+        return metrics | scored.metrics
 
     def _save(self, state_file: StateFile | None) -> None:
         if state_file is None:

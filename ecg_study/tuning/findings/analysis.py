@@ -34,6 +34,7 @@ from ecg_study.search_spaces.hyperparameters import LEARNING_RATE, hyperparamete
 from ecg_study.search_spaces.presets import HyperparameterRanges, Preset
 from ecg_study.training.specs import COMPLETED, FAILED, Trial
 from ecg_study.tuning.findings.importance import estimate_importances
+from ecg_study.tuning.findings.stability import winner_stability
 from ecg_study.tuning.schedule import schedule_of
 from ecg_study.tuning.state import SearchResult
 
@@ -82,7 +83,8 @@ def summarize_search(
     )
     ranges = preset.denoiser if task == DENOISER else preset.detector
     untried = find_untried([trial.spec.hyperparameters for trial in search.trials], ranges)
-    return replace(summary, findings=replace(_findings(summary), untried=untried))
+    stability = winner_stability(search.ranked(), direction=direction, seed=seed)
+    return replace(summary, findings=replace(_findings(summary), untried=untried, stability=stability))
 
 
 def with_findings(summary: SearchSummary) -> SearchSummary:
