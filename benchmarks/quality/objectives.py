@@ -52,6 +52,7 @@ RUNGS = 3
 _TOLERANCES_MS = (150, 50)
 _LEVELS_DB = (12, 6, 0)
 _LEAST_ERROR = 1e-4
+_LONGEST = 81  # epochs, for which Hyperband draws 81 configurations at once
 _DRAWS = 10_000  # bootstrap samples of configurations
 
 
@@ -173,7 +174,9 @@ def _open(options: argparse.Namespace) -> tuple[TrainingTask, list[EvaluationLea
     judges = FOLDS[2]
     train_records = tuple(record for record in usual.train if record not in judges)
     split = Split(train_records, usual.validation, judges, subjects=usual.subjects)
-    preset = replace(load_preset(options.preset), segments_per_epoch=options.epoch_segments)
+    preset = load_preset(options.preset)
+    # A schedule of long trials draws many configurations at once.
+    preset = replace(preset, segments_per_epoch=options.epoch_segments, max_epochs=_LONGEST, hours=None)
     task = TrainingTask(DETECTOR, cache, split, preset)
     leads = [read_leads(cache, database, records=names) for names in (judges, usual.validation)]
     return task, leads[0], leads[1], cache.noise[VALIDATION]
