@@ -207,7 +207,8 @@ def plot_failures(failures: Sequence[Failure], fs: float) -> dict[str, Figure]:
             _name_beats(axis, item, fs)
             where = f"{place}. Record {item.record}, lead {item.lead}, {clock(item.start)}"
             errors = f"{item.false_negatives} false negative, {item.false_positives} false positive"
-            axis.set_title(f"{where}: {errors}", fontsize=TITLE, loc="left", pad=14)  # above the beat types
+            kind = f"; {item.kind}" if item.kind else ""
+            axis.set_title(f"{where}: {errors}{kind}", fontsize=TITLE, loc="left", pad=14)  # above the beat types
         add_legend_above(figure, axes[0])
         figures[f"failures_{first // _TRACES_PER_FIGURE + 1}"] = figure
     return figures

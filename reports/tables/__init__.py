@@ -12,6 +12,7 @@ from ecg_study.reports.tables.denoiser import (
 from ecg_study.reports.tables.detector import (
     clock,
     confidences,
+    failure_kinds,
     failures,
     offsets,
     paired,
@@ -54,6 +55,7 @@ __all__ = [
     "confidences",
     "denoising",
     "denoising_by_record",
+    "failure_kinds",
     "failures",
     "harm_above_highpass",
     "harm_by_database",

@@ -138,11 +138,37 @@ def failures(items: Sequence[Failure]) -> Table:
                 number(item.false_negatives),
                 number(item.false_positives),
                 item.symbols or "–",
+                Cell(item.kind or "–", kind="prose"),
                 Cell("; ".join(item.reasons) or "nothing noted", kind="prose"),
             )
         )
-    head = ("excerpt", "record", "start", "false negatives", "false positives", "beats", "annotations and signal")
+    head = (
+        "excerpt",
+        "record",
+        "start",
+        "false negatives",
+        "false positives",
+        "beats",
+        "kind",
+        "annotations and signal",
+    )
     return make_table("Excerpts with the most errors of the detector", head, rows=rows)
+
+
+def failure_kinds(items: Sequence[Failure]) -> Table:
+    """Return the kinds of the excerpts with the most errors, for each database."""
+    rows = []
+    for database, kind in unique((_database(item), item.kind) for item in items):
+        own = [item for item in items if (_database(item), item.kind) == (database, kind)]
+        missed, false = (sum(getattr(item, name) for item in own) for name in ("false_negatives", "false_positives"))
+        name = f"{database}: {kind}" if database else kind
+        rows.append(make_row(Cell(name, kind="prose"), number(len(own)), number(missed), number(false)))
+    head = ("kind", "excerpts", "false negatives", "false positives")
+    return make_table("Kinds of the excerpts with the most errors", head, rows=rows)
+
+
+def _database(item: Failure) -> str:
+    return item.record.partition("/")[0] if "/" in item.record else ""
 
 
 def clock(seconds: float) -> str:

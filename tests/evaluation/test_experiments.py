@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +16,16 @@ from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.ecg_data.noise_stress import add_electrode_motion
 from ecg_study.evaluation.baselines.detectors import BaselinePeaks
 from ecg_study.evaluation.experiments.denoising import excerpt_around
-from ecg_study.evaluation.experiments.failures import worst_excerpts
+from ecg_study.evaluation.experiments.failures import (
+    ECTOPIC,
+    EXTRA,
+    FLAT,
+    MISSED,
+    NOISE,
+    SMALL,
+    T_WAVES,
+    worst_excerpts,
+)
 from ecg_study.evaluation.experiments.r_peaks import (
     jitter_edges,
     measure_jitter,
@@ -197,7 +207,7 @@ def test_excerpts_move_inwards_at_the_ends() -> None:
 def test_failures_have_reasons_from_the_annotations(write_record: WriteRecord) -> None:
     """Three bad places: ectopic beats in fibrillation, a marked artifact, and small complexes; and none elsewhere."""
     peaks = (np.arange(1, 100) * FS).astype(int)
-    signal = np.zeros(round(100 * FS))
+    signal = 0.05 * np.sin(np.arange(round(100 * FS)) * 0.5)
     signal[peaks] = 1.0
     signal[peaks[80:83]] = 0.2
     signal[round(52 * FS) :] += 1.5  # a step of the baseline, beside the false detection
@@ -229,6 +239,7 @@ def test_failures_have_reasons_from_the_annotations(write_record: WriteRecord) -
         "1 premature atrial beat",
     ]
     assert "VNA" in first.symbols
+    assert [item.kind for item in failures] == [ECTOPIC, SMALL, NOISE]
     assert len(first.annotated) == len(first.symbols)
     assert any(reason.startswith("QRS complexes") for reason in small.reasons) or len(small.annotated) > 5
     assert "marked as noisy by the annotators" in noisy.reasons
@@ -252,6 +263,37 @@ def test_no_record_has_more_than_its_share_of_the_failures(write_record: WriteRe
     assert len(failures) == 5
     spans = sorted((item.start, item.start + 6) for item in failures)
     assert all(end <= start for (_, end), (start, _) in pairwise(spans)), "none overlap"
+
+
+def test_kinds_of_failures_are_computed_by_hand(write_record: WriteRecord) -> None:
+    """A flat line at 10 s, false peaks 0.3 s after beats from 30 s, missed beats at 60 s, one 0.6 s after at 80 s."""
+    peaks = (np.arange(1, 100) * FS).astype(int)
+    signal = np.tile(np.sin(np.arange(round(FS)) * 0.2).astype(np.float32) * 0.1, 100)[: round(100 * FS)]
+    signal[peaks] = 1.0
+    signal[round(9.4 * FS) : round(11.6 * FS)] = 0.0
+    path: Path = write_record("k", signal, tuple(int(peak) for peak in peaks), "N" * len(peaks))
+    lead = EvaluationLead("k", "II", FS, signal, signal, peaks, ())
+    kept = np.delete(peaks, [9, 10, 59, 60, 61])
+    extra = [*(peaks[29:33] + round(0.3 * FS)), peaks[79] + round(0.6 * FS)]
+    failures = worst_excerpts([lead], [BaselinePeaks.at(np.sort([*kept, *extra]))], database=_folder(path))
+    found = [(item.kind, item.false_negatives, item.false_positives) for item in failures]
+    assert found == [(T_WAVES, 0, 4), (MISSED, 3, 0), (FLAT, 2, 0), (EXTRA, 0, 1)]
+
+
+def test_each_database_has_its_failures(write_record: WriteRecord) -> None:
+    peaks = (np.arange(1, 30) * FS).astype(int)
+    signal = np.zeros(round(30 * FS), np.float32)
+    signal[peaks] = 1.0
+    path: Path = write_record("n", signal, tuple(int(peak) for peak in peaks), "N" * len(peaks))
+    for name in ("a", "b"):
+        (path.parent / name).mkdir()
+        for suffix in (".hea", ".dat", ".atr"):
+            shutil.copy(path.with_suffix(suffix), path.parent / name)
+    database = Database("a,b", path.parent, ("a/n", "b/n"), "atr", {}, {})
+    leads = [EvaluationLead(name, "II", FS, signal, signal, peaks, ()) for name in ("a/n", "b/n")]
+    found = [BaselinePeaks.at(np.empty(0, np.int64)), BaselinePeaks.at(peaks[1:])]
+    failures = worst_excerpts(leads, found, database=database, limit=2)
+    assert [(item.record, item.false_negatives) for item in failures] == [("a/n", 6), ("a/n", 6), ("b/n", 1)]
 
 
 def test_annotations_of_a_resampled_record_are_at_its_rate(write_record: WriteRecord) -> None:

@@ -13,7 +13,7 @@ from ecg_study.ecg_data.readers.wfdb import read_header
 from ecg_study.ecg_data.readers.wfdb.annotations import BEAT_SYMBOLS, Annotations, read_annotations
 from ecg_study.evaluation.experiments.denoising import round_to_microvolts
 from ecg_study.evaluation.experiments.r_peaks import samples_within
-from ecg_study.evaluation.leads import EvaluationLead, match
+from ecg_study.evaluation.leads import EvaluationLead, databases_of, match
 from ecg_study.evaluation.results.detection import Failure
 from ecg_study.evaluation.results.values import TOLERANCES_MS
 from ecg_study.inference.detector import RPeaks
@@ -65,6 +65,17 @@ _STILL = 0.01  # mV
 _MEDIAN = 0.6  # seconds: the longer of the two median filters of de Chazal et al. (2004) against baseline wander
 _RESTLESS = 1.0  # mV: the baseline moves by as much as a QRS complex is high
 _SMALL = 0.4  # share of the record's median below which QRS complexes are reported as small
+_T_WAVE = (0.15, 0.45)  # seconds after an R peak in which a T wave is highest
+
+FLAT = "flat line"
+TACHYCARDIA = "ventricular tachycardia or flutter"
+T_WAVES = "T waves taken for beats"
+NOISE = "noise, artifacts or a restless baseline"
+SMALL = "QRS complexes smaller than elsewhere in the record"
+ECTOPIC = "missed ectopic beats"
+MISSED = "missed beats of the usual kind"
+EXTRA = "false peaks elsewhere"
+"""Kinds of excerpts. The first that applies is the kind of an excerpt."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +84,33 @@ class _Excerpt:
 
     place: int
     start: int
-    false_negatives: int
-    false_positives: int
+    missed: np.ndarray
+    false: np.ndarray
 
     @property
     def errors(self) -> int:
-        return self.false_negatives + self.false_positives
+        return len(self.missed) + len(self.false)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What annotations and signal show in an excerpt.
+
+    Attributes:
+        rhythm: name of an unusual rhythm, or empty.
+        odd: unusual kinds of beats and their number.
+        marked: marked as noisy by the annotators.
+        flat: without a change for half a second or more.
+        moved: range of the baseline in mV.
+        small: height of the QRS complexes over that of the record; ``None`` without a beat.
+    """
+
+    rhythm: str
+    odd: Counter[str]
+    marked: bool
+    flat: bool
+    moved: float
+    small: float | None
 
 
 def worst_excerpts(
@@ -88,24 +120,37 @@ def worst_excerpts(
     database: Database,
     limit: int = MAX_FAILURES,
 ) -> list[Failure]:
-    """Return the excerpts of the noisy test leads with the most errors, the worst first; they do not overlap.
+    """Return the excerpts of the noisy test leads with the most errors of each database; they do not overlap.
+
+    They are sorted by database, then by kind, the kind with the most errors first, then by errors.
 
     Args:
         leads: leads of the test records.
         found: R peaks that our detector found in each noisy lead.
         database: the raw records with their annotations.
-        limit: largest number of excerpts.
+        limit: largest number of excerpts of a database.
     """
+    names = databases_of([lead.record for lead in leads]) or [""]
+    return [failure for name in names for failure in _of_database(name, leads, found, database, limit)]
+
+
+def _of_database(
+    name: str, leads: Sequence[EvaluationLead], found: Sequence[RPeaks], database: Database, limit: int
+) -> list[Failure]:
     ranked: list[_Excerpt] = []
     for place, (lead, peaks) in enumerate(zip(leads, found, strict=True)):
-        ranked += _of_lead(place, lead, peaks.samples)[:_MAX_PER_RECORD]
+        if not name or lead.record.startswith(f"{name}/"):
+            ranked += _of_lead(place, lead, peaks.samples)[:_MAX_PER_RECORD]
     ranked.sort(key=lambda item: (-item.errors, item.place, item.start))
     failures = []
     for item in ranked[:limit]:
         lead = leads[item.place]
         annotations = _annotations_of(lead, database)
         failures.append(_failure(lead, found[item.place].samples, item, annotations))
-    return failures
+    of_kind = Counter[str]()
+    for failure in failures:
+        of_kind[failure.kind] += failure.errors
+    return sorted(failures, key=lambda failure: (-of_kind[failure.kind], failure.kind, -failure.errors))
 
 
 def _annotations_of(lead: EvaluationLead, database: Database) -> Annotations:
@@ -129,7 +174,7 @@ def _of_lead(place: int, lead: EvaluationLead, r_peaks: np.ndarray) -> list[_Exc
         first = int(np.argmax(ends - np.arange(len(errors))))
         group = errors[first : ends[first]]
         start = int(np.clip((group[0] + group[-1] - length) // 2, 0, len(lead.clean) - length))
-        inside = [int(np.sum((found >= start) & (found < start + length))) for found in kinds]
+        inside = [found[(found >= start) & (found < start + length)] for found in kinds]
         excerpts.append(_Excerpt(place, start, *inside))
         errors = errors[(errors < start - length) | (errors >= start + 2 * length)]
     return sorted(excerpts, key=lambda item: -item.errors)
@@ -139,40 +184,86 @@ def _failure(lead: EvaluationLead, r_peaks: np.ndarray, item: _Excerpt, annotati
     part = slice(item.start, item.start + min(round(EXCERPT_SECONDS * lead.fs), len(lead.clean)))
     inside = (annotations.samples >= part.start) & (annotations.samples < part.stop)
     beats = [annotations.symbols[i] for i in np.flatnonzero(inside) if annotations.symbols[i] in BEAT_SYMBOLS]
+    shown = _shown(lead, part, annotations, beats)
     return Failure(
         record=lead.record,
         lead=lead.lead,
         start=part.start / lead.fs,
-        false_negatives=item.false_negatives,
-        false_positives=item.false_positives,
-        reasons=_reasons(lead, part, annotations, beats),
+        false_negatives=len(item.missed),
+        false_positives=len(item.false),
+        reasons=_reasons(shown),
         noisy=round_to_microvolts(lead.noisy[part]),
         annotated=samples_within(lead.r_peaks, part),
         symbols="".join(beats),
         detected=samples_within(r_peaks, part),
+        kind=_kind(lead, item, shown, annotations),
     )
 
 
-def _reasons(lead: EvaluationLead, part: slice, annotations: Annotations, beats: Sequence[str]) -> list[str]:
-    """Describe what annotations and signal show in an excerpt with errors; it need not be their cause."""
-    reasons = []
-    rhythm = _rhythm(annotations, part)
-    if rhythm:
-        reasons.append(rhythm)
-    odd = Counter(_BEATS[symbol] for symbol in beats if symbol in _BEATS)
-    reasons += [f"{count} {name} beat{'s' if count > 1 else ''}" for name, count in odd.most_common()]
-    if _marked_noisy(annotations, part):
-        reasons.append("marked as noisy by the annotators")
+def _shown(lead: EvaluationLead, part: slice, annotations: Annotations, beats: Sequence[str]) -> _Shown:
     clean = lead.clean[part]
-    if _longest_still(clean) >= _FLAT * lead.fs:
+    return _Shown(
+        rhythm=_rhythm(annotations, part),
+        odd=Counter(_BEATS[symbol] for symbol in beats if symbol in _BEATS),
+        marked=_marked_noisy(annotations, part),
+        flat=_longest_still(clean) >= _FLAT * lead.fs,
+        moved=_baseline_range(clean, lead.fs),
+        small=_relative_height(lead, lead.r_peaks[(lead.r_peaks >= part.start) & (lead.r_peaks < part.stop)]),
+    )
+
+
+def _reasons(shown: _Shown) -> list[str]:
+    """Describe what annotations and signal show in an excerpt with errors; it need not be their cause."""
+    reasons = [shown.rhythm] if shown.rhythm else []
+    reasons += [f"{count} {name} beat{'s' if count > 1 else ''}" for name, count in shown.odd.most_common()]
+    if shown.marked:
+        reasons.append("marked as noisy by the annotators")
+    if shown.flat:
         reasons.append("flat for half a second or more: lead off, or a pause")
-    moved = _baseline_range(clean, lead.fs)
-    if moved >= _RESTLESS:
-        reasons.append(f"the baseline moves by {moved:.1f} mV")
-    small = _relative_height(lead, part)
-    if small is not None and small < _SMALL:
-        reasons.append(f"QRS complexes {small:.0%} as high as usual in this record")
+    if shown.moved >= _RESTLESS:
+        reasons.append(f"the baseline moves by {shown.moved:.1f} mV")
+    if shown.small is not None and shown.small < _SMALL:
+        reasons.append(f"QRS complexes {shown.small:.0%} as high as usual in this record")
     return reasons
+
+
+def _kind(lead: EvaluationLead, item: _Excerpt, shown: _Shown, annotations: Annotations) -> str:
+    """Return the kind of an excerpt: what it shows that explains its errors best, which need not be their cause."""
+    if shown.flat:
+        return FLAT
+    if shown.rhythm in (_RHYTHMS["(VT"], _RHYTHMS["(VFL"]):
+        return TACHYCARDIA
+    if len(item.false) >= len(item.missed) and _after_beats(lead, item.false) >= len(item.false) / 2:
+        return T_WAVES
+    if shown.marked or shown.moved >= _RESTLESS:
+        return NOISE
+    height = _relative_height(lead, item.missed)
+    if height is not None and height < _SMALL and len(item.missed) >= len(item.false):
+        return SMALL
+    if len(item.false) > len(item.missed):
+        return EXTRA
+    return ECTOPIC if _ectopic(item.missed, annotations, lead.fs) >= len(item.missed) / 2 else MISSED
+
+
+def _after_beats(lead: EvaluationLead, false: np.ndarray) -> int:
+    """Return the number of false peaks where the T wave of an annotated beat may be."""
+    if not len(lead.r_peaks):
+        return 0
+    before = np.searchsorted(lead.r_peaks, false, side="right") - 1
+    delay = (false - lead.r_peaks[np.maximum(before, 0)]) / lead.fs
+    return int(np.sum((before >= 0) & (delay >= _T_WAVE[0]) & (delay <= _T_WAVE[1])))
+
+
+def _ectopic(missed: np.ndarray, annotations: Annotations, fs: float) -> int:
+    """Return the number of missed beats that are annotated as other than normal or bundle branch block."""
+    odd = [symbol in _BEATS for symbol in annotations.symbols]
+    places = annotations.samples[np.array(odd, bool)]
+    if not len(places):
+        return 0
+    after = np.searchsorted(places, missed)
+    near = [np.abs(places[np.clip(after + shift, 0, len(places) - 1)] - missed) for shift in (-1, 0)]
+    # Marks that were moved to the R peak lie up to a tenth of a second from the annotation.
+    return int(np.sum(np.minimum(*near) <= 0.1 * fs))
 
 
 def _rhythm(annotations: Annotations, part: slice) -> str:
@@ -209,19 +300,23 @@ def _longest_still(signal: np.ndarray) -> int:
 
 
 def _baseline_range(signal: np.ndarray, fs: float) -> float:
-    """Return the range of the baseline in mV: the signal's median over 0.6 s, which QRS complexes do not affect."""
+    """Return the range of the baseline in mV: the signal's median over 0.6 s, which QRS complexes do not affect.
+
+    Beyond the ends, the signal is mirrored: a QRS complex there, repeated, would be a baseline.
+    """
     from scipy.ndimage import median_filter
 
-    return float(np.ptp(median_filter(signal, round(_MEDIAN * fs), mode="nearest")))
+    return float(np.ptp(median_filter(signal, round(_MEDIAN * fs), mode="reflect")))
 
 
-def _relative_height(lead: EvaluationLead, part: slice) -> float | None:
-    """Return the median QRS height in the excerpt over that of the record; ``None`` without a beat."""
+def _relative_height(lead: EvaluationLead, r_peaks: np.ndarray) -> float | None:
+    """Return the median QRS height of some beats over that of the record; ``None`` without a beat."""
     reach = round(0.05 * lead.fs)
-    peaks = lead.r_peaks[(lead.r_peaks >= reach) & (lead.r_peaks < len(lead.clean) - reach)]
+    inside = (lead.r_peaks >= reach) & (lead.r_peaks < len(lead.clean) - reach)
+    peaks = lead.r_peaks[inside]
     if not len(peaks):
         return None
     windows = np.lib.stride_tricks.sliding_window_view(lead.clean, 2 * reach + 1)[peaks - reach]
     heights = np.ptp(windows, axis=1)
-    here = heights[(peaks >= part.start) & (peaks < part.stop)]
+    here = heights[np.isin(peaks, r_peaks)]
     return float(np.median(here) / np.median(heights)) if len(here) and np.median(heights) > 0 else None

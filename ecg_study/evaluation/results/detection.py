@@ -283,6 +283,7 @@ class Failure:
         annotated: R peaks, samples from the start of the excerpt.
         symbols: annotated beat type of each.
         detected: R peaks, samples from the start of the excerpt.
+        kind: what the excerpt shows that explains its errors best; empty in reports of earlier versions.
     """
 
     record: str
@@ -295,3 +296,9 @@ class Failure:
     annotated: list[int]
     symbols: str
     detected: list[int]
+    kind: str = ""
+
+    @property
+    def errors(self) -> int:
+        """Both kinds of errors together."""
+        return self.false_negatives + self.false_positives
