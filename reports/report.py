@@ -144,6 +144,7 @@ class Training:
         thresholds: thresholds of the model, chosen on the validation records.
         augmentation: settings of augmentation by their stored keys; empty without augmentation.
         calibration: calibration of a detector, likewise; ``None`` in reports of earlier versions.
+        pretrained: model from whose weights the training started; empty for random weights.
     """
 
     task: str
@@ -158,6 +159,7 @@ class Training:
     thresholds: dict[str, float]
     augmentation: dict[str, Any]
     calibration: Calibration | None = None
+    pretrained: str = ""
 
 
 SECTIONS = ("search", "denoiser", "detector", "stress", "failures")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 LEARNING_RATE = "learning_rate"
 
@@ -24,6 +24,7 @@ class Hyperparameter:
         below: values must be lower than this.
         absent_value: the value that builds the same model as a space without this hyperparameter; ``None`` if every
             space has it, or if it exists only with another one, as units of the second layer do.
+        network: it changes the network; else it changes only how the network is trained.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Hyperparameter:
     above: float | None = None
     below: float | None = None
     absent_value: int | bool | str | None = None
+    network: bool = True
 
 
 _UNITS = Hyperparameter(name="units", minimum=1)
@@ -44,18 +46,18 @@ HYPERPARAMETERS: Mapping[str, Hyperparameter] = MappingProxyType(
         for facts in (
             Hyperparameter(name="layers", minimum=1),
             _UNITS,
-            Hyperparameter(name="dropout", minimum=0, below=1),
+            Hyperparameter(name="dropout", minimum=0, below=1, network=False),
             Hyperparameter(name="frame", minimum=1),
             Hyperparameter(name="direction"),
-            Hyperparameter(name=LEARNING_RATE, scale="log", above=0),
+            Hyperparameter(name=LEARNING_RATE, scale="log", above=0, network=False),
             Hyperparameter(name="residual"),
             Hyperparameter(name="gate", absent_value=False),
-            Hyperparameter(name="loss_power", minimum=0, maximum=1, absent_value=0),
+            Hyperparameter(name="loss_power", minimum=0, maximum=1, absent_value=0, network=False),
             Hyperparameter(name="dense_units", minimum=0),
             Hyperparameter(name="filters", minimum=0, absent_value=0),
-            Hyperparameter(name="augmentation", absent_value="clean"),
-            Hyperparameter(name="snr_shift_db", absent_value=0),
-            Hyperparameter(name="database_balance", minimum=0, maximum=1, absent_value=0),
+            Hyperparameter(name="augmentation", absent_value="clean", network=False),
+            Hyperparameter(name="snr_shift_db", absent_value=0, network=False),
+            Hyperparameter(name="database_balance", minimum=0, maximum=1, absent_value=0, network=False),
         )
     }
 )
@@ -72,3 +74,13 @@ def hyperparameter(name: str) -> Hyperparameter:
 def optional_hyperparameters() -> dict[str, int | str]:
     """Return the hyperparameters that only some spaces have, with the value that stands for their absence."""
     return {facts.name: facts.absent_value for facts in HYPERPARAMETERS.values() if facts.absent_value is not None}
+
+
+def network_of(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a configuration that determines the network, without what stands for an absent part."""
+    optional = optional_hyperparameters()
+    return {
+        name: value
+        for name, value in configuration.items()
+        if hyperparameter(name).network and not (name in optional and value == optional[name])
+    }

@@ -37,6 +37,7 @@ _METAVARS = {
     "output_dir": "DIR",
     "part": "PART",
     "preset": "NAME",
+    "pretrained": "MODELS",
     "raw_dir": "DIR",
     "records": _LIST,
     "refit": "MODEL",

@@ -154,6 +154,8 @@ _SEARCH = Verb(
       stop after eight hours; the report uses the best trials so far
   {prog} search --preset standard --output-dir second --warm-start mitdb-study
       try the best configurations of an earlier study first
+  {prog} search --database folder --raw-dir my_records --preset standard --pretrained gru-detector,lstm-denoiser
+      try the networks of these models first, from their weights
   {prog} search --preset thorough --scheduler tcp://host:8786
       train on the workers of a Dask cluster; docs/parallel.md explains how to start one""",
 )

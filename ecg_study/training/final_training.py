@@ -24,6 +24,7 @@ from ecg_study.training.executors.base import (
     TrialInterrupted,
     WorkerLost,
 )
+from ecg_study.training.pretrained import first_weights, start_of
 from ecg_study.training.specs import FinishedTraining, TrainingOptions, TrainingResult, TrainingSpec, Trial
 from ecg_study.training.steps.saved_state import StateFile
 from ecg_study.training.stored import StoredResult
@@ -55,6 +56,7 @@ class TrainedModel:
         spec: the training.
         result: history, epoch whose weights are kept, time.
         model: with the weights of that epoch.
+        pretrained: name of the model from whose weights it started; empty for random weights.
     """
 
     task: str
@@ -64,6 +66,7 @@ class TrainedModel:
     spec: TrainingSpec
     result: TrainingResult
     model: keras.Model
+    pretrained: str = ""
 
 
 def train_final_models(
@@ -100,7 +103,8 @@ def train_final_models(
             trained_task = replace(task, refit=task.preset.refit and role == "final")
             state_file = kept.state_file(trained_task, spec)
             options = TrainingOptions.for_final(trained_task)
-            jobs[spec.id] = Job(trained_task, spec, options, seed, state_file=state_file)
+            start = first_weights(trained_task, spec.hyperparameters)
+            jobs[spec.id] = Job(trained_task, spec, options, seed, start, state_file=state_file)
             roles[spec.id] = seed_index, role
     finished: dict[str, FinishedTraining] = {}
     for job in jobs.values():
@@ -117,7 +121,11 @@ def train_final_models(
     for job in jobs.values():
         name, spec, training = job.task.name, job.spec, finished[job.spec.id]
         model = build_trained(job.task, spec, training=training)
-        models.append(TrainedModel(name, *roles[spec.id], best[name].spec.id, spec, training.result, model))
+        origin = start_of(job.task, spec.hyperparameters)
+        started_from = "" if origin is None else origin.name
+        models.append(
+            TrainedModel(name, *roles[spec.id], best[name].spec.id, spec, training.result, model, started_from)
+        )
     return models
 
 
@@ -270,5 +278,6 @@ def _common_conditions(task: TrainingTask, spec: TrainingSpec, *, seed: int) -> 
         **({} if preset.optimizer == DEFAULT_OPTIMIZER else {"optimizer": asdict(preset.optimizer)}),
         **augmentation_as_json(task, spec.hyperparameters),
         **({"shares": dict(task.shares)} if task.shares else {}),
+        **({} if (start := start_of(task, spec.hyperparameters)) is None else {"start from": start.sha256}),
         "versions": {name: versions[name] for name in ("Python", *packages())},
     }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ecg_study.ecg_data.segments.batches import ReadRows
     from ecg_study.ecg_data.segments.stream import SegmentStream, ValidationBatches
+    from ecg_study.training.pretrained import Pretrained
     from ecg_study.training.scores.scored import Scored
     from ecg_study.training.steps.network import Network
 
@@ -43,6 +44,7 @@ class TrainingTask:
         keras_layers: train with the recurrent layers of Keras; otherwise by compiled code where it can replace them,
             which gives the same weights but for rounding.
         shares: database → share of its segments in training, for databases that the user has given one.
+        pretrained: model whose weights trainings of the same network start from; ``None`` for random weights.
     """
 
     name: str
@@ -52,6 +54,7 @@ class TrainingTask:
     refit: bool = False
     keras_layers: bool = False
     shares: Mapping[str, float] = field(default_factory=dict)
+    pretrained: Pretrained | None = field(default=None, compare=False)
 
     @property
     def training_records(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from ecg_study.reading import MAX_NPZ_BYTES, UnreadableError, read_bytes
 from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER
 from ecg_study.search_spaces.training_data import CLEAN, STRENGTHS
 from ecg_study.training.executors.base import EpochFinished, Event, Executor, Job, Notice, TrialFinished, WorkerLost
+from ecg_study.training.pretrained import first_weights
 from ecg_study.training.specs import FAILED, FinishedTraining, TrainingOptions, TrainingSpec, Trial, failed_training
 from ecg_study.training.task import TrainingTask, augmentation_as_json
 from ecg_study.training.timing import Speed
@@ -27,7 +28,7 @@ from ecg_study.tuning.exports.tensorboard import TensorBoardLogs
 from ecg_study.tuning.plan import Budget, SearchPlan, measure_speeds, measured_speeds, plan_search
 from ecg_study.tuning.schedule import check_space, schedule_of
 from ecg_study.tuning.state import SavedSearch, SearchResult, StateFile, best_score, load_search
-from ecg_study.tuning.warm_start import WarmStart, read_warm_start
+from ecg_study.tuning.warm_start import first_configurations
 
 WEIGHTS = "weights"
 
@@ -182,6 +183,7 @@ def search_identity(task: TrainingTask, *, seed: int, warm_start: str) -> dict[s
         "space": hyperparameter_space(task),
         "seed": seed,
         "warm start": warm_start,
+        **({} if task.pretrained is None else {"pretrained": [task.pretrained.name, task.pretrained.sha256]}),
         **({} if backend_name() == BACKENDS[0] else {"KERAS_BACKEND": backend_name()}),
     }
 
@@ -202,8 +204,9 @@ class _Search:
         warm_start = "" if options.warm_start is None else str(options.warm_start)
         identity = search_identity(task, seed=options.seed, warm_start=warm_start)
         if saved is None:
-            warm = WarmStart() if options.warm_start is None else read_warm_start(options.warm_start, task)
-            self.announce(warm)
+            warm = first_configurations(task, options.warm_start)
+            for notice in warm.notices:
+                view.notice(notice)
             saved = SavedSearch(identity, warm=list(warm.configurations))
         else:
             self.file.check_same(saved.identity, identity)
@@ -276,10 +279,11 @@ class _Search:
             self.running[spec.id] = spec
             self.attempts[spec.id] = self.attempts.get(spec.id, 0) + 1
             self.view.trial_began(spec)
-            parent = None if spec.parent is None else self.weights_of(spec.parent)
+            parent = spec.parent
+            start = self.weights_of(parent) if parent else first_weights(self.task, spec.hyperparameters)
             left = self.options.budget.remaining_seconds(self.spent())
             options = TrainingOptions.for_search(self.task)
-            self.executor.start(Job(self.task, spec, options, self.options.seed, parent, left))
+            self.executor.start(Job(self.task, spec, options, self.options.seed, start, left))
         return False
 
     def weights_of(self, trial: str) -> bytes:
@@ -360,12 +364,6 @@ class _Search:
         self.saved.oracle = self.oracle.state()
         self.saved.seconds = round(self.spent(), 3)
         self.file.save(self.saved)
-
-    def announce(self, warm: WarmStart) -> None:
-        """Tell the user which configurations are tried first."""
-        if warm.configurations:
-            skipped = f"; {warm.skipped} others do not fit this space" if warm.skipped else ""
-            self.view.notice(f"the {len(warm.configurations)} best of {warm.study} are tried first{skipped}")
 
     def check_weights(self) -> None:
         """Refuse to resume without the weights that trials continue from."""

@@ -1,14 +1,15 @@
-"""Configurations of an earlier study that a search tries first."""
+"""Configurations that a search tries first: that of a pretrained model, and the best of an earlier study."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ecg_study.errors import StateError
-from ecg_study.search_spaces.hyperparameters import optional_hyperparameters
+from ecg_study.errors import SettingsError, StateError
+from ecg_study.search_spaces.hyperparameters import hyperparameter, optional_hyperparameters
+from ecg_study.training.pretrained import Pretrained
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.schedule import condition_holds, first_rungs, schedule_of
 from ecg_study.tuning.state import load_search, search_directory
@@ -20,13 +21,68 @@ class WarmStart:
 
     Attributes:
         study: folder of the earlier study, as the user named it; empty for none.
-        configurations: its best configurations, best first.
+        configurations: that of the pretrained model, then the best of the study, best first.
         skipped: number of better configurations that do not fit this search's space.
+        pretrained: name of the pretrained model; empty for none.
     """
 
     study: str = ""
     configurations: tuple[dict[str, Any], ...] = ()
     skipped: int = 0
+    pretrained: str = ""
+
+    @property
+    def notices(self) -> list[str]:
+        """What a user is told about it."""
+        said = [f"the network of {self.pretrained} is tried first, with its weights"] if self.pretrained else []
+        if self.study:
+            skipped = f"; {self.skipped} others do not fit this space" if self.skipped else ""
+            count = len(self.configurations) - bool(self.pretrained)
+            said.append(f"the {count} best of {self.study} are tried first{skipped}")
+        return said
+
+
+def first_configurations(task: TrainingTask, study: Path | None) -> WarmStart:
+    """Return the configurations that a search tries first.
+
+    Args:
+        task: the model, its space, its split, and its pretrained model.
+        study: output folder of an earlier study, see `read_warm_start`; ``None`` for none.
+
+    Raises:
+        StateError: the earlier study cannot be used.
+        SettingsError: the pretrained model does not fit the space.
+    """
+    warm = WarmStart() if study is None else read_warm_start(study, task)
+    if task.pretrained is None:
+        return warm
+    own = pretrained_configuration(task, task.pretrained)
+    others = [configuration for configuration in warm.configurations if configuration != own]
+    return replace(warm, configurations=(own, *others), pretrained=task.pretrained.name)
+
+
+def pretrained_configuration(task: TrainingTask, pretrained: Pretrained) -> dict[str, Any]:
+    """Return the configuration of a pretrained model in the form of this task's space.
+
+    How it was trained may be outside the space: such a value is replaced by the first of the space.
+
+    Raises:
+        SettingsError: its network is outside the space.
+    """
+    import keras_tuner
+
+    declared = keras_tuner.HyperParameters()
+    task.space().configure(declared)
+    given = {name: value for name, value in pretrained.hyperparameters.items() if hyperparameter(name).network}
+    for item in declared.space:
+        if not hyperparameter(item.name).network:
+            value = pretrained.hyperparameters.get(item.name)
+            given[item.name] = value if value is not None and _allows(item, value) else item.default
+    found = in_space(task, given)
+    if found is None:
+        problem = f"the network of {pretrained.name} is outside the ranges of the preset {task.preset.name}"
+        raise SettingsError("pretrained", f"{problem}; choose another model or preset")
+    return found
 
 
 def read_warm_start(study: Path, task: TrainingTask) -> WarmStart:

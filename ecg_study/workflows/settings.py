@@ -220,6 +220,11 @@ class Settings(CheckedModel):
     warm_start: Text = Field(
         default="", description="output folder of an earlier study; its best configurations run first"
     )
+    pretrained: Text = Field(
+        default="",
+        description="models (names or folders, with commas) whose networks are tried first; trials and final trainings "
+        "of the same network start from their weights",
+    )
     keras_layers: Flag = Field(
         default=False,
         description="train with the recurrent layers of Keras instead of compiled ones, which are faster on a CPU",

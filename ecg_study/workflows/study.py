@@ -259,6 +259,10 @@ class Study:
         tasks = {name: TrainingTask(name, data.cache, data.split, preset, **more) for name in names}
         for task in tasks.values():
             task.space()  # refuses a segment length that does not fit, before any training
+        if self.settings.pretrained:
+            from ecg_study.workflows.training.origins import with_pretrained
+
+            tasks = with_pretrained(self.settings.pretrained, tasks, data=data.database)
         return tasks
 
     def _search(self, tasks: dict[str, TrainingTask], restart: bool, open_view: OpenView) -> dict[str, SearchResult]:
@@ -351,10 +355,10 @@ class Study:
 
     def _warm(self, task: TrainingTask) -> Sequence[dict[str, Any]]:
         """Return the configurations that are tried first."""
-        from ecg_study.tuning.warm_start import read_warm_start
+        from ecg_study.tuning.warm_start import first_configurations
 
         earlier = self.settings.warm_start
-        return read_warm_start(Path(earlier), task).configurations if earlier else ()
+        return first_configurations(task, Path(earlier) if earlier else None).configurations
 
     def _budget(self, task: TrainingTask, spent: float, searches: int, plan: TimePlan | None) -> Budget:
         """Return the budget of the next search: an equal share of what is left, and little more than was planned."""

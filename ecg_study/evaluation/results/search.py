@@ -261,6 +261,7 @@ class SearchSummary:
         pareto_parameters: ids of the trials that no other trial beats in both score and parameters.
         pareto_latency: likewise for score and milliseconds, of the trials with a measured time.
         findings: statistics about the choices; ``None`` in a report written before they were stored.
+        pretrained: model from whose weights trials of its network started; empty for none.
     """
 
     task: str
@@ -279,6 +280,7 @@ class SearchSummary:
     pareto_parameters: list[str]
     pareto_latency: list[str]
     findings: SearchFindings | None = None
+    pretrained: str = ""
 
 
 def best_per_configuration(trials: Sequence[TrialSummary]) -> list[TrialSummary]:

@@ -75,6 +75,7 @@ def summarize_search(
         wall_seconds=search.seconds,
         stopped=search.stopped,
         warm_start=search.identity["warm start"],
+        pretrained=search.identity.get("pretrained", [""])[0],
         importances=importances,
         explained=explained,
         bounds=find_range_ends(trials, preset.denoiser if task == DENOISER else preset.detector),

@@ -12,6 +12,7 @@ from ecg_study.models.folder import save_model
 from ecg_study.reports.model_card import render_card
 from ecg_study.reports.report import Report, Training
 from ecg_study.reports.schema import to_json
+from ecg_study.training.pretrained import start_of
 from ecg_study.training.task import TrainingTask, augmentation_as_json
 from ecg_study.workflows.reporting.card_metrics import harm_metrics
 from ecg_study.workflows.task_models import task_card
@@ -38,7 +39,7 @@ def export_model(
 
 
 def _card(report: Report, training: Training, task: TrainingTask, signals: dict[str, list[str]]) -> ModelCard:
-    data = report.data
+    data, start = report.data, start_of(task, training.hyperparameters)
     return replace(
         task_card(task, parameters=training.parameters),
         thresholds=training.thresholds,
@@ -57,6 +58,7 @@ def _card(report: Report, training: Training, task: TrainingTask, signals: dict[
             **augmentation_as_json(task, training.hyperparameters),
             "records": {name: part.records for name, part in data.parts.items()},
             "signals": signals,
+            **({} if start is None else start.lineage),
         },
         metrics=_metrics(report, training.task),
         seed=report.provenance.seed,

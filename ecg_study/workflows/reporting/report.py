@@ -384,6 +384,7 @@ def _training(model: TrainedModel, card: ModelCard, augmentation: dict[str, Any]
         thresholds=card.thresholds,
         augmentation=augmentation,
         calibration=card.calibration,
+        pretrained=model.pretrained,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from ecg_study.files import sha256_of
 from ecg_study.inference.loading import find_model
 from ecg_study.models.card import LINEAGE, MODEL_FILE, ModelCard
 from ecg_study.models.folder import SavedModel, open_model
+from ecg_study.training.pretrained import Pretrained
 from ecg_study.training.task import TrainingTask
 
 TRAINED = "training"
@@ -76,14 +79,60 @@ def open_start(name: str | Path, task: TrainingTask, *, hyperparameters: dict[st
     if found.card.model_kind != task.name:
         problem = f"{folder} is a {found.card.model_kind}, and a {task.name} is trained"
         raise SettingsError("start_from", f"{problem}; choose another model", value=str(name))
-    if found.card.fs != task.cache.fs:
-        problem = f"{folder} expects {found.card.fs:g} Hz, and the records have {task.cache.fs:g} Hz"
-        raise SettingsError("start_from", f"{problem}; choose another model", value=str(name))
+    _check_rate(found.card, task, folder=folder, setting="start_from")
     wanted = [tuple(weight.shape) for weight in task.build(hyperparameters).get_weights()]
     shapes = [tuple(weight.shape) for weight in found.model.get_weights()]
     if shapes != wanted:
         problem = f"the layers of {folder} differ from those of the configuration; choose a model of the same layers"
         raise SettingsError("start_from", problem, value=str(name), parameters=("hyperparameters",))
+    return found, _hash_of(folder)
+
+
+def with_pretrained(names: str, tasks: Mapping[str, TrainingTask], *, data: Database) -> dict[str, TrainingTask]:
+    """Return the tasks of a study with the models whose weights their trainings may start from.
+
+    Args:
+        names: names or folders of models with commas, at most one of each kind; those of other tasks are not used.
+        tasks: the tasks by name.
+        data: the database of the tasks.
+
+    Raises:
+        ModelError: a model cannot be opened.
+        SettingsError: two models are of one kind, or a model has another sampling rate or a network that is outside the
+            space of its task.
+        DataError: a model was trained on validation or test records of the study.
+    """
+    from ecg_study.tuning.warm_start import pretrained_configuration
+
+    found = dict(tasks)
+    kinds: dict[str, str] = {}
+    for name in filter(None, (part.strip() for part in names.split(","))):
+        folder = find_model(name)
+        model = open_model(folder)
+        kind = model.card.model_kind
+        if kind in kinds:
+            problem = f"{kinds[kind]} and {name} are both a {kind}; choose one"
+            raise SettingsError("pretrained", problem, value=names)
+        kinds[kind] = name
+        if kind not in tasks:
+            continue
+        _check_rate(model.card, tasks[kind], folder=folder, setting="pretrained")
+        refuse_training_records(model.card, tasks[kind], data=data)
+        sha256 = _hash_of(folder)
+        weights = tuple(model.model.get_weights())
+        own = Pretrained(folder.name, sha256, model.card.hyperparameters, weights, lineage=lineage(model.card, sha256))
+        found[kind] = replace(tasks[kind], pretrained=own)
+        pretrained_configuration(found[kind], own)
+    return found
+
+
+def _check_rate(card: ModelCard, task: TrainingTask, *, folder: Path, setting: str) -> None:
+    if card.fs != task.cache.fs:
+        problem = f"{folder} expects {card.fs:g} Hz, and the records have {task.cache.fs:g} Hz"
+        raise SettingsError(setting, f"{problem}; choose another model", value=str(folder))
+
+
+def _hash_of(folder: Path) -> str:
     if not (folder / MODEL_FILE).is_file():
         raise ModelError(f"{folder / MODEL_FILE}: not found; get a new copy of the model")
-    return found, sha256_of(folder / MODEL_FILE)
+    return sha256_of(folder / MODEL_FILE)
