@@ -320,9 +320,9 @@ def _stability(summary: SearchSummary, found: SearchFindings) -> str:
     if stability.rival is not None:
         rival = f"{stability.rival} is the best in {_whole_percent(stability.rival_best)}"
     return (
-        f"If the {stability.subjects} validation subjects are drawn again with replacement, {summary.trials[0].id} is "
-        f"the best in {_whole_percent(stability.best)} of the draws and within {100 * NEAR_BEST:g} % of the best in "
-        f"{_whole_percent(stability.near_best)}; {rival}."
+        f"If the {stability.subjects} validation subjects are drawn again with replacement and each counts the same, "
+        f"{summary.trials[0].id} is the best in {_whole_percent(stability.best)} of the draws and within "
+        f"{100 * NEAR_BEST:g} % of the best in {_whole_percent(stability.near_best)}; {rival}."
     )
 
 

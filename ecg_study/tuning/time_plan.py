@@ -39,6 +39,9 @@ learned little does more harm than one that has learned nothing."""
 
 _MOST_EPOCHS = 729
 
+_VALIDATION_COST = 0.5
+"""Time of a segment in validation, with its metrics, as a share of that in training."""
+
 TIMED_ROUNDS = 3
 """Configurations that are timed on each worker, about 5 seconds each."""
 
@@ -281,7 +284,9 @@ def fit_final(task: TrainingTask, best: Trial, *, seconds: float) -> int:
     """
     trained = (best.spec.epochs - best.spec.initial_epoch) * task.segments_per_epoch
     segments = seconds * trained / max(best.result.seconds, 1e-9)
-    return max(1, int(segments / task.training_segments))
+    # A final training is validated after each epoch, a trial once.
+    validated = 0 if task.preset.refit else len(task.cache.rows(task.split.validation))
+    return max(1, int(segments / (task.training_segments + _VALIDATION_COST * validated)))
 
 
 def load_time_plan(path: Path) -> TimePlan | None:

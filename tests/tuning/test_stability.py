@@ -68,6 +68,7 @@ def test_the_report_says_how_stable_the_choice_is() -> None:
     said = findings(summarize_search(DENOISER, replace(search, trials=scored), preset=TINY))
     (sentence,) = [sentence for sentence in said if "drawn again" in sentence]
     assert sentence == (
-        f"If the 3 validation subjects are drawn again with replacement, {summary.trials[0].id} is the best in 100 % "
-        "of the draws and within 5 % of the best in 100 %; no other configuration is the best in any."
+        f"If the 3 validation subjects are drawn again with replacement and each counts the same, "
+        f"{summary.trials[0].id} is the best in 100 % of the draws and within 5 % of the best in 100 %; no other "
+        "configuration is the best in any."
     )

@@ -84,7 +84,10 @@ def _finished(seconds: float) -> SearchResult:
 def test_final_trainings_have_the_time_that_the_searches_left(task: TrainingTask) -> None:
     """Trained at 600 segments in 30 s, two seeds of one model, one worker: half of the rest of the time each."""
     task = replace(task, preset=replace(PRESET, seeds=2, search_share=0.5))
-    segments = task.training_segments
+    # An epoch is validated, at half of the cost of a segment.
+    segments = task.training_segments + len(task.cache.rows(task.split.validation)) / 2
+    refitted = replace(task, preset=replace(task.preset, refit=True))
+    assert fit_final(refitted, _finished(30).best(), seconds=3 * task.training_segments / 20 + 0.01) == 3
     assert fit_final(task, _finished(30).best(), seconds=3 * segments / 20 + 0.01) == 3
     assert fit_final(task, _finished(30).best(), seconds=0.0) == 1
     size = StudySize(max_epochs=9, segments_per_epoch=100)

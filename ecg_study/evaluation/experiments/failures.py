@@ -67,7 +67,7 @@ _RESTLESS = 1.0  # mV: the baseline moves by as much as a QRS complex is high
 _SMALL = 0.4  # share of the record's median below which QRS complexes are reported as small
 _T_WAVE = (0.15, 0.45)  # seconds after an R peak in which a T wave is highest
 
-FLAT = "flat line"
+FLAT = "flat line or pause"
 TACHYCARDIA = "ventricular tachycardia or flutter"
 T_WAVES = "T waves taken for beats"
 NOISE = "noise, artifacts or a restless baseline"

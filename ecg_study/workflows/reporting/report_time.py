@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from ecg_study.evaluation.experiments.harm import HARM_LEVELS, HARM_METHODS
 from ecg_study.evaluation.experiments.noise_types import LEVELS
 from ecg_study.evaluation.morphology import wave_changes
 from ecg_study.models.card import DENOISER, DETECTOR
+from ecg_study.prediction.csv_files import write_signal_csv
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
 from ecg_study.workflows.preparation import PreparedData
@@ -30,10 +33,11 @@ _EXCERPT_S = 60.0  # of a validation lead, on which detectors and filters are ti
 _STRESS_RECORD_S = 1805.0  # length of a published record of the noise stress test
 _INPUTS = 3  # of the detectors: noisy, denoised and clean test leads
 _EVERY = 4  # segments of which one is used under the types of noise
-_OVERLAP = 4 / 3  # segments of a whole lead overlap by a quarter
+_OVERLAP, _HALF_OVERLAP = 4 / 3, 2.0  # times a lead is read whose segments overlap by a quarter, or by half
 _FORWARD = 1 / 3  # of a step of training
 _FIXED_S = 45.0  # inference times of the best configurations, model folders, plots and pages
 _SPEED_UP = 0.8  # of each core but the first: some of the work is done by one
+_NOT_TIMED = 1.25  # drawing of noise, metrics and files: the report of an hour of MIT-BIH took 854 s, its parts 685 s
 
 
 def expected_report_seconds(
@@ -41,8 +45,9 @@ def expected_report_seconds(
 ) -> float:
     """Return the seconds that evaluation and report of a study will take on this machine.
 
-    The classical detectors and filters are timed on a minute of a validation lead. The time of the networks follows
-    from the measured speed of training. Results that are kept from an earlier report are not considered.
+    The classical detectors, the filters and the tables of samples are timed on a minute of a validation lead. The time
+    of the networks follows from the measured speed of training. Results that are kept from an earlier report are not
+    considered.
 
     Args:
         data: records and split of the study.
@@ -69,7 +74,8 @@ def expected_report_seconds(
         single = len(NOISE_TYPES) * len(LEVELS) / _EVERY * has_noise
         passes = 2 + single + len(RECORDED_NOISE_TYPES) * levels
         work += (passes * test + (published + stressed) / 2 + len(HARM_LEVELS) * validation) * network
-    return _FIXED_S + work / (1 + _SPEED_UP * (core_count() - 1))
+    tables = test * _cost(partial(_write_table, excerpt, data.cache.fs))  # by one core
+    return _FIXED_S + tables + _NOT_TIMED * work / (1 + _SPEED_UP * (core_count() - 1))
 
 
 def _seconds(cache: SegmentCache, records: Sequence[str]) -> float:
@@ -99,10 +105,17 @@ def _filter(signal: np.ndarray, r_peaks: np.ndarray, fs: float) -> None:
     wave_changes(reference, signals, r_peaks=r_peaks, fs=fs, excluded_intervals=())
 
 
+def _write_table(signal: np.ndarray, fs: float) -> None:
+    """Write the table of samples of a lead."""
+    with tempfile.TemporaryDirectory() as directory:
+        write_signal_csv(Path(directory) / "lead.csv", signal, fs=fs, denoised=signal, r_peaks=np.empty(0, np.int64))
+
+
 def _network_cost(task: TrainingTask, speeds: Sequence[Speed]) -> float:
     """Return the seconds of a network per second of a lead: the mean of the configurations that were measured."""
     measured = [speed.epoch_seconds for speed in speeds if not speed.failure]
     if not measured:
         return 0.0
     per_segment = statistics.mean(measured) / task.segments_per_epoch
-    return _OVERLAP * _FORWARD * per_segment * task.cache.fs / task.cache.settings.segment_samples
+    overlap = _HALF_OVERLAP if task.removes_baseline_wander else _OVERLAP
+    return overlap * _FORWARD * per_segment * task.cache.fs / task.cache.settings.segment_samples
