@@ -33,7 +33,7 @@ class WarmStart:
 
     @property
     def notices(self) -> list[str]:
-        """What a user is told about it."""
+        """Messages for the user."""
         said = [f"the network of {self.pretrained} is tried first, with its weights"] if self.pretrained else []
         if self.study:
             skipped = f"; {self.skipped} others do not fit this space" if self.skipped else ""

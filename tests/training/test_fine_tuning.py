@@ -123,7 +123,7 @@ def test_subjects_that_were_trained_on_are_not_tested_on(
     raw = write_databases(tmp_path) / "qtdb"
     words = [word if word != "folder" else "qtdb" for word in options(raw, tmp_path, tiny_preset)]
     assert study.main(["finetune", str(bundle), *words]) == 2
-    assert "sel100: the model was trained on the subjects of these test records" in capsys.readouterr().err
+    assert "sel100: the model was trained on the subjects of these records" in capsys.readouterr().err
     assert not (tmp_path / "mine" / "models").exists()
 
 

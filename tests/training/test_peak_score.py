@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ecg_study.ecg_data.segments.batches import soft_targets
 from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.training.loop import train
-from ecg_study.training.scores.peak_score import LEVELS_DB, R_PEAK_ERROR, PeakScore, f1_by_threshold
+from ecg_study.training.scores.peak_score import LEVELS_DB, R_PEAK_ERROR, PeakScore, counts_by_threshold, f1_of_counts
 from ecg_study.training.specs import COMPLETED, TrainingOptions, TrainingSpec
 from ecg_study.training.task import TrainingTask
 from tests.conftest import SmallData
@@ -21,6 +21,10 @@ from tests.tiny import TINY
 FS, SAMPLES = 360.0, 2016
 EDGE = 180
 THRESHOLDS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+
+
+def _f1_by_threshold(probability: np.ndarray, marks: np.ndarray, **options: Any) -> np.ndarray:
+    return f1_of_counts(counts_by_threshold(probability, marks, fs=FS, **options))
 
 
 def _probability(places: list[list[int]], heights: list[list[float]]) -> np.ndarray:
@@ -38,34 +42,32 @@ def test_by_hand() -> None:
     """One beat is found at 0.8, 20 ms late, one at 0.4; a false peak has 0.6. The ends do not count."""
     marks = _marks([[100, 500, 1000, 1900]])
     probability = _probability([[50, 507, 1000, 1500]], [[0.95, 0.8, 0.4, 0.6]])
-    found = f1_by_threshold(probability, marks, fs=FS, tolerance_ms=50, thresholds=THRESHOLDS)
+    found = _f1_by_threshold(probability, marks, tolerance_ms=50, thresholds=THRESHOLDS)
     expected = [2 * 2 / (2 * 2 + 1), 4 / 5, 2 / (2 + 1 + 1), 2 / (2 + 0 + 1), 0]
     np.testing.assert_allclose(found, expected)
     np.testing.assert_allclose(
-        f1_by_threshold(probability, marks, fs=FS, tolerance_ms=15, thresholds=[0.5]), [0.0], err_msg="20 ms is too far"
+        _f1_by_threshold(probability, marks, tolerance_ms=15, thresholds=[0.5]), [0.0], err_msg="20 ms is too far"
     )
 
 
 def test_a_peak_of_a_beat_at_an_end_is_not_false() -> None:
     """A mark within half a second of the start does not count, nor does its peak a little further in."""
-    found = f1_by_threshold(
-        _probability([[190, 1000]], [[0.9, 0.9]]), _marks([[170, 1000]]), fs=FS, tolerance_ms=150, thresholds=[0.5]
+    found = _f1_by_threshold(
+        _probability([[190, 1000]], [[0.9, 0.9]]), _marks([[170, 1000]]), tolerance_ms=150, thresholds=[0.5]
     )
     assert found == 1
 
 
 def test_of_two_peaks_near_a_mark_the_higher_is_the_beat() -> None:
     probability = _probability([[950, 1040]], [[0.9, 0.5]])
-    found = f1_by_threshold(probability, _marks([[1000]]), fs=FS, tolerance_ms=150, thresholds=[0.3, 0.7])
+    found = _f1_by_threshold(probability, _marks([[1000]]), tolerance_ms=150, thresholds=[0.3, 0.7])
     np.testing.assert_allclose(found, [2 / 3, 1])
 
 
 def test_a_peak_within_the_refractory_period_of_a_higher_one_is_none() -> None:
     probability = _probability([[1000, 1050]], [[0.9, 0.8]])
-    assert f1_by_threshold(probability, _marks([[1000]]), fs=FS, tolerance_ms=150, thresholds=[0.5]) == 1
-    assert (
-        f1_by_threshold(np.zeros((3, SAMPLES)), np.zeros((3, SAMPLES)), fs=FS, tolerance_ms=50, thresholds=[0.5]) == 1
-    )
+    assert _f1_by_threshold(probability, _marks([[1000]]), tolerance_ms=150, thresholds=[0.5]) == 1
+    assert _f1_by_threshold(np.zeros((3, SAMPLES)), np.zeros((3, SAMPLES)), tolerance_ms=50, thresholds=[0.5]) == 1
 
 
 @st.composite
@@ -92,9 +94,7 @@ def test_counts_are_those_of_the_matcher(
     ]
     peaks = [[place for place, before in zip(at, [-999, *at], strict=False) if place - before > 73] for at in peaks]
     heights = [rng.uniform(0.05, 1, len(at)).astype(np.float32).tolist() for at in peaks]
-    found = f1_by_threshold(
-        _probability(peaks, heights), _marks(marks), fs=FS, tolerance_ms=tolerance, thresholds=THRESHOLDS
-    )
+    found = _f1_by_threshold(_probability(peaks, heights), _marks(marks), tolerance_ms=tolerance, thresholds=THRESHOLDS)
     for threshold, f1 in zip(THRESHOLDS.astype(np.float32), found, strict=True):
         counts = np.zeros(3, int)
         for beats, at, values in zip(marks, peaks, heights, strict=True):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import study
-from ecg_study.errors import SettingsError
+from ecg_study.ecg_data.databases.catalog import Database
+from ecg_study.ecg_data.databases.splits import Split
+from ecg_study.errors import DataError, SettingsError
 from ecg_study.models.card import DENOISER, read_card
 from ecg_study.search_spaces.hyperparameters import network_of
 from ecg_study.training.executors.in_process import InProcessExecutor
@@ -18,6 +21,7 @@ from ecg_study.training.pretrained import Pretrained, first_weights, start_of
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.search import SearchOptions, run_search, search_identity
 from ecg_study.tuning.warm_start import first_configurations, pretrained_configuration
+from ecg_study.workflows.training.origins import refuse_training_records
 from tests.conftest import SmallData
 from tests.tiny import TINY
 from tests.training.test_final_training import CONFIGURATION, _best, train
@@ -44,12 +48,28 @@ def test_how_a_network_is_trained_is_no_part_of_it() -> None:
 def test_values_of_the_training_outside_the_space_are_replaced(task: TrainingTask) -> None:
     assert task.pretrained is not None
     found = pretrained_configuration(task, task.pretrained)
-    assert found == {**CONFIGURATION, "learning_rate": 0.005}, "0.3 is no dropout of the preset, and 0 is its first"
+    assert found == {**CONFIGURATION, "learning_rate": 0.005}, "the preset has no dropout of 0.3; its first is 0"
     assert start_of(task, found) is task.pretrained
     assert start_of(task, {**found, "units_1": 6}) is None and first_weights(task, {**found, "frame": 8}) is None
     larger = replace(task.pretrained, hyperparameters={**CONFIGURATION, "units_1": 5})
     with pytest.raises(SettingsError, match="the network of mine is outside the ranges of the preset tiny"):
         first_configurations(replace(task, pretrained=larger), None)
+
+
+def test_subjects_that_it_was_trained_on_are_not_validated_on(tiny_study: Path) -> None:
+    """Record sel100 of the QT Database is an excerpt of record 100 of MIT-BIH; only its signal differs."""
+    data = Database("qtdb", tiny_study, ("sel100", "sel301", "sel302"), "atr", {}, {}, {"sel100": "mitdb/100"})
+    split = Split(train=("sel302",), validation=("sel100",), test=("sel301",))
+    cache = SimpleNamespace(signals=lambda records: {record: [record] for record in records})
+    task: Any = SimpleNamespace(split=split, cache=cache, refit=False)
+    card = read_card(tiny_study / "models" / "detector")
+    for trained, known in ((["100"], True), (["101"], False)):
+        own = replace(card, data=card.data | {"database": "mitdb", "records": {"train": trained}, "signals": {}})
+        if known:
+            with pytest.raises(DataError, match="sel100: the model was trained on the subjects of these records"):
+                refuse_training_records(own, task, data=data)
+        else:
+            refuse_training_records(own, task, data=data)
 
 
 @pytest.mark.slow

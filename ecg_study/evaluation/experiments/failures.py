@@ -94,7 +94,7 @@ class _Excerpt:
 
 @dataclass(frozen=True)
 class _Shown:
-    """What annotations and signal show in an excerpt.
+    """Facts about an excerpt from its annotations and its signal.
 
     Attributes:
         rhythm: name of an unusual rhythm, or empty.

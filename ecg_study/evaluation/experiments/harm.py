@@ -82,7 +82,7 @@ _CLEAN = _Case(None, 0)
 
 @dataclass(frozen=True)
 class _Setting:
-    """What is the same for all leads and cases."""
+    """Settings that all leads and cases share."""
 
     model: CachedModel
     noise: NoiseRecords | None

@@ -104,34 +104,18 @@ def _log_error(counts: np.ndarray) -> np.ndarray:
     Args:
         counts: see `counts_by_threshold`; shape ``(conditions and tolerances, 3, thresholds)``.
     """
-    return np.asarray(np.log(1 - _f1(np.swapaxes(counts, 0, 1)) + _LEAST_ERROR).mean(axis=0))
+    return np.asarray(np.log(1 - f1_of_counts(np.swapaxes(counts, 0, 1)) + _LEAST_ERROR).mean(axis=0))
 
 
 def _percent(log_error: float | np.floating) -> float:
     return 100 * math.exp(float(log_error))
 
 
-def _f1(counts: np.ndarray) -> np.ndarray:
+def f1_of_counts(counts: np.ndarray) -> np.ndarray:
     """Return F1 from counts of R peaks found, false peaks and marks; 1 where there is neither a peak nor a mark."""
     found, false, marks = counts
     total = found + false + marks
     return np.asarray(np.divide(2 * found, total, out=np.ones(np.shape(total)), where=total > 0))
-
-
-def f1_by_threshold(
-    probability: np.ndarray,
-    marks: np.ndarray,
-    *,
-    fs: float,
-    tolerance_ms: float,
-    thresholds: Sequence[float] | np.ndarray,
-) -> np.ndarray:
-    """Return F1 of the R peaks at each threshold, over all segments; see `counts_by_threshold`.
-
-    Returns:
-        F1 from 0 to 1; 1 where there is neither a peak nor a mark.
-    """
-    return _f1(counts_by_threshold(probability, marks, fs=fs, tolerance_ms=tolerance_ms, thresholds=thresholds))
 
 
 def counts_by_threshold(

@@ -1,4 +1,4 @@
-"""What a score of a model in training returns."""
+"""Result of scoring a model in training."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ TRAINED = "training"
 
 
 def refuse_training_records(card: ModelCard, task: TrainingTask, *, data: Database) -> None:
-    """Refuse validation and test records, and test subjects, that a model was trained on.
+    """Refuse validation and test records, and their subjects, that a model was trained on.
 
     Args:
         card: card of the model that a training starts from.
@@ -34,10 +34,9 @@ def refuse_training_records(card: ModelCard, task: TrainingTask, *, data: Databa
         DataError: the model was trained on such a record or subject.
     """
     known = seen_records(card, task.cache.signals(task.split.test), part=TEST)
+    # Only a card of the verb train says whether its validation records were trained on.
+    part: Part = VALIDATION if card.data.get(TRAINED, {}).get("refit") is False else TEST
     if not task.refit:
-        # Only a card of the verb train says whether its validation records were trained on.
-        validated = card.data.get(TRAINED, {}).get("refit") is False
-        part: Part = VALIDATION if validated else TEST
         known += seen_records(card, task.cache.signals(task.split.validation), part=part)
     if known:
         problem = (
@@ -45,8 +44,10 @@ def refuse_training_records(card: ModelCard, task: TrainingTask, *, data: Databa
         )
         raise DataError(f"{problem}; leave them out of records", parameters=("records",))
     known = records_of_seen_subjects(card, data, records=task.split.test, part=TEST)
+    if not task.refit:
+        known += records_of_seen_subjects(card, data, records=task.split.validation, part=part)
     if known:
-        problem = f"{', '.join(known)}: the model was trained on the subjects of these test records"
+        problem = f"{', '.join(known)}: the model was trained on the subjects of these records"
         raise DataError(f"{problem}; leave them out of records", parameters=("records",))
 
 
