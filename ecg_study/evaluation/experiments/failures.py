@@ -69,8 +69,8 @@ _T_WAVE = (0.15, 0.45)  # seconds after an R peak in which a T wave is highest
 
 FLAT = "flat line or pause"
 TACHYCARDIA = "ventricular tachycardia or flutter"
-T_WAVES = "T waves taken for beats"
 NOISE = "noise, artifacts or a restless baseline"
+T_WAVES = "false peaks where T waves may be"
 SMALL = "QRS complexes smaller than elsewhere in the record"
 ECTOPIC = "missed ectopic beats"
 MISSED = "missed beats of the usual kind"
@@ -233,10 +233,10 @@ def _kind(lead: EvaluationLead, item: _Excerpt, shown: _Shown, annotations: Anno
         return FLAT
     if shown.rhythm in (_RHYTHMS["(VT"], _RHYTHMS["(VFL"]):
         return TACHYCARDIA
-    if len(item.false) >= len(item.missed) and _after_beats(lead, item.false) >= len(item.false) / 2:
-        return T_WAVES
     if shown.marked or shown.moved >= _RESTLESS:
         return NOISE
+    if len(item.false) >= len(item.missed) and _after_beats(lead, item.false) >= len(item.false) / 2:
+        return T_WAVES
     height = _relative_height(lead, item.missed)
     if height is not None and height < _SMALL and len(item.missed) >= len(item.false):
         return SMALL
