@@ -283,7 +283,7 @@ def test_kinds_of_failures_are_computed_by_hand(write_record: WriteRecord) -> No
 def test_false_peaks_on_a_restless_baseline_are_no_t_waves(write_record: WriteRecord) -> None:
     """They lie 0.3 s after beats, while the baseline moves by 3 mV."""
     peaks = (np.arange(1, 30) * FS).astype(int)
-    signal = 1.5 * np.sin(np.arange(round(30 * FS)) / FS * 2)
+    signal = 1.5 * np.sin(np.arange(round(30 * FS)) / FS * 2) + 0.05 * np.sin(np.arange(round(30 * FS)) * 0.5)
     signal[peaks] += 1.0
     path: Path = write_record("w", signal, tuple(int(peak) for peak in peaks), "N" * len(peaks))
     lead = EvaluationLead("w", "II", FS, signal.astype(np.float32), signal.astype(np.float32), peaks, ())
