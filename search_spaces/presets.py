@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -100,6 +100,10 @@ class HyperparameterRanges:
                 f"{math.lcm(*self.frame)}",
                 value=segment_samples,
             )
+
+    def with_layers(self, layers: int) -> HyperparameterRanges:
+        """Return ranges that include this number of layers, so that a model of it has units for each layer."""
+        return replace(self, layers=tuple(sorted({*self.layers, layers})))
 
 
 @dataclass(frozen=True)

@@ -122,18 +122,24 @@ class TrainingTask:
 
         return PeakScore(self)
 
-    def space(self) -> Any:
+    def space(self, layers: int | None = None) -> Any:
         """Return the hypermodel for Keras Tuner.
+
+        Args:
+            layers: a number of layers that the space includes even if the preset does not; ``None`` for none.
 
         Raises:
             SettingsError: the segment is not a multiple of a frame.
         """
         settings = self.cache.settings
+        ranges = self.preset.denoiser if self.name == DENOISER else self.preset.detector
+        if layers is not None:
+            ranges = ranges.with_layers(layers)
         if self.name == DENOISER:
             from ecg_study.search_spaces.denoiser import DenoiserSpace
 
             return DenoiserSpace(
-                self.preset.denoiser,
+                ranges,
                 settings.segment_samples,
                 removes_baseline_wander=self.removes_baseline_wander,
                 optimizer=self.preset.optimizer,
@@ -141,7 +147,7 @@ class TrainingTask:
         from ecg_study.search_spaces.detector import DetectorSpace
 
         return DetectorSpace(
-            self.preset.detector,
+            ranges,
             settings.segment_samples,
             window_samples=settings.window_samples,
             refractory_samples=round(REFRACTORY_PERIOD * self.cache.fs),
@@ -149,12 +155,15 @@ class TrainingTask:
         )
 
     def build(self, hyperparameters: dict[str, Any]) -> keras.Model:
-        """Build the compiled model of these hyperparameters, with weights from the present random state."""
+        """Build the compiled model of these hyperparameters, with weights from the present random state.
+
+        They may lie outside the ranges of the preset.
+        """
         import keras_tuner
 
         values = keras_tuner.HyperParameters()
         values.values = dict(hyperparameters)
-        return self.space().build(values)
+        return self.space(hyperparameters.get("layers")).build(values)
 
     def reference(self) -> TaskReference:
         """Return the task without its segments, to send it to a worker."""

@@ -6,9 +6,11 @@ import csv
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -19,6 +21,7 @@ from ecg_study.inference.loading import load_detector
 from ecg_study.models.card import read_card
 from ecg_study.reports.plots.training import plot_long_training
 from ecg_study.training.steps import recorder
+from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.state import load_search, search_directory
 from ecg_study.workflows.training import train_model
 from ecg_study.workflows.training.configuration import (
@@ -26,6 +29,7 @@ from ecg_study.workflows.training.configuration import (
     parse_hyperparameters,
     searched_hyperparameters,
 )
+from tests.conftest import SmallData
 from tests.tiny import ONE_CONFIGURATION, TINY
 
 
@@ -78,6 +82,20 @@ def test_other_text_is_refused(words: list[str]) -> None:
 def test_a_missing_or_impossible_hyperparameter_is_named(given: Mapping[str, Any], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         choose_hyperparameters(TINY, given, model_kind="detector", segment_samples=720)
+
+
+@pytest.mark.parametrize("model_kind", ["denoiser", "detector"])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_other_numbers_of_layers_than_in_the_preset_can_be_built(
+    small_data: SmallData, model_kind: str, layers: int
+) -> None:
+    ranges = replace(getattr(ONE_CONFIGURATION, model_kind), layers=(2,))
+    preset = replace(ONE_CONFIGURATION, **{model_kind: ranges})
+    given = {"layers": layers, "units_1": 5, "frame": 16}
+    chosen = choose_hyperparameters(preset, given, model_kind=model_kind, segment_samples=720)
+    model = TrainingTask(model_kind, small_data.cache, small_data.split, preset).build(chosen)
+    recurrent = [layer for layer in model.layers if isinstance(layer, (keras.layers.GRU, keras.layers.LSTM))]
+    assert [layer.units for layer in recurrent] == [5, 6, 6][:layers]
 
 
 def test_a_frame_must_divide_the_segment() -> None:
