@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.readers.wfdb import read_header
@@ -60,8 +61,8 @@ _BEATS = {
 }
 """Beat types other than normal and bundle branch block."""
 
-_FLAT = 0.5  # seconds without a change if a lead is off
-_STILL = 0.01  # mV
+_FLAT = 0.5  # seconds of a pause, or of a lead that is off
+_STILL = 0.02  # mV: range of a flat line, four steps of the converter of MIT-BIH
 _MEDIAN = 0.6  # seconds: the longer of the two median filters of de Chazal et al. (2004) against baseline wander
 _RESTLESS = 1.0  # mV: the baseline moves by as much as a QRS complex is high
 _SMALL = 0.4  # share of the record's median below which QRS complexes are reported as small
@@ -100,7 +101,7 @@ class _Shown:
         rhythm: name of an unusual rhythm, or empty.
         odd: unusual kinds of beats and their number.
         marked: marked as noisy by the annotators.
-        flat: without a change for half a second or more.
+        flat: flat for half a second or more.
         moved: range of the baseline in mV.
         small: height of the QRS complexes over that of the record; ``None`` without a beat.
     """
@@ -206,7 +207,7 @@ def _shown(lead: EvaluationLead, part: slice, annotations: Annotations, beats: S
         rhythm=_rhythm(annotations, part),
         odd=Counter(_BEATS[symbol] for symbol in beats if symbol in _BEATS),
         marked=_marked_noisy(annotations, part),
-        flat=_longest_still(clean) >= _FLAT * lead.fs,
+        flat=_is_flat(clean, lead.fs),
         moved=_baseline_range(clean, lead.fs),
         small=_relative_height(lead, lead.r_peaks[(lead.r_peaks >= part.start) & (lead.r_peaks < part.stop)]),
     )
@@ -292,11 +293,12 @@ def _marked_noisy(annotations: Annotations, part: slice) -> bool:
     return quality != 0
 
 
-def _longest_still(signal: np.ndarray) -> int:
-    """Return the largest number of consecutive samples without a change."""
-    moving = np.flatnonzero(np.abs(np.diff(signal)) > _STILL)
-    borders = np.concatenate([[-1], moving, [len(signal) - 1]])
-    return int(np.diff(borders).max())
+def _is_flat(signal: np.ndarray, fs: float) -> bool:
+    """Return whether half a second of the signal is flat. A slow drift is not: it moves further than a flat line."""
+    samples = round(_FLAT * fs)
+    if len(signal) < samples:
+        return False
+    return bool((np.ptp(sliding_window_view(signal, samples), axis=1) <= _STILL).any())
 
 
 def _baseline_range(signal: np.ndarray, fs: float) -> float:
