@@ -15,7 +15,7 @@ from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.errors import InputError
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector, DetectorStream, RPeaks
-from ecg_study.inference.noise_level import RemovalWeakener
+from ecg_study.inference.quality.noise_level import RemovalWeakener
 from ecg_study.models.card import DETECTOR, REMOVED_POWER, ModelCard, OperatingPoint
 from ecg_study.models.folder import onnx_runtime
 from ecg_study.models.runtimes import Runtime

@@ -13,8 +13,8 @@ from ecg_study.ecg_data.resampling import Resampler, rate_ratio
 from ecg_study.errors import InputError, ModelError
 from ecg_study.inference.inputs import BLOCK_SECONDS, as_leads, check_chunk, check_lead_count, check_rate
 from ecg_study.inference.lead_stream import LeadStream, Rates, hop_samples
-from ecg_study.inference.noise_level import NoiseMeter, RemovalWeakener
-from ecg_study.inference.signal_quality import MAX_MV
+from ecg_study.inference.quality.gaps import MAX_MV
+from ecg_study.inference.quality.noise_level import NoiseMeter, RemovalWeakener
 from ecg_study.models.card import REMOVED_POWER, ModelCard
 from ecg_study.models.runtimes import Runtime
 from ecg_study.progress import Progress

@@ -23,6 +23,7 @@ from ecg_study.inference.peak_picking import (
     max_snap_samples,
     snap_to_extremum,
 )
+from ecg_study.inference.quality.silences import SilenceCheck, join_intervals
 from ecg_study.inference.rhythm_filter import FAST_PROBABILITY, MAX_RR_SECONDS, FastRhythms, RhythmFilter
 from ecg_study.models.calibration import Calibration
 from ecg_study.models.card import ModelCard
@@ -45,8 +46,9 @@ class RPeaks:
         confidences: Confidence that each is correct, shape ``(peaks,)``, from 0 to 1. With a calibration, see
             `ModelCard`, the share of correct R peaks with this confidence on validation records, with and without
             noise; otherwise the peak probability.
-        unusable: Intervals in which no lead can be used and no peak is detected, int64, shape ``(intervals, 2)``: first
-            sample, and the sample after the last.
+        unusable: Intervals that tell nothing about the heart, int64, shape ``(intervals, 2)``: first sample, and the
+            sample after the last. No lead can be used, or no peak was found for three seconds although the leads move
+            as QRS complexes do, see `SilenceCheck`.
     """
 
     samples: np.ndarray
@@ -240,6 +242,9 @@ class DetectorStream:
         self._finished = False
         self._unusable_since: int | None = None
         self._checked = 0
+        self._silences = SilenceCheck(fs, n_leads=n_leads)
+        self._measured = [0] * n_leads  # samples of each lead that the check has seen
+        self._gaps = _no_intervals()  # unusable intervals after what the check has decided
         known = refractory + 2 + FUSION_LOOKAHEAD + self._fast_rhythms.lookahead
         lookahead = -(-known * self._rates.down // self._rates.up)
         waiting = round(MAX_CHAIN_SECONDS * fs) + round(MAX_RR_SECONDS * fs)
@@ -259,8 +264,8 @@ class DetectorStream:
         self._pushed += len(leads)
         parts = [lead.push(leads[:, column]) for column, lead in enumerate(self._leads)]
         fused = self._fuse(parts, last=False)
-        unusable = self._unusable(min(lead.checked for lead in self._leads), last=False)
-        return self._peaks(*self._finder.push(fused), unusable, last=False)
+        self._find_gaps(min(lead.checked for lead in self._leads), last=False)
+        return self._peaks(*self._finder.push(fused), last=False)
 
     def finish(self) -> RPeaks:
         """End the signal and return the remaining R peaks.
@@ -275,7 +280,8 @@ class DetectorStream:
         maxima, heights = self._finder.push(fused)
         late, late_heights = self._finder.finish()
         maxima, heights = np.concatenate([maxima, late]), np.concatenate([heights, late_heights])
-        return self._peaks(maxima, heights, self._unusable(self._pushed, last=True), last=True)
+        self._find_gaps(self._pushed, last=True)
+        return self._peaks(maxima, heights, last=True)
 
     def _fuse(self, parts: list[tuple[np.ndarray, np.ndarray]], last: bool) -> np.ndarray:
         """Return the peak probability of all leads together that is final now."""
@@ -292,7 +298,7 @@ class DetectorStream:
             self._on_peak_probability(fused)
         return fused
 
-    def _peaks(self, maxima: np.ndarray, heights: np.ndarray, unusable: np.ndarray, last: bool) -> RPeaks:
+    def _peaks(self, maxima: np.ndarray, heights: np.ndarray, last: bool) -> RPeaks:
         """Return the R peaks that are final after these maxima of the peak probability."""
         known = [self._fast_rhythms.push(maxima, heights, decided=self._finder.decided)]
         if last:
@@ -311,13 +317,32 @@ class DetectorStream:
             ]
         samples = np.concatenate([samples for samples, _ in parts])
         heights = np.concatenate([heights for _, heights in parts])
+        self._measure(last)
         # A second before the next maximum is kept: far more than snapping needs.
         for lead in self._leads:
             lead.drop_before(decided - round(self._rates.fs))
         for buffer in self._lead_probabilities:
             buffer.drop_before(self._fast_rhythms.decided - self._max_shift - 1)
-        peaks = RPeaks(samples, heights, unusable).above(self._threshold)
+        peaks = RPeaks(samples, heights).above(self._threshold)
+        peaks = replace(peaks, unusable=self._unusable(peaks.samples, last))
         return peaks if self._calibration is None else peaks.calibrated(self._calibration)
+
+    def _measure(self, last: bool) -> None:
+        """Let the check of silences see the samples whose usability has become final."""
+        for number, lead in enumerate(self._leads):
+            part = self._measured[number], lead.signal.end if last else max(self._measured[number], lead.checked)
+            self._silences.measure(number, signal=lead.signal.view(*part), usable=lead.usable.view(*part))
+            self._measured[number] = part[1]
+
+    def _unusable(self, r_peaks: np.ndarray, last: bool) -> np.ndarray:
+        """Return the unusable intervals that are final after these R peaks."""
+        noisy = self._silences.push(r_peaks)
+        if last:
+            noisy = np.concatenate([noisy, self._silences.finish(self._pushed)])
+        ready = self._gaps[:, 0] < self._silences.decided
+        intervals = join_intervals(np.concatenate([noisy, self._gaps[ready]]))
+        self._gaps = self._gaps[~ready]
+        return intervals
 
     def _without_unsure(
         self, peaks: tuple[np.ndarray, np.ndarray, np.ndarray], *, until: int
@@ -349,8 +374,8 @@ class DetectorStream:
             positions[here] = snapped + signal.start
         return positions
 
-    def _unusable(self, until: int, last: bool) -> np.ndarray:
-        """Return the intervals without a usable lead that have ended before ``until``."""
+    def _find_gaps(self, until: int, last: bool) -> None:
+        """Find the intervals without a usable lead that have ended before ``until``."""
         first, self._checked = self._checked, max(self._checked, until)
         usable = np.zeros(self._checked - first, bool)
         for lead in self._leads:
@@ -365,4 +390,4 @@ class DetectorStream:
                 self._unusable_since = None
         if last and self._unusable_since is not None:
             ended.append((self._unusable_since, self._checked))
-        return np.array(ended, np.int64).reshape(-1, 2)
+        self._gaps = np.concatenate([self._gaps, np.array(ended, np.int64).reshape(-1, 2)])

@@ -15,7 +15,7 @@ import numpy as np
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.filters import WanderRemover
 from ecg_study.ecg_data.resampling import Resampler
-from ecg_study.inference.signal_quality import GapFiller
+from ecg_study.inference.quality.gaps import GapFiller
 from ecg_study.models.runtimes import BATCH_SEGMENTS
 
 _OVERLAP_DIVISOR = 4  # a quarter of a segment overlaps with the next: over a second of context at each seam

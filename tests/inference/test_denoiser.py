@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.errors import InputError
 from ecg_study.inference.denoiser import Denoiser
-from ecg_study.inference.noise_level import NoiseMeter, RemovalWeakener
+from ecg_study.inference.quality.noise_level import NoiseMeter, RemovalWeakener
 from ecg_study.models.card import ModelCard
 from tests.inference.test_detector import CARD, ecg
 

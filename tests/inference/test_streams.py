@@ -14,7 +14,7 @@ from ecg_study.ecg_data.resampling import Resampler, rate_ratio
 from ecg_study.inference.lead_fusion import LeadFusion
 from ecg_study.inference.lead_stream import SegmentStitcher
 from ecg_study.inference.peak_picking import MaximaFinder, RefractoryFilter, pick_r_peaks, snap_to_extremum
-from ecg_study.inference.signal_quality import GapFiller
+from ecg_study.inference.quality.gaps import GapFiller
 from ecg_study.models.runtimes import BATCH_SEGMENTS
 
 CUTS = st.lists(st.integers(0, 2000), max_size=12)

@@ -88,6 +88,37 @@ def test_the_detector_finds_synthetic_beats(fs: float, sign: int) -> None:
     np.testing.assert_allclose(found.samples / fs, SECONDS, atol=0.025)
 
 
+_MINUTE = np.arange(60 * 250) / 250
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        pytest.param(np.random.default_rng(5).normal(0, 0.01, 15000), id="weak white noise"),
+        pytest.param(np.random.default_rng(5).normal(0, 0.2, 15000), id="white noise"),
+        pytest.param(np.sin(2 * np.pi * 50 * _MINUTE), id="hum"),
+        pytest.param(np.full(15000, 5.0), id="saturation"),
+        pytest.param(np.zeros(15000), id="flat line"),
+    ],
+)
+def test_a_minute_without_an_ecg_is_unusable(signal: np.ndarray) -> None:
+    found = load_detector(DEFAULT_MODEL).detect(signal, fs=250)
+    assert len(found) <= 1
+    assert np.diff(found.unusable, axis=1).sum() >= 0.95 * len(signal)
+
+
+@pytest.mark.parametrize("seconds", [3.5, 10, 30])
+def test_asystole_is_empty_and_usable(seconds: float) -> None:
+    """The heart stands still under 10 µV of noise. With electrode motion it is as empty, but tells nothing."""
+    rng = np.random.default_rng(3)
+    beats, still = ecg(250.0), rng.normal(0, 0.01, round(seconds * 250))
+    pause = slice(len(beats), len(beats) + len(still))
+    signal = np.concatenate([beats, still, beats])
+    found = load_detector(DEFAULT_MODEL).detect(signal, fs=250)
+    assert not ((found.samples > pause.start + 50) & (found.samples < pause.stop - 50)).any()
+    assert len(found.unusable) == 0
+
+
 def _mitdb(real_data: Path, tmp_path: Path) -> Database:
     return open_database("mitdb", data_dir=tmp_path, raw_dir=real_data / "mitdb")
 
