@@ -93,7 +93,7 @@ class TrainOptions(CheckedModel):
     )
     start_from: Text = Field(
         default="",
-        description="name or folder of a model of the same layers whose weights are the first (default: random ones)",
+        description="name or folder of a model of the same layers; training starts from its weights (default: random ones)",
     )
     restart: Flag = Field(default=False, description="start from scratch; a saved training is renamed, not deleted")
 
@@ -141,12 +141,12 @@ class PredictOptions(CheckedModel):
     runtime: Annotated[Text, one_of(("onnx", "keras"))] | None = Field(
         default=None, description="run the model with onnx or keras, which needs the extra study (default: onnx)"
     )
-    fs: PositiveNumber | None = Field(default=None, description="sampling rate in Hz (CSV and NumPy files)")
+    fs: PositiveNumber | None = Field(default=None, description="sampling rate in Hz, of files that do not state it")
     time_column: Text = Field(default="", description="column with the time (CSV files)")
     units: Annotated[Text, one_of(("mV", "uV", "V"))] | None = Field(
-        default=None, description="mV, uV or V (CSV and NumPy files; default: mV)"
+        default=None, description="mV, uV or V, of files that do not state it (default: mV)"
     )
-    gain: PositiveNumber | None = Field(default=None, description="ADC units per mV (CSV and NumPy files)")
+    gain: PositiveNumber | None = Field(default=None, description="ADC units per mV, of files that do not state it")
     adc_zero: Number | None = Field(default=None, description="ADC units at 0 mV; requires --gain (default: 0)")
 
 

@@ -203,7 +203,7 @@ _RUN = Verb(
 
 _TRAIN = Verb(
     "train",
-    "train one configuration for as long as it takes, into a model folder",
+    "train one configuration for a number of segments, epochs or hours, into a model folder",
     TrainOptions,
     (*_DATA_SETTINGS, "preset", "segment_samples", "window_samples", "keras_layers", "output_dir"),
     """\

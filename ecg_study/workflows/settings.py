@@ -164,13 +164,14 @@ class Settings(CheckedModel):
     database: Text = Field(default="synthetic", description=DATABASE_HELP)
     raw_dir: Text = Field(
         default="",
-        description="folder with WFDB records, or of several databases the folder with their folders (mitdb default: "
-        "download)",
+        description="folder with WFDB records; for several databases, the folder that holds one folder per database "
+        "(mitdb default: download)",
     )
     noise_dir: Text = Field(
         default="",
-        description="folder with the MIT-BIH Noise Stress Test Database (bw, em, ma, 118e…), for results under real "
-        "noise and for training with the preset robust (default: downloaded for that preset and with mitdb)",
+        description="folder with the MIT-BIH Noise Stress Test Database (bw, em, ma, 118e…), for results under "
+        "recorded noise, and for presets that train with it: standard, robust, thorough, long (default: downloaded for "
+        "these presets and with mitdb)",
     )
     test_database: Text = Field(
         default="",
@@ -200,8 +201,8 @@ class Settings(CheckedModel):
     )
     noise_sigma_mv: NonNegativeNumber = Field(
         default=0.05,
-        description="standard deviation of the added Gaussian noise in mV; the presets robust and white-noise train "
-        "with noise levels of their own",
+        description="standard deviation of the added white noise in mV; only the preset quick trains with it, the others "
+        "have noise levels of their own",
     )
     skip_invalid: Flag = Field(
         default=False, description="skip records that cannot be used, and list them, instead of stopping"

@@ -139,7 +139,10 @@ def trainings(items: Sequence[Training]) -> Table:
 
 
 def seeds(items: Sequence[SeedMetrics]) -> Table:
-    """Return the results of the same configuration trained from several seeds."""
+    """Return the results of the same configuration trained from one or several seeds."""
+    if len(items[0].values) == 1:
+        rows = [make_row(item.metric, number(item.values[0], 4)) for item in items]
+        return make_table("The final training, from one seed", ("metric", "seed 1"), rows=rows)
     rows = [
         make_row(
             item.metric,

@@ -1,1 +1,1 @@
-"""Training of one configuration for as long as it takes."""
+"""Training of one configuration for a number of segments, epochs or hours."""
