@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from ecg_study.evaluation.experiments.model_evaluation import DenoiserEvaluation, DetectorEvaluation
     from ecg_study.evaluation.results.values import Estimate
     from ecg_study.inference.denoiser import Denoiser
-    from ecg_study.inference.detector import Detector, RPeaks
+    from ecg_study.inference.detector import Detector
     from ecg_study.inference.loading import DEFAULT_MODEL, ModelEntry, list_models, load_model
+    from ecg_study.inference.r_peaks import RPeaks
     from ecg_study.models.card import ModelCard
     from ecg_study.models.folder import open_model, save_model
     from ecg_study.workflows.evaluate import evaluate
@@ -78,7 +79,7 @@ _MODULES = {
     "Estimate": "ecg_study.evaluation.results.values",
     "ModelCard": "ecg_study.models.card",
     "ModelEntry": "ecg_study.inference.loading",
-    "RPeaks": "ecg_study.inference.detector",
+    "RPeaks": "ecg_study.inference.r_peaks",
     "Study": "ecg_study.workflows.study",
     "evaluate": "ecg_study.workflows.evaluate",
     "list_models": "ecg_study.inference.loading",

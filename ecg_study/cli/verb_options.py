@@ -93,7 +93,7 @@ class TrainOptions(CheckedModel):
     )
     start_from: Text = Field(
         default="",
-        description="name or folder of a model of the same layers; training starts from its weights (default: random ones)",
+        description="name or folder of a model of the same layers, whose weights it starts from (default: random)",
     )
     restart: Flag = Field(default=False, description="start from scratch; a saved training is renamed, not deleted")
 

@@ -14,8 +14,9 @@ import numpy as np
 from ecg_study.ecg_data.filters import remove_baseline_wander
 from ecg_study.errors import InputError
 from ecg_study.inference.denoiser import Denoiser
-from ecg_study.inference.detector import Detector, DetectorStream, RPeaks
+from ecg_study.inference.detector import Detector, DetectorStream
 from ecg_study.inference.quality.noise_level import RemovalWeakener
+from ecg_study.inference.r_peaks import RPeaks
 from ecg_study.models.card import DETECTOR, REMOVED_POWER, ModelCard, OperatingPoint
 from ecg_study.models.folder import onnx_runtime
 from ecg_study.models.runtimes import Runtime

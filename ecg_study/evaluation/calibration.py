@@ -13,7 +13,7 @@ from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.leads import EvaluationLead, match
 from ecg_study.evaluation.results.detection import ConfidenceBin, ConfidenceSummary, SurePeaks
 from ecg_study.evaluation.results.values import TOLERANCES_MS
-from ecg_study.inference.detector import RPeaks
+from ecg_study.inference.r_peaks import RPeaks
 from ecg_study.models.calibration import Calibration, log_features
 
 MOTION_LEVELS_DB = (12, 6, 0, -6)

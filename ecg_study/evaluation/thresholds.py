@@ -15,7 +15,7 @@ from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.evaluation.metrics import pooled_f1, standard_error
 from ecg_study.evaluation.removal_threshold import choose_removal_threshold
 from ecg_study.evaluation.results.values import TOLERANCES_MS
-from ecg_study.inference.detector import RPeaks
+from ecg_study.inference.r_peaks import RPeaks
 from ecg_study.models.card import DENOISER, DETECTOR, REMOVED_POWER, OperatingPoint
 
 _GRID = np.round(np.arange(LOWEST_PEAK_PROBABILITY, 0.99, 0.02), 2)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from ecg_study.inference.peak_picking import (
     snap_to_extremum,
 )
 from ecg_study.inference.quality.silences import SilenceCheck, join_intervals
+from ecg_study.inference.r_peaks import RPeaks, no_intervals
 from ecg_study.inference.rhythm_filter import FAST_PROBABILITY, MAX_RR_SECONDS, FastRhythms, RhythmFilter
 from ecg_study.models.calibration import Calibration
 from ecg_study.models.card import ModelCard
@@ -31,55 +32,6 @@ from ecg_study.models.runtimes import Runtime
 from ecg_study.progress import Progress
 
 _ROUNDING = 1e-4  # a sigmoid in float32 is exact to 1e-7
-
-
-def _no_intervals() -> np.ndarray:
-    return np.empty((0, 2), np.int64)
-
-
-@dataclass(frozen=True)
-class RPeaks:
-    """R peaks of a signal.
-
-    Attributes:
-        samples: Sample indices, int64, shape ``(peaks,)``, strictly increasing.
-        confidences: Confidence that each is correct, shape ``(peaks,)``, from 0 to 1. With a calibration, see
-            `ModelCard`, the share of correct R peaks with this confidence on validation records, with and without
-            noise; otherwise the peak probability.
-        unusable: Intervals that tell nothing about the heart, int64, shape ``(intervals, 2)``: first sample, and the
-            sample after the last. No lead can be used, or no peak was found for three seconds although the leads move
-            as QRS complexes do, see `SilenceCheck`.
-    """
-
-    samples: np.ndarray
-    confidences: np.ndarray
-    unusable: np.ndarray = field(default_factory=_no_intervals)
-
-    def __len__(self) -> int:
-        """Return the number of R peaks."""
-        return len(self.samples)
-
-    def above(self, threshold: float) -> RPeaks:
-        """Return the R peaks with at least this confidence.
-
-        A lower peak never suppresses a higher one, so others are not found in their place.
-        """
-        kept = self.confidences >= threshold
-        return RPeaks(self.samples[kept], self.confidences[kept], self.unusable)
-
-    def calibrated(self, calibration: Calibration) -> RPeaks:
-        """Return the R peaks with confidences in place of peak probabilities."""
-        return replace(self, confidences=calibration.confidences(self.confidences))
-
-    @staticmethod
-    def concatenate(parts: Iterable[RPeaks]) -> RPeaks:
-        """Return the consecutive results of a stream as one result."""
-        parts = list(parts)
-        return RPeaks(
-            np.concatenate([np.empty(0, np.int64), *(part.samples for part in parts)]),
-            np.concatenate([np.empty(0, np.float32), *(part.confidences for part in parts)]),
-            np.concatenate([_no_intervals(), *(part.unusable for part in parts)]),
-        )
 
 
 def _peak_probabilities(runtime: Runtime, segments: np.ndarray) -> np.ndarray:
@@ -244,7 +196,7 @@ class DetectorStream:
         self._checked = 0
         self._silences = SilenceCheck(fs, n_leads=n_leads)
         self._measured = [0] * n_leads  # samples of each lead that the check has seen
-        self._gaps = _no_intervals()  # unusable intervals after what the check has decided
+        self._gaps = no_intervals()  # unusable intervals after what the check has decided
         known = refractory + 2 + FUSION_LOOKAHEAD + self._fast_rhythms.lookahead
         lookahead = -(-known * self._rates.down // self._rates.up)
         waiting = round(MAX_CHAIN_SECONDS * fs) + round(MAX_RR_SECONDS * fs)

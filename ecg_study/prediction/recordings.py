@@ -14,7 +14,8 @@ from ecg_study.ecg_data.readers.recording import Recording
 from ecg_study.errors import RecordError
 from ecg_study.files import temporary_path
 from ecg_study.inference.denoiser import Denoiser
-from ecg_study.inference.detector import Detector, RPeaks
+from ecg_study.inference.detector import Detector
+from ecg_study.inference.r_peaks import RPeaks
 from ecg_study.progress import Progress
 
 ROWS_PER_BLOCK = 500_000

@@ -201,8 +201,8 @@ class Settings(CheckedModel):
     )
     noise_sigma_mv: NonNegativeNumber = Field(
         default=0.05,
-        description="standard deviation of the added white noise in mV; only the preset quick trains with it, the others "
-        "have noise levels of their own",
+        description="standard deviation of the added white noise in mV; only the preset quick trains with it, "
+        "the others have noise levels of their own",
     )
     skip_invalid: Flag = Field(
         default=False, description="skip records that cannot be used, and list them, instead of stopping"

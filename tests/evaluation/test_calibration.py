@@ -27,7 +27,8 @@ from ecg_study.evaluation.calibration import (
 from ecg_study.evaluation.leads import EvaluationLead
 from ecg_study.evaluation.results.detection import ConfidenceBin, SurePeaks
 from ecg_study.evaluation.thresholds import choose_operating_point
-from ecg_study.inference.detector import Detector, RPeaks
+from ecg_study.inference.detector import Detector
+from ecg_study.inference.r_peaks import RPeaks
 from ecg_study.models.calibration import Calibration
 from tests.inference.test_detector import CARD, LENGTH, SECONDS, SlopeRuntime, ecg
 

@@ -38,7 +38,7 @@ from ecg_study.evaluation.leads import EvaluationLead, by_record
 from ecg_study.evaluation.metrics import bootstrap, bootstrap_means, mean_denoising
 from ecg_study.evaluation.results.values import GRU, NOISY, peak_f1_metric
 from ecg_study.evaluation.thresholds import best_thresholds, threshold_inputs
-from ecg_study.inference.detector import RPeaks
+from ecg_study.inference.r_peaks import RPeaks
 from tests.conftest import WriteRecord
 from tests.recordings import bump_beats
 

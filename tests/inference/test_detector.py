@@ -17,8 +17,9 @@ from hypothesis.extra.numpy import arrays
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.scaling import scale_segments, subtract_moving_average
 from ecg_study.errors import EcgStudyError, InputError
-from ecg_study.inference.detector import Detector, RPeaks
+from ecg_study.inference.detector import Detector
 from ecg_study.inference.lead_fusion import choose_beat_index
+from ecg_study.inference.r_peaks import RPeaks
 from ecg_study.models.card import ModelCard
 
 CARD = ModelCard(

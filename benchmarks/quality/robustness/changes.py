@@ -11,7 +11,8 @@ from ecg_study.ecg_data.readers.recording import Record
 from ecg_study.ecg_data.resampling import resample_record
 from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.evaluation.metrics import pooled_f1
-from ecg_study.inference.detector import Detector, RPeaks
+from ecg_study.inference.detector import Detector
+from ecg_study.inference.r_peaks import RPeaks
 
 TOLERANCES = (0.150, 0.050)
 _GAP_EVERY, _GAP = 30.0, 2.0  # seconds

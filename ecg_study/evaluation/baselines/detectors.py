@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecg_study.inference.detector import RPeaks
+from ecg_study.inference.r_peaks import RPeaks
 
 _ADC_UNITS_PER_MV = 200.0
 """Resolution that gqrs expects: that of the MIT-BIH records."""

@@ -17,7 +17,7 @@ from ecg_study.evaluation.experiments.r_peaks import samples_within
 from ecg_study.evaluation.leads import EvaluationLead, databases_of, match
 from ecg_study.evaluation.results.detection import Failure
 from ecg_study.evaluation.results.values import TOLERANCES_MS
-from ecg_study.inference.detector import RPeaks
+from ecg_study.inference.r_peaks import RPeaks
 
 EXCERPT_SECONDS = 6.0
 

@@ -19,7 +19,7 @@ from ecg_study.evaluation.leads import EvaluationLead, by_record, match
 from ecg_study.evaluation.metrics import FEWEST_RECORDS, bootstrap, pooled_counts, pooled_f1
 from ecg_study.evaluation.results.detection import StressRow, StressSection
 from ecg_study.evaluation.results.values import GRU, TOLERANCES_MS
-from ecg_study.inference.detector import RPeaks
+from ecg_study.inference.r_peaks import RPeaks
 from ecg_study.progress import Progress
 
 PUBLISHED_TEST = "118e, 119e"

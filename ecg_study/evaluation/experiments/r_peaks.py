@@ -32,7 +32,7 @@ from ecg_study.evaluation.results.values import (
     SeedMetrics,
     peak_f1_metric,
 )
-from ecg_study.inference.detector import RPeaks
+from ecg_study.inference.r_peaks import RPeaks
 from ecg_study.progress import Progress
 
 DetectorInput = tuple[str, str]

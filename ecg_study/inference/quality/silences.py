@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ecg_study.ecg_data.buffers import SampleBuffer
+from ecg_study.inference.r_peaks import no_intervals
 
 SILENCE_SECONDS = 3.0
 """Shortest interval without an R peak that is examined, the RR interval at 20 beats per minute."""
@@ -123,11 +124,11 @@ class SilenceCheck:
         """
         self._peaks = np.concatenate([self._peaks, r_peaks])
         if not len(self._peaks):
-            return _no_intervals()
+            return no_intervals()
         if not self.decided and self._peaks[0] >= self._silence:  # the beats after it are the reference
             known = self._peaks[:_REFERENCE_BEATS]
             if len(known) < _REFERENCE_BEATS or self._parts_of(known).max() >= self._measured():
-                return _no_intervals()
+                return no_intervals()
         return self._decide(int(self._peaks[-1]))
 
     def finish(self, end: int) -> np.ndarray:
@@ -137,7 +138,7 @@ class SilenceCheck:
         if len(self._peaks):
             return self._decide(end)
         self.decided = end
-        return np.array([[0, end]], np.int64) if end >= self._silence else _no_intervals()
+        return np.array([[0, end]], np.int64) if end >= self._silence else no_intervals()
 
     def _decide(self, until: int) -> np.ndarray:
         """Return the noisy intervals between ``decided`` and ``until``."""
@@ -153,7 +154,7 @@ class SilenceCheck:
         oldest = int(self._parts_of(self._peaks[:1]).min())
         for meter in self._meters:
             meter.ranges.drop_before(oldest)
-        return np.concatenate([_no_intervals(), *found])
+        return np.concatenate([no_intervals(), *found])
 
     def _noisy(self, start: int, end: int) -> np.ndarray:
         """Return the noisy intervals of one silence, at whose ends are R peaks or the ends of the signal."""
@@ -162,7 +163,7 @@ class SilenceCheck:
         is_last = end > self._peaks[-1]
         last = self._measured() if is_last else (end - self._before) // self._part
         if last <= first:
-            return _no_intervals()
+            return no_intervals()
         beats = before if len(before) else self._peaks[:_REFERENCE_BEATS]
         loud, quiet = np.zeros(last - first, bool), np.zeros(last - first, bool)
         for meter in self._meters:
@@ -203,7 +204,3 @@ def join_intervals(intervals: np.ndarray) -> np.ndarray:
         else:
             joined.append([start, end])
     return np.array(joined, np.int64).reshape(-1, 2)
-
-
-def _no_intervals() -> np.ndarray:
-    return np.empty((0, 2), np.int64)
