@@ -371,7 +371,7 @@ class _Search:
         if missing:
             raise StateError(
                 f"{self.weights}: the weights of trial {missing[0]} are missing, so the search cannot resume; "
-                "restore them, or pass restart to start over",
+                "restore them, or pass restart to search to start over",
                 parameters=("restart",),
             )
 

@@ -22,8 +22,22 @@ from ecg_study.tuning.exports.trials_table import trials_csv
 STATE_FORMAT = 3
 STATE_FILE = "search.json"
 
-_WAY_OUT = "pass restart to start over, or set output_dir to another folder"
-_WAY_OUT_PARAMETERS = ("restart", "output_dir")
+WAY_OUT = "pass restart to search to start over, or set output_dir to another folder"
+WAY_OUT_PARAMETERS = ("restart", "output_dir")
+"""What to do about a search that cannot go on, and the parameters in it."""
+
+
+class OtherSearchError(StateError):
+    """A saved search is that of other settings or data.
+
+    Attributes:
+        directory: folder of the search.
+    """
+
+    def __init__(self, message: str, directory: Path, *, parameters: Sequence[str] = ()) -> None:
+        """Create the error; see `EcgStudyError`."""
+        super().__init__(message, parameters=parameters)
+        self.directory = directory
 
 
 @dataclass(frozen=True)
@@ -267,16 +281,18 @@ class StateFile:
         """Refuse to resume a search with another identity.
 
         Raises:
-            StateError: the identities differ; the message names the first difference with both values.
+            OtherSearchError: the identities differ; the message names the first difference with both values.
         """
         # Only a backend other than the default is stored: earlier versions had no other.
         saved, requested = ({"KERAS_BACKEND": BACKENDS[0], **identity} for identity in (saved, requested))
         for key in sorted({*saved, *requested}):
             if saved.get(key) != requested.get(key):
                 before, now = difference(saved.get(key), requested.get(key))
-                raise _refused(
-                    f"{self.directory}: the saved search used {key} = {before}, but {key} = {now} was requested",
-                    f"use {key} = {before}, ",
+                problem = f"the saved search used {key} = {before}, but {key} = {now} was requested"
+                raise OtherSearchError(
+                    f"{self.directory}: {problem}; use {key} = {before}, {WAY_OUT}",
+                    self.directory,
+                    parameters=WAY_OUT_PARAMETERS,
                 )
 
     def set_aside(self) -> Path | None:
@@ -336,4 +352,4 @@ def _trial_from_json(stored: dict[str, Any]) -> Trial:
 
 def _refused(problem: str, advice: str = "", *, reason: str = "") -> StateError:
     details = f" ({reason})" if reason else ""
-    return StateError(f"{problem}; {advice}{_WAY_OUT}{details}", parameters=_WAY_OUT_PARAMETERS)
+    return StateError(f"{problem}; {advice}{WAY_OUT}{details}", parameters=WAY_OUT_PARAMETERS)

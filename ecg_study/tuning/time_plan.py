@@ -301,5 +301,5 @@ def load_time_plan(path: Path) -> TimePlan | None:
         return None
     except (UnreadableError, ValidationError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
-        advice = "restore the file, or pass restart to start over"
+        advice = "restore the file, or pass restart to search to start over"
         raise StateError(f"{path}: damaged ({problem}); {advice}", parameters=("restart",)) from error

@@ -179,7 +179,8 @@ class Study:
         tasks = self._tasks(model_kind)
         from ecg_study.tuning.search import silent_view
 
-        return self._search(tasks, restart, open_view or silent_view)
+        with self._naming_settings():
+            return self._search(tasks, restart, open_view or silent_view)
 
     def report(self, *, sections: Sequence[str] | None = None, command: str = "") -> Report:
         """Train the best models, evaluate them on the test records, and write the report.
@@ -200,7 +201,8 @@ class Study:
         settings = self.settings
         plan = self._time_plan(tasks)
         tasks = tasks if plan is None else plan.applied_to(tasks)
-        searches, missing = usable_searches(tasks, self._saved_searches(tasks))
+        with self._naming_settings():
+            searches, missing = usable_searches(tasks, self._saved_searches(tasks))
         if plan is not None:
             plan = plan.with_final_trainings(tasks, searches)
             plan.save(self._time_plan_file)
@@ -314,6 +316,7 @@ class Study:
         Raises:
             StateError: it is damaged, or is for another time or preset.
         """
+        from ecg_study.tuning.state import WAY_OUT, WAY_OUT_PARAMETERS
         from ecg_study.tuning.time_plan import load_time_plan
 
         preset = next(iter(tasks.values())).preset
@@ -325,8 +328,7 @@ class Study:
             problem = (
                 f"planned for {found.hours:g} hours and the preset {found.preset}, not for {hours:g} and {preset.name}"
             )
-            advice = "pass restart to start over, or set output_dir to another folder"
-            raise StateError(f"{self._time_plan_file}: {problem}; {advice}", parameters=("restart", "output_dir"))
+            raise StateError(f"{self._time_plan_file}: {problem}; {WAY_OUT}", parameters=WAY_OUT_PARAMETERS)
         return found
 
     def _planned(
@@ -381,6 +383,11 @@ class Study:
         return {
             name: load_same_search(tasks[name], search_directory(out, name), seed=self.settings.seed) for name in found
         }
+
+    def _naming_settings(self) -> AbstractContextManager[None]:
+        from ecg_study.workflows.saved_settings import naming_settings
+
+        return naming_settings(self.settings, self.output_dir / SETTINGS_FILE)
 
     def _save_settings(self) -> None:
         save_settings(self.settings, self.output_dir / SETTINGS_FILE)

@@ -268,7 +268,7 @@ def test_a_report_on_other_data_than_the_search_is_refused(
     tiny_study: Path, small_options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     message = _error(["report", *small_options, "--noise-sigma-mv", "0.1", "--out", str(tiny_study)], capsys)
-    assert "data = " in message
+    assert "used --noise-sigma-mv = 0.05" in message and "--noise-sigma-mv = 0.1 was requested" in message
     assert str(tiny_study) in message
 
 

@@ -114,5 +114,5 @@ def test_a_search_is_not_resumed_on_other_segments(cache_of_today: SegmentCache,
     split = split_database(open_database("folder", raw_dir=raw_dir), cache_of_today.records, seed=1)
     for name in MODEL_KINDS:
         task = TrainingTask(name, cache_of_today, split, ROBUST)
-        with pytest.raises(StateError, match="pass restart to start over"):
+        with pytest.raises(StateError, match="pass restart to search to start over"):
             load_same_search(task, search_directory(STORED, name), seed=1)

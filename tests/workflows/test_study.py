@@ -11,7 +11,9 @@ import pytest
 
 import ecg_study as es
 from ecg_study.extras import require_packages
-from ecg_study.workflows.settings import load_settings
+from ecg_study.tuning.state import OtherSearchError
+from ecg_study.workflows.saved_settings import naming_settings
+from ecg_study.workflows.settings import Settings, load_settings, save_settings
 from ecg_study.workflows.study import Study
 
 
@@ -104,3 +106,36 @@ def test_a_study_is_planned_searched_and_reported(
         assert after[name] == before[name]
     assert report.provenance.command == f"{study!r}.run()"
     assert (out / "report.md").is_file()
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> tuple[Settings, Path]:
+    """Settings, and the file in which a search saved them."""
+    settings = Settings(seed=1, noise_sigma_mv=0.05, raw_dir="records", workers=2)
+    save_settings(settings, tmp_path / "settings.toml")
+    return settings, tmp_path / "settings.toml"
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"seed": 2}, r"used seed = 1, but seed = 2 was requested; use seed = 1, pass restart"),
+        ({"seed": 2, "raw_dir": "moved", "workers": 1}, r"used seed = 1, but seed = 2 was requested"),
+        ({"noise_sigma_mv": 0.1, "lead": "V5"}, r'used lead = "auto" and noise_sigma_mv = 0\.05, but lead = "V5" and'),
+        ({"raw_dir": "other"}, r'used raw_dir = "records", but raw_dir = "other" was requested'),
+        ({"workers": 1}, "^another search$"),
+    ],
+)
+def test_settings_that_differ_from_a_saved_search_are_named(
+    saved: tuple[Settings, Path], changed: dict[str, Any], says: str
+) -> None:
+    settings, path = saved
+    with pytest.raises(OtherSearchError, match=says), naming_settings(settings.changed(**changed), path):
+        raise OtherSearchError("another search", path.parent)
+
+
+def test_a_changed_file_of_settings_hides_no_error(saved: tuple[Settings, Path]) -> None:
+    settings, path = saved
+    path.write_text("unknown = 1")
+    with pytest.raises(OtherSearchError, match="another search"), naming_settings(settings, path):
+        raise OtherSearchError("another search", path.parent)
