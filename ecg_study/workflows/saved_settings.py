@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ecg_study.errors import SettingsError
 from ecg_study.formatting import difference
+from ecg_study.reading import UnreadableError, read_toml
 from ecg_study.tuning.state import WAY_OUT, WAY_OUT_PARAMETERS, OtherSearchError
-from ecg_study.workflows.settings import Settings, load_settings
+from ecg_study.workflows.settings import Settings, as_mapping
 
 _DECIDING = (
     "database",
@@ -33,8 +33,8 @@ _DECIDING = (
 """Settings that change the data, the space or the trials of a search."""
 
 _FOLDERS = ("raw_dir", "noise_dir")
-"""Folders of data. The same data may lie in another one, so they are named only if no other setting differs. The file of
-a preset may have moved too, so only its name counts."""
+"""Folders of data. The same data may lie in another one, so they are named only if no other setting differs. The file
+of a preset may have moved too, so only its name counts."""
 
 
 @contextmanager
@@ -66,12 +66,16 @@ def naming_settings(settings: Settings, path: Path) -> Iterator[None]:
 def _changed(settings: Settings, path: Path) -> list[tuple[str, str, str]]:
     """Return the name, the saved value and the requested value of each setting that differs."""
     try:
-        saved = Settings(**load_settings(path)).model_dump(mode="json")
-    except SettingsError:  # the study was made by another version, or its settings were changed
+        content = read_toml(path)
+    except (OSError, UnreadableError):  # the search is refused anyway
         return []
-    requested = settings.model_dump(mode="json")
+    # What the file says is compared, not what it means: the file of its preset may be gone.
+    saved, requested = (
+        {name.replace("-", "_"): value for name, value in values.items()}
+        for values in ({**as_mapping(Settings()), **content}, as_mapping(settings))
+    )
     for values in (saved, requested):
-        values["preset"] = Path(values["preset"]).name
-    changed = [name for name in (*_DECIDING, *_FOLDERS) if saved[name] != requested[name]]
+        values["preset"] = Path(str(values["preset"])).name
+    changed = [name for name in (*_DECIDING, *_FOLDERS) if saved.get(name) != requested.get(name)]
     named = [name for name in changed if name not in _FOLDERS] or changed
-    return [(name, *difference(saved[name], requested[name])) for name in named]
+    return [(name, *difference(saved.get(name), requested.get(name))) for name in named]

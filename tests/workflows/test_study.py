@@ -136,6 +136,6 @@ def test_settings_that_differ_from_a_saved_search_are_named(
 
 def test_a_changed_file_of_settings_hides_no_error(saved: tuple[Settings, Path]) -> None:
     settings, path = saved
-    path.write_text("unknown = 1")
+    path.write_text("unknown =")
     with pytest.raises(OtherSearchError, match="another search"), naming_settings(settings, path):
         raise OtherSearchError("another search", path.parent)
