@@ -84,10 +84,26 @@ class RecordErrors(EcgStudyError):  # noqa: N818  # several RecordError
 
     def __init__(self, errors: Sequence[RecordError], advice: str, *, parameters: Sequence[str] = ()) -> None:
         self.errors = list(errors)
-        listed = "; ".join(str(error) for error in self.errors)
+        listed = _listed(self.errors)
         count = "1 record" if len(self.errors) == 1 else f"{len(self.errors)} records"
         mentioned = [name for error in self.errors for name in error.parameters]
         super().__init__(f"{count} cannot be used: {listed}; {advice}", parameters=(*parameters, *mentioned))
+
+
+_MOST_LISTED = 5
+
+
+def _listed(errors: Sequence[RecordError]) -> str:
+    """Return the problems, each with the records that have it, and of many only the first."""
+    paths: dict[str, list[Path]] = {}
+    for error in errors:
+        paths.setdefault(error.problem, []).append(error.path)
+    shown, groups = 0, []
+    for problem, of_problem in list(paths.items())[:_MOST_LISTED]:
+        shown += len(of_problem)
+        others = f" and {len(of_problem) - _MOST_LISTED} others" if len(of_problem) > _MOST_LISTED else ""
+        groups.append(f"{', '.join(map(str, of_problem[:_MOST_LISTED]))}{others}: {problem}")
+    return "; ".join([*groups, *([f"and {len(errors) - shown} others"] if shown < len(errors) else [])])
 
 
 class DataError(EcgStudyError):

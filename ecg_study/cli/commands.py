@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,8 @@ def predict(options: PredictOptions, call: Call) -> int:
 
     console, settings, out = open_console(), call.settings, Path(call.settings.output_dir)
     first = options.recordings[0]
+    if empty := [name for name in options.recordings if not name.strip()]:
+        raise InputError(f"{empty[0]!r} is not the name of a recording or folder; is a variable of the shell empty?")
     if _is_model(first):
         raise InputError(f"{first} is a model, not a recording; use model {first}", parameters=("model",))
     model = load_model(options.model, runtime=options.runtime, models_dir=out / "models")
@@ -311,7 +313,9 @@ def _is_model(name: str) -> bool:
     from ecg_study.inference.loading import PRETRAINED_DIR
     from ecg_study.models.card import CARD_FILE
 
-    return any((parent / name / CARD_FILE).is_file() for parent in (Path(), PRETRAINED_DIR))
+    with suppress(PermissionError):  # which would name the card; whoever reads the recordings names the folder
+        return any((parent / name / CARD_FILE).is_file() for parent in (Path(), PRETRAINED_DIR))
+    return False
 
 
 COMMANDS: dict[str, Callable[[Any, Call], int]] = {

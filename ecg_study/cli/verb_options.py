@@ -15,6 +15,7 @@ from ecg_study.workflows.validation import (
     CheckedModel,
     Expected,
     Flag,
+    Hours,
     Names,
     NonNegativeInt,
     Number,
@@ -69,7 +70,7 @@ class TrainOptions(CheckedModel):
     """Options of ``train``."""
 
     model_kind: _ModelKind = Field(default="detector", description="denoiser or detector")
-    hours: PositiveNumber | None = Field(default=None, description="train for this many hours, validation included")
+    hours: Hours | None = Field(default=None, description="train for this many hours, validation included")
     segments: PositiveInt | None = Field(default=None, description="train on this many segments")
     epochs: PositiveInt | None = Field(default=None, description="train for this many passes over the records")
     hyperparameters: Names = Field(

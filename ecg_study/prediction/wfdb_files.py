@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -43,8 +44,13 @@ def write_annotations(path: Path, detected: DetectedRecording) -> None:
 
 
 def wfdb_name(name: str) -> str:
-    """Return a valid WFDB record name: letters, digits, hyphens and underscores."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    """Return a valid WFDB record name: letters, digits, hyphens and underscores.
+
+    A space becomes an underscore. A name with other characters ends with a part of its hash, or many names in another
+    script would be one.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    return plain if plain == name.replace(" ", "_") else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 _MAX_GAIN = 1000.0

@@ -23,12 +23,13 @@ from ecg_study.workflows.validation import (
     CheckedModel,
     Expected,
     Flag,
+    Hours,
     Names,
     NonNegativeInt,
     NonNegativeNumber,
     PositiveInt,
-    PositiveNumber,
     Text,
+    Workers,
     did_you_mean,
     matching,
     one_of,
@@ -207,12 +208,12 @@ class Settings(CheckedModel):
     skip_invalid: Flag = Field(
         default=False, description="skip records that cannot be used, and list them, instead of stopping"
     )
-    hours: PositiveNumber | None = Field(
+    hours: Hours | None = Field(
         default=None,
         description="time of the whole study: the sizes of searches and final trainings follow from the speed of this "
         "machine (default: that of the preset)",
     )
-    max_hours: PositiveNumber | None = Field(
+    max_hours: Hours | None = Field(
         default=None, description="stop the searches after this many hours, shared among the models (default: no limit)"
     )
     max_trials: PositiveInt | None = Field(
@@ -230,7 +231,7 @@ class Settings(CheckedModel):
         default=False,
         description="train with the recurrent layers of Keras instead of compiled ones, which are faster on a CPU",
     )
-    workers: NonNegativeInt | None = Field(
+    workers: Workers | None = Field(
         default=None,
         description="trials in parallel, each in a process of its own; 0 trains in the main process, for debugging "
         "(default: the fastest number)",

@@ -115,7 +115,10 @@ def test_settings_are_shown_as_options() -> None:
             ["--database", "folder", "--raw-dir", "{raw}", "--segment-samples", "1000"],
             "--segment-samples: 1000 is not a multiple of --window-samples (144)",
         ),
-        (["--database", "folder", "--raw-dir", "{raw}", "--annotator", "qrs"], "s01.qrs: no annotations"),
+        (
+            ["--database", "folder", "--raw-dir", "{raw}", "--annotator", "qrs"],
+            "no annotations; the R peaks of a record are read from this file; set --annotator if",
+        ),
         (
             ["--database", "sinthetic"],
             "--database: 'sinthetic' is not one of synthetic, mitdb, qtdb, cinc2014, folder; did you mean",
@@ -126,7 +129,7 @@ def test_settings_are_shown_as_options() -> None:
         (["--max-hours", "0"], "--max-hours: '0' is not a positive number"),
         (["--max-hours", "inf"], "--max-hours: 'inf' is not a positive number"),
         (["--max-trials", "0"], "--max-trials: '0' is not a positive integer"),
-        (["--workers", "-1"], "--workers: '-1' is not an integer of 0 or more"),
+        (["--workers", "-1"], "--workers: '-1' is not an integer from 0 to 1,000"),
         (["--workers", "2", "--scheduler", "tcp://h:1"], "give --workers or --scheduler, not both"),
         (["--model-kind", "gru"], "--model-kind: 'gru' is not one of denoiser, detector"),
     ],

@@ -211,6 +211,8 @@ def test_rr_statistics_by_hand(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--fs", "0"], "--fs: '0' is not a positive number"),
+        ([""], "'' is not the name of a recording or folder; is a variable of the shell empty?"),
+        ([" "], "' ' is not the name of a recording or folder"),
         (["--fs", "fast"], "--fs: 'fast' is not a positive number"),
         (["--gain", "-1"], "--gain: '-1' is not a positive number"),
         (["--adc-zero", "nan"], "--adc-zero: 'nan' is not a number"),

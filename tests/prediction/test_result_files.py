@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from ecg_study import files
 from ecg_study.errors import InputError
 from ecg_study.inference.detector import Detector
 from ecg_study.prediction.outputs import DETECTOR_FORMATS, Prediction, predict_recordings
+from ecg_study.prediction.wfdb_files import wfdb_name
 from tests.inference.test_detector import CARD, SlopeRuntime, ecg
 from tests.tiny import ROOT
 
@@ -210,3 +212,12 @@ def test_after_a_full_disk_the_same_command_goes_on(long_recording: Path, tmp_pa
     assert "free some space and run the same command again" in stopped.stderr
     assert not (tmp_path / "predictions").exists()
     assert study.main(given) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [("100", "100"), ("a b", "a_b"), ("日本", r"__-[0-9a-f]{6}"), ("中国", r"__-[0-9a-f]{6}"), ("a.b", r"a_b-\w{6}")],
+)
+def test_wfdb_names_are_valid_and_differ(name: str, wanted: str) -> None:
+    assert re.fullmatch(wanted, wfdb_name(name))
+    assert len({wfdb_name(other) for other in ("日本", "中国", "a.b", "a_b", "a:b")}) == 5

@@ -32,8 +32,10 @@ from ecg_study.workflows.settings import FILE_SETTINGS, Settings, as_mapping, lo
         ("segment_samples", 20.5, "segment_samples: 20.5 is not a positive integer"),
         ("max_hours", 0, "max_hours: 0 is not a positive number"),
         ("max_hours", math.inf, "max_hours: inf is not a positive number"),
+        ("hours", 10_001, "hours: 10001 is not a positive number of at most 10,000"),
+        ("workers", 1001, "workers: 1001 is not an integer from 0 to 1,000"),
         ("max_trials", 0, "max_trials: 0 is not a positive integer"),
-        ("workers", -1, "workers: -1 is not an integer of 0 or more"),
+        ("workers", -1, "workers: -1 is not an integer from 0 to 1,000"),
         ("skip_invalid", "yes", "skip_invalid: 'yes' is not true or false"),
         ("annotator", "a/b", "annotator: 'a/b' is not a file extension of letters and digits, such as 'atr'"),
     ],
@@ -97,7 +99,8 @@ def test_a_file_of_version_0_1_0_is_read(tmp_path: Path) -> None:
         ("seed = ", "s.toml: not a TOML file"),
         (
             'sede = 1\nmax-hours = 0\nraw-dirr = "a"\nseed = 2',
-            "s.toml: max-hours: 0 is not a positive number; sede: unknown setting; did you mean 'seed'?; raw-dirr: ",
+            "s.toml: max-hours: 0 is not a positive number of at most 10,000; sede: unknown setting; did you mean 'seed'?; "
+            "raw-dirr: ",
         ),
         ("records = " + "[" * 5000 + "]" * 5000, "s.toml: nested too deeply"),
         ("seed" + ".a" * 20_000 + " = 1", "s.toml: nested too deeply"),

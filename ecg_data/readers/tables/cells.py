@@ -94,13 +94,16 @@ def _unquoted(cell: str) -> str:
     return cell[1:-1].strip() if len(cell) > 1 and cell[0] == cell[-1] == "'" else cell
 
 
+_COMMENT = re.compile(r"^#(?![,;|])|(?<=\s)#(?![,;|\t'\"])")
+
+
 def without_comment(row: str) -> str | None:
     """Return a row without the comment at its end; ``None`` if the whole line is a comment.
 
     A comment begins with ``#`` at the start of a line or after a space, not within quotes. Errors of spreadsheets,
-    such as ``#N/A``, are cells.
+    such as ``#N/A``, are cells, and so is a ``#`` at the end of a cell, as in ``'sample #','MLII'``.
     """
-    for found in re.finditer(r"(?:^|(?<=\s))#", row):
+    for found in _COMMENT.finditer(row):
         if row[: found.start()].count('"') % 2:
             continue  # within a cell in quotes
         rest = row[found.start() :]

@@ -236,10 +236,11 @@ def _header(
             problem = f"line {line.number:,} is neither a name nor a row of the table: {line.text.strip()[:40]!r}"
             raise RecordError(path, problem)
     fitted = _fitted(before[-1], cells, blank)
-    if len(before) > 1 and fitted is not None and all(_is_unit(name) for name in fitted if name):
+    units = None if fitted is None else [_without_brackets(name) for name in fitted]
+    if len(before) > 1 and units is not None and all(_is_unit(unit) for unit in units if unit):
         above = _fitted(before[-2], cells, blank)
-        if above is not None and any(fitted):
-            joined = tuple(_with_unit(name, unit) for name, unit in zip(above, fitted, strict=True))
+        if above is not None and any(units):
+            joined = tuple(_with_unit(name, unit) for name, unit in zip(above, units, strict=True))
             return _Header(joined, True, len(before) - 2)
     if fitted is None:
         found = len(_cells(before[-1], cells.delimiter))
@@ -256,13 +257,15 @@ def _fitted(line: _Line, cells: CellFormat, blank: set[int]) -> tuple[str, ...] 
     """Return one name per column; ``None`` if there are more or fewer.
 
     Names may be followed by empty ones. Columns that are empty in each row, as after a delimiter at its end, need no
-    name. In a table with spaces, a unit in brackets belongs to the name before it.
+    name. In a table with spaces, a unit in brackets belongs to the name before it, and names of several words are two
+    spaces apart.
     """
     names = _cells(line, cells.delimiter)
     while len(names) > cells.width and not names[-1]:
         names = names[:-1]
     if cells.delimiter == " " and len(names) > cells.width:
-        names = re.split(r"\s+(?![(\[{])", line.text.strip())
+        apart = re.split(r"\s{2,}|\t", line.text.strip())
+        names = apart if len(apart) == cells.width else re.split(r"\s+(?![(\[{])", line.text.strip())
     if len(names) < cells.width and all(column in blank for column in range(len(names), cells.width)):
         names += [""] * (cells.width - len(names))
     return tuple(names) if len(names) == cells.width else None
@@ -270,6 +273,12 @@ def _fitted(line: _Line, cells: CellFormat, blank: set[int]) -> tuple[str, ...] 
 
 def _is_unit(text: str) -> bool:
     return parse_unit(text).kind is not UnitKind.UNKNOWN or _TIME_OF_DAY.fullmatch(text) is not None or text == "-"
+
+
+def _without_brackets(text: str) -> str:
+    """Return a unit without the brackets around it, as ``rdsamp`` of PhysioNet writes it."""
+    found = re.fullmatch(r"\((.*)\)|\[(.*)\]", text)
+    return text if found is None else (found[1] or found[2] or "").strip()
 
 
 def _with_unit(name: str, unit: str) -> str:

@@ -61,7 +61,10 @@ def annotation_file(path: Path, *, annotator: str) -> Path:
     """
     file = path.with_name(f"{path.name}.{annotator}")
     if not file.is_file():
-        raise RecordError(file, "no annotations; the R peaks of a record are read from this file")
+        problem = (
+            "no annotations; the R peaks of a record are read from this file; set annotator if it has another extension"
+        )
+        raise RecordError(file, problem, parameters=("annotator",))
     return file
 
 

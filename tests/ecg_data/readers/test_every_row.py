@@ -172,6 +172,20 @@ def test_units_in_a_header_with_spaces_belong_to_their_names(tmp_path: Path) -> 
     is_signal(2 * read(path, lead="II"), within=0.002)
 
 
+@pytest.mark.parametrize("header", ["'sample #','MLII'", "sample #,MLII", "#,MLII", '"sample #","MLII"'])
+def test_a_number_sign_in_a_name_is_no_comment(tmp_path: Path, header: str) -> None:
+    rows = [f"{number},{value:.4f}" for number, value in enumerate(SIGNAL)]
+    is_signal(read(write_rows(tmp_path / "a.csv", header, rows), fs=250.0, lead="MLII"))
+
+
+def test_names_and_units_on_two_lines_as_rdsamp_writes_them(tmp_path: Path) -> None:
+    rows = [f"{time:12.3f} {value:8.4f} {2 * value:8.4f}" for time, value in zip(TIMES, SIGNAL, strict=True)]
+    header = "   Elapsed time     MLII       V5\n   (seconds)        (mV)     (mV)"
+    path = write_rows(tmp_path / "a.txt", header, rows)
+    is_signal(read(path))
+    is_signal(read(path, lead="V5") / 2)
+
+
 @pytest.mark.parametrize("first", ["1_0", "1.2.3", "0.5x", "--0.5", "1,5", "+-1"])
 def test_a_damaged_first_sample_is_not_a_header(tmp_path: Path, first: str) -> None:
     path = write_rows(tmp_path / "a.txt", "", [first, *(f"{value:.4f}" for value in SIGNAL[1:])])
