@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def wfdb_name(name: str) -> str:
     script would be one.
     """
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)
-    return plain if plain == name.replace(" ", "_") else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    return plain if plain == name.replace(" ", "_") else f"{plain}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:6]}"
 
 
 _MAX_GAIN = 1000.0

@@ -99,8 +99,8 @@ def test_a_file_of_version_0_1_0_is_read(tmp_path: Path) -> None:
         ("seed = ", "s.toml: not a TOML file"),
         (
             'sede = 1\nmax-hours = 0\nraw-dirr = "a"\nseed = 2',
-            "s.toml: max-hours: 0 is not a positive number of at most 10,000; sede: unknown setting; did you mean 'seed'?; "
-            "raw-dirr: ",
+            "s.toml: max-hours: 0 is not a positive number of at most 10,000; sede: unknown setting; "
+            "did you mean 'seed'?; raw-dirr: ",
         ),
         ("records = " + "[" * 5000 + "]" * 5000, "s.toml: nested too deeply"),
         ("seed" + ".a" * 20_000 + " = 1", "s.toml: nested too deeply"),

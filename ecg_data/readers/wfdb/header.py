@@ -244,12 +244,15 @@ def _integer(header_path: Path, place: str, words: list[str], position: int) -> 
     return int(words[position])
 
 
+_MOST_PADDING = 3  # bytes after the samples, of writers that fill words of four bytes
+
+
 def _samples(header_path: Path, signals: tuple[WfdbSignal, ...], stated: int | None) -> int:
     """Return the number of samples, which must agree with the size of the signal files.
 
     Raises:
-        RecordError: a file is missing or shorter than the header states; or the header states no length, and the files
-            do not show one.
+        RecordError: a file is missing, or shorter or longer than the header states; or the header states no length,
+            and the files do not show one.
     """
     lengths = set()
     for name in dict.fromkeys(signal.file for signal in signals):
@@ -272,6 +275,10 @@ def _samples(header_path: Path, signals: tuple[WfdbSignal, ...], stated: int | N
             if size + members[0].offset < expected:
                 actual = size + members[0].offset
                 raise RecordError(file, f"truncated: {actual:,} bytes instead of {expected:,}")
+            if size + members[0].offset > expected + _MOST_PADDING:
+                held = int(size * 8 // (bits * len(members)))
+                problem = f"holds {held:,} samples per signal, but the header states {stated:,}; correct the header"
+                raise RecordError(file, problem)
             continue
         found = int(max(size, 0) * 8 // (bits * len(members)))
         if max(size, 0) * 8 - found * bits * len(members) >= 8:

@@ -126,6 +126,11 @@ def test_a_wfdb_gain_field_is_understood_as_a_whole(tmp_path: Path, gain: str) -
         ("r 1 250 10000", "r 2 250 10000", "states 2 signals, but describes 1"),
         ("r 1 250 10000", "r x 250 10000", "no number of signals"),
         ("r 1 250 10000", "r 1 250 10001", "truncated: 20,000 bytes instead of 20,002"),
+        (
+            "r 1 250 10000",
+            "r 1 250 9998",
+            "holds 10,000 samples per signal, but the header states 9,998; correct the header",
+        ),
         ("r.dat 16 ", "r.dat 17 ", "the format '17' is unknown"),
         ("r.dat 16 ", "r.dat 16y ", "the format '16y' is unknown"),
         ("r.dat 16 ", "r.dat 16x2 ", "different sampling rates"),
