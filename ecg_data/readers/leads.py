@@ -69,21 +69,30 @@ def _plain(name: str) -> str:
     return _PREFIX.sub("", plain).strip()
 
 
+_OTHER_SENSOR = re.compile(
+    r"(?:resp(?:iration)?|breath(?:ing)?|pleth|ppg|bvp|spo2|sao2|abp|art|nibp|cvp|pap|bp|pressure|co2|etco2|flow)"
+    r"|(?:thor(?:ax)?|abdo?(?:men)?|hr|rr|heart[ _-]?rate|pulse|bpm|temp(?:erature)?(?:[ _-]?[cfk])?|eda|gsr)"
+    r"|(?:eeg|emg|eog|eog[lr]|chin|snore|nasal|airflow)\b.*"
+    r"|(?:acc|accel|accelerometer|gyro|gyr|mag|imu)(?:[ _.-]?[xyz123])?"
+)
+"""Names of channels of other sensors than electrodes on the chest."""
+
 _OTHER_SIGNAL = re.compile(
     r"(?:r[ _-]?peaks?|qrs|beats?|labels?|class|annotations?|markers?|events?|triggers?|notes?|comments?|flags?|status)"
     r"|(?:index|idx|#|no\.?|nr\.?|number|row|counter|count|seq(?:uence)?|nseq|samples?(?:[ _-](?:number|index|no|id))?)"
-    r"|(?:resp(?:iration)?|breath(?:ing)?|pleth|ppg|bvp|spo2|sao2|abp|art|nibp|cvp|pap|bp|pressure|co2|etco2|flow)"
-    r"|(?:thor(?:ax)?|abdo?(?:men)?|hr|rr|heart[ _-]?rate|pulse|bpm|temp(?:erature)?|eda|gsr|battery|voltage|current)"
-    r"|(?:lux|light|position|activity)|(?:eeg|emg|eog|eog[lr]|chin|snore|nasal|airflow)\b.*"
-    r"|(?:acc|accel|accelerometer|gyro|gyr|mag|imu)(?:[ _.-]?[xyz123])?"
+    r"|(?:battery|voltage|current|lux|light|position|activity)"
     r"|(?:time|clock|date|timestamp|seconds?|elapsed).*"
 )
-"""Names of channels that are not ECG leads."""
+"""Names of other channels that are not ECG leads, or not beside one: a single column may be called voltage."""
 
 
 def is_other_signal(name: str) -> bool:
     """Return whether a name, with or without a unit, is that of a time, a counter, a marker or another signal."""
-    return _OTHER_SIGNAL.fullmatch(split_name(name).name.lower().strip()) is not None
+    return _is_other_sensor(name) or _OTHER_SIGNAL.fullmatch(split_name(name).name.lower().strip()) is not None
+
+
+def _is_other_sensor(name: str) -> bool:
+    return _OTHER_SENSOR.fullmatch(split_name(name).name.lower().strip()) is not None
 
 
 def choose_leads(
@@ -92,7 +101,7 @@ def choose_leads(
     """Return the columns of the selected leads.
 
     ``"auto"`` selects MLII or II; else a lead that is called ECG, EKG or signal; else the first lead with the name of
-    an ECG lead; else the only one.
+    an ECG lead; else the only one, unless its name is that of another sensor.
 
     Args:
         path: path of the file, for messages.
@@ -135,7 +144,7 @@ def _usual_lead(path: Path, labels: Sequence[str], noun: str) -> int:
     for column, label in enumerate(labels):
         if _ECG_DEVICE.fullmatch(label.lower()):
             return column
-    if len(labels) == 1:
+    if len(labels) == 1 and not _is_other_sensor(labels[0]):
         return 0
     problem = f"none of its {noun} ({list_names(labels)}) has the name of an ECG lead; choose a lead, or 'all'"
     raise RecordError(path, problem, parameter="lead")

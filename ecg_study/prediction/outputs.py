@@ -248,7 +248,8 @@ def _write_detection(detected: DetectedRecording, model_name: str, runtime: str,
     rate = f", {summary.mean_rate_bpm:.0f} beats/min" if summary.mean_rate_bpm else ""
     unusable = f", {summary.unusable_share:.1%} of the signal unusable" if summary.unusable_share else ""
     unsure = f", {summary.unsure_beats:,} unsure ones left out" if summary.unsure_beats else ""
-    return f"{summary.beats:,} R peaks{unsure}{rate}{unusable}"
+    peaks = "1 R peak" if summary.beats == 1 else f"{summary.beats:,} R peaks"
+    return f"{peaks}{unsure}{rate}{unusable}"
 
 
 def _write_denoising(denoised: DenoisedRecording, model_name: str, runtime: str, paths: dict[str, Path]) -> str:
@@ -267,4 +268,4 @@ def _write_denoising(denoised: DenoisedRecording, model_name: str, runtime: str,
     leads = "1 lead" if len(summary.leads) == 1 else f"{len(summary.leads)} leads"
     known = [f"{value:.0f}" for value in summary.median_snr_db or () if value is not None]
     snr = f", estimated SNR {' and '.join(known)} dB" if known else ""
-    return f"{leads} of {summary.duration_s:,.0f} s denoised{snr}{unusable}"
+    return f"{leads} of {summary.duration_s:,.{int(summary.duration_s < 10)}f} s denoised{snr}{unusable}"

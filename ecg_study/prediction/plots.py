@@ -108,12 +108,14 @@ def _draw_snr(axis: Any, denoised: DenoisedRecording) -> None:
     seconds, start = denoised.samples / denoised.recording.fs, denoised.recording.start_s
     scale, unit = _time_scale(seconds)
     snr = denoised.snr_db[:, 0]
-    axis.step((start + np.arange(len(snr))) / scale, snr, where="post", color=_BLACK, linewidth=0.8)
+    # Each value holds for a second, the last one too, and a step ends at the last value.
+    edges = np.minimum(np.arange(len(snr) + 1), seconds)
+    axis.step((start + edges) / scale, np.append(snr, snr[-1:]), where="post", color=_BLACK, linewidth=0.8)
     axis.set_xlim(start / scale, (start + seconds) / scale)
     axis.set_xlabel(f"time ({unit})")
     axis.set_ylabel("SNR (dB)")
     known = np.isfinite(snr).any()
-    axis.set_title("Estimated SNR, each second" + ("" if known else ": not known for this model"), loc="left")
+    axis.set_title("Estimated SNR, each second" + ("" if known else ": not known"), loc="left")
 
 
 def _draw_rate(axis: Any, detected: DetectedRecording) -> None:

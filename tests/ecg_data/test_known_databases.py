@@ -189,8 +189,8 @@ class TestSeveralDatabases:
         shutil.copytree(folder, tmp_path / "own")
         shutil.copy(tmp_path / "own" / "mitdb" / "100.dat", tmp_path / "own" / "qtdb" / "sel100.dat")
         # The header of the copy, with the names of the record that it stands for.
-        header = (tmp_path / "own" / "mitdb" / "100.hea").read_text().replace("100.dat", "sel100.dat").replace("100 ", "sel100 ", 1)
-        (tmp_path / "own" / "qtdb" / "sel100.hea").write_text(header)
+        header = (tmp_path / "own" / "mitdb" / "100.hea").read_text().replace("100.dat", "sel100.dat")
+        (tmp_path / "own" / "qtdb" / "sel100.hea").write_text(header.replace("100 ", "sel100 ", 1))
         with pytest.raises(DataError, match=r"mitdb/100\.dat and qtdb/sel100\.dat are the same signal under two names"):
             open_database("mitdb,qtdb", raw_dir=tmp_path / "own")
 
