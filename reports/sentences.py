@@ -104,6 +104,8 @@ def _variations(training: Training) -> list[str]:
         statements.append(
             f"{_share(how['stretched'])} of the segments stretched in time by up to ±{_share(how['stretch'])}."
         )
+    if fast := how.get("fast_probability"):
+        statements.append(f"{_share(fast)} of the segments played 1.3 to 1.9 times as fast.")
     if training.task == DETECTOR and how.get("paused"):
         low, high = how["pause"]
         statements.append(

@@ -208,6 +208,24 @@ def test_stretched_marks_stay_on_the_peaks_to_half_a_sample(cache: SegmentCache)
     assert 90 < starts <= inside.sum() + 40, "no peak is without a mark"
 
 
+@pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
+def test_fast_hearts_beat_up_to_twice_as_fast(cache: SegmentCache, probability: float) -> None:
+    """RR intervals of 100 samples become 53 to 77 where a segment is followed by another."""
+    marks = np.zeros((40, 720), np.uint8)
+    marks.reshape(-1)[50::100] = 1
+    entry = replace(cache.entries[0], samples=marks.size, first=0, last=40)
+    signal = marks.astype(np.float32)
+    drawn = replace(cache, entries=(entry,), clean=signal, wander_removed=signal, r_peaks=marks)
+    _, moved = Augmenter(drawn, replace(UNCHANGED, fast_probability=probability), training=True).detector(
+        np.arange(39), _rng()
+    )
+    rr = np.array([np.diff(np.flatnonzero(row)).mean() for row in moved])
+    fast = rr < 99
+    assert ((rr[fast] > 100 / 1.9 - 1) & (rr[fast] < 100 / 1.3 + 1)).all()
+    assert (rr[~fast] == 100).all()
+    assert abs(fast.mean() - probability) < 0.25 and (fast.all() if probability == 1 else True)
+
+
 def test_a_segment_does_not_depend_on_the_values_of_others(cache: SegmentCache, split: Split) -> None:
     """Random numbers are drawn for the batch; what they are applied to is each segment's own."""
     rows = cache.rows(split.train)[:20]

@@ -29,6 +29,7 @@ _LEAST_POWER = 0.05**2
 _RAMP = 36
 """Samples, 0.1 s at 360 Hz, over which noise in a part of a segment fades in and out."""
 
+_FAST = (1.3, 1.9)  # times as fast; a row of the cache and the one that continues it allow no more than two
 _SHORTEST = 0.2  # smallest share of a segment that such noise covers
 
 _STEEPEST = 2.5  # power of frequency by which the power of coloured noise falls
@@ -160,6 +161,8 @@ class Augmenter:
             return _Cuts(starts, np.ones(count), np.zeros(count, bool), none.astype(np.int64), none)
         scales = 1 + rng.uniform(-how.max_time_stretch, how.max_time_stretch, count)
         scales[rng.random(count) >= how.time_stretch_probability] = 1.0
+        fast = self._chosen(how.fast_probability, count, rng)
+        scales[fast] = rng.uniform(*_FAST, len(fast))
         scales = np.where(self._followed[rows], scales, np.minimum(scales, 1.0))
         # Within a row and the one that continues it.
         room = np.where(self._followed[rows], 2 * segment, segment) - scales * (segment - 1) - 1

@@ -26,6 +26,8 @@ class Augmentation:
         max_hum_amplitude_mv: highest amplitude of mains hum in mV.
         time_stretch_probability: share of segments that are stretched or compressed in time.
         max_time_stretch: largest relative change of duration.
+        fast_probability: share of segments that are played 1.3 to 1.9 times as fast instead, as of a fast heart. Where
+            a segment of the cache is not continued by the next one, there is not enough signal for it.
         inversion_probability: share of segments that are inverted.
         lead_mix_probability: share of segments replaced by a mix of two leads of the record. The weights are cosine and
             sine of a random angle, as for an electrode position between the two leads.
@@ -69,6 +71,7 @@ class Augmentation:
     beat_change_probability: float = 0.0
     band_limit_probability: float = 0.0
     artifact_probability: float = 0.0
+    fast_probability: float = 0.0
     baseline_window_s: float | None = None
 
     def as_mapping(self) -> dict[str, Any]:
