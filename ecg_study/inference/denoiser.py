@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -92,17 +89,17 @@ class Denoiser:
             ModelError: The model cannot be run, or its output is not finite.
         """
         leads = as_leads(signal)
+        stream = self.stream(fs=fs, n_leads=leads.shape[1])
+        block = round(BLOCK_SECONDS * fs)
         denoised = np.empty(leads.shape, np.float32 if leads.dtype == np.float32 else np.float64)
         done = 0
-        with self.recording_stream(fs=fs, n_leads=leads.shape[1]) as stream:
-            block = round(BLOCK_SECONDS * fs)
-            for start in range(0, len(leads), block):
-                if on_progress is not None:
-                    on_progress("denoising", start, len(leads))
-                part = stream.push(leads[start : start + block])
-                denoised[done : done + len(part)] = part.reshape(-1, leads.shape[1])
-                done += len(part)
-            denoised[done:] = stream.finish().reshape(-1, leads.shape[1])
+        for start in range(0, len(leads), block):
+            if on_progress is not None:
+                on_progress("denoising", start, len(leads))
+            part = stream.push(leads[start : start + block])
+            denoised[done : done + len(part)] = part.reshape(-1, leads.shape[1])
+            done += len(part)
+        denoised[done:] = stream.finish().reshape(-1, leads.shape[1])
         if on_progress is not None:
             on_progress("denoising", len(leads), len(leads))
         result = _like_input(denoised, signal)
@@ -120,25 +117,6 @@ class Denoiser:
         Raises:
             InputError: The sampling rate or the number of leads is not valid.
         """
-        return self._open(fs, n_leads, None)
-
-    @contextmanager
-    def recording_stream(self, *, fs: float, n_leads: int = 1) -> Iterator[DenoiserStream]:
-        """Open a stream for a recording that is read in chunks; it is faster than `stream`, but not for live signals.
-
-        The network reads one chunk while the one before is put together, so results come a chunk later.
-
-        Args:
-            fs: Sampling rate in Hz, from 100 to 10,000.
-            n_leads: Number of leads.
-
-        Raises:
-            InputError: The sampling rate or the number of leads is not valid.
-        """
-        with ThreadPoolExecutor(1) as executor:
-            yield self._open(fs, n_leads, executor)
-
-    def _open(self, fs: float, n_leads: int, executor: Executor | None) -> DenoiserStream:
         return DenoiserStream(
             self.runtime,
             model_fs=self.card.fs,
@@ -149,7 +127,6 @@ class Denoiser:
             removal_threshold=self.card.thresholds.get(REMOVED_POWER, 0.0),
             fs=fs,
             n_leads=n_leads,
-            executor=executor,
         )
 
 
@@ -173,7 +150,6 @@ class DenoiserStream:
             none.
         fs: Sampling rate of the signal in Hz.
         n_leads: Number of leads.
-        executor: Thread for the network, see `SegmentStitcher`; results come a chunk later then.
 
     Attributes:
         delay: Number of samples after a sample that must be pushed, at most, before that sample is returned.
@@ -194,14 +170,13 @@ class DenoiserStream:
         removes_baseline_wander: bool = False,
         highpass: bool = False,
         removal_threshold: float = 0.0,
-        executor: Executor | None = None,
     ) -> None:
         fs = check_rate(fs)
         check_lead_count(n_leads)
         rates = Rates(fs, *rate_ratio(fs, model_fs))
         wander: _Wander = "filtered" if highpass else "removed" if removes_baseline_wander else "kept"
         segment = _Segment(segment_samples, overlap, removal_threshold)
-        self._leads = [_DenoisedLead(runtime, segment, rates, wander, executor) for _ in range(n_leads)]
+        self._leads = [_DenoisedLead(runtime, segment, rates, wander) for _ in range(n_leads)]
         self._finished = False
         self.delay = self._leads[0].delay
 
@@ -269,9 +244,7 @@ class _Segment:
 class _DenoisedLead:
     """One lead: resampled to the rate of the model, denoised, and resampled back."""
 
-    def __init__(
-        self, runtime: Runtime, segment: _Segment, rates: Rates, wander: _Wander, executor: Executor | None
-    ) -> None:
+    def __init__(self, runtime: Runtime, segment: _Segment, rates: Rates, wander: _Wander) -> None:
         weakener = segment.weakener(rates)
 
         def run(segments: np.ndarray) -> np.ndarray:
@@ -288,7 +261,6 @@ class _DenoisedLead:
             removes_wander=wander == "filtered",
             keeps_input=True,
             overlap=segment.overlap,
-            executor=executor,
         )
         self.noise = NoiseMeter(rates.fs * rates.up / rates.down)
         self._back = Resampler(rates.down, rates.up)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -82,14 +80,14 @@ class Detector:
             ModelError: The model cannot be run, or its output is not a probability.
         """
         leads = as_leads(signal)
+        stream = self.stream(fs=fs, n_leads=leads.shape[1])
+        block = round(BLOCK_SECONDS * fs)
         parts = []
-        with self.recording_stream(fs=fs, n_leads=leads.shape[1]) as stream:
-            block = round(BLOCK_SECONDS * fs)
-            for start in range(0, len(leads), block):
-                if on_progress is not None:
-                    on_progress("detecting R peaks", start, len(leads))
-                parts.append(stream.push(leads[start : start + block]))
-            parts.append(stream.finish())
+        for start in range(0, len(leads), block):
+            if on_progress is not None:
+                on_progress("detecting R peaks", start, len(leads))
+            parts.append(stream.push(leads[start : start + block]))
+        parts.append(stream.finish())
         if on_progress is not None:
             on_progress("detecting R peaks", len(leads), len(leads))
         return RPeaks.concatenate(parts)
@@ -104,25 +102,6 @@ class Detector:
         Raises:
             InputError: The sampling rate or the number of leads is not valid.
         """
-        return self._open(fs, n_leads, None)
-
-    @contextmanager
-    def recording_stream(self, *, fs: float, n_leads: int = 1) -> Iterator[DetectorStream]:
-        """Open a stream for a recording that is read in chunks; it is faster than `stream`, but not for live signals.
-
-        The network reads one chunk while R peaks are found in the one before, so results come a chunk later.
-
-        Args:
-            fs: Sampling rate in Hz, from 100 to 10,000.
-            n_leads: Number of leads.
-
-        Raises:
-            InputError: The sampling rate or the number of leads is not valid.
-        """
-        with ThreadPoolExecutor(1) as executor:
-            yield self._open(fs, n_leads, executor)
-
-    def _open(self, fs: float, n_leads: int, executor: Executor | None) -> DetectorStream:
         return DetectorStream(
             self.runtime,
             model_fs=self.card.fs,
@@ -134,7 +113,6 @@ class Detector:
             calibration=self.card.calibration,
             fs=fs,
             n_leads=n_leads,
-            executor=executor,
         )
 
 
@@ -156,7 +134,6 @@ class DetectorStream:
         n_leads: Number of leads.
         on_peak_probability: Callback for the peak probability of all leads together, at the rate of the model, called
             with each part that has become final.
-        executor: Thread for the network, see `SegmentStitcher`; results come a chunk later then.
 
     Attributes:
         delay: Number of samples after an R peak that must be pushed, at most, before that peak is returned.
@@ -179,7 +156,6 @@ class DetectorStream:
         baseline_window_s: float | None = None,
         calibration: Calibration | None = None,
         on_peak_probability: Callable[[np.ndarray], None] | None = None,
-        executor: Executor | None = None,
     ) -> None:
         fs = check_rate(fs)
         check_lead_count(n_leads)
@@ -195,7 +171,6 @@ class DetectorStream:
                 rates=self._rates,
                 prepare=prepare,
                 both_polarities=both_polarities,
-                executor=executor,
             )
             for _ in range(n_leads)
         ]

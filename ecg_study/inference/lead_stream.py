@@ -7,9 +7,7 @@ the mirrored end of the lead. The output therefore does not depend on the chunks
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,22 +38,12 @@ class SegmentStitcher:
         segment_samples: Samples that the model reads at once.
         outputs: Number of outputs per segment.
         overlap: Samples that neighboring segments share, at most half of a segment (default: a quarter).
-        executor: Thread in which segments are run while the caller goes on. `push` then returns what the call before
-            it began. ``None`` runs them at once.
     """
 
     def __init__(
-        self,
-        run: SegmentFunction,
-        segment_samples: int,
-        *,
-        outputs: int = 1,
-        overlap: int | None = None,
-        executor: Executor | None = None,
+        self, run: SegmentFunction, segment_samples: int, *, outputs: int = 1, overlap: int | None = None
     ) -> None:
         self._run = run
-        self._executor = executor
-        self._begun: deque[Callable[[], np.ndarray]] = deque()  # each waits for the outputs of some segments
         self._segment = segment_samples
         self._hop = hop_samples(segment_samples, overlap=overlap)
         self._overlap = segment_samples - self._hop
@@ -71,44 +59,30 @@ class SegmentStitcher:
             Outputs, float32, shape ``(outputs, samples)``.
         """
         self._signal.append(signal)
-        waiting, parts = len(self._begun), []
+        outputs = []
         while (ready := (self._signal.end - self._next - self._overlap) // self._hop) > 0:
             count = min(ready, BATCH_SEGMENTS)
             held = self._signal.view(self._next, self._next + (count - 1) * self._hop + self._segment)
-            self._begin(np.lib.stride_tricks.sliding_window_view(held, self._segment)[:: self._hop])
-            if self._executor is None:
-                parts.append(self._joined(1))
-        return np.concatenate([self._joined(waiting), *parts], axis=1)
+            segments = np.lib.stride_tricks.sliding_window_view(held, self._segment)[:: self._hop]
+            outputs.append(self._join(segments))
+        return np.concatenate(outputs, axis=1) if outputs else self._tail[:, :0]
 
     def finish(self) -> np.ndarray:
         """Return the remaining outputs at the end of the lead."""
-        body = self._joined(len(self._begun))
         left = self._signal.end - self._next
         if not left:
-            return body
+            return self._tail[:, :0]
         rest = self._signal.view(self._next, self._signal.end)
-        self._begin(np.pad(rest, (0, self._segment - left), mode="symmetric")[np.newaxis])
-        last = np.concatenate([self._joined(1), self._tail], axis=1)[:, :left]
-        return np.concatenate([body, last], axis=1)
+        padded = np.pad(rest, (0, self._segment - left), mode="symmetric")
+        body = self._join(padded[np.newaxis])
+        return np.concatenate([body, self._tail], axis=1)[:, :left]
 
-    def _begin(self, segments: np.ndarray) -> None:
-        """Run the next segments, or let them be run."""
+    def _join(self, segments: np.ndarray) -> np.ndarray:
+        """Return the cross-faded outputs of segments up to the overlap with the next one."""
         starts = self._next + self._hop * np.arange(len(segments))
-        if self._executor is None:
-            outputs = self._run(segments, starts)
-            self._begun.append(lambda: outputs)
-        else:
-            self._begun.append(self._executor.submit(self._run, segments, starts).result)
+        outputs = np.asarray(self._run(segments, starts), np.float32)
         self._next = int(starts[-1]) + self._hop
         self._signal.drop_before(self._next)
-
-    def _joined(self, count: int) -> np.ndarray:
-        """Return the outputs of the first ``count`` runs that were begun."""
-        parts = [self._join(np.asarray(self._begun.popleft()(), np.float32)) for _ in range(count)]
-        return np.concatenate(parts, axis=1) if parts else self._tail[:, :0]
-
-    def _join(self, outputs: np.ndarray) -> np.ndarray:
-        """Return the cross-faded outputs of segments up to the overlap with the next one."""
         body = outputs[:, :, : self._hop].copy()
         before = outputs[:, :-1, self._hop :]
         if self._tail.shape[1]:
@@ -157,7 +131,6 @@ class LeadStream:
             sampling rate of the lead, so that the filter is the same at any rate.
         keeps_input: Whether `input` is kept.
         overlap: See `SegmentStitcher`.
-        executor: Likewise.
 
     Attributes:
         input: What was passed to the model and its stitching, at the rate of the model.
@@ -180,7 +153,6 @@ class LeadStream:
         removes_wander: bool = False,
         keeps_input: bool = False,
         overlap: int | None = None,
-        executor: Executor | None = None,
     ) -> None:
         self.filler = GapFiller(rates.fs)
         self.signal = SampleBuffer(np.float64 if removes_wander else np.float32)
@@ -192,8 +164,7 @@ class LeadStream:
         self._highpass = WanderRemover(rates.fs) if removes_wander else None
         prepared = self._prepared(run, prepare, both_polarities)
         outputs *= 1 + both_polarities
-        self._stitcher = SegmentStitcher(prepared, segment_samples, outputs=outputs, overlap=overlap, executor=executor)
-        self._new_artifacts: deque[np.ndarray] = deque()  # filled by the thread that runs segments
+        self._stitcher = SegmentStitcher(prepared, segment_samples, outputs=outputs, overlap=overlap)
         self._artifacts: list[np.ndarray] = []
         self._returned = 0
         before = self.filler.lookahead + (0 if self._highpass is None else self._highpass.lookahead)
@@ -250,7 +221,7 @@ class LeadStream:
             ready, artifacts = prepare(segments)
             if artifacts is not None:
                 rows, columns = np.nonzero(artifacts)
-                self._new_artifacts.append(np.unique(starts[rows] + columns))
+                self._artifacts.append(np.unique(starts[rows] + columns))
             return np.concatenate([run(ready), run(-ready)]) if both_polarities else run(ready)
 
         return run_prepared
@@ -265,8 +236,6 @@ class LeadStream:
         below, above = at // self._rates.up, -(-at // self._rates.up)
         held = self.usable.view(int(below[0]), int(above[-1]) + 1)
         usable = held[below - below[0]] & held[above - below[0]]
-        while self._new_artifacts:
-            self._artifacts.append(self._new_artifacts.popleft())
         if self._artifacts:
             artifacts = np.unique(np.concatenate(self._artifacts))
             now = artifacts[(artifacts >= first) & (artifacts < end)]

@@ -89,15 +89,15 @@ def detect_recording(
     Raises:
         RecordError: A part of the recording cannot be read, or all samples are missing.
     """
+    stream = detector.stream(fs=recording.fs, n_leads=len(recording.leads))
     parts, done, known = [], 0, False
-    with detector.recording_stream(fs=recording.fs, n_leads=len(recording.leads)) as stream:
-        for block in recording.blocks():
-            parts.append(stream.push(block))
-            done += len(block)
-            known = known or bool(np.isfinite(block).any())
-            _report(on_progress, recording, done)
-        _check_known(recording, done, known)
-        parts.append(stream.finish())
+    for block in recording.blocks():
+        parts.append(stream.push(block))
+        done += len(block)
+        known = known or bool(np.isfinite(block).any())
+        _report(on_progress, recording, done)
+    _check_known(recording, done, known)
+    parts.append(stream.finish())
     found = RPeaks.concatenate(parts)
     unsure = found.samples[found.confidences < min_confidence]
     return DetectedRecording(recording, done, found.above(min_confidence), unsure)
@@ -122,9 +122,10 @@ def denoise_recording(
     """
     directory.mkdir(parents=True, exist_ok=True)
     leads = len(recording.leads)
+    stream = denoiser.stream(fs=recording.fs, n_leads=leads)
     done, known = 0, False
     with temporary_path(directory, f"{recording.name}.denoised") as path:
-        with open(path, "wb") as target, denoiser.recording_stream(fs=recording.fs, n_leads=leads) as stream:
+        with open(path, "wb") as target:
             for block in recording.blocks():
                 _append(target, stream.push(block), leads)
                 done += len(block)

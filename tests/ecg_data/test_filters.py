@@ -1,4 +1,4 @@
-"""Removal of baseline wander: the definition, the same in a stream, and the moving average of segments."""
+"""Removal of baseline wander: the definition, and the same in a stream."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy.signal import butter, filtfilt
 
 from ecg_study.ecg_data.filters import WanderRemover, remove_baseline_wander
-from ecg_study.ecg_data.scaling import subtract_moving_average
 
 
 def _wandering(seed: int, samples: int) -> np.ndarray:
@@ -61,21 +59,3 @@ def test_a_stream_gives_the_same_to_minus_60_db(seed: int, samples: int, fs: flo
 
 def test_an_empty_lead_gives_nothing() -> None:
     assert not len(WanderRemover(360.0).finish())
-
-
-def test_a_moving_average_is_subtracted_twice_by_hand() -> None:
-    """Three samples: averages of a step over 3 and again over 3; mirrored at the ends."""
-    step = np.array([[0.0, 0, 0, 0, 9, 9, 9, 9]])
-    made = subtract_moving_average(step, seconds=3 / 360, fs=360.0)
-    np.testing.assert_allclose(made, [[0, 0, -1, -3, 3, 1, 0, 0]], atol=1e-6)
-    flat = np.array([[1e6, 1e6, 1e6, 1e6, 1e6, 0, 1, 5]])
-    assert (subtract_moving_average(flat, seconds=3 / 360, fs=360.0)[0, :3] == 0).all(), "what is constant stays so"
-
-
-@given(arrays(np.float32, (2, 200), elements=st.floats(-100, 100, width=32)), st.sampled_from([100.0, 360.0]))
-def test_a_moving_average_has_no_phase_and_no_unit(segments: np.ndarray, fs: float) -> None:
-    made = subtract_moving_average(segments, seconds=0.1, fs=fs)
-    atol = 1e-5 * float(np.abs(segments).max(initial=0.0)) + 1e-12
-    mirrored = subtract_moving_average(segments[:, ::-1], seconds=0.1, fs=fs)[:, ::-1]
-    np.testing.assert_allclose(mirrored, made, atol=atol)
-    np.testing.assert_allclose(subtract_moving_average(-1000 * segments, seconds=0.1, fs=fs) / -1000, made, atol=atol)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from hypothesis import strategies as st
 
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.resampling import Resampler, rate_ratio
-from ecg_study.errors import ModelError
 from ecg_study.inference.lead_fusion import LeadFusion
 from ecg_study.inference.lead_stream import SegmentStitcher
 from ecg_study.inference.peak_picking import MaximaFinder, RefractoryFilter, pick_r_peaks, snap_to_extremum
@@ -147,43 +144,6 @@ def test_stitching_does_not_depend_on_chunks(length: int, cuts: list[int], segme
 
     np.testing.assert_allclose(stitched(echo, cuts)[0], signal, atol=1e-6)
     np.testing.assert_array_equal(stitched(position, cuts), stitched(position, []))
-
-
-@given(st.integers(0, 3000), CUTS, st.integers(1, 400))
-def test_a_thread_gives_the_same_outputs(length: int, cuts: list[int], segment: int) -> None:
-    signal = np.random.default_rng(length).normal(size=length).astype(np.float32)
-    whole = SegmentStitcher(position, segment, outputs=2)
-    wanted = np.concatenate([whole.push(signal), whole.finish()], axis=1)
-    with ThreadPoolExecutor(1) as executor:
-        stitcher = SegmentStitcher(position, segment, outputs=2, executor=executor)
-        parts = [*(stitcher.push(chunk) for chunk in chunks_of(signal, cuts)), stitcher.finish()]
-    np.testing.assert_array_equal(np.concatenate(parts, axis=1), wanted)
-
-
-def test_the_caller_goes_on_while_a_thread_runs_the_segments() -> None:
-    allowed = Event()
-
-    def waiting(segments: np.ndarray, _: np.ndarray) -> np.ndarray:
-        assert allowed.wait(60)
-        return segments[np.newaxis]
-
-    with ThreadPoolExecutor(1) as executor:
-        stitcher = SegmentStitcher(waiting, 40, executor=executor)
-        assert stitcher.push(np.ones(400)).shape == (1, 0), "nothing waits for the thread"
-        allowed.set()
-        assert stitcher.push(np.ones(0)).shape[1] >= 360
-        assert stitcher.finish().shape[1] <= 40
-
-
-def test_an_error_in_the_thread_reaches_the_caller() -> None:
-    def broken(*_: np.ndarray) -> np.ndarray:
-        raise ModelError("the model is broken")
-
-    with ThreadPoolExecutor(1) as executor:
-        stitcher = SegmentStitcher(broken, 40, executor=executor)
-        stitcher.push(np.ones(400))
-        with pytest.raises(ModelError, match="the model is broken"):
-            stitcher.finish()
 
 
 def test_an_error_at_the_end_of_a_segment_is_faded_out() -> None:
