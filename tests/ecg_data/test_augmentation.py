@@ -216,9 +216,8 @@ def test_fast_hearts_beat_up_to_twice_as_fast(cache: SegmentCache, probability: 
     entry = replace(cache.entries[0], samples=marks.size, first=0, last=40)
     signal = marks.astype(np.float32)
     drawn = replace(cache, entries=(entry,), clean=signal, wander_removed=signal, r_peaks=marks)
-    _, moved = Augmenter(drawn, replace(UNCHANGED, fast_probability=probability), training=True).detector(
-        np.arange(39), _rng()
-    )
+    made = Augmenter(drawn, replace(UNCHANGED, fast_probability=probability), training=True)
+    _, moved = made.detector(np.arange(39), _rng())
     rr = np.array([np.diff(np.flatnonzero(row)).mean() for row in moved])
     fast = rr < 99
     assert ((rr[fast] > 100 / 1.9 - 1) & (rr[fast] < 100 / 1.3 + 1)).all()

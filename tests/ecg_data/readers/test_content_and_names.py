@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -210,19 +209,6 @@ def test_leads_that_differ_in_their_unit_alone_are_two(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "time_s,ecg (mV),ecg (uV)", SIGNAL, SIGNAL * 500)
     assert opened(path, lead="all").leads == ("ecg_1", "ecg_2")
     is_signal(2 * read(path, lead="ecg (uV)"), within=0.002)
-
-
-@pytest.mark.parametrize("name", ["EEG Fp1 (mV)", "temperature_C", "resp (mV)", "EMG chin", "heart_rate"])
-def test_a_single_column_of_another_sensor_is_no_ecg(tmp_path: Path, name: str) -> None:
-    path = tmp_path / "a.csv"
-    write_table(path, f"time_s,{name}", TIMES, SIGNAL)
-    assert re.search(r"none of its columns \(.*\) (has the name of an ECG lead|is a voltage)", problem_of(path))
-
-
-@pytest.mark.parametrize("name", ["X1", "voltage (mV)", "channel 1", "value", "CM5"])
-def test_a_single_column_of_any_other_name_is_the_lead(tmp_path: Path, name: str) -> None:
-    write_table(tmp_path / "a.csv", f"time_s,{name}", TIMES, SIGNAL)
-    is_signal(read(tmp_path / "a.csv"))
 
 
 def test_only_voltages_are_leads(tmp_path: Path) -> None:

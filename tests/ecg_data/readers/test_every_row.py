@@ -186,6 +186,19 @@ def test_names_and_units_on_two_lines_as_rdsamp_writes_them(tmp_path: Path) -> N
     is_signal(read(path, lead="V5") / 2)
 
 
+@pytest.mark.parametrize("name", ["EEG Fp1 (mV)", "temperature_C", "resp (mV)", "EMG chin", "heart_rate"])
+def test_a_single_column_of_another_sensor_is_no_ecg(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.csv"
+    write_table(path, f"time_s,{name}", TIMES, SIGNAL)
+    assert re.search(r"none of its columns \(.*\) (has the name of an ECG lead|is a voltage)", problem_of(path))
+
+
+@pytest.mark.parametrize("name", ["X1", "voltage (mV)", "channel 1", "value", "CM5"])
+def test_a_single_column_of_any_other_name_is_the_lead(tmp_path: Path, name: str) -> None:
+    write_table(tmp_path / "a.csv", f"time_s,{name}", TIMES, SIGNAL)
+    is_signal(read(tmp_path / "a.csv"))
+
+
 @pytest.mark.parametrize("first", ["1_0", "1.2.3", "0.5x", "--0.5", "1,5", "+-1"])
 def test_a_damaged_first_sample_is_not_a_header(tmp_path: Path, first: str) -> None:
     path = write_rows(tmp_path / "a.txt", "", [first, *(f"{value:.4f}" for value in SIGNAL[1:])])
