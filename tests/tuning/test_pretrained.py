@@ -129,7 +129,7 @@ def test_a_study_says_from_which_model_it_started(
     assert study.main(["report", *given, "--sections", "search"]) == 0
     capsys.readouterr()
     for more, says in (
-        (["--pretrained", ""], "used pretrained = "),
+        (["--pretrained", ""], "used --pretrained = "),
         (["--pretrained", "gru-detector"], "the network of gru-detector is outside the ranges of the preset tiny"),
         (["--pretrained", f"{model},{model}"], "are both a detector; choose one"),
         (["--pretrained", "nowhere"], "nowhere"),
