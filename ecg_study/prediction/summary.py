@@ -29,7 +29,7 @@ class Summary:
         start_s: Time of the first sample in seconds on the clock of the recording, 0 without a clock.
         leads: Names of the leads.
         start_time: Date and time of the first sample in ISO 8601, if the file has it.
-        unusable_share: Share of unusable samples, 0 to 1. For a detector, samples without any usable lead; for a
+        unusable_share: Share of unusable samples, 0 to 1. For a detector, those of `RPeaks.unusable`; for a
             denoiser, samples of all leads.
         unusable: Detector: unusable intervals as ``(first sample, sample after the last)``.
         beats: Detector: number of R peaks.

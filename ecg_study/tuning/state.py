@@ -24,7 +24,7 @@ STATE_FILE = "search.json"
 
 WAY_OUT = "pass restart to search to start over, or set output_dir to another folder"
 WAY_OUT_PARAMETERS = ("restart", "output_dir")
-"""What to do about a search that cannot go on, and the parameters in it."""
+"""Advice for a search that cannot resume, and the parameters that it names."""
 
 
 class OtherSearchError(StateError):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ecg_study.inference.quality.silences import NOISY_RATIO, MovementMeter, SilenceCheck, join_intervals
 
 FS = 200.0
-PART = 100  # samples in half a second
+PART = 100  # samples per part of 0.5 s
 
 
 def beats(seconds: float, at: Sequence[float]) -> np.ndarray:

@@ -45,7 +45,7 @@ def _task(data: PreparedData, name: str) -> TrainingTask:
 
 
 def _speed(task: TrainingTask) -> Speed:
-    """Return a speed at which the network needs 0.1 s for each second of a lead."""
+    """Return a speed: the network takes 0.1 s per second of a lead."""
     per_segment = 0.1 * task.cache.settings.segment_samples / task.cache.fs * 3 / (4 / 3)
     return Speed(1, 1, 0.0, per_segment * task.segments_per_epoch, 0.0)
 

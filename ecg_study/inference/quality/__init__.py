@@ -1,1 +1,1 @@
-"""What a lead shows of its own quality: gaps, noise in silences, and the level of the noise."""
+"""Signal quality of a lead: gaps, noise in silences, and noise level."""

@@ -1,7 +1,7 @@
 """Silences: long intervals without an R peak, and where noise could hide beats in them.
 
-A pause of the heart and a lead full of noise look the same to someone who reads R peaks only. In a pause, the lead is
-quiet. So a silence in which a lead moves as QRS complexes do is no pause that one may rely on.
+In a pause of the heart, the lead is quiet. In noise, beats may be missed. A list of R peaks shows a gap in both cases,
+so parts of a silence in which every lead moves nearly as much as in a QRS complex are marked as noisy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LONG_SECONDS, _SHORT_SECONDS = 0.2, 0.03
 """Lengths of two moving averages, whose difference has the frequencies of QRS complexes, about 3 to 15 Hz."""
 
 _AFTER_SECONDS, _BEFORE_SECONDS = 0.5, 0.25
-"""Parts of a silence next to its R peaks that are not examined: the T wave, and the begin of the QRS complex."""
+"""Parts of a silence next to its R peaks that are not examined: the T wave, and the start of the QRS complex."""
 
 _QRS_SECONDS = 0.1
 _REFERENCE_BEATS = 8
@@ -59,7 +59,7 @@ class MovementMeter:
         self._measure()
 
     def finish(self) -> None:
-        """End the lead: a part that is not complete is not measured."""
+        """End the lead. An incomplete last part is not measured."""
         if self._usable.end:
             last = self._signal.view(self._signal.end - 1, self._signal.end)
             self._signal.append(np.repeat(last, self._long))
@@ -175,7 +175,7 @@ class SilenceCheck:
         edges = np.flatnonzero(np.diff(np.concatenate([[False], noisy, [False]]).astype(np.int8)))
         intervals = np.asarray((first + edges.reshape(-1, 2)) * self._part, np.int64)
         if is_last and noisy[-1]:
-            intervals[-1, 1] = end  # the part that is not complete
+            intervals[-1, 1] = end  # with the incomplete last part
         return intervals
 
     def _reference(self, meter: MovementMeter, beats: np.ndarray) -> float:

@@ -106,7 +106,7 @@ def _filter(signal: np.ndarray, r_peaks: np.ndarray, fs: float) -> None:
 
 
 def _write_table(signal: np.ndarray, fs: float) -> None:
-    """Write the CSV file of a lead."""
+    """Write one lead as a CSV file."""
     with tempfile.TemporaryDirectory() as directory:
         write_signal_csv(Path(directory) / "lead.csv", signal, fs=fs, denoised=signal, r_peaks=np.empty(0, np.int64))
 
