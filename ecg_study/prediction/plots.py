@@ -65,6 +65,7 @@ def plot_detection(path: Path, detected: DetectedRecording) -> None:
             label="R peak",
         )
         _label(axis, times, title)
+        _shade(axis, detected, scale=1)
     _save(figure, path)
 
 
@@ -125,17 +126,23 @@ def _draw_rate(axis: Any, detected: DetectedRecording) -> None:
     rate = 60 / rr_intervals(detected)
     known = np.isfinite(rate)
     axis.plot((start + detected.r_peaks.samples[known] / fs) / scale, rate[known], ".", color=_BLACK, markersize=2)
-    for number, (first, last) in enumerate(detected.r_peaks.unusable):
-        label = "unusable" if not number else None
-        axis.axvspan(
-            (start + first / fs) / scale, (start + last / fs) / scale, color=_LIGHT_GRAY, linewidth=0, label=label
-        )
+    _shade(axis, detected, scale=scale)
     axis.set_xlim(start / scale, (start + seconds) / scale)
     axis.set_xlabel(f"time ({unit})")
     axis.set_ylabel("rate (beats/min)")
     axis.set_title("Heart rate, beat by beat", loc="left")
     if len(detected.r_peaks.unusable):
         _add_legend(axis)
+
+
+def _shade(axis: Any, detected: DetectedRecording, *, scale: float) -> None:
+    """Shade the unusable intervals on a time axis whose unit is ``scale`` seconds; its limits stay as they are."""
+    fs, start = detected.recording.fs, detected.recording.start_s
+    shown = axis.get_xlim()
+    for number, (first, last) in enumerate(detected.r_peaks.unusable):
+        ends = (start + first / fs) / scale, (start + last / fs) / scale
+        axis.axvspan(*ends, color=_LIGHT_GRAY, linewidth=0, label=None if number else "unusable", zorder=0)
+    axis.set_xlim(shown)
 
 
 def _time_scale(seconds: float) -> tuple[int, str]:

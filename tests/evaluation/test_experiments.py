@@ -280,6 +280,18 @@ def test_kinds_of_failures_are_computed_by_hand(write_record: WriteRecord) -> No
     assert found == [(T_WAVES, 0, 4), (MISSED, 3, 0), (FLAT, 2, 0), (EXTRA, 0, 1)]
 
 
+def test_beats_between_flat_parts_are_missed_beats(write_record: WriteRecord) -> None:
+    """A lead without noise is flat between its beats, which explains no missed beat."""
+    peaks = (np.arange(1, 30) * FS).astype(int)
+    signal = np.zeros(round(30 * FS), np.float32)
+    for width in range(-10, 11):
+        signal[peaks + width] = 1 - abs(width) / 11
+    path: Path = write_record("b", signal, tuple(int(peak) for peak in peaks), "N" * len(peaks))
+    lead = EvaluationLead("b", "II", FS, signal, signal, peaks, ())
+    (failure,) = worst_excerpts([lead], [BaselinePeaks.at(np.delete(peaks, 12))], database=_folder(path))
+    assert (failure.kind, failure.false_negatives) == (MISSED, 1)
+
+
 @pytest.mark.parametrize("noise_mv", [0.0, 0.05])
 def test_false_peaks_on_a_restless_baseline_are_no_t_waves(write_record: WriteRecord, noise_mv: float) -> None:
     """They lie 0.3 s after beats, while the baseline moves by 3 mV; it is smooth, but not flat."""

@@ -101,7 +101,7 @@ class _Shown:
         rhythm: name of an unusual rhythm, or empty.
         odd: unusual kinds of beats and their number.
         marked: marked as noisy by the annotators.
-        flat: flat for half a second or more.
+        flat: an error lies in a flat part of half a second or more.
         moved: range of the baseline in mV.
         small: height of the QRS complexes over that of the record; ``None`` without a beat.
     """
@@ -185,7 +185,7 @@ def _failure(lead: EvaluationLead, r_peaks: np.ndarray, item: _Excerpt, annotati
     part = slice(item.start, item.start + min(round(EXCERPT_SECONDS * lead.fs), len(lead.clean)))
     inside = (annotations.samples >= part.start) & (annotations.samples < part.stop)
     beats = [annotations.symbols[i] for i in np.flatnonzero(inside) if annotations.symbols[i] in BEAT_SYMBOLS]
-    shown = _shown(lead, part, annotations, beats)
+    shown = _shown(lead, item, part, annotations, beats)
     return Failure(
         record=lead.record,
         lead=lead.lead,
@@ -201,13 +201,14 @@ def _failure(lead: EvaluationLead, r_peaks: np.ndarray, item: _Excerpt, annotati
     )
 
 
-def _shown(lead: EvaluationLead, part: slice, annotations: Annotations, beats: Sequence[str]) -> _Shown:
+def _shown(lead: EvaluationLead, item: _Excerpt, part: slice, annotations: Annotations, beats: Sequence[str]) -> _Shown:
     clean = lead.clean[part]
+    errors = np.concatenate([item.missed, item.false]) - part.start
     return _Shown(
         rhythm=_rhythm(annotations, part),
         odd=Counter(_BEATS[symbol] for symbol in beats if symbol in _BEATS),
         marked=_marked_noisy(annotations, part),
-        flat=_is_flat(clean, lead.fs),
+        flat=bool(_flat_samples(clean, lead.fs)[errors].any()),
         moved=_baseline_range(clean, lead.fs),
         small=_relative_height(lead, lead.r_peaks[(lead.r_peaks >= part.start) & (lead.r_peaks < part.stop)]),
     )
@@ -220,7 +221,7 @@ def _reasons(shown: _Shown) -> list[str]:
     if shown.marked:
         reasons.append("marked as noisy by the annotators")
     if shown.flat:
-        reasons.append("flat for half a second or more: lead off, or a pause")
+        reasons.append("an error where the lead is flat for half a second or more: lead off, or a pause")
     if shown.moved >= _RESTLESS:
         reasons.append(f"the baseline moves by {shown.moved:.1f} mV")
     if shown.small is not None and shown.small < _SMALL:
@@ -293,12 +294,13 @@ def _marked_noisy(annotations: Annotations, part: slice) -> bool:
     return quality != 0
 
 
-def _is_flat(signal: np.ndarray, fs: float) -> bool:
-    """Return whether half a second of the signal is flat. A slow drift is not: it moves further than a flat line."""
-    samples = round(_FLAT * fs)
-    if len(signal) < samples:
-        return False
-    return bool((np.ptp(sliding_window_view(signal, samples), axis=1) <= _STILL).any())
+def _flat_samples(signal: np.ndarray, fs: float) -> np.ndarray:
+    """Return whether each sample lies in half a second that is flat. A slow drift is not: it moves further."""
+    samples, flat = round(_FLAT * fs), np.zeros(len(signal), bool)
+    if len(signal) >= samples:
+        for start in np.flatnonzero(np.ptp(sliding_window_view(signal, samples), axis=1) <= _STILL).tolist():
+            flat[start : start + samples] = True
+    return flat
 
 
 def _baseline_range(signal: np.ndarray, fs: float) -> float:
