@@ -35,14 +35,14 @@ def plot_detection(path: Path, detected: DetectedRecording) -> None:
     """Write a PNG with the heart rate and three excerpts with their R peaks.
 
     The heart rate is shown over time, with the unusable intervals. The excerpts of ten seconds are from the start, from
-    the middle, and around the R peak with the lowest confidence.
+    the middle, and around the R peak with the lowest confidence. A recording that is not longer is shown whole.
     """
     peaks, recording = detected.r_peaks, detected.recording
     length = round(_EXCERPT_SECONDS * recording.fs)
-    starts = {"start": 0, "middle": max(0, detected.samples // 2 - length // 2)}
-    if len(peaks):
+    starts = _starts(detected.samples, length=length)
+    if len(peaks) and detected.samples > length:
         lowest = int(peaks.samples[peaks.confidences.argmin()])
-        around = min(max(0, lowest - length // 2), max(0, detected.samples - length))
+        around = min(max(0, lowest - length // 2), detected.samples - length)
         starts[
             f"lowest confidence, {peaks.confidences.min():.2f}, at {recording.start_s + lowest / recording.fs:.1f} s"
         ] = around
@@ -73,15 +73,14 @@ def plot_detection(path: Path, detected: DetectedRecording) -> None:
 def plot_denoising(path: Path, denoised: DenoisedRecording) -> None:
     """Write a PNG with the estimated SNR of the first lead, and three excerpts before and after denoising.
 
-    Below each excerpt is what was removed, without its mean.
+    The excerpts of ten seconds are from the start, the middle and the end. A recording that is not longer is shown
+    whole. Below each excerpt is what was removed, without its mean.
     """
     recording = denoised.recording
     length = round(_EXCERPT_SECONDS * recording.fs)
-    starts = {
-        "start": 0,
-        "middle": max(0, denoised.samples // 2 - length // 2),
-        "end": max(0, denoised.samples - length),
-    }
+    starts = _starts(denoised.samples, length=length)
+    if denoised.samples > length:
+        starts["end"] = denoised.samples - length
     before = _excerpts(recording, list(starts.values()), length)
     heights = [1.5, *(2.2, 1.3) * len(starts)]
     title = f"{recording.name}, {recording.leads[0]}: recorded and denoised"
@@ -148,6 +147,13 @@ def _shade(axis: Any, detected: DetectedRecording, *, scale: float) -> None:
 def _time_scale(seconds: float) -> tuple[int, str]:
     """Return the seconds in the unit of a time axis, and its name."""
     return (3600, "h") if seconds > 7200 else (60, "min") if seconds > 120 else (1, "s")
+
+
+def _starts(samples: int, *, length: int) -> dict[str, int]:
+    """Return the first samples of the excerpts that show a recording of ``samples``, by title."""
+    if samples <= length:
+        return {"whole recording": 0}
+    return {"start": 0, "middle": samples // 2 - length // 2}
 
 
 def _excerpts(recording: Recording, starts: list[int], length: int) -> list[np.ndarray]:
