@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.quality.robustness.changes import changes, detect_in_chunks, measure, usual
 from benchmarks.quality.robustness.failures import FAILURES
+from benchmarks.quality.robustness.signals import SIGNALS_FS, SIGNALS_MINUTES, signals_without_ecg, usual_lead
 from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, detect_r_peaks
@@ -31,8 +32,6 @@ from ecg_study.inference.loading import load_detector
 
 _TOLERANCE = 0.150  # seconds
 _FAST = ("sleepecg", "Kalidas")  # of the classical detectors
-_MINUTES = 10
-_FS = 250.0
 
 
 def main() -> None:
@@ -70,21 +69,13 @@ def _print_changes(detector: Detector, raw_dir: Path) -> None:
 def _print_failures(detectors: dict[str, Detector], classical: list[str], raw_dir: Path) -> None:
     columns = [*detectors, *classical]
     print(f"F1 within 150 ms, %: {', '.join(columns)}")
-    leads = [_usual_lead(raw_dir / name) for name in MITDB_VALIDATION]
+    leads = [usual_lead(raw_dir / name) for name in MITDB_VALIDATION]
     print(f"{'as recorded':52} {_listed([_f1(name, detectors, leads) for name in columns])}", flush=True)
     for kind, failure in FAILURES.items():
         for strength in failure.strengths:
             changed = [failure.apply(lead, strength) for lead in leads]
             title = f"{kind}, {strength:g} {failure.unit}"
             print(f"{title:52} {_listed([_f1(name, detectors, changed) for name in columns])}", flush=True)
-
-
-def _usual_lead(path: Path) -> EvaluationLead:
-    """Return the lead of a record that a study uses."""
-    signal, record = usual(read_record(path, lead="all"))
-    return EvaluationLead(
-        record.name, "", record.fs, signal, signal, record.r_peaks, excluded_intervals=record.excluded_intervals
-    )
 
 
 def _f1(name: str, detectors: dict[str, Detector], leads: list[EvaluationLead]) -> float:
@@ -101,29 +92,14 @@ def _f1(name: str, detectors: dict[str, Detector], leads: list[EvaluationLead]) 
     return pooled_f1(np.array(tables))
 
 
-def signals_without_ecg(*, seed: int) -> dict[str, np.ndarray]:
-    """Return ten minutes at 250 Hz of each signal in mV, by name."""
-    rng = np.random.default_rng(seed)
-    samples = round(60 * _MINUTES * _FS)
-    white = rng.standard_normal(samples)
-    pink = np.fft.irfft(np.fft.rfft(white) / np.sqrt(np.arange(samples // 2 + 1).clip(1)), n=samples)
-    brown = np.fft.irfft(np.fft.rfft(white) / np.arange(samples // 2 + 1).clip(1), n=samples)
-    hum = np.sin(2 * np.pi * 50 * np.arange(samples) / _FS)
-    return {
-        "white noise, 0.01 mV": 0.01 * white,
-        "white noise, 0.2 mV": 0.2 * white,
-        "pink noise, 0.2 mV": 0.2 * pink / pink.std(),
-        "brown noise, 0.2 mV": 0.2 * brown / brown.std(),
-        "hum of 50 Hz, 0.5 mV": 0.5 * hum + 0.005 * white,
-    }
-
-
 def _print_without_ecg(detectors: dict[str, Detector]) -> None:
     print(f"Without an ECG, R peaks a minute and share marked as unusable: {', '.join(detectors)}")
     for title, signal in signals_without_ecg(seed=1).items():
-        found = [detector.detect(signal, fs=_FS) for detector in detectors.values()]
+        found = [detector.detect(signal, fs=SIGNALS_FS) for detector in detectors.values()]
         unusable = [float(np.diff(peaks.unusable, axis=1).sum()) / len(signal) for peaks in found]
-        columns = [f"{len(peaks) / _MINUTES:.1f} ({share:.0%})" for peaks, share in zip(found, unusable, strict=True)]
+        columns = [
+            f"{len(peaks) / SIGNALS_MINUTES:.1f} ({share:.0%})" for peaks, share in zip(found, unusable, strict=True)
+        ]
         print(f"{title:52} {'  '.join(columns)}", flush=True)
 
 
