@@ -23,7 +23,7 @@ from ecg_study.ecg_data.noise_stress import add_electrode_motion
 from ecg_study.evaluation.cached_models import LOWEST_PEAK_PROBABILITY
 from ecg_study.evaluation.calibration import MOTION_LEVELS_DB
 from ecg_study.evaluation.leads import EvaluationLead
-from ecg_study.evaluation.matching import match_r_peaks
+from ecg_study.evaluation.matching import match_r_peaks, tolerance_samples
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import load_detector
@@ -31,7 +31,7 @@ from ecg_study.workflows.evaluate import open_records
 
 THRESHOLDS = (0.06, 0.08, 0.10, 0.12, 0.14, 0.16, 0.18, 0.20, 0.24, 0.30, 0.40)
 
-_TOLERANCE = 0.150  # seconds
+_TOLERANCE_MS = 150
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def f1_by_threshold(detector: Detector, leads: list[EvaluationLead]) -> np.ndarr
             matches = match_r_peaks(
                 lead.r_peaks,
                 found.above(threshold).samples,
-                tolerance=round(_TOLERANCE * lead.fs),
+                tolerance=tolerance_samples(_TOLERANCE_MS, fs=lead.fs),
                 excluded_intervals=lead.excluded_intervals,
             )
             tables[index, place] = matches.table

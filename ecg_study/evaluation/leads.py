@@ -13,7 +13,7 @@ from ecg_study.ecg_data.segments.building import read_lead_record
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.cutting import mark_r_peaks, window_labels
 from ecg_study.errors import InputError
-from ecg_study.evaluation.matching import Matches, match_r_peaks
+from ecg_study.evaluation.matching import Matches, match_r_peaks, tolerance_samples
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def match(lead: EvaluationLead, r_peaks: np.ndarray, *, tolerance_ms: int, skip_
     excluded = lead.excluded_intervals
     if skip_seconds:
         excluded = (*excluded, (0, round(skip_seconds * lead.fs)))
-    tolerance = round(tolerance_ms * lead.fs / 1000)
+    tolerance = tolerance_samples(tolerance_ms, fs=lead.fs)
     return match_r_peaks(lead.r_peaks, r_peaks, tolerance=tolerance, excluded_intervals=excluded)
 
 

@@ -11,7 +11,7 @@ from ecg_study.ecg_data.noise_stress import add_electrode_motion
 from ecg_study.evaluation.cached_models import LOWEST_PEAK_PROBABILITY, CachedModel
 from ecg_study.evaluation.calibration import calibrate, validation_outcomes
 from ecg_study.evaluation.leads import EvaluationLead
-from ecg_study.evaluation.matching import match_r_peaks
+from ecg_study.evaluation.matching import match_r_peaks, tolerance_samples
 from ecg_study.evaluation.metrics import pooled_f1, standard_error
 from ecg_study.evaluation.removal_threshold import choose_removal_threshold
 from ecg_study.evaluation.results.values import TOLERANCES_MS
@@ -110,7 +110,7 @@ def best_thresholds(
     peak_tables = np.zeros((len(_GRID), len(leads), 3))
     window_tables = np.zeros((len(_GRID), len(leads), 3))
     for place, lead in enumerate(leads):
-        tolerance = round(TOLERANCES_MS[0] * lead.fs / 1000)
+        tolerance = tolerance_samples(TOLERANCES_MS[0], fs=lead.fs)
         labels, scored = lead.window_labels(window)
         labels = labels[scored]
         for found, scores in zip(candidates[place], window_scores[place], strict=True):

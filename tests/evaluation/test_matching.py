@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wfdb.processing import compare_annotations
 
-from ecg_study.evaluation.matching import match_r_peaks
+from ecg_study.evaluation.matching import match_r_peaks, tolerance_samples
 
 PEAKS = st.sets(st.integers(0, 3000), max_size=40).map(lambda peaks: np.array(sorted(peaks), dtype=np.int64))
 
@@ -33,6 +33,19 @@ def test_by_hand(
     matches = match_r_peaks(np.array(annotated, int), np.array(detected, int), tolerance=54)
     assert (matches.true_positives, matches.false_negatives, matches.false_positives) == (found, missed, false)
     assert matches.offsets.tolist() == offsets
+
+
+@pytest.mark.parametrize(
+    ("tolerance_ms", "fs", "samples"),
+    [(150, 360, 54), (75, 360, 27), (50, 360, 18), (150, 250, 37), (50, 250, 12), (75, 100, 7), (75, 128, 9)],
+)
+def test_the_tolerance_in_samples_does_not_exceed_that_in_ms(tolerance_ms: int, fs: float, samples: int) -> None:
+    assert tolerance_samples(tolerance_ms, fs=fs) == samples
+
+
+@given(st.integers(1, 500), st.integers(1, 4000))
+def test_a_whole_number_of_samples_is_within_its_time(samples: int, fs: int) -> None:
+    assert tolerance_samples(1000 * samples / fs, fs=fs) == samples
 
 
 def test_excluded_intervals_count_on_neither_side() -> None:

@@ -25,12 +25,12 @@ from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, detect_r_peaks
 from ecg_study.evaluation.leads import EvaluationLead
-from ecg_study.evaluation.matching import match_r_peaks
+from ecg_study.evaluation.matching import match_r_peaks, tolerance_samples
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import load_detector
 
-_TOLERANCE = 0.150  # seconds
+_TOLERANCE_MS = 150
 _FAST = ("sleepecg", "Kalidas")  # of the classical detectors
 
 
@@ -86,7 +86,7 @@ def _f1(name: str, detectors: dict[str, Detector], leads: list[EvaluationLead]) 
             found = detectors[name].detect(lead.clean, fs=lead.fs).samples
         else:
             found = detect_r_peaks(name, lead.clean, fs=lead.fs).samples
-        tolerance = round(_TOLERANCE * lead.fs)
+        tolerance = tolerance_samples(_TOLERANCE_MS, fs=lead.fs)
         matches = match_r_peaks(lead.r_peaks, found, tolerance=tolerance, excluded_intervals=lead.excluded_intervals)
         tables.append(matches.table)
     return pooled_f1(np.array(tables))

@@ -9,12 +9,12 @@ import numpy as np
 
 from ecg_study.ecg_data.readers.recording import Record
 from ecg_study.ecg_data.resampling import resample_record
-from ecg_study.evaluation.matching import match_r_peaks
+from ecg_study.evaluation.matching import match_r_peaks, tolerance_samples
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.r_peaks import RPeaks
 
-TOLERANCES = (0.150, 0.050)
+TOLERANCES = (150, 50)  # ms
 _GAP_EVERY, _GAP = 30.0, 2.0  # seconds
 
 Change = Callable[[Record], tuple[np.ndarray, Record]]
@@ -38,7 +38,7 @@ def measure(
             matches = match_r_peaks(
                 scored.r_peaks,
                 found.samples,
-                tolerance=round(tolerance * scored.fs),
+                tolerance=tolerance_samples(tolerance, fs=scored.fs),
                 excluded_intervals=excluded_intervals,
             )
             table.append(matches.table)

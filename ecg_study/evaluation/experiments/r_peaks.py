@@ -20,6 +20,7 @@ from ecg_study.evaluation.experiments.denoising import (
 )
 from ecg_study.evaluation.experiments.windows import summarize_windows, windows_by_record
 from ecg_study.evaluation.leads import EvaluationLead, by_record, match
+from ecg_study.evaluation.matching import tolerance_samples
 from ecg_study.evaluation.metrics import bootstrap, counts, paired_difference, pooled_counts, pooled_f1
 from ecg_study.evaluation.results.detection import DetectorSection, Jitter, PeaksSummary, PeakTrace, RecordPeaks
 from ecg_study.evaluation.results.values import (
@@ -126,7 +127,7 @@ def peak_table(
 
 def jitter_edges(fs: float) -> list[float]:
     """Return the edges in ms of bins of one sample, up to the widest tolerance on both sides."""
-    reach = round(TOLERANCES_MS[0] * fs / 1000)
+    reach = tolerance_samples(TOLERANCES_MS[0], fs=fs)
     return [round(1000 * (offset - 0.5) / fs, 3) for offset in range(-reach, reach + 2)]
 
 

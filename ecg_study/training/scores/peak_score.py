@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ecg_study.ecg_data.noise import unit_gaussian_noise, unit_power
+from ecg_study.evaluation.matching import tolerance_samples
 from ecg_study.models.card import REFRACTORY_PERIOD
 from ecg_study.training.scores.scored import Scored
 from ecg_study.training.scores.validation_segments import choose_segments
@@ -145,7 +146,7 @@ def counts_by_threshold(
     from scipy.ndimage import maximum_filter1d
 
     samples = probability.shape[1]
-    refractory, tolerance = round(REFRACTORY_PERIOD * fs), round(tolerance_ms / 1000 * fs)
+    refractory, tolerance = round(REFRACTORY_PERIOD * fs), tolerance_samples(tolerance_ms, fs=fs)
     around = maximum_filter1d(probability, 2 * refractory + 1, axis=1, mode="constant")
     rows, columns = np.nonzero((probability == around) & (probability >= min(thresholds)))
     heights = probability[rows, columns]
