@@ -33,6 +33,7 @@ _T_SHARE = 0.6  # of the RR interval, after which the next P wave may follow
 _T_AROUND = 0.010  # seconds on either side of the T peak over which its height is averaged
 _T_DECLINE = 0.120  # seconds after the T peak in which its steepest decline lies
 _T_REST = 0.120  # seconds after the steepest decline in which the T wave ends
+_T_SHIFT = 0.060  # seconds on either side of the clean decline in which another signal has its own
 _T_FREQUENCIES = 20.0
 """Hz below which T waves are measured. They lie below 10 Hz (Thakor NV, Webster JG, Tompkins WJ. IEEE Trans Biomed Eng
 31(11):702-706, 1984), and their end has a corner. With noise of up to 40 Hz, that end would move by 20 ms in twice as
@@ -162,8 +163,8 @@ def _difference(waves: Waves, true: Waves) -> Waves:
 def measure_waves(signal: np.ndarray, places: Places, *, fs: float) -> Waves:
     """Measure the waves of each beat at places that were found in the clean signal.
 
-    The clean and the denoised signal are measured at the same samples. So a difference comes from the signal, and not
-    from a delineator that finds another wave.
+    The clean and the denoised signal are measured at the same samples, or, for the end of the T wave, around them. So a
+    difference comes from the signal, and not from a delineator that finds another wave.
 
     Args:
         signal: one lead in mV, shape ``(samples,)``.
@@ -241,11 +242,15 @@ def _t_end(slow: np.ndarray, places: Places, *, fs: float) -> np.ndarray:
         Vázquez-Seisdedos CR et al. New approach for T-wave end detection on electrocardiogram: performance in noisy
         conditions. BioMed Eng OnLine 10:77, 2011.
     """
-    width = round(_T_REST * fs)
-    declining = _windows(slow, places.t_decline, width + 1) * np.where(places.t_upright, 1, -1)[:, None]
+    upright = np.where(places.t_upright, 1, -1)[:, None]
+    shift, width = round(_T_SHIFT * fs), round(_T_REST * fs)
+    # A T wave that is earlier or later declines there: from a fixed sample, most of its shift would not be seen.
+    near = _windows(slow, places.t_decline - shift, 2 * shift + 2) * upright
+    decline = places.t_decline - shift + np.diff(near, axis=1).argmin(axis=1)
+    declining = _windows(slow, decline, width + 1) * upright
     step = np.arange(width + 1)
     areas = (declining[:, :1] - declining) * (2 * width - step)
-    return np.asarray(places.t_decline + areas.argmax(axis=1))
+    return np.asarray(decline + areas.argmax(axis=1))
 
 
 def upright_waves(clean: np.ndarray, r_peaks: np.ndarray, *, fs: float) -> np.ndarray:
@@ -268,7 +273,7 @@ def inner_beats(
         excluded_intervals: intervals ``(start, end)``, end excluded, in samples.
     """
     before = round(_WIDTH_REACH * fs) + 2
-    after = round((_T_LATEST + _T_DECLINE + _T_REST) * fs) + 4
+    after = round((_T_LATEST + _T_DECLINE + _T_SHIFT + _T_REST) * fs) + 4
     keep = (r_peaks >= before) & (r_peaks < samples - after)
     for start, end in excluded_intervals:
         keep &= (r_peaks < start) | (r_peaks >= end)

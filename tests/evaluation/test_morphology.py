@@ -104,6 +104,17 @@ def test_a_longer_qt_interval_and_a_lower_t_wave() -> None:
     np.testing.assert_allclose(lower.t_end, 0, atol=3)
 
 
+@pytest.mark.parametrize("width", [0.025, 0.045, 0.06])
+@pytest.mark.parametrize("shift", [-0.04, -0.02, 0.02, 0.04])
+def test_an_earlier_or_later_t_wave_ends_earlier_or_later(shift: float, width: float) -> None:
+    def smooth_t_waves(at: float) -> np.ndarray:
+        after_peak = np.arange(round(21 * FS)) / FS % 1
+        return 0.3 * np.exp(-0.5 * ((after_peak - at) / width) ** 2)
+
+    moved = _changed(bump_beats() + smooth_t_waves(0.32 + shift), bump_beats() + smooth_t_waves(0.32))
+    np.testing.assert_allclose(moved.t_end, 1000 * shift, atol=6)
+
+
 def test_the_t_end_of_an_absent_t_wave_is_not_measured() -> None:
     waves = _measured(bump_beats() + _t_waves(0.02))
     assert np.isnan(waves.t_end).all()
