@@ -372,6 +372,10 @@ def _harm_lines(harm: HarmSection) -> Iterator[tuple[str, str]]:
     yield "whole recordings, no noise added: power of the change", "in dB of the reference's"
     for clean in harm.clean:
         yield f"  {clean.method}", "no change" if clean.change is None else f"{clean.change.value:.1f}"
+        for database, change in clean.by_database.items():
+            yield f"    {database}", f"{change.value:.1f}"
+        if clean.worst_tenth is not None:
+            yield "    worst tenth of the records", f"{clean.worst_tenth:.1f}"
         yield from _moved("    moved", clean.morphology)
 
 

@@ -153,6 +153,18 @@ def test_without_noise_an_offset_and_a_wrong_scale_are_seen() -> None:
     assert change is not None and change.median == pytest.approx(0.1, abs=0.01)
 
 
+def test_the_change_without_noise_is_the_mean_of_powers() -> None:
+    """A hundredth and a millionth of the power are 0.5 % on average: -23 dB, while the mean of decibels is -40."""
+    leads = [_lead("a", offset=5.0), _lead("b", offset=-3.0)]
+    model = _model(lambda s: (1.1 if s.mean() > 0 else 1.001) * _highpass(s))
+    section = measure_harm(model, leads, noise=None, part=TEST, seed=1)
+    ours = next(cell for cell in section.clean if cell.method == LSTM)
+    assert ours.change is not None
+    assert ours.change.value == pytest.approx(10 * np.log10((1e-2 + 1e-6) / 2), abs=1e-3)
+    assert (ours.change.low, ours.change.high) == (pytest.approx(-60, abs=1e-3), pytest.approx(-20, abs=1e-3))
+    assert ours.by_record == {"a": pytest.approx(-20), "b": pytest.approx(-60, abs=1e-3)}
+
+
 def test_results_are_kept_and_flat_leads_are_left_out(noise: NoiseRecords, tmp_path: Path) -> None:
     flat = _lead("flat")
     leads = [_lead("a"), EvaluationLead("flat", "II", FS, np.zeros(15120), np.zeros(15120), flat.r_peaks, ())]

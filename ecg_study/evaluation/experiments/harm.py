@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 
@@ -57,7 +57,7 @@ SINGLE_TYPE_METHODS = (NO_FILTER, EXACT_HIGHPASS, LSTM)
 _FLAT_MV = 0.001  # a lead below this RMS without its wander is flat: it has no power to scale noise with
 _TITLE = "Denoising without harm"
 
-_FORMAT = 4
+_FORMAT = 5
 """Version of the cached results: raised when the same model and leads would give others."""
 
 
@@ -274,17 +274,24 @@ def _clean_cells(leads: Sequence[EvaluationLead], rows: Sequence[Arrays], seed: 
     for number, method in enumerate(HARM_METHODS):
         changed = np.flatnonzero(np.isfinite(table[:, number]))
         values = table[changed, number]
+        # The mean of decibels would be that of the records which are hardly changed.
+        powers = 10 ** (values / 10)
+        by_database = _by_database(powers, [records[row] for row in changed], seed)
         cells.append(
             CleanCell(
                 method=method,
-                change=_means(values[:, np.newaxis], seed)[0] if len(values) else None,
+                change=_in_decibels(_means(powers[:, np.newaxis], seed)[0]) if len(values) else None,
                 worst_tenth=float(np.quantile(values, 0.9)) if len(values) else None,
                 by_record={records[row]: float(table[row, number]) for row in changed},
-                by_database=_by_database(values, [records[row] for row in changed], seed),
+                by_database={name: _in_decibels(mean) for name, mean in by_database.items()},
                 morphology=_morphology(rows, number),
             )
         )
     return cells
+
+
+def _in_decibels(power: Estimate) -> Estimate:
+    return Estimate(*(float(10 * np.log10(value)) for value in astuple(power)))
 
 
 def _by_record(leads: Sequence[EvaluationLead], rows: Sequence[Arrays]) -> tuple[np.ndarray, list[str]]:

@@ -88,7 +88,7 @@ class CleanCell:
 
     Attributes:
         method: name of the method.
-        change: power of output minus reference over that of the reference, in dB, mean over records; ``None`` if
+        change: power of output minus reference over that of the reference: mean over records, then in dB; ``None`` if
             both are equal, as for the high-pass that defines the reference.
         worst_tenth: ninetieth percentile over records in dB; ``None`` likewise.
         by_record: record → the same in dB; empty likewise.

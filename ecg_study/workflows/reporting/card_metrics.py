@@ -40,8 +40,12 @@ def harm_metrics(harm: HarmSection, *, part: str = "test", compared: bool = Fals
     metrics: dict[str, Any] = {}
     for clean in harm.clean:
         if clean.method == LSTM:
-            change = {"change in dB": to_json(clean.change), "worst tenth in dB": to_json(clean.worst_tenth)}
-            metrics[f"{part}, whole records, no noise added"] = change | _wave_metrics(clean.morphology)
+            metrics[f"{part}, whole records, no noise added"] = {
+                "change in dB": to_json(clean.change),
+                "worst tenth in dB": to_json(clean.worst_tenth),
+                **{f"the same, {name}": to_json(value) for name, value in clean.by_database.items()},
+                **_wave_metrics(clean.morphology),
+            }
     for cell in harm.noisy:
         if cell.method == LSTM:
             levels = metrics.setdefault(f"{part}, whole records, {cell.noise_type}", {})
