@@ -50,7 +50,7 @@ def compare_with_reference(comparison: Comparison) -> str:
     better = "better than" if difference > 0 else "worse than" if difference < 0 else "as good as"
     if comparison.significant:
         return f"**{metric}**: the {model} is significantly {better} the {method}."
-    return f"**{metric}**: the {model} is {better} the {method}; too few records to test significance."
+    return f"**{metric}**: the {model} is {better} the {method}; too few subjects to test significance."
 
 
 def moved_marks(report: Report) -> str:

@@ -282,7 +282,7 @@ def finetune(options: FineTuneOptions, call: Call) -> int:
     console.print(f"Weights kept: {kept} (validation loss {made.loss_before:.5g} before, {made.loss_after:.5g} after)")
     for change in made.changes:
         before, after = change.reference_value.value, change.model_value.value
-        doubt = {True: "", False: " (not significant)", None: " (too few records to tell)"}[change.significant]
+        doubt = {True: "", False: " (not significant)", None: " (too few subjects to tell)"}[change.significant]
         values = f"{before:.4f} before, {after:.4f} after; difference {change.difference.value:+.4f}{doubt}"
         console.print(f"{change.metric}: {values}")
     console.print(f"Model: {Path(call.settings.output_dir) / 'models' / made.task}")

@@ -29,6 +29,7 @@ class EvaluationLead:
         r_peaks: sample indices of the annotated R peaks.
         excluded_intervals: ``(start, end)`` in samples, end excluded; they are not scored.
         aligned_r_peaks: the same R peaks after `align_marks`, or ``None`` if this is not asked for.
+        subject: the person; empty if the record is the only one of its person.
     """
 
     record: str
@@ -39,6 +40,7 @@ class EvaluationLead:
     r_peaks: np.ndarray
     excluded_intervals: tuple[tuple[int, int], ...]
     aligned_r_peaks: np.ndarray | None = None
+    subject: str = ""
 
     @property
     def name(self) -> str:
@@ -73,7 +75,18 @@ def read_leads(cache: SegmentCache, database: Database, *, records: Sequence[str
             noisy = clean + gaussian_noise(
                 len(clean), sigma_mv=settings.noise_sigma_mv, seed=settings.seed, record=name, lead=lead
             )
-            leads.append(EvaluationLead(name, lead, record.fs, clean, noisy, record.r_peaks, record.excluded_intervals))
+            leads.append(
+                EvaluationLead(
+                    name,
+                    lead,
+                    record.fs,
+                    clean,
+                    noisy,
+                    record.r_peaks,
+                    record.excluded_intervals,
+                    subject=database.member(name).subject,
+                )
+            )
     return leads
 
 
@@ -94,9 +107,9 @@ def match(lead: EvaluationLead, r_peaks: np.ndarray, *, tolerance_ms: int, skip_
 
 
 def by_record(leads: Sequence[EvaluationLead], rows: np.ndarray, *, mean: bool = False) -> np.ndarray:
-    """Combine rows of leads into one row per record.
+    """Combine rows of leads into one row per record, in the order of `subjects_by_record`.
 
-    The leads of one record are not independent, so intervals are computed over records.
+    The leads of one record are not independent, so intervals are computed over records, and over the subjects of these.
 
     Args:
         leads: the leads.
@@ -106,6 +119,11 @@ def by_record(leads: Sequence[EvaluationLead], rows: np.ndarray, *, mean: bool =
     names = np.array([lead.record for lead in leads])
     join = np.nanmean if mean else np.sum
     return np.stack([join(rows[names == name], axis=0) for name in dict.fromkeys(names.tolist())])
+
+
+def subjects_by_record(leads: Sequence[EvaluationLead]) -> dict[str, str]:
+    """Return record → subject, in the order of the rows of `by_record`."""
+    return {lead.record: lead.subject or lead.record for lead in leads}
 
 
 def databases_of(records: Sequence[str]) -> list[str]:

@@ -1,8 +1,8 @@
-"""Metrics of denoisers and detectors, with intervals over records."""
+"""Metrics of denoisers and detectors, with intervals over subjects."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -16,8 +16,8 @@ DENOISING_METRICS = tuple(item.name for item in fields(Denoising))
 """Names of the metrics of a denoised lead."""
 
 FEWEST_RECORDS = 6
-"""With fewer records, significance is not stated: that five records all lie on one side of 0 has a probability of
-2 · 0.5⁵ = 6 % by chance, more than the 5 % that the interval leaves."""
+"""With records of fewer subjects, significance is not stated: that all of five lie on one side of 0 has a probability
+of 2 · 0.5⁵ = 6 % by chance, more than the 5 % that the interval leaves."""
 
 Statistic = Callable[[np.ndarray], float]
 """A metric of the rows of a table, one row per record."""
@@ -122,50 +122,53 @@ def pooled_f1(table: np.ndarray) -> float:
     return _ratio(2 * tp, 2 * tp + fn + fp)
 
 
-def bootstrap(table: np.ndarray, statistic: Statistic, *, seed: int) -> Estimate:
-    """Estimate a statistic of records with its 95 % percentile interval, from a bootstrap over records.
+def bootstrap(
+    table: np.ndarray, statistic: Statistic, *, seed: int, subjects: Collection[str] | None = None
+) -> Estimate:
+    """Estimate a statistic of records with its 95 % percentile interval, from a bootstrap over subjects.
 
-    Records are resampled, not beats: the beats of one subject are not independent.
+    Subjects are resampled with all their records, not beats: the beats of one person are not independent.
 
     Args:
         table: one row per record.
         statistic: function of the rows of such a table.
         seed: random seed; the same seed gives the same interval.
+        subjects: the subject of each row (default: each row is a subject of its own).
 
     References:
         Efron B, Tibshirani RJ. An Introduction to the Bootstrap. Chapman & Hall 1993, chapter 13.
     """
-    draws = _draws(table, statistic, seed)
+    draws = _draws(table, statistic, seed=seed, subjects=subjects)
     low, high = np.quantile(draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return Estimate(float(statistic(table)), float(low), float(high))
 
 
-def bootstrap_means(table: np.ndarray, *, seed: int) -> list[Estimate | None]:
+def bootstrap_means(table: np.ndarray, *, seed: int, subjects: Collection[str] | None = None) -> list[Estimate | None]:
     """Estimate the means over records of several metrics at once, with the intervals of `bootstrap`.
 
     Args:
         table: one row per record, one column per metric, shape ``(records, metrics)``.
         seed: random seed; the same seed gives the same intervals.
+        subjects: the subject of each row (default: each row is a subject of its own).
 
     Returns:
         One estimate per column; ``None`` if the metric is undefined (NaN) for a record.
     """
-    rng = np.random.default_rng(seed)
-    drawn = np.array([rng.integers(0, len(table), len(table)) for _ in range(_RESAMPLES)])
-    draws = table[drawn].mean(axis=1)
+    draws = np.array([table[rows].mean(axis=0) for rows in _resamples(len(table), seed=seed, subjects=subjects)])
     low, high = np.quantile(draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], axis=0)
     columns = zip(table.mean(axis=0), low, high, strict=True)
     return [Estimate(*(float(v) for v in column)) if np.isfinite(column[0]) else None for column in columns]
 
 
-def mean_denoising(table: np.ndarray, *, seed: int) -> dict[str, Estimate]:
+def mean_denoising(table: np.ndarray, *, seed: int, subjects: Collection[str] | None = None) -> dict[str, Estimate]:
     """Estimate the means over records of `DENOISING_METRICS`; undefined metrics are left out.
 
     Args:
         table: shape ``(records, metrics)``, NaN for an undefined value.
         seed: seed of the bootstrap.
+        subjects: the subject of each row (default: each row is a subject of its own).
     """
-    found = bootstrap_means(table, seed=seed)
+    found = bootstrap_means(table, seed=seed, subjects=subjects)
     return {name: value for name, value in zip(DENOISING_METRICS, found, strict=True) if value is not None}
 
 
@@ -177,11 +180,12 @@ def paired_difference(
     statistic: Statistic,
     lower_is_better: bool = False,
     seed: int,
+    subjects: Collection[str] | None = None,
 ) -> Comparison:
     """Compare a model with a reference on the same records.
 
     The difference is significant if its 95 % interval, from a bootstrap paired by record, excludes 0. With fewer than
-    `FEWEST_RECORDS` records significance is ``None``, whatever the interval.
+    `FEWEST_RECORDS` subjects significance is ``None``, whatever the interval.
 
     Args:
         metric: name of the metric.
@@ -190,33 +194,55 @@ def paired_difference(
         statistic: metric of the rows of such a table.
         lower_is_better: the metric is an error, so a lower value counts as a positive difference.
         seed: seed of the bootstrap.
+        subjects: the subject of each row (default: each row is a subject of its own).
     """
     sign = -1 if lower_is_better else 1
     width = model[1].shape[1]
     both = np.concatenate([model[1], reference[1]], axis=1)
     difference = bootstrap(
-        both, lambda rows: sign * (statistic(rows[:, :width]) - statistic(rows[:, width:])), seed=seed
+        both,
+        lambda rows: sign * (statistic(rows[:, :width]) - statistic(rows[:, width:])),
+        seed=seed,
+        subjects=subjects,
     )
     excludes_zero = difference.low > 0 or difference.high < 0
     return Comparison(
         metric=metric,
         model=model[0],
-        model_value=bootstrap(model[1], statistic, seed=seed),
+        model_value=bootstrap(model[1], statistic, seed=seed, subjects=subjects),
         reference=reference[0],
-        reference_value=bootstrap(reference[1], statistic, seed=seed),
+        reference_value=bootstrap(reference[1], statistic, seed=seed, subjects=subjects),
         difference=difference,
-        significant=excludes_zero if len(both) >= FEWEST_RECORDS else None,
+        significant=excludes_zero if count_subjects(both, subjects) >= FEWEST_RECORDS else None,
     )
 
 
-def standard_error(table: np.ndarray, statistic: Statistic, *, seed: int) -> float:
+def standard_error(
+    table: np.ndarray, statistic: Statistic, *, seed: int, subjects: Collection[str] | None = None
+) -> float:
     """Return the standard error of a statistic of records, from the resamples of `bootstrap`."""
-    return float(np.std(_draws(table, statistic, seed)))
+    return float(np.std(_draws(table, statistic, seed=seed, subjects=subjects)))
 
 
-def _draws(table: np.ndarray, statistic: Statistic, seed: int) -> list[float]:
+def count_subjects(table: np.ndarray, subjects: Collection[str] | None) -> int:
+    """Return the number of subjects of the rows of a table."""
+    return len(table) if subjects is None else len(set(subjects))
+
+
+def _draws(table: np.ndarray, statistic: Statistic, *, seed: int, subjects: Collection[str] | None) -> list[float]:
+    return [statistic(table[rows]) for rows in _resamples(len(table), seed=seed, subjects=subjects)]
+
+
+def _resamples(count: int, *, seed: int, subjects: Collection[str] | None) -> Iterator[np.ndarray]:
+    """Yield the rows of each resample: those of as many subjects as there are, drawn with replacement."""
+    labels = np.arange(count) if subjects is None else np.array(list(subjects))
+    if len(labels) != count:
+        raise ValueError(f"{len(labels)} subjects of {count} rows")
+    rows = [np.flatnonzero(labels == label) for label in dict.fromkeys(labels.tolist())]
     rng = np.random.default_rng(seed)
-    return [statistic(table[rng.integers(0, len(table), len(table))]) for _ in range(_RESAMPLES)]
+    for _ in range(_RESAMPLES):
+        drawn = rng.integers(0, len(rows), len(rows))
+        yield drawn if len(rows) == count else np.concatenate([rows[number] for number in drawn])
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -124,30 +124,34 @@ def best_thresholds(
                 peak_tables[index, place] += matches.table
                 above = scores[scored] >= threshold
                 window_tables[index, place] += np.sum(labels & above), np.sum(labels & ~above), np.sum(~labels & above)
+    subjects = [lead.subject or lead.record for lead in leads]
     return {
-        "r_peak": choose_threshold(_GRID, peak_tables, seed=seed),
-        "window": choose_threshold(_GRID, window_tables, seed=seed),
+        "r_peak": choose_threshold(_GRID, peak_tables, seed=seed, subjects=subjects),
+        "window": choose_threshold(_GRID, window_tables, seed=seed, subjects=subjects),
     }
 
 
-def choose_threshold(grid: np.ndarray, tables: np.ndarray, *, seed: int) -> float:
+def choose_threshold(
+    grid: np.ndarray, tables: np.ndarray, *, seed: int, subjects: Sequence[str] | None = None
+) -> float:
     """Return the middle of the thresholds around the best whose F1 does not differ clearly.
 
     A few beats of one record decide between neighboring thresholds. The best threshold may lie at the edge of a
     plateau, beyond which F1 falls on unseen subjects. So all thresholds within one standard error of the best F1 count
-    as equal to it. The standard error comes from a bootstrap over records.
+    as equal to it. The standard error comes from a bootstrap over subjects.
 
     Args:
         grid: thresholds, increasing.
         tables: counts ``(TP, FN, FP)`` for each threshold and lead, shape ``(thresholds, leads, 3)``.
         seed: seed of the bootstrap.
+        subjects: the subject of each lead (default: each lead is that of a subject of its own).
 
     References:
         Breiman L et al. Classification and Regression Trees, 1984, section 3.4.3.
     """
     scores = np.array([pooled_f1(table) for table in tables])
     best = int(scores.argmax())
-    equal = scores >= scores[best] - standard_error(tables[best], pooled_f1, seed=seed)
+    equal = scores >= scores[best] - standard_error(tables[best], pooled_f1, seed=seed, subjects=subjects)
     # Only the plateau around the best: a threshold after a dip belongs to another regime.
     first = best - int(np.argmin(np.append(equal[: best + 1][::-1], False))) + 1
     last = best + int(np.argmin(np.append(equal[best:], False))) - 1

@@ -195,6 +195,7 @@ def open_records(
         clean = np.ascontiguousarray(record.signal[:, 0])
         noisy = clean + gaussian_noise(len(clean), sigma_mv=SIGMA_MV, seed=SEED, record=name, lead=record.leads[0])
         lead = EvaluationLead(name, record.leads[0], record.fs, clean, noisy, record.r_peaks, record.excluded_intervals)
+        lead = replace(lead, subject=data.member(name).subject)
         if data.has_moved_marks(name):
             moved = read_database_record(data, name, lead="auto", fs=fs, aligned=True)
             lead = replace(lead, aligned_r_peaks=moved.r_peaks)

@@ -15,7 +15,7 @@ _BEST_TRIALS = 10  # rows of the table of trials
 
 def significance(significant: bool | None) -> Cell:
     """Return the cell that states whether a difference is significant."""
-    return Cell("too few records" if significant is None else "yes" if significant else "no")
+    return Cell("too few subjects" if significant is None else "yes" if significant else "no")
 
 
 def comparisons(items: Sequence[Comparison]) -> Table:

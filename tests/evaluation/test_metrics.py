@@ -15,7 +15,15 @@ from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.baselines.detectors import detect_r_peaks
 from ecg_study.evaluation.baselines.filters import lowpass, wavelet
 from ecg_study.evaluation.matching import match_r_peaks
-from ecg_study.evaluation.metrics import bootstrap, confusion, counts, denoising, paired_difference, pooled_f1
+from ecg_study.evaluation.metrics import (
+    bootstrap,
+    bootstrap_means,
+    confusion,
+    counts,
+    denoising,
+    paired_difference,
+    pooled_f1,
+)
 
 
 def test_denoising_by_hand() -> None:
@@ -68,6 +76,32 @@ def test_bootstrap_over_records() -> None:
     normal = np.random.default_rng(0).normal(0, 1, (400, 1))
     interval = bootstrap(normal, lambda rows: float(rows.mean()), seed=1)
     assert interval.high - interval.low == pytest.approx(2 * 1.96 / 20, rel=0.15)
+
+
+def test_bootstrap_draws_subjects_with_all_their_records() -> None:
+    """A person who is there twice, as in an excerpt, narrows no interval and adds no subject."""
+    once = np.random.default_rng(0).normal(size=(7, 2))
+    names = [f"p{number}" for number in range(7)]
+    twice, subjects = np.concatenate([once, once]), [*names, *names]
+    for ours, theirs in zip(
+        bootstrap_means(twice, seed=3, subjects=subjects), bootstrap_means(once, seed=3), strict=True
+    ):
+        assert ours is not None and theirs is not None
+        assert (ours.value, ours.low, ours.high) == pytest.approx((theirs.value, theirs.low, theirs.high))
+    alone = bootstrap(twice, lambda rows: float(rows[:, 0].mean()), seed=3)
+    together = bootstrap(twice, lambda rows: float(rows[:, 0].mean()), seed=3, subjects=subjects)
+    assert (together.high - together.low) / (alone.high - alone.low) == pytest.approx(2**0.5, rel=0.1)
+    few = paired_difference(
+        "F1",
+        model=("a", np.array([[99, 1, 0]] * 10)),
+        reference=("b", np.array([[90, 10, 0]] * 10)),
+        statistic=pooled_f1,
+        seed=1,
+        subjects=[f"p{number // 2}" for number in range(10)],
+    )
+    assert few.significant is None, "ten records of five subjects"
+    with pytest.raises(ValueError, match="2 subjects of 7 rows"):
+        bootstrap_means(once, seed=1, subjects=["a", "b"])
 
 
 @pytest.mark.parametrize("method", [lambda x: lowpass(x, 360), wavelet])

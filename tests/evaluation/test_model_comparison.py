@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from ecg_study.evaluation.experiments.model_comparison import compare_under_noise
+from ecg_study.evaluation.leads import EvaluationLead
 from ecg_study.evaluation.results.harm import EXACT_HIGHPASS, HarmCell, HarmSection
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER, Estimate
 
 RECORDS = [f"r{number}" for number in range(8)]
+_NOTHING = np.zeros(0)
+LEADS = [EvaluationLead(record, "II", 360.0, _NOTHING, _NOTHING, _NOTHING, ()) for record in RECORDS]
 
 
 def _cell(method: str, snr: int, mean: float, *, spread: float = 0.0, noise_type: str = "mix") -> HarmCell:
@@ -26,7 +32,7 @@ def test_the_reference_is_the_best_method_at_each_level() -> None:
         *(_cell(LSTM, snr, value, spread=1.0) for snr, value in ((24, 5.0), (12, 7.0), (0, 10.0))),
         _cell(LSTM, 24, 99.0, noise_type="bw"),
     ]
-    found = compare_under_noise(HarmSection("reference", cells, []), seed=1)
+    found = compare_under_noise(HarmSection("reference", cells, []), LEADS, seed=1)
     assert [item.metric for item in found] == [
         f"denoising: SNR improvement in dB, recorded noise at {snr} dB" for snr in (24, 12, 0)
     ]
@@ -36,7 +42,15 @@ def test_the_reference_is_the_best_method_at_each_level() -> None:
     assert 2.0 <= found[2].difference.low < 3.0 < found[2].difference.high <= 4.0
 
 
+def test_significance_needs_records_of_six_subjects() -> None:
+    cells = [_cell(EXACT_HIGHPASS, 24, 6.0), _cell(LSTM, 24, 5.0)]
+    twice = [replace(lead, subject=f"p{number // 2}") for number, lead in enumerate(LEADS)]
+    (found,) = compare_under_noise(HarmSection("reference", cells, []), twice, seed=1)
+    assert found.significant is None, "eight records of four subjects"
+    assert found.difference.value == -1.0
+
+
 def test_without_noise_or_at_other_levels_there_is_nothing_to_compare() -> None:
-    assert compare_under_noise(HarmSection("reference", [], []), seed=1) == []
+    assert compare_under_noise(HarmSection("reference", [], []), LEADS, seed=1) == []
     cells = [_cell(EXACT_HIGHPASS, 6, 6.0), _cell(LSTM, 6, 7.0), _cell(EXACT_HIGHPASS, 12, 6.0)]
-    assert compare_under_noise(HarmSection("reference", cells, []), seed=1) == []
+    assert compare_under_noise(HarmSection("reference", cells, []), LEADS, seed=1) == []

@@ -84,7 +84,7 @@ def test_page_and_json_have_the_same_values(value: Report, page: str, report: An
             assert f"{item['counts']['f1']:.4f}" in text
     for comparison in report["comparisons"]:
         assert comparison["significant"] is None, "three records are too few"
-    assert "too few records to test significance" in page
+    assert "too few subjects to test significance" in page
     assert "significantly" not in page
     assert "each record counts as one subject" in page
 
@@ -207,7 +207,7 @@ def test_comparing_two_studies(tiny_study: Path, tmp_path: Path, capsys: pytest.
     said = capsys.readouterr().out
     assert written.read_text() == said
     (rmse,) = [line for line in said.splitlines() if "RMSE" in line]
-    assert rmse.endswith("| +0.0010 [+0.0010, +0.0010] | too few records |")
+    assert rmse.endswith("| +0.0010 [+0.0010, +0.0010] | too few subjects |")
     content["data"]["noise_sigma_mv"] = 0.1
     (tmp_path / "report.json").write_text(json.dumps(content))
     assert study.main(["compare", str(tiny_study), str(tmp_path / "report.json")]) == 0
@@ -229,6 +229,18 @@ def test_denoisers_with_different_clean_signals_are_not_compared(tiny_study: Pat
     assert not compared[f"{LSTM}: RMSE in mV"] and compared[f"{GRU}: R peaks: F1 at 150 ms"]
     assert "The denoising results are not comparable" in render_comparison(comparison)
     assert "not comparable" not in render_comparison(compare_studies(tiny_study, tiny_study))
+
+
+def test_studies_with_other_marks_or_another_reference_are_not_compared(tiny_study: Path, tmp_path: Path) -> None:
+    content = json.loads((tiny_study / "report.json").read_text())
+    content["provenance"]["settings"]["own-marks"] = True
+    (tmp_path / "report.json").write_text(json.dumps(content))
+    (difference,) = compare_studies(tiny_study, tmp_path).differences
+    assert difference.startswith("marks: ") and difference.endswith("as they are")
+    published = [ROOT / "docs" / name for name in ("mitdb-robust", "mitdb-standard")]
+    comparison = compare_studies(*published)
+    assert not comparison.same_clean_signal, "the high-pass of 0.1.0 is of another order"
+    assert all(item.comparison is None for item in comparison.metrics if item.metric.startswith(LSTM))
 
 
 def test_best_epoch_is_that_of_the_lowest_validation_loss(report: Any) -> None:
@@ -269,12 +281,12 @@ def test_what_cannot_be_put_in_place_whole_leaves_the_old(tmp_path: Path) -> Non
         (
             0.0,
             None,
-            "the new model is as good as the reference method (old model); too few records to test significance.",
+            "the new model is as good as the reference method (old model); too few subjects to test significance.",
         ),
         (
             -0.1,
             None,
-            "the new model is worse than the reference method (old model); too few records to test significance.",
+            "the new model is worse than the reference method (old model); too few subjects to test significance.",
         ),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_bundle_is_trained_further_on_another_device(
         study.main(["finetune", str(bundle), *options(device, tmp_path, tiny_preset), "--learning-rate", "0.003"]) == 0
     )
     said = capsys.readouterr().out
-    assert "Weights kept: " in said and "difference " in said and "too few records to tell" in said
+    assert "Weights kept: " in said and "difference " in said and "too few subjects to tell" in said
     made = json.loads((tmp_path / "mine" / "finetune.json").read_text())
     assert made["loss_after"] <= made["loss_before"]
     assert sorted(record for part in made["parts"].values() for record in part) == [f"s0{n}" for n in range(1, 7)]
@@ -91,7 +91,7 @@ def test_a_bundle_is_trained_further_on_another_device(
     trained = {*made["parts"]["train"], *made["parts"]["validation"]}
     assert trained <= set(card.data["signals"]) and len(card.data["signals"]) > len(trained)
     page = (tmp_path / "mine" / "models" / name / "CARD.md").read_text()
-    assert "too few to test significance" in page and "| too few records |" in page
+    assert "too few to test significance" in page and "| too few subjects |" in page
     if name == "detector":
         record = read_record(device / made["parts"]["test"][0], annotator=None)
         found = load_detector(tmp_path / "mine" / "models" / name).detect(record.signal, fs=250.0)

@@ -13,7 +13,7 @@ from ecg_study.evaluation.baselines.filters import BASELINE_WANDER_FILTERS, FILT
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.experiments.harm import measure_harm
 from ecg_study.evaluation.experiments.noise_types import measure_noise_types
-from ecg_study.evaluation.leads import EvaluationLead, by_record
+from ecg_study.evaluation.leads import EvaluationLead, by_record, subjects_by_record
 from ecg_study.evaluation.metrics import DENOISING_METRICS, denoising, mean_denoising
 from ecg_study.evaluation.morphology import FALSE_ST_MV, Waves, wave_changes
 from ecg_study.evaluation.results.denoising import (
@@ -144,7 +144,14 @@ def _metrics(measured: Sequence[DenoisedLead], method: str) -> np.ndarray:
 def _summaries(measured: Sequence[DenoisedLead], seed: int) -> list[DenoisingSummary]:
     leads = [item.lead for item in measured]
     return [
-        DenoisingSummary(method, mean_denoising(by_record(leads, _metrics(measured, method), mean=True), seed=seed))
+        DenoisingSummary(
+            method,
+            mean_denoising(
+                by_record(leads, _metrics(measured, method), mean=True),
+                seed=seed,
+                subjects=subjects_by_record(leads).values(),
+            ),
+        )
         for method in _methods(measured)
     ]
 

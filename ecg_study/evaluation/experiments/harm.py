@@ -27,7 +27,7 @@ from ecg_study.evaluation.baselines.filters import (
     highpass_wavelet,
 )
 from ecg_study.evaluation.cached_models import CachedModel
-from ecg_study.evaluation.leads import EvaluationLead, by_record, databases_of, rows_of
+from ecg_study.evaluation.leads import EvaluationLead, by_record, databases_of, rows_of, subjects_by_record
 from ecg_study.evaluation.metrics import bootstrap_means
 from ecg_study.evaluation.morphology import Waves, summarize_changes, wave_changes
 from ecg_study.evaluation.results.harm import (
@@ -248,10 +248,12 @@ def _methods(model: CachedModel, fs: float) -> Mapping[str, Callable[[np.ndarray
 
 def _noisy_cells(case: _Case, leads: Sequence[EvaluationLead], rows: Sequence[Arrays], seed: int) -> list[HarmCell]:
     table, records = _by_record(leads, rows)
+    subjects = subjects_by_record(leads)
     if case.noise_type is None or not records:
         return []
     differences = table - table[:, [case.methods.index(EXACT_HIGHPASS)]]
-    improvements, above = _means(table, seed), _means(differences, seed)
+    drawn = [subjects[record] for record in records]
+    improvements, above = _means(table, drawn, seed), _means(differences, drawn, seed)
     return [
         HarmCell(
             noise_type=case.noise_type,
@@ -261,7 +263,7 @@ def _noisy_cells(case: _Case, leads: Sequence[EvaluationLead], rows: Sequence[Ar
             worst_tenth=float(np.quantile(table[:, number], 0.1)),
             above_highpass=above[number],
             by_record=dict(zip(records, table[:, number].tolist(), strict=True)),
-            by_database=_by_database(differences[:, number], records, seed),
+            by_database=_by_database(differences[:, number], records, subjects, seed),
             morphology=_morphology(rows, number),
         )
         for number, method in enumerate(case.methods)
@@ -270,19 +272,22 @@ def _noisy_cells(case: _Case, leads: Sequence[EvaluationLead], rows: Sequence[Ar
 
 def _clean_cells(leads: Sequence[EvaluationLead], rows: Sequence[Arrays], seed: int) -> list[CleanCell]:
     table, records = _by_record(leads, rows)
+    subjects = subjects_by_record(leads)
     cells = []
     for number, method in enumerate(HARM_METHODS):
         changed = np.flatnonzero(np.isfinite(table[:, number]))
         values = table[changed, number]
         # The mean of decibels would be that of the records which are hardly changed.
         powers = 10 ** (values / 10)
-        by_database = _by_database(powers, [records[row] for row in changed], seed)
+        named = [records[row] for row in changed]
+        drawn = [subjects[record] for record in named]
+        by_database = _by_database(powers, named, subjects, seed)
         cells.append(
             CleanCell(
                 method=method,
-                change=_in_decibels(_means(powers[:, np.newaxis], seed)[0]) if len(values) else None,
+                change=_in_decibels(_means(powers[:, np.newaxis], drawn, seed)[0]) if len(values) else None,
                 worst_tenth=float(np.quantile(values, 0.9)) if len(values) else None,
-                by_record={records[row]: float(table[row, number]) for row in changed},
+                by_record=dict(zip(named, values.tolist(), strict=True)),
                 by_database={name: _in_decibels(mean) for name, mean in by_database.items()},
                 morphology=_morphology(rows, number),
             )
@@ -304,11 +309,13 @@ def _by_record(leads: Sequence[EvaluationLead], rows: Sequence[Arrays]) -> tuple
     return table, list(dict.fromkeys(lead.record for lead in found))
 
 
-def _by_database(values: np.ndarray, records: Sequence[str], seed: int) -> dict[str, Estimate]:
+def _by_database(
+    values: np.ndarray, records: Sequence[str], subjects: Mapping[str, str], seed: int
+) -> dict[str, Estimate]:
     """Return the mean over the records of each database; empty for records of one database."""
-    return {
-        name: _means(values[rows_of(records, database=name), np.newaxis], seed)[0] for name in databases_of(records)
-    }
+    labels = np.array([subjects[record] for record in records])
+    rows = {name: rows_of(records, database=name) for name in databases_of(records)}
+    return {name: _means(values[row, np.newaxis], labels[row].tolist(), seed)[0] for name, row in rows.items()}
 
 
 def _morphology(rows: Sequence[Arrays], method: int) -> MorphologyChange | None:
@@ -316,6 +323,6 @@ def _morphology(rows: Sequence[Arrays], method: int) -> MorphologyChange | None:
     return summarize_changes(waves) if waves else None
 
 
-def _means(table: np.ndarray, seed: int) -> list[Estimate]:
+def _means(table: np.ndarray, subjects: Sequence[str], seed: int) -> list[Estimate]:
     """Return the mean of each column over records with its interval; every value is finite."""
-    return [found for found in bootstrap_means(table, seed=seed) if found is not None]
+    return [found for found in bootstrap_means(table, seed=seed, subjects=subjects) if found is not None]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ecg_study.ecg_data.noise import MIX
 from ecg_study.evaluation.experiments.r_peaks import peak_table
-from ecg_study.evaluation.leads import EvaluationLead, by_record
+from ecg_study.evaluation.leads import EvaluationLead, by_record, subjects_by_record
 from ecg_study.evaluation.metrics import paired_difference, pooled_f1
 from ecg_study.evaluation.results.denoising import DenoiserSection
 from ecg_study.evaluation.results.detection import DetectorSection
@@ -49,7 +49,7 @@ def compare_with_classical(
     """
     comparisons = []
     if denoiser is not None:
-        comparisons += [] if denoiser.harm is None else compare_under_noise(denoiser.harm, seed=seed)
+        comparisons += [] if denoiser.harm is None else compare_under_noise(denoiser.harm, leads, seed=seed)
         for metric, name in (("MAE in mV", "mae"), ("RMSE in mV", "rmse")):
             comparisons.append(_compare_denoising(leads, denoiser, metric, name, seed))
     if detector is not None:
@@ -58,14 +58,15 @@ def compare_with_classical(
     return comparisons
 
 
-def compare_under_noise(harm: HarmSection, *, seed: int) -> list[Comparison]:
+def compare_under_noise(harm: HarmSection, leads: Sequence[EvaluationLead], *, seed: int) -> list[Comparison]:
     """Compare our denoiser with the best classical method under the mixture of recorded noise; empty without noise.
 
     Args:
         harm: results of "denoising without harm".
+        leads: its leads.
         seed: seed of the bootstrap.
     """
-    comparisons = []
+    comparisons, subjects = [], subjects_by_record(leads)
     for snr in _LEVELS_DB:
         cells = {cell.method: cell for cell in harm.noisy if (cell.noise_type, cell.snr) == (MIX, snr)}
         others = [cell for method, cell in cells.items() if method not in (NO_FILTER, LSTM)]
@@ -80,6 +81,7 @@ def compare_under_noise(harm: HarmSection, *, seed: int) -> list[Comparison]:
             reference=(best.method, theirs),
             statistic=lambda rows: float(rows.mean()),
             seed=seed,
+            subjects=[subjects[record] for record in records],
         )
         comparisons.append(comparison)
     return comparisons
@@ -102,6 +104,7 @@ def _compare_denoising(
         statistic=lambda rows: float(rows.mean()),
         lower_is_better=True,
         seed=seed,
+        subjects=subjects_by_record(leads).values(),
     )
 
 
@@ -119,4 +122,5 @@ def _compare_peaks(leads: Sequence[EvaluationLead], section: DetectorSection, to
         reference=(name, tables[best]),
         statistic=pooled_f1,
         seed=seed,
+        subjects=subjects_by_record(leads).values(),
     )

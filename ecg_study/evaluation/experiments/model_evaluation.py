@@ -20,7 +20,15 @@ from ecg_study.evaluation.experiments.noise_stress import published_leads
 from ecg_study.evaluation.experiments.noise_types import LEVELS, NoiseCase, noisy_segments
 from ecg_study.evaluation.experiments.pauses import count_false_peaks, insert_pauses
 from ecg_study.evaluation.leads import EvaluationLead, match, rows_of
-from ecg_study.evaluation.metrics import bootstrap, confusion, denoising, denoising_table, pooled_counts, pooled_f1
+from ecg_study.evaluation.metrics import (
+    Statistic,
+    bootstrap,
+    confusion,
+    denoising,
+    denoising_table,
+    pooled_counts,
+    pooled_f1,
+)
 from ecg_study.evaluation.morphology import FALSE_ST_MV, wave_changes
 from ecg_study.evaluation.results.detection import ConfidenceSummary
 from ecg_study.evaluation.results.harm import HarmSection
@@ -60,14 +68,35 @@ class EvaluationRecords:
     published_stress: bool
 
 
-@dataclass(frozen=True)
-class DetectorEvaluation:
-    """Metrics of a detector.
+@dataclass(frozen=True, kw_only=True)
+class _Evaluation:
+    """Metrics of a model on records.
 
     Attributes:
         model: name of the model.
         part: ``test`` or ``validation``.
         parameters: trainable weights.
+        records: names of the records, in the order of the metrics by record.
+        subjects: the subject of each record.
+    """
+
+    model: str
+    part: str
+    parameters: int
+    records: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+
+    def _interval(self, table: np.ndarray, statistic: Statistic, *, database: str = "") -> Estimate:
+        rows = rows_of(self.records, database=database)
+        subjects = np.array(self.subjects)[rows].tolist() if self.subjects else None
+        return bootstrap(table[rows], statistic, seed=SEED, subjects=subjects)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorEvaluation(_Evaluation):
+    """Metrics of a detector.
+
+    Attributes:
         peak_counts: condition and tolerance in ms → counts ``(TP, FN, FP)`` of each record, shape ``(records, 3)``.
         window_counts: condition → the same for windows.
         pauses: number of pauses that were inserted into the records.
@@ -76,12 +105,8 @@ class DetectorEvaluation:
             record; empty without noise records.
         confidence: confidences of the R peaks as recorded.
         confidence_in_noise: SNR in dB → the same in the noise stress test.
-        records: names of the records, in the order of the counts.
     """
 
-    model: str
-    part: str
-    parameters: int
     peak_counts: dict[tuple[Condition, int], np.ndarray]
     window_counts: dict[Condition, np.ndarray]
     pauses: int
@@ -89,10 +114,9 @@ class DetectorEvaluation:
     noise_stress: dict[int, Counts]
     confidence: ConfidenceSummary
     confidence_in_noise: dict[int, ConfidenceSummary]
-    records: tuple[str, ...] = ()
 
     def f1(self, *, tolerance_ms: int = 150, condition: Condition = RECORDED, database: str = "") -> Estimate:
-        """Return F1 of R peaks, all beats pooled, with its 95 % interval over records.
+        """Return F1 of R peaks, all beats pooled, with its 95 % interval over subjects.
 
         Args:
             tolerance_ms: 150, 75 or 50.
@@ -105,52 +129,43 @@ class DetectorEvaluation:
                 f"f1: no result for tolerance_ms={tolerance_ms!r}, condition={condition!r}; choose tolerance_ms from "
                 f"{_listed(TOLERANCES_MS)} and condition from {_listed(known)}"
             )
-        rows = rows_of(self.records, database=database)
-        return bootstrap(self.peak_counts[condition, tolerance_ms][rows], pooled_f1, seed=SEED)
+        return self._interval(self.peak_counts[condition, tolerance_ms], pooled_f1, database=database)
 
     def window_f1(self, *, condition: Condition = RECORDED) -> Estimate:
-        """Return F1 of windows with and without an R peak, with its 95 % interval over records."""
+        """Return F1 of windows with and without an R peak, with its 95 % interval over subjects."""
         if condition not in self.window_counts:
             raise InputError(f"window_f1: no result for {condition!r}; choose from {_listed(self.window_counts)}")
-        return bootstrap(self.window_counts[condition], pooled_f1, seed=SEED)
+        return self._interval(self.window_counts[condition], pooled_f1)
 
 
-@dataclass(frozen=True)
-class DenoiserEvaluation:
+@dataclass(frozen=True, kw_only=True)
+class DenoiserEvaluation(_Evaluation):
     """Metrics of a denoiser.
 
     Attributes:
-        model: name of the model.
-        part: ``test`` or ``validation``.
-        parameters: trainable weights.
         removes_baseline_wander: the reference is the recording without baseline wander.
         mae_by_record: mean absolute error in mV with Gaussian noise of 0.05 mV, shape ``(records,)``.
         rmse_by_record: root mean square error in mV, likewise.
         false_st: share of beats whose ST level moves by 0.1 mV or more.
         snr_improvement_by_record: type of noise and input SNR in dB → improvement in dB, shape ``(records,)``.
-        records: names of the records, in the order of the values.
         harm: denoising without harm, with the mixture of recorded noise and without added noise; ``None`` if the
             denoiser keeps baseline wander.
     """
 
-    model: str
-    part: str
-    parameters: int
     removes_baseline_wander: bool
     mae_by_record: np.ndarray
     rmse_by_record: np.ndarray
     false_st: float
     snr_improvement_by_record: dict[tuple[str, int], np.ndarray]
-    records: tuple[str, ...] = ()
     harm: HarmSection | None = None
 
     def mae(self, *, database: str = "") -> Estimate:
         """Return the mean absolute error in mV over records, or those of one database, with its 95 % interval."""
-        return bootstrap(self.mae_by_record[rows_of(self.records, database=database)], _mean, seed=SEED)
+        return self._interval(self.mae_by_record, _mean, database=database)
 
     def rmse(self, *, database: str = "") -> Estimate:
         """Return the root mean square error in mV, as a mean over records with its 95 % interval; see `mae`."""
-        return bootstrap(self.rmse_by_record[rows_of(self.records, database=database)], _mean, seed=SEED)
+        return self._interval(self.rmse_by_record, _mean, database=database)
 
     def snr_improvement(self, *, noise: str, snr_db: int, database: str = "") -> Estimate:
         """Return the improvement of the signal-to-noise ratio in dB over records, with its 95 % interval.
@@ -166,8 +181,7 @@ class DenoiserEvaluation:
                 f"{_listed(dict.fromkeys(name for name, _ in self.snr_improvement_by_record))} and snr_db from "
                 f"{_listed(LEVELS)}"
             )
-        rows = rows_of(self.records, database=database)
-        return bootstrap(self.snr_improvement_by_record[noise, snr_db][rows], _mean, seed=SEED)
+        return self._interval(self.snr_improvement_by_record[noise, snr_db], _mean, database=database)
 
 
 def evaluate_detector(model: CachedModel, records: EvaluationRecords, *, name: str) -> DetectorEvaluation:
@@ -211,6 +225,7 @@ def evaluate_detector(model: CachedModel, records: EvaluationRecords, *, name: s
         ),
         confidence_in_noise=confidence_in_noise,
         records=tuple(lead.record for lead in records.leads),
+        subjects=tuple(lead.subject or lead.record for lead in records.leads),
     )
 
 
@@ -245,6 +260,7 @@ def evaluate_denoiser(model: CachedModel, records: EvaluationRecords, *, name: s
         false_st=float(np.mean(np.abs(np.concatenate(st_changes)) >= FALSE_ST_MV)),
         snr_improvement_by_record=dict(_snr_improvements(model, records)),
         records=tuple(lead.record for lead in records.leads),
+        subjects=tuple(lead.subject or lead.record for lead in records.leads),
         harm=harm,
     )
 

@@ -15,8 +15,8 @@ from ecg_study.errors import RecordError
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, GQRS
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
 from ecg_study.evaluation.cached_models import CachedModel
-from ecg_study.evaluation.leads import EvaluationLead, by_record, match
-from ecg_study.evaluation.metrics import FEWEST_RECORDS, bootstrap, pooled_counts, pooled_f1
+from ecg_study.evaluation.leads import EvaluationLead, by_record, match, subjects_by_record
+from ecg_study.evaluation.metrics import FEWEST_RECORDS, bootstrap, count_subjects, pooled_counts, pooled_f1
 from ecg_study.evaluation.results.detection import StressRow, StressSection
 from ecg_study.evaluation.results.values import GRU, TOLERANCES_MS
 from ecg_study.inference.r_peaks import RPeaks
@@ -155,5 +155,7 @@ class _Chain:
             for lead in leads
         ]
         table = by_record(leads, np.array(each))
-        f1 = bootstrap(table, pooled_f1, seed=self.seed) if len(table) >= FEWEST_RECORDS else None
+        subjects = subjects_by_record(leads).values()
+        enough = count_subjects(table, subjects) >= FEWEST_RECORDS
+        f1 = bootstrap(table, pooled_f1, seed=self.seed, subjects=subjects) if enough else None
         return StressRow(test, snr, name, denoised, pooled_counts(table), f1)

@@ -16,7 +16,7 @@ from ecg_study.ecg_data.segments.cutting import segment_starts
 from ecg_study.errors import InputError
 from ecg_study.evaluation.baselines.filters import BASELINE_WANDER_FILTERS, LOWPASS, WAVELET, lowpass, wavelet
 from ecg_study.evaluation.cached_models import CachedModel
-from ecg_study.evaluation.leads import EvaluationLead, by_record
+from ecg_study.evaluation.leads import EvaluationLead, by_record, subjects_by_record
 from ecg_study.evaluation.metrics import DENOISING_METRICS, denoising_table, mean_denoising
 from ecg_study.evaluation.results.denoising import NoiseCell
 from ecg_study.evaluation.results.values import LSTM, NO_FILTER
@@ -73,7 +73,7 @@ def measure_noise_types(
         progress: callback for the cases that are done.
     """
     cases = [(noise_type, snr) for noise_type in NOISE_TYPES for snr in LEVELS]
-    names = list(dict.fromkeys(lead.record for lead in leads))
+    subjects = subjects_by_record(leads)
     cells = []
     for done, (noise_type, snr) in enumerate(cases):
         progress("Noise types", done, len(cases))
@@ -81,9 +81,10 @@ def measure_noise_types(
         for method, table in _tables(model, leads, case, store).items():
             records = by_record(leads, table, mean=True)
             improvements = dict(
-                zip(names, records[:, DENOISING_METRICS.index("snr_improvement")].tolist(), strict=True)
+                zip(subjects, records[:, DENOISING_METRICS.index("snr_improvement")].tolist(), strict=True)
             )
-            cells.append(NoiseCell(noise_type, snr, method, mean_denoising(records, seed=seed), improvements))
+            metrics = mean_denoising(records, seed=seed, subjects=subjects.values())
+            cells.append(NoiseCell(noise_type, snr, method, metrics, improvements))
     progress("Noise types", len(cases), len(cases))
     return cells
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ecg_study.ecg_data.noise import gaussian_noise
@@ -45,7 +47,8 @@ def insert_pauses(lead: EvaluationLead, *, sigma_mv: float, seed: int) -> tuple[
     clean = np.concatenate(parts)
     noisy = clean + gaussian_noise(len(clean), sigma_mv=sigma_mv, seed=seed, record=lead.record, lead=lead.lead)
     r_peaks = np.flatnonzero(np.concatenate(moved))
-    return EvaluationLead(lead.record, lead.lead, lead.fs, clean, noisy, r_peaks, tuple(excluded)), pauses
+    longer = replace(lead, clean=clean, noisy=noisy, r_peaks=r_peaks, excluded_intervals=tuple(excluded))
+    return replace(longer, aligned_r_peaks=None), pauses
 
 
 def count_false_peaks(r_peaks: np.ndarray, pauses: list[tuple[int, int]]) -> int:

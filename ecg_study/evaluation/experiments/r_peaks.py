@@ -19,7 +19,7 @@ from ecg_study.evaluation.experiments.denoising import (
     seed_metrics,
 )
 from ecg_study.evaluation.experiments.windows import summarize_windows, windows_by_record
-from ecg_study.evaluation.leads import EvaluationLead, by_record, match
+from ecg_study.evaluation.leads import EvaluationLead, by_record, match, subjects_by_record
 from ecg_study.evaluation.matching import tolerance_samples
 from ecg_study.evaluation.metrics import bootstrap, counts, paired_difference, pooled_counts, pooled_f1
 from ecg_study.evaluation.results.detection import DetectorSection, Jitter, PeaksSummary, PeakTrace, RecordPeaks
@@ -30,6 +30,7 @@ from ecg_study.evaluation.results.values import (
     NOISY,
     TOLERANCES_MS,
     Comparison,
+    Estimate,
     SeedMetrics,
     peak_f1_metric,
 )
@@ -90,12 +91,13 @@ def summarize_peaks(leads: Sequence[EvaluationLead], rows: Sequence[RecordPeaks]
                 table = peak_table(
                     leads, rows, detector_input=detector_input, tolerance=tolerance, after_learning=after_learning
                 )
-                summaries.append(_summary(detector_input, tolerance, after_learning, table, seed))
+                f1 = bootstrap(table, pooled_f1, seed=seed, subjects=subjects_by_record(leads).values())
+                summaries.append(_summary(detector_input, tolerance, after_learning, table, f1))
     return summaries
 
 
 def _summary(
-    detector_input: DetectorInput, tolerance: int, after_learning: bool, table: np.ndarray, seed: int
+    detector_input: DetectorInput, tolerance: int, after_learning: bool, table: np.ndarray, f1: Estimate
 ) -> PeaksSummary:
     each = [counts([int(n) for n in row]) for row in table if row.sum()]
     return PeaksSummary(
@@ -104,7 +106,7 @@ def _summary(
         tolerance_ms=tolerance,
         after_learning=after_learning,
         counts=pooled_counts(table),
-        f1=bootstrap(table, pooled_f1, seed=seed),
+        f1=f1,
         mean_sensitivity=float(np.mean([item.sensitivity for item in each])),
         mean_precision=float(np.mean([item.precision for item in each])),
         mean_f1=float(np.mean([item.f1 for item in each])),
@@ -160,6 +162,7 @@ def paired_comparisons(leads: Sequence[EvaluationLead], rows: Sequence[RecordPea
             reference=(other, peak_table(leads, rows, detector_input=(other, NOISY), tolerance=tolerance)),
             statistic=pooled_f1,
             seed=seed,
+            subjects=subjects_by_record(leads).values(),
         )
         for other in others
         for tolerance in TOLERANCES_MS

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ecg_study.evaluation.leads import EvaluationLead, by_record
+from ecg_study.evaluation.leads import EvaluationLead, by_record, subjects_by_record
 from ecg_study.evaluation.metrics import bootstrap, confusion, confusion_of, pooled_f1
 from ecg_study.evaluation.results.detection import CalibrationBin, RecordWindows, WindowsSummary
 
@@ -89,7 +89,7 @@ def _summary(
         confusion=confusion_of(
             [int(n) for n in table.sum(axis=0)], true_negatives=sum(row.confusion.true_negatives for row in rows)
         ),
-        f1=bootstrap(by_record(leads, table), pooled_f1, seed=seed),
+        f1=bootstrap(by_record(leads, table), pooled_f1, seed=seed, subjects=subjects_by_record(leads).values()),
         roc=_thinned(false_rate, true_rate),
         roc_area=float(roc_auc_score(labels, scores)) if both else None,
         precision_recall=_thinned(recall, precision),

@@ -23,7 +23,7 @@ def peak_f1_metric(tolerance_ms: int) -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with a 95 % interval, from a bootstrap over records unless the field says otherwise."""
+    """A value with a 95 % interval, from a bootstrap over subjects unless the field says otherwise."""
 
     value: float
     low: float
@@ -104,7 +104,7 @@ class Comparison:
         reference: name of the reference: a classical method, another study, or the model before fine-tuning.
         reference_value: metric of the reference.
         difference: improvement over the reference, positive if the model is better, from a bootstrap paired by record.
-        significant: the 95 % interval of the difference excludes 0; ``None`` with fewer than six records.
+        significant: the 95 % interval of the difference excludes 0; ``None`` with records of fewer than six subjects.
     """
 
     metric: str

@@ -10,6 +10,7 @@ import numpy as np
 
 from ecg_study.errors import StateError
 from ecg_study.evaluation.metrics import bootstrap, paired_difference, pooled_f1
+from ecg_study.evaluation.results.denoising import DenoiserSection
 from ecg_study.evaluation.results.values import (
     GRU,
     LSTM,
@@ -106,7 +107,7 @@ def compare_studies(first: Path, second: Path) -> StudyComparison:
 
 def _compare(reports: tuple[Report, Report], first: Path, second: Path) -> StudyComparison:
     differences = _differences(*reports)
-    same_clean_signal = len({r.denoiser.removes_baseline_wander for r in reports if r.denoiser is not None}) < 2
+    same_clean_signal = len({_clean_signal(r.denoiser) for r in reports if r.denoiser is not None}) < 2
     denoising = _denoising(reports)
     if not same_clean_signal:
         denoising = _without_comparison(denoising)
@@ -116,6 +117,14 @@ def _compare(reports: tuple[Report, Report], first: Path, second: Path) -> Study
     if not metrics:
         raise StateError(f"{second}: no metric in common with {first}; one lacks the denoiser, the other the detector")
     return StudyComparison((str(first), str(second)), differences, same_clean_signal, metrics, _models(reports))
+
+
+def _clean_signal(denoiser: DenoiserSection) -> str:
+    """Return what the outputs of a denoiser were compared with."""
+    if not denoiser.removes_baseline_wander:
+        return "recording"
+    # Version 0.1.0, whose reports have no such section, had a filter of order 4.
+    return "recording after the high-pass of 0.1.0" if denoiser.harm is None else denoiser.harm.reference
 
 
 def _without_comparison(metrics: list[ComparedMetric]) -> list[ComparedMetric]:
@@ -130,13 +139,14 @@ def render_comparison(comparison: StudyComparison) -> str:
     else:
         notes = (
             "Both studies were tested on the same records with the same noise. Brackets give the 95 % confidence "
-            "interval (bootstrap over records). Differences are paired by record and positive if the second study is "
+            "interval (bootstrap over subjects). Differences are paired by record and positive if the second study is "
             "better. A difference is significant if its interval excludes 0."
         )
     if not comparison.same_clean_signal:
         notes += (
-            "\n\nThe denoising results are not comparable: only one of the two denoisers removes baseline wander, so "
-            "they were measured against different clean signals."
+            "\n\nThe denoising results are not comparable: the denoisers were measured against different clean "
+            "signals. Only one of them removes baseline wander, or one study is of version 0.1.0, which removed it "
+            "otherwise."
         )
     models = [_models_table(comparison)] if comparison.models else []
     return to_markdown(Page("Comparison of two studies", (notes, _metrics_table(comparison), *models)))
@@ -175,12 +185,19 @@ def _differences(first: Report, second: Report) -> list[str]:
     pairs = {
         "test records": (first.data.parts["test"].records, second.data.parts["test"].records),
         "raw files (SHA-256)": (first.data.sha256[:16], second.data.sha256[:16]),
+        "marks": (_marks(first), _marks(second)),
         "lead": (first.data.lead, second.data.lead),
         "sampling rate in Hz": (first.data.fs, second.data.fs),
         "σ of the noise in mV": (first.data.noise_sigma_mv, second.data.noise_sigma_mv),
         "seed of the noise": (first.provenance.seed, second.provenance.seed),
     }
     return [f"{name}: {_text(one)} and {_text(other)}" for name, (one, other) in pairs.items() if one != other]
+
+
+def _marks(report: Report) -> str:
+    settings = report.provenance.settings
+    moved = "as they are" if settings.get("own-marks", False) else "moved to the R peaks where a database needs it"
+    return f"{settings.get('annotator', 'atr')}, {moved}"
 
 
 def _text(value: object) -> str:

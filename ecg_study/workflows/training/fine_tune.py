@@ -12,7 +12,7 @@ from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.databases.splits import PARTS
 from ecg_study.errors import ModelError, SettingsError, StateError, TrainingError
 from ecg_study.evaluation.cached_models import CachedModel
-from ecg_study.evaluation.leads import EvaluationLead, by_record, match, read_leads
+from ecg_study.evaluation.leads import EvaluationLead, by_record, match, read_leads, subjects_by_record
 from ecg_study.evaluation.metrics import denoising, paired_difference, pooled_f1
 from ecg_study.evaluation.results.fine_tuning import FineTuning
 from ecg_study.evaluation.results.values import TOLERANCES_MS, Comparison, peak_f1_metric
@@ -203,6 +203,7 @@ def _compare_denoisers(
             statistic=lambda values: float(np.mean(values)),
             lower_is_better=True,
             seed=seed,
+            subjects=subjects_by_record(leads).values(),
         )
         for place, name in enumerate(("MAE", "RMSE"))
     )
@@ -229,6 +230,7 @@ def _compare_detectors(
                 reference=(ORIGINAL, before),
                 statistic=pooled_f1,
                 seed=seed,
+                subjects=subjects_by_record(leads).values(),
             )
         )
     return tuple(changes)
