@@ -142,6 +142,8 @@ def render(result: BenchmarkResult) -> Iterator[str]:
     training, test = result.counts
     counts = "as published" if result.as_published else "not those of the published preparation: no result"
     yield f"Judged: {result.part} beats. {training:,} training beats, {test:,} test beats ({counts})."
+    if result.part == "test":
+        yield "The published division has a test record, sele0121, that is probably of the person of a training record."
     yield ""
     yield "| method | noise version | SSD, mV² | MAD, mV | PRD, % | cosine |"
     yield "|---|---|---|---|---|---|"
