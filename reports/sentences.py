@@ -67,7 +67,8 @@ def describe_calibration(calibration: Calibration) -> str:
     text = f"Confidences are calibrated on {calibration.r_peaks:,} R peaks found in the validation records."
     if calibration.error is None:
         return f"{text} The calibration error is unknown, because these records are of one subject."
-    return f"{text} The calibration error is {calibration.error:.4f}, each subject calibrated with the others."
+    error = f"The calibration error is {calibration.error:.4f}, the mean over levels of noise"
+    return f"{text} {error}, each subject calibrated with the others."
 
 
 def augmentation(training: Training, sigma_mv: float) -> list[str]:

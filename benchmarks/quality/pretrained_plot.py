@@ -16,7 +16,7 @@ from ecg_study.models.card import ModelCard, read_card
 from ecg_study.reports.plots.style import BLUE, DPI, GRAY, MARKERS, OTHERS, SMALL, make_axes
 from ecg_study.reports.report import Report
 from ecg_study.reports.schema import read_report
-from ecg_study.workflows.reporting.card_metrics import ABOVE_HIGHPASS
+from ecg_study.workflows.reporting.card_metrics import on_database
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +53,7 @@ def draw_noise_stress(axis: Axes, report: Report, card: ModelCard) -> None:
 
 
 def draw_denoising(axis: Axes, card: ModelCard) -> None:
-    """Draw the SNR improvement above that of the high-pass against the input SNR, with 95 % intervals of the model."""
+    """Draw the SNR improvement above that of the high-pass on DS2 against the input SNR, the model with 95 % intervals."""
     ours = _by_level(card.metrics[_DENOISING])
     lines = {
         name.removeprefix(f"{_DENOISING}, "): {level: item["value"] for level, item in _by_level(values).items()}
@@ -65,14 +65,14 @@ def draw_denoising(axis: Axes, card: ModelCard) -> None:
     levels = sorted(ours, reverse=True)
     low, high = ([ours[level][end] for level in levels] for end in ("low", "high"))
     axis.fill_between(range(len(levels)), low, high, color=BLUE, alpha=0.15, lw=0)
-    axis.set_title("Denoising: mixture of baseline wander, motion, muscle", fontsize=SMALL + 1)
+    axis.set_title("Denoising of DS2: mixture of wander, motion, muscle", fontsize=SMALL + 1)
     axis.set_ylabel("SNR in dB above the 0.5 Hz high-pass")
     axis.axhline(0, color=GRAY, lw=0.8)
 
 
 def _by_level(stored: dict[str, Any]) -> dict[int, dict[str, float]]:
-    """Return input SNR in dB → the difference to the high-pass with its interval."""
-    return {int(level.removesuffix(" dB")): values[ABOVE_HIGHPASS] for level, values in stored.items()}
+    """Return input SNR in dB → the difference to the high-pass on DS2 with its interval."""
+    return {int(level.removesuffix(" dB")): values[on_database("mitdb")] for level, values in stored.items()}
 
 
 def _draw_lines(axis: Axes, lines: dict[str, dict[int, float]], own: str, label: str) -> None:

@@ -47,6 +47,10 @@ class PeakOutcomes:
         )
 
 
+OutcomesByNoise = Mapping[int | None, PeakOutcomes]
+"""SNR of the electrode motion in dB, ``None`` without it → R peaks."""
+
+
 def peak_outcomes(lead: EvaluationLead, found: RPeaks, *, skip_seconds: float = 0.0) -> PeakOutcomes:
     """Return the scored R peaks of a lead and whether each is correct.
 
@@ -130,38 +134,47 @@ def calibrations_of_others(by_subject: Mapping[str, PeakOutcomes]) -> dict[str, 
     }
 
 
-def cross_calibrated(by_subject: Mapping[str, PeakOutcomes]) -> PeakOutcomes:
+def cross_calibrated(by_subject: Mapping[str, OutcomesByNoise]) -> OutcomesByNoise:
     """Return the confidences of the R peaks of each subject, with a calibration from those of the others.
 
     Subjects are left out where no other has an R peak.
     """
-    return PeakOutcomes.pooled(
-        [
-            replace(by_subject[subject], values=calibration.confidences(by_subject[subject].values))
-            for subject, calibration in calibrations_of_others(by_subject).items()
-            if calibration is not None
-        ]
-    )
+    parts: dict[int | None, list[PeakOutcomes]] = {}
+    for subject, calibration in calibrations_of_others(_pooled(by_subject)).items():
+        if calibration is None:
+            continue
+        for level, found in by_subject[subject].items():
+            parts.setdefault(level, []).append(replace(found, values=calibration.confidences(found.values)))
+    return {level: PeakOutcomes.pooled(outcomes) for level, outcomes in parts.items()}
 
 
-def calibrate(by_subject: Mapping[str, PeakOutcomes]) -> Calibration | None:
+def calibrate(by_subject: Mapping[str, OutcomesByNoise]) -> Calibration | None:
     """Calibrate peak probabilities, and measure the calibration error over subjects.
+
+    The error is the mean of those of the levels of noise: with all levels together, confidences that are too low in one
+    and too high in another would cancel.
 
     Args:
         by_subject: R peaks at the threshold of the detector with their peak probabilities, of each subject.
 
     Returns:
-        The calibration from all subjects; ``None`` without R peaks.
+        The calibration from all subjects and levels; ``None`` without R peaks.
     """
-    calibration = fit_calibration(PeakOutcomes.pooled(list(by_subject.values())))
+    calibration = fit_calibration(PeakOutcomes.pooled(list(_pooled(by_subject).values())))
     if calibration is None:
         return None
-    return replace(calibration, error=calibration_error(cross_calibrated(by_subject)))
+    errors = [calibration_error(found) for found in cross_calibrated(by_subject).values()]
+    known = [error for error in errors if error is not None]
+    return replace(calibration, error=float(np.mean(known)) if known else None)
+
+
+def _pooled(by_subject: Mapping[str, OutcomesByNoise]) -> dict[str, PeakOutcomes]:
+    return {subject: PeakOutcomes.pooled(list(levels.values())) for subject, levels in by_subject.items()}
 
 
 def validation_outcomes(
     model: CachedModel, leads: Sequence[EvaluationLead], *, noise: NoiseSource | None, subjects: Mapping[str, str]
-) -> dict[str, PeakOutcomes]:
+) -> dict[str, OutcomesByNoise]:
     """Return the R peaks of validation leads at the threshold of a detector, with their peak probabilities.
 
     Args:
@@ -171,19 +184,23 @@ def validation_outcomes(
         subjects: Record → its subject; a record that is missing is a subject of its own.
 
     Returns:
-        R peaks of each subject, of all inputs together.
+        R peaks of each subject and level.
     """
-    parts: dict[str, list[PeakOutcomes]] = {}
+    parts: dict[str, dict[int | None, list[PeakOutcomes]]] = {}
     for lead in leads:
-        for signal in _inputs(lead, noise):
+        levels = parts.setdefault(subjects.get(lead.record, lead.record), {})
+        for level, signal in _inputs(lead, noise):
             found = model.candidates(signal).above(model.thresholds["r_peak"])
-            parts.setdefault(subjects.get(lead.record, lead.record), []).append(peak_outcomes(lead, found))
-    return {subject: PeakOutcomes.pooled(outcomes) for subject, outcomes in parts.items()}
+            levels.setdefault(level, []).append(peak_outcomes(lead, found))
+    return {
+        subject: {level: PeakOutcomes.pooled(outcomes) for level, outcomes in levels.items()}
+        for subject, levels in parts.items()
+    }
 
 
-def _inputs(lead: EvaluationLead, noise: NoiseSource | None) -> Iterator[np.ndarray]:
-    yield lead.noisy
+def _inputs(lead: EvaluationLead, noise: NoiseSource | None) -> Iterator[tuple[int | None, np.ndarray]]:
+    yield None, lead.noisy
     if noise is None or not len(lead.r_peaks):  # the SNR needs the amplitude of the QRS complex
         return
     for snr in MOTION_LEVELS_DB:
-        yield add_electrode_motion(lead.clean, lead.r_peaks, source=noise, fs=lead.fs, snr_db=snr)
+        yield snr, add_electrode_motion(lead.clean, lead.r_peaks, source=noise, fs=lead.fs, snr_db=snr)

@@ -26,8 +26,8 @@ class Calibration:
         b: Weight of the logarithm of its distance from 1.
         c: Log odds that are added.
         error: Mean distance of the confidence from the share of correct R peaks in tenths of the range, each weighted
-            with its R peaks. For each subject, it was measured with a calibration from the others; ``None`` for one
-            subject.
+            with its R peaks; the mean over the levels of noise.
+            For each subject, it was measured with a calibration from the others; ``None`` for one subject.
         r_peaks: Number of R peaks of the validation records, of all levels of noise together.
 
     References:

@@ -14,6 +14,7 @@ from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.evaluation.cached_models import CachedModel
 from ecg_study.evaluation.calibration import (
     MOTION_LEVELS_DB,
+    OutcomesByNoise,
     PeakOutcomes,
     calibrate,
     calibration_error,
@@ -67,7 +68,11 @@ def test_the_calibration_error_by_hand() -> None:
 
 def test_nothing_is_said_without_r_peaks() -> None:
     nothing = PeakOutcomes(np.empty(0, np.float32), np.empty(0, bool))
-    assert calibration_error(nothing) is None and fit_calibration(nothing) is None and calibrate({"a": nothing}) is None
+    assert (
+        calibration_error(nothing) is None
+        and fit_calibration(nothing) is None
+        and calibrate({"a": {None: nothing}}) is None
+    )
     assert summarize_confidences(nothing).sure == [SurePeaks(0.9, None, None), SurePeaks(0.99, None, None)]
 
 
@@ -93,14 +98,23 @@ def test_records_without_a_false_peak_do_not_make_sure() -> None:
 def test_the_error_is_measured_on_other_subjects() -> None:
     """Subject a is always correct, b never, at the same peak probability: each is judged by the other."""
     values = np.full(500, 0.6)
-    subjects = {"a": PeakOutcomes(values, np.ones(500, bool)), "b": PeakOutcomes(values, np.zeros(500, bool))}
-    crossed = cross_calibrated(subjects)
+    right, wrong = PeakOutcomes(values, np.ones(500, bool)), PeakOutcomes(values, np.zeros(500, bool))
+    subjects: dict[str, OutcomesByNoise] = {"a": {None: right}, "b": {None: wrong}}
+    crossed = cross_calibrated(subjects)[None]
     assert crossed.values[:500].max() < 0.01 and crossed.values[500:].min() > 0.99
     found = calibrate(subjects)
     assert found is not None and found.error is not None
     assert found.error > 0.99 and found.confidences(np.array([0.6]))[0] == pytest.approx(0.5, abs=0.01)
     alone = calibrate({"a": subjects["a"]})
     assert alone is not None and alone.error is None, "with one subject there are no others"
+
+
+def test_errors_of_levels_do_not_cancel() -> None:
+    """All are correct in one level and none in the other, and each has a confidence of one half."""
+    values = np.full(500, 0.6)
+    levels = {None: PeakOutcomes(values, np.ones(500, bool)), 0: PeakOutcomes(values, np.zeros(500, bool))}
+    found = calibrate({"a": levels, "b": levels})
+    assert found is not None and found.error == pytest.approx(0.5, abs=0.01)
 
 
 @given(
@@ -138,14 +152,16 @@ def test_a_detector_is_calibrated_with_and_without_motion_by_subject() -> None:
     model, subjects = CachedModel(Detector(CARD, SlopeRuntime())), {"1": "p", "2": "p"}
     outcomes = validation_outcomes(model, leads, noise=noise, subjects=subjects)
     assert list(outcomes) == ["p", "3"]
-    assert len(outcomes["p"].values) == 2 * len(outcomes["3"].values) > 2 * len(beats) * (1 + len(MOTION_LEVELS_DB))
+    assert list(outcomes["p"]) == list(outcomes["3"]) == [None, *MOTION_LEVELS_DB]
+    for level, found in outcomes["3"].items():
+        assert len(outcomes["p"][level].values) == 2 * len(found.values) > len(beats)
     clean = validation_outcomes(model, leads, noise=None, subjects=subjects)
-    assert len(clean["3"].values) == len(beats) and clean["3"].correct.all()
+    assert len(clean["3"][None].values) == len(beats) and clean["3"][None].correct.all()
     point = choose_operating_point(model, leads, noise=noise, subjects=subjects, seed=1)
     assert point.calibration is not None and point.calibration.error is not None
     at = model.at(point)
     whole = validation_outcomes(at, leads, noise=noise, subjects=subjects)
-    assert sum(len(item.values) for item in whole.values()) == point.calibration.r_peaks
+    assert sum(len(item.values) for levels in whole.values() for item in levels.values()) == point.calibration.r_peaks
     np.testing.assert_array_equal(
         at.detect(lead).confidences,
         point.calibration.confidences(model.candidates(lead).above(point.thresholds["r_peak"]).confidences),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ecg_study.evaluation.experiments.model_evaluation import (
 )
 from ecg_study.evaluation.leads import databases_of
 from ecg_study.evaluation.results.harm import HarmSection, MorphologyChange
-from ecg_study.evaluation.results.values import LSTM, TOLERANCES_MS
+from ecg_study.evaluation.results.values import LSTM, TOLERANCES_MS, Estimate
 from ecg_study.files import sha256_of, write_json, write_text
 from ecg_study.models.card import CARD_FILE, MODEL_FILE, ONNX_FILE, PAGE_FILE, card_content, read_card
 from ecg_study.reading import read_text
@@ -43,7 +43,7 @@ def harm_metrics(harm: HarmSection, *, part: str = "test", compared: bool = Fals
             metrics[f"{part}, whole records, no noise added"] = {
                 "change in dB": to_json(clean.change),
                 "worst tenth in dB": to_json(clean.worst_tenth),
-                **{f"the same, {name}": to_json(value) for name, value in clean.by_database.items()},
+                **_by_database(clean.by_database),
                 **_wave_metrics(clean.morphology),
             }
     for cell in harm.noisy:
@@ -53,13 +53,25 @@ def harm_metrics(harm: HarmSection, *, part: str = "test", compared: bool = Fals
                 "SNR improvement in dB": to_json(cell.improvement),
                 "worst tenth in dB": to_json(cell.worst_tenth),
                 ABOVE_HIGHPASS: to_json(cell.above_highpass),
-                **{f"the same, {name}": to_json(value) for name, value in cell.by_database.items()},
+                **_by_database(cell.by_database),
                 **_wave_metrics(cell.morphology),
             }
         elif compared:
             levels = metrics.setdefault(f"{part}, whole records, {cell.noise_type}, {cell.method}", {})
-            levels[f"{cell.snr} dB"] = {ABOVE_HIGHPASS: to_json(cell.above_highpass)}
+            levels[f"{cell.snr} dB"] = {
+                ABOVE_HIGHPASS: to_json(cell.above_highpass),
+                **_by_database(cell.by_database),
+            }
     return metrics
+
+
+def on_database(name: str) -> str:
+    """Return the key in a card of the metric before it, on the records of one database."""
+    return f"the same, {name}"
+
+
+def _by_database(values: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {on_database(name): to_json(value) for name, value in values.items()}
 
 
 def _wave_metrics(change: MorphologyChange | None) -> dict[str, Any]:
