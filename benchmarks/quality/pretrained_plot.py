@@ -53,7 +53,7 @@ def draw_noise_stress(axis: Axes, report: Report, card: ModelCard) -> None:
 
 
 def draw_denoising(axis: Axes, card: ModelCard) -> None:
-    """Draw the SNR improvement above that of the high-pass on DS2 against the input SNR, the model with 95 % intervals."""
+    """Draw the SNR improvement above that of the high-pass by input SNR, on DS2, the model with 95 % intervals."""
     ours = _by_level(card.metrics[_DENOISING])
     lines = {
         name.removeprefix(f"{_DENOISING}, "): {level: item["value"] for level, item in _by_level(values).items()}

@@ -1,7 +1,8 @@
 """Failures of electrodes and recorders, and hearts unlike those of MIT-BIH, made from validation records.
 
 The code is separate from that of augmentation (`ecg_study.ecg_data.segments.augmentation`), and every failure returns
-at a fixed interval, so that a detector is not measured with what it was trained with.
+at a fixed interval. The kinds and their ranges are those that detectors are trained with, so a detector that does well
+here may still fail on a recorded artifact of another form.
 """
 
 from __future__ import annotations
