@@ -137,8 +137,9 @@ def choose_threshold(
     """Return the middle of the thresholds around the best whose F1 does not differ clearly.
 
     A few beats of one record decide between neighboring thresholds. The best threshold may lie at the edge of a
-    plateau, beyond which F1 falls on unseen subjects. So all thresholds within one standard error of the best F1 count
-    as equal to it. The standard error comes from a bootstrap over subjects.
+    plateau, beyond which F1 falls on unseen subjects. So all thresholds whose F1 is lower by at most one standard error
+    of the difference count as equal to it. The standard error comes from a bootstrap over subjects. That of the F1
+    itself would be much larger, because some subjects are harder than others at every threshold.
 
     Args:
         grid: thresholds, increasing.
@@ -151,8 +152,15 @@ def choose_threshold(
     """
     scores = np.array([pooled_f1(table) for table in tables])
     best = int(scores.argmax())
-    equal = scores >= scores[best] - standard_error(tables[best], pooled_f1, seed=seed, subjects=subjects)
+    both = [np.concatenate([table, tables[best]], axis=1) for table in tables]
+    errors = [standard_error(rows, _difference, seed=seed, subjects=subjects) for rows in both]
+    equal = scores >= scores[best] - np.array(errors)
     # Only the plateau around the best: a threshold after a dip belongs to another regime.
     first = best - int(np.argmin(np.append(equal[: best + 1][::-1], False))) + 1
     last = best + int(np.argmin(np.append(equal[best:], False))) - 1
     return float(grid[(first + last) // 2])
+
+
+def _difference(rows: np.ndarray) -> float:
+    """Return the difference of F1 of rows ``(TP, FN, FP, TP, FN, FP)``."""
+    return pooled_f1(rows[:, :3]) - pooled_f1(rows[:, 3:])

@@ -22,7 +22,8 @@ def _tables(errors: list[list[int]]) -> np.ndarray:
         ([[9, 9], [1, 1], [1, 1], [1, 1], [9, 9]], 0.3),  # the middle of three equals
         ([[1, 1], [9, 9], [9, 9], [9, 9], [9, 9]], 0.1),  # records agree: no standard error, so the best alone
         ([[9, 9], [9, 9], [9, 9], [9, 9], [1, 1]], 0.5),
-        ([[0, 20], [1, 20], [0, 21], [1, 21], [90, 90]], 0.2),  # records differ widely: 0.1 to 0.4 count as equal
+        ([[10, 10], [5, 16], [15, 6], [90, 90], [90, 90]], 0.2),  # records disagree: 0.1 to 0.3 count as equal
+        ([[0, 200], [1, 201], [2, 202], [3, 203], [90, 290]], 0.1),  # one record is harder, but all prefer the same
         ([[1, 1], [90, 90], [1, 1], [1, 1], [1, 1]], 0.1),  # a threshold after a dip is not a neighbor
     ],
 )
