@@ -67,11 +67,11 @@ class Denoiser:
     ) -> Any | Denoised:
         """Remove the noise from a signal.
 
-        Each lead is denoised separately. Samples that cannot be used (missing samples, flat intervals) are returned
-        unchanged. If the model removes baseline wander (``card.baseline_wander``), the whole result lies around 0 mV;
-        if it has a high-pass filter for that (``card.highpass_hz``), flat intervals are 0 mV, and where the model
-        removes nothing, the result is the high-passed signal. If ``fs`` is higher than the rate of the model, the
-        result keeps frequencies below half the rate of the model.
+        Each lead is denoised separately. Missing samples (NaN, infinite, absurd values) are NaN, and flat intervals are
+        returned unchanged. If the model removes baseline wander (``card.baseline_wander``), the whole result lies
+        around 0 mV; if it has a high-pass filter for that (``card.highpass_hz``), flat intervals are 0 mV, and where
+        the model removes nothing, the result is the high-passed signal. If ``fs`` is higher than the rate of the model,
+        the result keeps frequencies below half the rate of the model.
 
         Args:
             signal: Samples in mV, shape ``(samples,)`` or ``(samples, leads)``: array, list, or pandas. The unit
@@ -308,7 +308,9 @@ class _DenoisedLead:
         # Without baseline wander the output lies around 0. So must unusable samples, or the offset would be a step.
         unchanged, added = (original, offset) if self._wander == "kept" else (original - offset, 0.0)
         if self._wander == "filtered":  # a constant level is baseline wander
-            unchanged[np.abs(unchanged) <= MAX_MV] = 0.0
+            unchanged = np.zeros_like(unchanged)
+        # An absurd value is a missing sample. In the output, it would set the scale of files and plots.
+        unchanged = np.where(np.abs(original - offset) <= MAX_MV, unchanged, np.nan)
         result = np.where(usable, denoised.astype(np.float64) + added, unchanged)
         self.unusable += int(len(usable) - usable.sum())
         self._input.drop_before(self._returned)

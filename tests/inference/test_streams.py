@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from ecg_study.ecg_data.buffers import SampleBuffer
 from ecg_study.ecg_data.resampling import Resampler, rate_ratio
+from ecg_study.inference.detector import Detector
 from ecg_study.inference.lead_fusion import LeadFusion
 from ecg_study.inference.lead_stream import SegmentStitcher
 from ecg_study.inference.peak_picking import MaximaFinder, RefractoryFilter, pick_r_peaks, snap_to_extremum
 from ecg_study.inference.quality.gaps import GapFiller
+from ecg_study.inference.r_peaks import RPeaks
 from ecg_study.models.runtimes import BATCH_SEGMENTS
+from tests.inference.test_detector import CARD, SlopeRuntime, ecg
 
 CUTS = st.lists(st.integers(0, 2000), max_size=12)
 RATES = st.sampled_from([100.0, 125.0, 128.0, 200.0, 250.0, 256.0, 257.0, 300.0, 360.0, 500.0, 977.5, 1000.0, 2000.0])
@@ -65,7 +68,7 @@ def test_filling_by_hand() -> None:
     filled, usable = fill(signal, [], 100.0)
     assert not usable[300:310].any() and not usable[500:700].any() and not usable[900:1000].any()
     assert usable[:300].all() and usable[310:500].all() and usable[700:900].all()
-    level = signal - signal[0]
+    level = signal - np.median(signal[:150])  # of the first second and a half
     np.testing.assert_allclose(filled[300:310], np.linspace(level[299], level[310], 12)[1:-1], atol=1e-6)
     np.testing.assert_allclose(filled[500:650], level[499], atol=1e-6)
     np.testing.assert_allclose(filled[650:700], np.linspace(level[499], level[700], 52)[1:-1], atol=1e-6)
@@ -77,7 +80,7 @@ def test_an_offset_does_not_reduce_the_resolution() -> None:
     signal = 1e8 + np.random.default_rng(0).normal(0, 1e-3, 500)
     filled, usable = fill(signal, [100], 360.0)
     assert usable.all()
-    np.testing.assert_allclose(filled, signal - signal[0], atol=1e-7)
+    np.testing.assert_allclose(filled, signal - np.median(signal), atol=1e-7)
 
 
 def test_a_lead_without_finite_samples_is_unusable() -> None:
@@ -299,3 +302,15 @@ def test_a_buffer_keeps_the_samples_from_an_index() -> None:
     buffer.drop_before(8)
     buffer.append(np.array([8.0]))
     assert buffer.view(8, 9).tolist() == [8]
+
+
+@pytest.mark.parametrize("first", [-2147483.648, 1.1e6, 9e8, 3e9, np.inf])
+def test_an_absurd_first_sample_is_one_missing_sample(first: float) -> None:
+    signal = ecg(360.0)
+    signal[0] = first
+    found = Detector(CARD, SlopeRuntime()).detect(signal, fs=360.0)
+    np.testing.assert_array_equal(found.samples, Detector(CARD, SlopeRuntime()).detect(ecg(360.0), fs=360.0).samples)
+    assert found.unusable.tolist() == [[0, 1]]
+    stream = Detector(CARD, SlopeRuntime()).stream(fs=360.0)
+    parts = RPeaks.concatenate([*(stream.push(part) for part in np.array_split(signal, 500)), stream.finish()])
+    np.testing.assert_array_equal(parts.samples, found.samples)

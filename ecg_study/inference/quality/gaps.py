@@ -20,21 +20,20 @@ RAMP_SECONDS = 0.5
 _MAX_OFFSET_MV = 1e9
 
 MAX_MV = 1e6
-"""Largest distance from the first sample: a kilovolt is not ECG, and its square must not overflow in float32."""
+"""Largest distance from the offset: a kilovolt is not ECG, and its square must not overflow in float32."""
 
 
 class GapFiller:
     """Detection and filling of the gaps of one lead, in chunks.
 
-    The result does not depend on the chunks. The first finite sample is subtracted from all samples in double
-    precision, so that an offset does not reduce the
-    resolution.
+    The result does not depend on the chunks. The median of the first samples is subtracted from all samples in double
+    precision, so that an offset does not reduce the resolution.
 
     Args:
         fs: Sampling rate in Hz.
 
     Attributes:
-        offset: Value in mV that is subtracted; 0 until a sample is finite.
+        offset: Value in mV that is subtracted; 0 until it is known.
         lookahead: Number of samples after a sample that must be known before it is decided.
     """
 
@@ -44,6 +43,7 @@ class GapFiller:
         self.lookahead = self._flat + self._ramp
         self.offset = 0.0
         self._offset_known = False
+        self._first: SampleBuffer | None = SampleBuffer(np.float64)  # samples before the offset is chosen
         self._signal = SampleBuffer(np.float32)  # without the offset; NaN if missing
         self._decided = 0
         self._last, self._last_at = 0.0, -1  # last usable sample that was decided
@@ -57,18 +57,33 @@ class GapFiller:
         Returns:
             The filled lead without its offset, float32, and whether each sample can be used.
         """
-        self._signal.append(self._without_offset(np.asarray(chunk, np.float64)))
+        self._append(np.asarray(chunk, np.float64), least=self.lookahead)
         return self._decide(max(self._decided, self._signal.end - self.lookahead))
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the remaining samples at the end of the lead; see `push`."""
+        self._append(np.empty(0), least=0)
         return self._decide(self._signal.end)
 
+    def _append(self, chunk: np.ndarray, *, least: int) -> None:
+        """Take samples; the first ones wait until ``least`` are there, of which none can be decided before."""
+        if self._first is not None:
+            self._first.append(chunk)
+            if self._first.end < least:
+                return
+            chunk, self._first = self._first.view(0, self._first.end), None
+            self._find_offset(chunk[: self.lookahead])
+        if not self._offset_known:  # none of the first samples was finite
+            self._find_offset(chunk[np.abs(chunk) <= _MAX_OFFSET_MV][:1])
+        self._signal.append(self._without_offset(chunk))
+
+    def _find_offset(self, samples: np.ndarray) -> None:
+        """Choose the offset: a single absurd sample, even the first, must not make all others absurd."""
+        good = np.abs(samples) <= _MAX_OFFSET_MV  # False for NaN
+        if good.any():
+            self.offset, self._offset_known = float(np.median(samples[good])), True
+
     def _without_offset(self, chunk: np.ndarray) -> np.ndarray:
-        if not self._offset_known:
-            good = np.abs(chunk) <= _MAX_OFFSET_MV  # False for NaN
-            if good.any():
-                self.offset, self._offset_known = float(chunk[good.argmax()]), True
         signal = chunk - self.offset
         # The negated comparison is true for NaN as well.
         signal[~(np.abs(signal) <= MAX_MV)] = np.nan
