@@ -12,13 +12,17 @@ from ecg_study.prediction.recordings import ROWS_PER_BLOCK, DenoisedRecording, D
 
 _DECIMALS = 4  # 0.1 µV: finer than any converter
 
+_SHORTEST_QRS = 0.06
+"""Seconds: a shorter unusable interval hides no beat. If RR intervals with a single missing sample were unknown, long
+ones would be left out more often than short ones, and the mean rate would be too high."""
+
 
 def write_beats_csv(path: Path, detected: DetectedRecording) -> None:
     """Write ``R_peak, time_s, confidence, rr_s``, one row per beat, completely or not at all.
 
     ``R_peak`` is the sample index. ``time_s`` is the time on the clock of the recording, or from its start if it has no
     clock. ``rr_s`` is the time since the previous beat. It is empty for the first beat, and
-    after an unusable interval or an R peak that was left out for its low confidence.
+    after an unusable interval of 60 ms or more, or an R peak that was left out for its low confidence.
     """
     peaks = detected.r_peaks
     times = detected.recording.start_s + peaks.samples / detected.recording.fs
@@ -40,7 +44,9 @@ def rr_intervals(detected: DetectedRecording) -> np.ndarray:
     rr = np.full(len(samples), np.nan)
     rr[1:] = np.diff(samples) / detected.recording.fs
     # Unusable intervals and unsure R peaks before each beat. If their number changes, one lies between two beats.
-    for gaps in (detected.r_peaks.unusable[:, 0], detected.unsure):
+    unusable = detected.r_peaks.unusable
+    long = unusable[np.diff(unusable, axis=1)[:, 0] >= _SHORTEST_QRS * detected.recording.fs]
+    for gaps in (long[:, 0], detected.unsure):
         rr[1:][np.diff(np.searchsorted(gaps, samples)) > 0] = np.nan
     return rr
 

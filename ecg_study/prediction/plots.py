@@ -56,9 +56,13 @@ def plot_detection(path: Path, detected: DetectedRecording) -> None:
             axis.plot(
                 times, excerpt[:, number], color=(_BLACK, _BLUE)[number % 2], linewidth=0.8, label=printable(lead)
             )
+        height = excerpt[here - start, 0]
+        # A peak may come from other leads while the first is missing.
+        known = np.isfinite(height)
+        level = np.nanmedian(excerpt[:, 0]) if np.isfinite(excerpt[:, 0]).any() else 0.0
         axis.plot(
             recording.start_s + here / recording.fs,
-            excerpt[here - start, 0],
+            np.where(known, height, level),
             "v",
             color=_ORANGE,
             markersize=5,

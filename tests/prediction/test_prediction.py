@@ -247,6 +247,19 @@ def test_unsure_r_peaks_are_left_out_and_so_are_their_rr_intervals(tmp_path: Pat
     assert summarize_detection(kept, model_name="m", runtime="onnx").unsure_beats == 1
 
 
+def test_single_missing_samples_leave_the_rr_intervals(tmp_path: Path) -> None:
+    """Intervals with a missing sample are the long ones, so the rate without them would be too high."""
+    signal = ecg(360.0)
+    signal[::180] = np.nan
+    signal[4000:4036] = np.nan  # 100 ms can hide a QRS complex
+    np.save(tmp_path / "r.npy", signal)
+    found = detect_recording(Detector(CARD, SlopeRuntime()), open_recording(tmp_path / "r.npy", ReadOptions(fs=360.0)))
+    assert len(found.r_peaks.unusable) > 40
+    beats = found.r_peaks.samples
+    (unknown,) = np.flatnonzero(np.isnan(rr_intervals(found)[1:]))
+    assert beats[unknown] < 4000 < beats[unknown + 1]
+
+
 def test_a_lowest_confidence_can_be_asked_for(
     models: dict[str, str], raw_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
