@@ -110,3 +110,13 @@ def _around(filtered: np.ndarray, centers: np.ndarray, reach: int) -> np.ndarray
     """Return the samples around each center, shape ``(centers, 2 * reach + 1)``; 0 outside the record."""
     padded = np.pad(filtered, reach)
     return np.asarray(padded[centers[:, None] + np.arange(2 * reach + 1)])
+
+
+def tolerance_samples(tolerance_ms: float, *, fs: float) -> int:
+    """Return the largest distance in samples that is within a tolerance: 37 at 250 Hz and 150 ms, since 38 are 152 ms.
+
+    Args:
+        tolerance_ms: in ms.
+        fs: sampling rate in Hz.
+    """
+    return int(tolerance_ms * fs / 1000 + 1e-9)  # 1e-9: 50 ms at 360 Hz may be 17.999… samples

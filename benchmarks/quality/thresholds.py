@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.quality.robustness.failures import FAILURES
 from benchmarks.quality.robustness.signals import SIGNALS_FS, SIGNALS_MINUTES, signals_without_ecg, usual_lead
+from ecg_study.ecg_data.alignment import tolerance_samples
 from ecg_study.ecg_data.databases.catalog import open_database
 from ecg_study.ecg_data.databases.facts import JOINABLE
 from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION, VALIDATION
@@ -23,7 +24,7 @@ from ecg_study.ecg_data.noise_stress import add_electrode_motion
 from ecg_study.evaluation.cached_models import LOWEST_PEAK_PROBABILITY
 from ecg_study.evaluation.calibration import MOTION_LEVELS_DB
 from ecg_study.evaluation.leads import EvaluationLead
-from ecg_study.evaluation.matching import match_r_peaks, tolerance_samples
+from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import load_detector

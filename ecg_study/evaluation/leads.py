@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecg_study.ecg_data.alignment import tolerance_samples
 from ecg_study.ecg_data.databases.catalog import Database
 from ecg_study.ecg_data.noise import gaussian_noise
 from ecg_study.ecg_data.segments.building import read_lead_record
 from ecg_study.ecg_data.segments.cache import SegmentCache
 from ecg_study.ecg_data.segments.cutting import mark_r_peaks, window_labels
 from ecg_study.errors import InputError
-from ecg_study.evaluation.matching import Matches, match_r_peaks, tolerance_samples
+from ecg_study.evaluation.matching import Matches, match_r_peaks
 
 
 @dataclass(frozen=True)

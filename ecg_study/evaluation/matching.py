@@ -36,16 +36,6 @@ class Matches:
         return self.true_positives, self.false_negatives, self.false_positives
 
 
-def tolerance_samples(tolerance_ms: float, *, fs: float) -> int:
-    """Return the largest distance in samples that is within a tolerance: 37 at 250 Hz and 150 ms, since 38 are 152 ms.
-
-    Args:
-        tolerance_ms: in ms.
-        fs: sampling rate in Hz.
-    """
-    return int(tolerance_ms * fs / 1000 + 1e-9)  # 1e-9: 50 ms at 360 Hz may be 17.999… samples
-
-
 def match_r_peaks(
     annotated: np.ndarray,
     detected: np.ndarray,

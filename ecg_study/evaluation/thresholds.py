@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ecg_study.ecg_data.alignment import tolerance_samples
 from ecg_study.ecg_data.noise import NoiseSource
 from ecg_study.ecg_data.noise_stress import add_electrode_motion
 from ecg_study.evaluation.cached_models import LOWEST_PEAK_PROBABILITY, CachedModel
 from ecg_study.evaluation.calibration import calibrate, validation_outcomes
 from ecg_study.evaluation.leads import EvaluationLead
-from ecg_study.evaluation.matching import match_r_peaks, tolerance_samples
+from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.evaluation.metrics import pooled_f1, standard_error
 from ecg_study.evaluation.removal_threshold import choose_removal_threshold
 from ecg_study.evaluation.results.values import TOLERANCES_MS

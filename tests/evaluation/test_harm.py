@@ -156,7 +156,11 @@ def test_without_noise_an_offset_and_a_wrong_scale_are_seen() -> None:
 def test_the_change_without_noise_is_the_mean_of_powers() -> None:
     """A hundredth and a millionth of the power are 0.5 % on average: -23 dB, while the mean of decibels is -40."""
     leads = [_lead("a", offset=5.0), _lead("b", offset=-3.0)]
-    model = _model(lambda s: (1.1 if s.mean() > 0 else 1.001) * _highpass(s))
+
+    def denoise(signal: np.ndarray) -> np.ndarray:
+        return (1.1 if signal.mean() > 0 else 1.001) * _highpass(signal)
+
+    model = _model(denoise)
     section = measure_harm(model, leads, noise=None, part=TEST, seed=1)
     ours = next(cell for cell in section.clean if cell.method == LSTM)
     assert ours.change is not None

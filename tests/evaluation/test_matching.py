@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wfdb.processing import compare_annotations
 
-from ecg_study.evaluation.matching import match_r_peaks, tolerance_samples
+from ecg_study.ecg_data.alignment import tolerance_samples
+from ecg_study.evaluation.matching import match_r_peaks
 
 PEAKS = st.sets(st.integers(0, 3000), max_size=40).map(lambda peaks: np.array(sorted(peaks), dtype=np.int64))
 

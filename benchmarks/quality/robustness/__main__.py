@@ -21,11 +21,12 @@ import numpy as np
 from benchmarks.quality.robustness.changes import changes, detect_in_chunks, measure, usual
 from benchmarks.quality.robustness.failures import FAILURES
 from benchmarks.quality.robustness.signals import SIGNALS_FS, SIGNALS_MINUTES, signals_without_ecg, usual_lead
+from ecg_study.ecg_data.alignment import tolerance_samples
 from ecg_study.ecg_data.databases.splits import MITDB_VALIDATION
 from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, detect_r_peaks
 from ecg_study.evaluation.leads import EvaluationLead
-from ecg_study.evaluation.matching import match_r_peaks, tolerance_samples
+from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import load_detector

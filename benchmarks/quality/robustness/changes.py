@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from ecg_study.ecg_data.alignment import tolerance_samples
 from ecg_study.ecg_data.readers.recording import Record
 from ecg_study.ecg_data.resampling import resample_record
-from ecg_study.evaluation.matching import match_r_peaks, tolerance_samples
+from ecg_study.evaluation.matching import match_r_peaks
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.r_peaks import RPeaks

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecg_study.ecg_data.alignment import tolerance_samples
 from ecg_study.ecg_data.noise_stress import EC57_LEARNING_SECONDS
 from ecg_study.evaluation.baselines.detectors import DETECTOR_NAMES, BaselinePeaks
 from ecg_study.evaluation.baselines.runner import ClassicalDetectors
@@ -20,7 +21,6 @@ from ecg_study.evaluation.experiments.denoising import (
 )
 from ecg_study.evaluation.experiments.windows import summarize_windows, windows_by_record
 from ecg_study.evaluation.leads import EvaluationLead, by_record, match, subjects_by_record
-from ecg_study.evaluation.matching import tolerance_samples
 from ecg_study.evaluation.metrics import bootstrap, counts, paired_difference, pooled_counts, pooled_f1
 from ecg_study.evaluation.results.detection import DetectorSection, Jitter, PeaksSummary, PeakTrace, RecordPeaks
 from ecg_study.evaluation.results.values import (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ecg_study.ecg_data.alignment import tolerance_samples
 from ecg_study.ecg_data.noise import unit_gaussian_noise, unit_power
-from ecg_study.evaluation.matching import tolerance_samples
 from ecg_study.models.card import REFRACTORY_PERIOD
 from ecg_study.training.scores.scored import Scored
 from ecg_study.training.scores.validation_segments import choose_segments
