@@ -31,6 +31,13 @@ _NUMBER = r"[+-]?(?:[0-9]+{mark}?[0-9]*|{mark}[0-9]+)(?:[eE][+-]?[0-9]{{1,3}})?"
 _NUMBERS = {mark: re.compile(_NUMBER.format(mark=re.escape(mark))) for mark in ".,"}
 
 
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:[ \u00a0\u202f.,'’][0-9]{3})+(?:[.,][0-9]*)?")
+"""A number with a mark between thousands."""
+
+_QUOTED = "\x01"
+"""Character that stands for a delimiter within quotes while the rows are divided into cells."""
+
+
 def is_number(cell: str, *, decimal: str = ".") -> bool:
     """Return whether a cell is a decimal number."""
     return _NUMBERS[decimal].fullmatch(cell.strip()) is not None
@@ -201,7 +208,7 @@ def _cleaned(path: Path, cell_format: CellFormat, content: bytes, first: int) ->
         except ValueError as error:
             raise RecordError(path, f"line {number:,}: {error}; notes must not go over several lines") from error
         numbers.append(number)
-        rows.append(cell_format.delimiter.join(cell.replace(cell_format.delimiter, "_") for cell in cells))
+        rows.append(cell_format.delimiter.join(cell.replace(cell_format.delimiter, _QUOTED) for cell in cells))
     joined = "".join(row + "\n" for row in rows)
     return _Numbered(np.array(numbers, np.int64), joined.encode("latin-1"))
 
@@ -255,7 +262,17 @@ def _parse(
         raise RecordError(path, f"{len(values):,} rows were read of {len(lines.numbers):,}; not a table of numbers")
     if np.isinf(values).any() or (len(empty) and frame[list(empty)].notna().to_numpy().any()):
         raise _not_a_number(path, cell_format, lines, [*numbers, *empty], names)
-    return values, None if texts is None else frame[texts].to_numpy(object)
+    if texts is None:
+        return values, None
+    found = frame[texts].to_numpy(object)
+    if _QUOTED.encode() in content:
+        found = np.array([_shown(cell, cell_format) if isinstance(cell, str) else cell for cell in found], object)
+    return values, found
+
+
+def _shown(cell: str, cell_format: CellFormat) -> str:
+    """Return a cell with the delimiters that it has in the file."""
+    return cell.replace(_QUOTED, cell_format.delimiter)
 
 
 def _with_equal_widths(path: Path, cell_format: CellFormat, lines: _Numbered, *, cut_off: bool) -> bytes:
@@ -299,9 +316,12 @@ def _not_a_number(
             cell = cells[column].strip()
             if is_missing(cell) or (is_number(cell, decimal=cell_format.decimal) and np.isfinite(_value(cell))):
                 continue
+            cell = _shown(cell, cell_format)
             advice = "; leave missing samples empty"
             if cell_format.decimal == "." and is_number(cell, decimal=","):
                 advice = "; use the same decimal mark in all rows"
+            elif _THOUSANDS.fullmatch(cell):
+                advice = "; save it without marks between thousands"
             return RecordError(
                 path, f"line {number:,}: {cell[:40]!r} in column {names[column]} is not a number{advice}"
             )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from ecg_study.ecg_data.readers.leads import is_ecg_lead
 from ecg_study.ecg_data.readers.tables.cells import (
     CellFormat,
     is_missing,
@@ -18,6 +19,7 @@ from ecg_study.ecg_data.readers.tables.cells import (
 )
 from ecg_study.ecg_data.readers.tables.metadata import Metadata, is_key_value, metadata_in
 from ecg_study.ecg_data.readers.tables.text import decode, line_blocks
+from ecg_study.ecg_data.readers.tables.times import is_time_text
 from ecg_study.ecg_data.readers.units import UnitKind, parse_unit, split_name
 from ecg_study.errors import RecordError
 
@@ -27,6 +29,9 @@ HEAD_ROWS = 5000
 _HEAD_BYTES = 500_000
 
 _FEW_ROWS = 20
+
+_MOST = 0.5
+"""Share of numbers among the cells of a column that is one of numbers."""
 
 _DELIMITERS = (";", "\t", ",", "|", " ")
 """Delimiters in the order of preference: a comma may be a decimal mark, and a space may be in a date."""
@@ -44,7 +49,8 @@ class Layout:
         has_header: whether the names are from the file.
         first_line: number of the first line with a row, from 1.
         empty: columns without a name that are empty in the first rows, as after a delimiter at the end of each row.
-        texts: columns with text in the first rows.
+        texts: columns with text in most of the first rows.
+        partly_numbers: those of ``texts`` with a number in one of the first rows.
         metadata: sampling rate and unit in the lines before the table.
     """
 
@@ -54,6 +60,7 @@ class Layout:
     first_line: int
     empty: tuple[int, ...]
     texts: frozenset[int]
+    partly_numbers: frozenset[int]
     metadata: Metadata
 
 
@@ -83,28 +90,32 @@ def read_layout(path: Path) -> Layout:
         rows = [line.text.split(delimiter) for line in body]
     rows = [row for row in rows if len(row) == width]
     decimal = _decimal(delimiter, rows)
-    numeric = [
+    clean = [
         column
         for column in range(width)
         if all(is_missing(row[column]) or is_number(row[column], decimal=decimal) for row in rows)
         and (not all(is_missing(row[column]) for row in rows) or width == 1)
     ]
+    cells = CellFormat(delimiter, width, decimal)
+    numeric = clean or [column for column, share in enumerate(_number_shares(lines, cells)) if share >= _MOST]
     if not numeric:
         raise RecordError(path, _no_numbers(lines))
-    cells = CellFormat(delimiter, width, decimal)
     place = _first_row(path, lines, cells, numeric)
     above = [line for line in comments if line.number < lines[place].number]
     blank = {column for column in range(width) if all(is_missing(row[column]) for row in rows)} if width > 1 else set()
     header = _header(path, lines[:place], above, lines[place], cells, blank)
-    _check_first_names(path, header, lines[place:], cells, numeric)
+    _check_first_names(path, header, lines[:place], lines[place:], cells, numeric)
     first_line = lines[place].number
     if header.first_row_is_names:
         first_line += 1
     empty = tuple(column for column in sorted(blank) if not header.names[column])
-    texts = frozenset(range(width)) - set(numeric) - blank
+    # A column in which most cells are numbers is one of numbers, so that reading it names the cell that is none.
+    shares = _number_shares([line for line in lines if line.number >= first_line], cells)
+    texts = {column for column, share in enumerate(shares) if share < _MOST} - set(clean) - blank
+    partly_numbers = frozenset(column for column in texts if shares[column] > 0)
     metadata = metadata_in(path, [line.text for line in (*above, *lines[: header.preamble])])
     names = header.names if header.given else tuple(str(number) for number in range(1, width + 1))
-    return Layout(cells, names, header.given, first_line, empty, texts, metadata)
+    return Layout(cells, names, header.given, first_line, empty, frozenset(texts), partly_numbers, metadata)
 
 
 def _head(path: Path) -> tuple[list[_Line], list[_Line]]:
@@ -153,6 +164,20 @@ def _numeric_share(body: Sequence[_Line], delimiter: str, width: int) -> float:
     rows = [cells for line in body if len(cells := _cells(line, delimiter)) == width]
     known = [is_missing(cell) or is_number(cell) or is_number(cell, decimal=",") for row in rows for cell in row]
     return sum(known) / len(known)
+
+
+def _number_shares(lines: Sequence[_Line], cells: CellFormat) -> list[float]:
+    """Return the share of numbers among the cells of each column that are not missing."""
+    known, numbers = [0] * cells.width, [0] * cells.width
+    for line in lines:
+        row = _cells(line, cells.delimiter)
+        if len(row) != cells.width:
+            continue
+        for column, cell in enumerate(row):
+            if not is_missing(cell):
+                known[column] += 1
+                numbers[column] += is_number(cell, decimal=cells.decimal)
+    return [found / max(count, 1) for found, count in zip(numbers, known, strict=True)]
 
 
 def _unused_delimiter(body: Sequence[_Line]) -> str:
@@ -307,20 +332,23 @@ def _are_column_numbers(row: Sequence[str]) -> bool:
 
 
 def _check_first_names(
-    path: Path, header: _Header, rows: Sequence[_Line], cells: CellFormat, numeric: Sequence[int]
+    path: Path,
+    header: _Header,
+    before: Sequence[_Line],
+    rows: Sequence[_Line],
+    cells: CellFormat,
+    numeric: Sequence[int],
 ) -> None:
-    """Refuse a header that is a row with a damaged number, or a first row that is the numbers of columns.
+    """Refuse a header that is a row with a text, or a first row that is the numbers of columns.
 
     Raises:
         RecordError: taken as a header, a row would be lost; taken as a row, a header would become a sample.
     """
     if header.given and not header.first_row_is_names:
-        for column in numeric:
-            name = header.names[column]
-            if re.match(r"[+-]*[.,]?[0-9]", name) and len(re.findall(r"[^\W\d_]", name)) < 2:
-                line = rows[0].number - 1
-                problem = f"line {line:,}: {name[:40]!r} is neither a number nor a name of a column"
-                raise RecordError(path, f"{problem}; leave missing samples empty")
+        name = _name_of_row(header, before, rows, cells, numeric)
+        if name is not None:
+            problem = f"line {rows[0].number - 1:,}: {name[:40]!r} is neither a number nor a name of a column"
+            raise RecordError(path, f"{problem}; leave missing samples empty")
     if not header.given and len(rows) > 3:
         first = _cells(rows[0], cells.delimiter)
         later = [_cells(line, cells.delimiter) for line in rows[1:10]]
@@ -329,3 +357,26 @@ def _check_first_names(
         if numbered and fractional:
             problem = f"line {rows[0].number:,} may be the numbers of the columns; give the columns names, or delete it"
             raise RecordError(path, problem)
+
+
+def _name_of_row(
+    header: _Header, before: Sequence[_Line], rows: Sequence[_Line], cells: CellFormat, numeric: Sequence[int]
+) -> str | None:
+    """Return a name that shows that the header is a row with texts in place of numbers; ``None`` if it is a header.
+
+    A time or a number is not a name. The name of a column is neither one of its later cells nor a repeated line.
+    """
+    for column in numeric:
+        name = header.names[column]
+        if re.match(r"[+-]*[.,]?[0-9]", name) and len(re.findall(r"[^\W\d_]", name)) < 2:
+            return name
+    if not before:
+        return None
+    last = [row for line in before[-2:] if len(row := _cells(line, cells.delimiter)) == cells.width]
+    later = [row for line in rows if len(row := _cells(line, cells.delimiter)) == cells.width]
+    others = set(range(cells.width)) - set(numeric)
+    repeated = {last[0][i] for i in numeric if last[0][i] == last[1][i] != ""} if len(last) > 1 else set()
+    in_rows = last and any(last[-1][i] and any(row[i] == last[-1][i] for row in later) for i in others)
+    if in_rows or any(map(is_time_text, header.names)) or not all(map(is_ecg_lead, repeated)):
+        return header.names[numeric[0]]
+    return None

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.ecg_data.readers.channels import SelectedLead, check_rate_given, checked_leads, select_leads
+from ecg_study.ecg_data.readers.leads import is_ecg_lead
 from ecg_study.ecg_data.readers.recording import NO_COLUMN, ReadOptions, Recording
 from ecg_study.ecg_data.readers.tables.cells import Rows, read_rows
 from ecg_study.ecg_data.readers.tables.clock import Clock, ClockCheck, find_clock
@@ -83,9 +84,8 @@ def _select(path: Path, layout: Layout, times: frozenset[int], options: ReadOpti
     others = [i for i in range(layout.cells.width) if i not in times and i not in layout.empty]
     if options.time_column == NO_COLUMN and options.lead not in ("auto", "all"):
         others = [i for i in range(layout.cells.width) if i not in layout.empty]
-    # A column of notes is not a lead, but it may be named by mistake.
-    if any(i not in layout.texts for i in others) and options.lead in ("auto", "all"):
-        others = [i for i in others if i not in layout.texts]
+    if options.lead in ("auto", "all"):
+        others = [i for i in others if _may_be_lead(layout, i)] or others
     if not others:
         raise RecordError(path, "no column of numbers except the time")
     described = [_with_stated_unit(path, layout, layout.names[i]) for i in others]
@@ -97,6 +97,17 @@ def _select(path: Path, layout: Layout, times: frozenset[int], options: ReadOpti
         problem += "column has a unit; give units (mV, uV or V), or gain for ADC units"
         raise RecordError(path, problem, parameter="units", parameters=("gain",))
     return selected
+
+
+def _may_be_lead(layout: Layout, column: int) -> bool:
+    """Return whether a column may be a lead. A column of notes is not one, but a lead may have texts in some rows.
+
+    A lead with texts is an error when it is read, because without it, another lead would be read in silence.
+    """
+    if column not in layout.texts or column in layout.partly_numbers:
+        return True
+    unit = split_name(layout.names[column]).unit
+    return is_ecg_lead(layout.names[column]) or (unit is not None and unit.kind is UnitKind.VOLTAGE)
 
 
 def _with_stated_unit(path: Path, layout: Layout, name: str) -> tuple[str, str]:

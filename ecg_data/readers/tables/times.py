@@ -41,6 +41,18 @@ _CLOCK_TIME = re.compile(r"(?:(?P<hours>\d{1,3}):)?(?P<minutes>\d{1,3}):(?P<seco
 _ISO_DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}:?\d{2}")
 
 
+_DATE = r"(?:\d{4}-\d\d-\d\d|\d{8}(?=T)|\d{4}/\d\d/\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{2,4})"
+_TIME_OF_DAY = r"(?:\d{1,3}:\d\d(?::\d\d)?(?:[.,:]\d+)?|(?<=T)\d{4,6}(?:[.,]\d+)?)(?: ?[AP]M)?(?: ?Z| ?[+-]\d\d:?\d\d)?"
+_TIME_TEXT = re.compile(
+    rf"[\[('\"]*(?:{_DATE}(?:(?:T|,? +|_){_TIME_OF_DAY})?|{_TIME_OF_DAY}(?:,? +{_DATE})?)[\])'\"]*", re.IGNORECASE
+)
+
+
+def is_time_text(text: str) -> bool:
+    """Return whether a text is a date, a time of day or both, in any usual form."""
+    return _TIME_TEXT.fullmatch(text.strip()) is not None
+
+
 @dataclass(frozen=True)
 class TimeName:
     """Name of a column with the time.
