@@ -8,10 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from ecg_study.ecg_data.databases.facts import JOINABLE, database_names
+from ecg_study.ecg_data.databases.groups import GROUPS_FILE, joined_subjects, read_groups
 from ecg_study.ecg_data.databases.own import NO_OWN_DATABASES, OwnDatabase, OwnDatabases, off_r_peak
 from ecg_study.ecg_data.databases.physionet import CHECKSUMS, MITDB, download
 from ecg_study.ecg_data.databases.splits import Member, Part, Split, split_by_record, split_by_subject, split_mitdb
-from ecg_study.ecg_data.databases.subjects import GROUPS_FILE, SUBJECTS, read_groups
+from ecg_study.ecg_data.databases.subjects import SUBJECTS
 from ecg_study.ecg_data.databases.synthetic import VERSION, write_synthetic
 from ecg_study.ecg_data.readers.recording import as_record_errors
 from ecg_study.ecg_data.readers.wfdb import record_files
@@ -39,7 +40,7 @@ class Database:
         checksums: file name → SHA-256, for every file of every usable record.
         unreadable: reason for each record that was excluded because a file is missing or damaged; only with
             ``skip_invalid``, otherwise such a record is an error.
-        subjects: record → its subject, such as ``"mitdb/100"``, if it is not the record's own.
+        subjects: record → its subject, such as ``"mitdb/100"``, if it is not the record's own; also of other records.
         annotated_seconds: record → seconds from the start between which all beats are annotated, if not everywhere.
         own: those of its databases that are the user's own, by name.
     """
@@ -133,7 +134,7 @@ def open_database(
         wanted = records if len(names) == 1 else _records_in(each, records, names)
         extension = used[each].annotator if each in used else annotator
         found = _open_folder(each, directories[each], records=wanted, annotator=extension, skip_invalid=skip_invalid)
-        opened[each] = _with_own_groups(found, used[each]) if each in used else found
+        opened[each] = _with_own_groups(found, used[each], own) if each in used else found
     if len(names) == 1:
         return replace(opened[name], own=used)
     return replace(_joined(opened, raw or Path(data_dir) / "raw", annotator=annotator), own=used)
@@ -180,13 +181,13 @@ def _own_folder(own: OwnDatabase) -> Path:
     return own.folder
 
 
-def _with_own_groups(database: Database, own: OwnDatabase) -> Database:
-    return database if own.groups is None else _with_groups(database, own.groups, with_times=False)
+def _with_own_groups(database: Database, own: OwnDatabase, others: Collection[str]) -> Database:
+    return database if own.groups is None else _with_groups(database, own.groups, with_times=False, own=others)
 
 
-def _with_groups(database: Database, path: Path, *, with_times: bool = True) -> Database:
+def _with_groups(database: Database, path: Path, *, with_times: bool = True, own: Collection[str] = ()) -> Database:
     """Return a database with the subjects and annotated intervals of a table, see `read_groups`."""
-    groups = read_groups(path, database=database.name, with_times=with_times)
+    groups = read_groups(path, database=database.name, with_times=with_times, own=own)
     missing = [record for record in database.records if record not in groups.subjects]
     if missing:
         raise DataError(f"{path}: has no row for {', '.join(missing)}")
@@ -194,7 +195,7 @@ def _with_groups(database: Database, path: Path, *, with_times: bool = True) -> 
     return replace(
         database,
         checksums=database.checksums | {path.name: sha256_of(path)},
-        subjects={record: groups.subjects[record] for record in database.records},
+        subjects=groups.subjects,  # also of records that are not used, which other tables may name
         annotated_seconds={
             record: groups.annotated_seconds[record]
             for record in database.records
@@ -219,6 +220,8 @@ def _records_in(name: str, records: Sequence[str], names: Sequence[str]) -> list
 def _joined(opened: Mapping[str, Database], directory: Path, *, annotator: str) -> Database:
     checksums = _with_database({name: part.checksums for name, part in opened.items()})
     _refuse_copies(checksums)
+    present = {name: {path.stem for path in part.directory.glob("*.hea")} for name, part in opened.items()}
+    subjects = joined_subjects({name: part.subjects for name, part in opened.items()}, present=present)
     return Database(
         name=",".join(opened),
         directory=directory,
@@ -226,7 +229,7 @@ def _joined(opened: Mapping[str, Database], directory: Path, *, annotator: str) 
         annotator=annotator,
         checksums=checksums,
         unreadable=_with_database({name: part.unreadable for name, part in opened.items()}),
-        subjects=_with_database({name: part.subjects for name, part in opened.items()}),
+        subjects=_with_database(subjects),
         annotated_seconds=_with_database({name: part.annotated_seconds for name, part in opened.items()}),
     )
 

@@ -103,8 +103,8 @@ class TestOneDatabase:
         [
             ("group", "person", "has no column group"),
             ("cinc4,c", "cinc5,c", "has no row for cinc4"),
-            ("4.8", "nan", r"not a table of records and their groups \(nan is not a time in seconds\)"),
-            ("cinc4,c", "cinc4,", r"not a table of records and their groups \(a group is empty\)"),
+            ("4.8", "nan", r"not a table of records and their groups \(line 2: nan is not a time in seconds\)"),
+            ("cinc4,c", "cinc4,", r"not a table of records and their groups \(line 5: a group is empty\)"),
         ],
     )
     def test_a_damaged_table_of_groups_is_named(
