@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?")
 
 _MAX_BYTES = 10_000_000
 """Largest annotation file; one of 24 hours has less than a tenth of it."""
+
+_SAME_RATE = 1e-5
+"""Largest relative difference of two spellings of one sampling rate, which have as few as six digits."""
 
 _NOTE = 22
 _SKIP, _SUBTYPE, _TEXT = 59, 61, 63
@@ -88,8 +92,8 @@ def read_r_peaks(
     """
     file = path.with_name(f"{path.name}.{annotator}")
     annotation = _open(path, annotator)
-    if annotation.fs and annotation.fs != fs:
-        raise RecordError(file, f"its times are at {annotation.fs:g} Hz, but the signal has {fs:g} Hz")
+    if annotation.fs is not None and not math.isclose(annotation.fs, fs, rel_tol=_SAME_RATE):
+        raise RecordError(file, f"its times are at {annotation.fs:.9g} Hz, but the signal has {fs:.9g} Hz")
     is_beat = np.array([symbol in symbols for symbol in annotation.symbols], dtype=bool)
     r_peaks = np.unique(annotation.samples[is_beat])
     if not len(r_peaks):
@@ -184,6 +188,13 @@ class _Decoder:
         self._word(place + count - 1 if count else place)
         return np.array(self._words[place : place + count], "<u2").tobytes()[:length].decode("latin-1").rstrip("\0")
 
+    def _rate(self, text: str) -> float:
+        if re.fullmatch(r"\+?(?:[0-9]{1,20}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?", text):
+            fs = float(text)
+            if fs > 0:
+                return fs
+        raise RecordError(self._file, f"the time resolution {text[:40]!r} is not a sampling rate in Hz; correct it")
+
     def _describes_file(self, text: str) -> bool:
         """Return whether a note at the start describes the file: its sampling rate, or its own codes."""
         if self._defining:
@@ -195,9 +206,9 @@ class _Decoder:
                 return False
             self._symbols[int(words[0])] = words[1]
             return True
-        found = re.match(r"## time resolution:\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*$", text)
+        found = re.match(r"##\s*time resolution:(.*)", text, re.DOTALL)
         if found:
-            self._fs = float(found[1])
+            self._fs = self._rate(found[1].strip())
             return True
         if text.startswith("## annotation type definitions"):
             self._defining = True

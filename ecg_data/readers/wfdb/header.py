@@ -7,6 +7,7 @@ References:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -268,6 +269,7 @@ def _samples(header_path: Path, signals: tuple[WfdbSignal, ...], stated: int | N
             raise RecordError(header_path, f"the signals in {name} have different formats or offsets")
         bits = BITS_PER_SAMPLE.get(members[0].format)
         if bits is None:
+            _check_compressed(file, members, stated)
             continue
         size = file.stat().st_size - members[0].offset
         if stated is not None:
@@ -291,6 +293,26 @@ def _samples(header_path: Path, signals: tuple[WfdbSignal, ...], stated: int | N
     if max(lengths) * len(signals) > _MOST_WITHOUT_LENGTH:
         raise RecordError(header_path, "states no number of samples, and its files are large; add the number")
     return lengths.pop()
+
+
+def _check_compressed(file: Path, members: Sequence[WfdbSignal], stated: int | None) -> None:
+    """Compare the number of samples in a FLAC file with that of the header.
+
+    Raises:
+        RecordError: the file is damaged, or holds more or fewer samples.
+    """
+    if stated is None or members[0].offset:
+        return
+    with open(file, "rb") as source:
+        head = source.read(42)
+    # The first block of a FLAC file is STREAMINFO; 36 bits of it are the number of samples per channel, 0 if unknown.
+    if len(head) < 42 or head[:4] != b"fLaC" or head[4] & 0x7F:
+        raise RecordError(file, "not a FLAC file, or truncated")
+    held = int.from_bytes(head[21:26], "big") & (1 << 36) - 1
+    if held and held != stated:
+        verb = "holds only" if held < stated else "holds"
+        problem = f"{verb} {held:,} samples per signal, but the header states {stated:,}; correct the header"
+        raise RecordError(file, problem)
 
 
 def _start_time(words: list[str]) -> str:

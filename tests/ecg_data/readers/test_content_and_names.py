@@ -352,7 +352,7 @@ def note(text: bytes) -> bytes:
 BEATS = b"\x64\x04" * 5 + b"\0\0"
 
 
-@pytest.mark.parametrize("text", [b"## hello", b"## time resolution: ", b"##", b"## end of definitions", b"\xff\x1b"])
+@pytest.mark.parametrize("text", [b"## hello", b"##", b"## end of definitions", b"\xff\x1b"])
 def test_a_note_at_the_first_sample_is_an_annotation(tmp_path: Path, text: bytes) -> None:
     found = read_annotations(annotation_file(tmp_path, note(text), BEATS))
     assert found.samples.tolist() == [0, 100, 200, 300, 400, 500]
