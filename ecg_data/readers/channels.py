@@ -40,6 +40,7 @@ class Channel:
         read: returns the samples from a first index to an end index, excluded, as float64 in the unit, shape
             ``(samples,)``; missing samples are NaN.
         integers: whether the samples are integers without a calibration.
+        problem: why the channel cannot be read, which is an error if it is selected; empty if it can.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Channel:
     samples: int
     read: Callable[[int, int], np.ndarray]
     integers: bool = False
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,9 @@ def recording_from_channels(
         integers=[channel.integers for channel in channels],
     )
     chosen = [channels[lead.column] for lead in selected]
+    unreadable = next((channel for channel in chosen if channel.problem), None)
+    if unreadable is not None:
+        raise RecordError(path, unreadable.problem, parameter="lead")
     fs = _common_rate(path, chosen, options)
     samples = chosen[0].samples
     if any(channel.samples != samples for channel in chosen):

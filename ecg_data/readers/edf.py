@@ -32,11 +32,14 @@ prefiltering, samples per data record, reserved."""
 _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 
 
-_ONSET = re.compile(rb"([+-][0-9]{1,9}(?:\.[0-9]{0,9})?)\x14")
-_ONSET_BYTES = 24
+_ONSET = re.compile(rb"([+-][0-9]{1,9}(?:\.[0-9]{0,40})?)[\x14\x15]")
+_ONSET_BYTES = 64
 
 _LATE_SECONDS = 0.1
 """Largest deviation of a data record from its place. Recorders that write the time of their clock deviate by less."""
+
+_LATE_SECONDS_IF_DISCONTINUOUS = 0.002
+"""The same in a file whose header states interruptions."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class _Signal:
         digital: digital minimum and maximum.
         samples: samples per data record.
         start: index of its first sample in a data record.
+        problem: why its samples cannot be read; empty if they can. Files may have such signals that nobody uses.
     """
 
     label: str
@@ -58,6 +62,7 @@ class _Signal:
     digital: tuple[int, int]
     samples: int
     start: int
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class _Header:
         seconds: duration of a data record.
         signals: headers of all signals, annotations excluded.
         record_samples: samples of all signals in one data record.
+        discontinuous: whether the header states interruptions (EDF+D).
         annotations: first sample and number of samples of the first annotation signal in a data record; empty if there
             is none.
     """
@@ -83,6 +89,7 @@ class _Header:
     seconds: float
     signals: tuple[_Signal, ...]
     record_samples: int
+    discontinuous: bool
     annotations: tuple[int, ...]
 
 
@@ -90,7 +97,7 @@ def open_edf(path: Path, options: ReadOptions) -> Recording:
     """Open an EDF, EDF+ or BDF file as a memory map.
 
     Raises:
-        RecordError: the file is truncated, longer than its header states, damaged or discontinuous (EDF+D); the lead is
+        RecordError: the file is truncated, longer than its header states, damaged or interrupted; the lead is
             missing or not a voltage; or leads have different sampling rates.
     """
     header = _read_header(path)
@@ -105,6 +112,7 @@ def open_edf(path: Path, options: ReadOptions) -> Recording:
             signal.samples / header.seconds,
             signal.samples * header.records,
             _reader(data, signal, header.bytes_per_sample),
+            problem=signal.problem,
         )
         for signal in header.signals
     ]
@@ -115,31 +123,41 @@ def _check_times(path: Path, header: _Header) -> None:
     """Compare the times of the data records, with which annotations begin in EDF+, with a continuous recording.
 
     Raises:
-        RecordError: a data record begins earlier or later.
+        RecordError: a data record begins earlier or later; some have no time; or none has, although the header states
+            interruptions.
     """
-    if not header.annotations:
+    onsets = _onsets(path, header) if header.annotations else [None]
+    missing = next((record for record, onset in enumerate(onsets) if onset is None), None)
+    if missing is not None and any(onset is not None for onset in onsets):
+        raise RecordError(path, f"data record {missing + 1:,} has no time, unlike others; the file is damaged")
+    if missing is not None:  # an annotation signal of another kind
+        if header.discontinuous:
+            problem = "discontinuous recording (EDF+D) without the times of its data records"
+            raise RecordError(path, f"{problem}; split it at the interruptions")
         return
+    most = _LATE_SECONDS_IF_DISCONTINUOUS if header.discontinuous else _LATE_SECONDS
+    for record, onset in enumerate(onsets):
+        late = (onset or 0.0) - (onsets[0] or 0.0) - record * header.seconds
+        if abs(late) > most:
+            problem = f"data record {record + 1:,} begins {abs(late):g} s too {'late' if late > 0 else 'early'}"
+            raise RecordError(path, f"{problem} for a continuous recording; split it at the interruptions")
+
+
+def _onsets(path: Path, header: _Header) -> list[float | None]:
+    """Return the time of each data record in seconds; ``None`` if it has none."""
     first, samples = (header.bytes_per_sample * number for number in header.annotations)
     shape = (header.records, header.record_samples * header.bytes_per_sample)
     data = np.memmap(path, np.uint8, mode="r", offset=header.header_bytes, shape=shape)
-    start: float | None = None
-    for record in range(header.records):
-        found = _ONSET.match(data[record, first : first + min(samples, _ONSET_BYTES)].tobytes())
-        if found is None:  # a file with an annotation signal of another kind
-            return
-        onset = float(found[1])
-        start = onset if start is None else start
-        late = onset - start - record * header.seconds
-        if abs(late) > _LATE_SECONDS:
-            problem = f"data record {record + 1:,} begins {abs(late):g} s too {'late' if late > 0 else 'early'}"
-            raise RecordError(path, f"{problem} for a continuous recording; split it at the interruptions")
+    starts = data[:, first : first + min(samples, _ONSET_BYTES)]
+    found = (_ONSET.match(row.tobytes()) for row in starts)
+    return [None if onset is None else float(onset[1]) for onset in found]
 
 
 def _reader(data: np.ndarray, signal: _Signal, bytes_per_sample: int) -> Callable[[int, int], np.ndarray]:
     width = 1 if bytes_per_sample == 2 else 3
     columns = slice(signal.start * width, (signal.start + signal.samples) * width)
     (low, high), (first, last) = signal.physical, signal.digital
-    slope = (high - low) / (last - first)
+    slope = (high - low) / ((last - first) or 1)  # a signal without a calibration is never read
 
     def read(start: int, end: int) -> np.ndarray:
         record = start // signal.samples
@@ -178,9 +196,7 @@ def _read_header(path: Path) -> _Header:
     if stated != header_bytes:
         problem = f"its header states {stated:,} header bytes, but {count} signals need {header_bytes:,}"
         raise RecordError(path, f"{problem}; the file is damaged")
-    reserved = _text(general[192:236])
-    if re.match(r"[EB]DF\+D", reserved):
-        raise RecordError(path, f"discontinuous recording ({reserved[:5]}); split it at the interruptions")
+    discontinuous = re.match(r"[EB]DF\+D", _text(general[192:236]), re.IGNORECASE) is not None
     bytes_per_sample = 3 if general[:1] == b"\xff" else 2
     signals, record_samples, annotations = _signals(path, described, count)
     records = _records(path, general, header_bytes, record_samples * bytes_per_sample, size)
@@ -188,7 +204,17 @@ def _read_header(path: Path) -> _Header:
     if seconds <= 0:
         raise RecordError(path, f"its header states data records of {seconds:g} s; the duration must be positive")
     start_time = _start_time(general)
-    return _Header(bytes_per_sample, start_time, header_bytes, records, seconds, signals, record_samples, annotations)
+    return _Header(
+        bytes_per_sample,
+        start_time,
+        header_bytes,
+        records,
+        seconds,
+        signals,
+        record_samples,
+        discontinuous,
+        annotations,
+    )
 
 
 def _records(path: Path, general: bytes, header_bytes: int, record_bytes: int, size: int) -> int:
@@ -227,15 +253,17 @@ def _signals(path: Path, described: bytes, count: int) -> tuple[tuple[_Signal, .
         label = _text(fields[0][i])
         name = f"signal {i + 1} ({label})"
         samples = _integer(path, fields[8][i], f"samples per data record of {name}")
-        if samples < 1:
+        if samples < 0:
             raise RecordError(path, f"its header states {samples} samples per data record for {name}")
         if label not in _ANNOTATIONS:
             signals.append(_signal(path, name, label, [field[i] for field in fields], samples, start))
-        elif not annotations:
+        elif not annotations and samples:
             annotations = (start, samples)
         start += samples
     if not signals:
         raise RecordError(path, "no signal except annotations")
+    if not start:
+        raise RecordError(path, signals[0].problem)
     return tuple(signals), start, annotations
 
 
@@ -246,10 +274,12 @@ def _signal(path: Path, name: str, label: str, fields: list[bytes], samples: int
     first, last = (
         _integer(path, fields[place], f"digital {end} of {name}") for place, end in ((5, "minimum"), (6, "maximum"))
     )
-    if low == high or first >= last:
+    problem = ""
+    if not samples:
+        problem = f"its header states 0 samples per data record for {name}; choose another lead"
+    elif low == high or first >= last:
         problem = f"no calibration for {name}: physical range {low:g} to {high:g}, digital range {first} to {last}"
-        raise RecordError(path, problem)
-    return _Signal(label, _text(fields[2]), (low, high), (first, last), samples, start)
+    return _Signal(label, _text(fields[2]), (low, high), (first, last), samples, start, problem)
 
 
 def _text(field: bytes) -> str:
