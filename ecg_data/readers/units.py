@@ -126,6 +126,23 @@ def _plain(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip(" \t'\"").rstrip(".")
 
 
+_SECONDS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds", "millis"), 1e-3),
+    **dict.fromkeys(("us", "usec", "usecs", "microsecond", "microseconds", "micros"), 1e-6),
+    **dict.fromkeys(("ns", "nsec", "nsecs", "nanosecond", "nanoseconds", "nanos"), 1e-9),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
+"""Unit, in lower case → seconds per unit."""
+
+
+def seconds_in(unit: str) -> float | None:
+    """Return the seconds in a unit of time; ``None`` if the text is not one."""
+    return _SECONDS.get(unit.strip().lower().rstrip(".").replace("µ", "u").replace("μ", "u"))
+
+
 _BRACKETS = re.compile(
     r"^(?P<name>.*?)[ _]*(?:\((?P<a>[^()]*)\)|\[(?P<b>[^\[\]]*)\]|\{(?P<c>[^{}]*)\}|<(?P<d>[^<>]*)>)\s*$"
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.ecg_data.readers.arrays.named import NamedArray, NamedText, NamedValues, key_of
-from ecg_study.ecg_data.readers.recording import ReadOptions
+from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE, ReadOptions
 from ecg_study.errors import RecordError
 
 _RATE_KEY = re.compile(
@@ -70,6 +70,8 @@ def sampling_rate(path: Path, values: NamedValues, *, samples: int, options: Rea
     """
     stated = dict(_stated_rates(path, values))
     hint = next(iter(stated.values()), options.fs)
+    if hint is not None:
+        stated |= _intervals_without_unit(values, hint)
     for array in values.arrays:
         if _TIME_KEY.fullmatch(key_of(array.name)) and array.size == samples > 2 and max(array.shape) == samples:
             rate = _rate_of_times(path, array, hint)
@@ -113,6 +115,26 @@ def _rates_of_intervals(path: Path, values: NamedValues) -> Iterator[tuple[str, 
         if unit in _SECONDS:
             interval = _positive(path, array.name, float(_all_of(array)[0]))
             yield array.name, _positive(path, array.name, 1 / (interval * _SECONDS[unit]))
+
+
+def _intervals_without_unit(values: NamedValues, fs: float) -> dict[str, float]:
+    """Return the rates of sampling intervals without a unit: ``fs`` if it agrees with s, ms or µs, else another one.
+
+    A number that is no interval of an ECG in any of these units, such as a start time, is left out.
+    """
+    rates = {}
+    units = {key_of(text.name) for text in values.texts}
+    for array in values.arrays:
+        key = key_of(array.name)
+        if not _INTERVAL_KEY.fullmatch(key) or array.size != 1 or units & {f"{key}unit", f"{key}units"}:
+            continue
+        interval = float(_all_of(array)[0])
+        # The name ts is also that of times.
+        possible = [1 / (interval * scale) for scale in ((1.0,) if key == "ts" else (1.0, 1e-3, 1e-6)) if interval > 0]
+        possible = [rate for rate in possible if LOWEST_RATE <= rate <= HIGHEST_RATE]
+        if possible and not any(math.isclose(rate, fs, rel_tol=_SAME_RATE) for rate in possible):
+            rates[array.name] = possible[0]
+    return rates
 
 
 def _positive(path: Path, name: str, value: float) -> float:

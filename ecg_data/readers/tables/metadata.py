@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE
-from ecg_study.ecg_data.readers.units import UnitKind, parse_unit
+from ecg_study.ecg_data.readers.units import UnitKind, parse_unit, seconds_in
 from ecg_study.errors import RecordError
 
 _KEY_VALUE = re.compile(
@@ -17,10 +18,23 @@ _KEY_VALUE = re.compile(
 
 _RATE_KEY = re.compile(
     r"(?:ecg |signal |data |nominal )?"
-    r"(?:sampl(?:e|ing)[ _-]?(?:rate|freq(?:uency)?)|fs|srate|sfreq|(?P<bare>rate|freq(?:uency)?))"
+    r"(?:sampl(?:e|ing)[ _-]?(?:rate|freq(?:uency)?)|fs|srate|sfreq|samples?[ _]?(?:/|per)[ _]?s(?:ec(?:ond)?)?"
+    r"|adc[ _-]?rate|abtast(?:rate|frequenz)|(?P<bare>rate|freq(?:uency)?))"
     r"(?:[ _]*[(\[]?(?P<unit>k?hz|hertz|samples?(?:/| per )s(?:ec(?:ond)?)?)[)\]]?)?",
     re.IGNORECASE,
 )
+"""A bare rate may also be that of the heart, and a bare frequency that of a filter or of the mains."""
+
+_INTERVAL_KEY = re.compile(
+    r"(?:ecg |signal |data |nominal )?(?:sampl(?:e|ing)[ _-]?(?:interval|period|time)|dt|(?P<bare>interval))"
+    r"(?:[ _]*[(\[]?(?P<unit>[mµμu]?s|[mu]?secs?|(?:milli|micro)?seconds?)[)\]]?)?",
+    re.IGNORECASE,
+)
+_PER_SAMPLE = re.compile(
+    r"(?P<number>[0-9]+(?:[.,][0-9]+)?)\s*(?P<unit>[A-Za-zµμ]+)\s*(?:/| per )\s*sample", re.IGNORECASE
+)
+"""A line of text exports of AcqKnowledge: ``1 msec/sample``."""
+
 _UNIT_KEY = re.compile(
     r"(?:ecg |signal |data |amplitude |physical |voltage )?(?:units?|dimension)(?: of (?:measurement|measure|ecg))?",
     re.IGNORECASE,
@@ -32,7 +46,7 @@ _SCALE_KEY = re.compile(
 )
 """A calibration: the numbers may not be converted yet."""
 
-_NUMBER_AND_UNIT = re.compile(r"(?P<number>[0-9]+(?:[.,][0-9]+)?)\s*(?P<unit>[A-Za-z/ ]*)")
+_NUMBER_AND_UNIT = re.compile(r"(?P<number>[0-9]+(?:[.,][0-9]+)?)\s*(?P<unit>[A-Za-zµμ/ ]*)")
 _HERTZ = re.compile(r"|k?hz|hertz|kilohertz|sps|samples?(?:/| per )s(?:ec(?:ond)?)?", re.IGNORECASE)
 
 _WORD = re.compile(r"(?<![\w.])(?:[munµμ]?V|[mu]v|(?:milli|micro|nano)volts?|volts?|ADC|adc|counts?|LSB)(?![\w.])")
@@ -71,11 +85,19 @@ def metadata_in(path: Path, lines: Sequence[str]) -> Metadata:
     for line in lines:
         found = _KEY_VALUE.fullmatch(line.strip())
         rate_key = _RATE_KEY.fullmatch(found["key"].strip()) if found else None
+        interval_key = _INTERVAL_KEY.fullmatch(found["key"].strip()) if found else None
+        per_sample = _PER_SAMPLE.fullmatch(line.strip())
         if found and rate_key:
             rate = _rate(path, line, found["value"], rate_key)
-            if rate is not None:
-                rates.setdefault(rate, line)
-        elif found and _UNIT_KEY.fullmatch(found["key"].strip()) and found["value"].strip():
+        elif found and interval_key:
+            rate = _rate_of_interval(path, line, found["value"], interval_key)
+        else:
+            rate = _per_second(per_sample["number"], per_sample["unit"]) if per_sample else None
+        if rate is not None and not any(math.isclose(rate, other, rel_tol=1e-4) for other in rates):
+            rates[rate] = line
+        if rate_key or interval_key or per_sample:
+            continue
+        if found and _UNIT_KEY.fullmatch(found["key"].strip()) and found["value"].strip():
             units.setdefault(found["value"].strip(), line)
         elif found and _SCALE_KEY.fullmatch(found["key"].lstrip("#% ").strip()):
             mentioned.append(found["key"].lstrip("#% ").strip())
@@ -97,7 +119,28 @@ def _rate(path: Path, line: str, value: str, key: re.Match[str]) -> float | None
         if key["bare"]:
             return None
         raise RecordError(path, f"the sampling rate in {line.strip()[:60]!r} is not a number in Hz")
-    kilo = (unit or key["unit"] or "").lower().startswith("k")
-    rate = float(found["number"].replace(",", ".")) * (1000.0 if kilo else 1.0)
-    # A frequency may also be that of a filter or of the mains.
-    return None if key["bare"] and not LOWEST_RATE <= rate <= HIGHEST_RATE else rate
+    unit = (unit or key["unit"] or "").lower()
+    rate = float(found["number"].replace(",", ".")) * (1000.0 if unit.startswith("k") else 1.0)
+    if key["bare"]:
+        is_of_samples = unit.startswith("s") or (unit != "" and key["bare"].lower() == "rate")
+        return rate if is_of_samples and LOWEST_RATE <= rate <= HIGHEST_RATE else None
+    return rate
+
+
+def _rate_of_interval(path: Path, line: str, value: str, key: re.Match[str]) -> float | None:
+    """Return the sampling rate in Hz of a sampling interval, which is in s if it has no unit."""
+    found = _NUMBER_AND_UNIT.fullmatch(value.strip())
+    unit = (found["unit"].strip() or key["unit"] or "") if found else ""
+    rate = _per_second(found["number"], unit or "s") if found else None
+    if key["bare"] and (not unit or rate is None):
+        return None
+    if rate is None or (not unit and not LOWEST_RATE <= rate <= HIGHEST_RATE):
+        raise RecordError(path, f"the sampling interval in {line.strip()[:60]!r} is not a number in s, ms or us")
+    return rate
+
+
+def _per_second(number: str, unit: str) -> float | None:
+    """Return how often an interval fits into a second; ``None`` if it is not a time above 0."""
+    seconds = seconds_in(unit)
+    interval = float(number.replace(",", ".")) * (seconds or 0.0)
+    return float(f"{1 / interval:.9g}") if interval > 0 else None

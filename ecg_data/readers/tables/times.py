@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ecg_study.ecg_data.readers.tables.cells import is_missing, is_number
+from ecg_study.ecg_data.readers.units import seconds_in
 from ecg_study.errors import RecordError
 
 _NAMES = re.compile(
@@ -20,17 +21,6 @@ _NAMES = re.compile(
     re.IGNORECASE,
 )
 """Names of columns with the time, without a unit."""
-
-_SECONDS = {
-    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
-    **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds", "millis"), 1e-3),
-    **dict.fromkeys(("us", "usec", "usecs", "microsecond", "microseconds", "micros"), 1e-6),
-    **dict.fromkeys(("ns", "nsec", "nsecs", "nanosecond", "nanoseconds", "nanos"), 1e-9),
-    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
-    **dict.fromkeys(("d", "day", "days"), 86400.0),
-}
-"""Unit, in lower case → seconds per unit."""
 
 _FORMAT = re.compile(
     r"[hmsdyfHMSDYF:.,/ _-]*(?:hh?|mm?):(?:mm?|ss?)[hmsdyfHMSDYF:.,/ _-]*|date.*|iso.*|utc|local", re.IGNORECASE
@@ -88,18 +78,14 @@ def time_unit_of(path: Path, name: str) -> float | None:
 
 def _unit_seconds(path: Path, name: str, plain: str, unit: str | None) -> float | None:
     if unit is None:
-        word = plain.lower()
-        return _SECONDS.get(word) if len(word) > 2 else None
+        return seconds_in(plain) if len(plain) > 2 else None
     if not unit or _FORMAT.fullmatch(unit):
         return None
-    if _micro(unit) not in _SECONDS:
+    seconds = seconds_in(unit)
+    if seconds is None:
         known = "s, ms, us, ns, min or h"
         raise RecordError(path, f"column {name}: unit {unit!r} of the time is unknown; use {known}")
-    return _SECONDS[_micro(unit)]
-
-
-def _micro(unit: str) -> str:
-    return unit.strip().lower().rstrip(".").replace("µ", "u").replace("μ", "u")
+    return seconds
 
 
 def divide_time_name(name: str) -> tuple[str, str | None]:
@@ -109,7 +95,7 @@ def divide_time_name(name: str) -> tuple[str, str | None]:
     if found:
         return found[1].strip(), found[2].strip()
     found = re.fullmatch(r"(.*?)\s*[ _/.,:-]\s*([^ _/.,:-]+)", name)
-    if found and _micro(found[2]) in _SECONDS and found[1].lower() not in ("elapsed", "relative"):
+    if found and seconds_in(found[2]) is not None and found[1].lower() not in ("elapsed", "relative"):
         return found[1].strip(), found[2].strip()
     return name, None
 

@@ -54,6 +54,11 @@ def test_times_in_milliseconds_need_a_rate(tmp_path: Path) -> None:
     assert opened(written(tmp_path, ecg=SIGNAL, times=1000 * TIMES, srate=FS)).fs == FS
 
 
+@pytest.mark.parametrize("interval", [{"dt": 0.004}, {"dt": 4.0}, {"Ts": 0.004}, {"ts": 1.7e9}, {"dt": 0.0}])
+def test_intervals_that_agree_are_read(tmp_path: Path, interval: dict[str, float]) -> None:
+    is_signal(read(written(tmp_path, ecg=SIGNAL, fs=FS, **interval)))
+
+
 def test_uneven_times_are_refused(tmp_path: Path) -> None:
     times = TIMES.copy()
     times[5000:] += 1.0
@@ -66,6 +71,9 @@ def test_uneven_times_are_refused(tmp_path: Path) -> None:
         ({"ecg": SIGNAL}, {}, "has no sampling rate; give fs in Hz"),
         ({"ecg": SIGNAL, "fs": FS}, {"fs": 500.0}, "has a sampling rate of 250 Hz, but fs is 500 Hz"),
         ({"ecg": SIGNAL, "fs": FS, "time": TIMES * 2}, {}, "states different sampling rates"),
+        ({"ecg": SIGNAL, "fs": FS, "dt": 0.002}, {}, "states different sampling rates"),
+        ({"ecg": SIGNAL, "fs": FS, "sample_interval": 2.0}, {}, "states different sampling rates"),
+        ({"ecg": SIGNAL, "dt": 0.002}, {"fs": FS}, "has a sampling rate of 500 Hz, but fs is 250 Hz"),
         ({"ecg": SIGNAL, "fs": [FS, 2 * FS]}, {}, "states several sampling rates"),
         ({"ecg": SIGNAL, "fs": -1.0}, {}, "must be positive"),
         ({"ecg": SIGNAL, "fs": "fast"}, {}, "is not a sampling rate in Hz"),

@@ -160,15 +160,38 @@ def test_contradictions_are_refused(tmp_path: Path, header: str, options: dict[s
     assert re.search(problem, problem_of(tmp_path / "a.csv", **options)), problem_of(tmp_path / "a.csv", **options)
 
 
-@pytest.mark.parametrize(
-    "line", ["fs: 250", "Sampling Rate (Hz):= 250.00", "sampling_rate=0.25 kHz", "SampleRate,250 Hz"]
-)
+RATE_LINES = ["fs: 250", "Sampling Rate (Hz):= 250.00", "sampling_rate=0.25 kHz", "SampleRate,250 Hz"]
+RATE_LINES += ["Samples per second: 250", "Sampling Rate (Samples/sec),250", "ADC Rate: 250", "Rate: 250 Hz"]
+RATE_LINES += ["Sampling interval: 4 ms", "interval (ms): 4", "dt = 0.004", "Sampling period: 0.004 s", "4 msec/sample"]
+RATE_LINES += ["Interval=\t0.004 s", "Sample time: 4000 µs", "Abtastrate: 250 Hz"]
+
+
+@pytest.mark.parametrize("line", RATE_LINES)
 @pytest.mark.parametrize("mark", ["# ", ""])
 def test_the_sampling_rate_before_a_table_is_used(tmp_path: Path, line: str, mark: str) -> None:
     path = write_rows(tmp_path / "a.txt", f"{mark}{line}\necg_mV", [f"{value:.4f}" for value in SIGNAL])
     assert opened(path).fs == 250.0
     is_signal(read(path))
     is_signal(read(path, fs=250.0))
+
+
+@pytest.mark.parametrize("line", RATE_LINES)
+def test_another_rate_than_before_the_table_is_refused(tmp_path: Path, line: str) -> None:
+    path = write_rows(tmp_path / "a.txt", f"{line}\necg_mV", [f"{value:.4f}" for value in SIGNAL[:500]])
+    assert "the lines before the table state a sampling rate of 250 Hz" in problem_of(path, fs=500.0)
+
+
+@pytest.mark.parametrize("line", ["Rate: 120", "Frequency: 150", "Freq: 150 Hz", "Heart rate: 120", "Interval: 800"])
+def test_other_rates_are_not_the_sampling_rate(tmp_path: Path, line: str) -> None:
+    path = write_rows(tmp_path / "a.txt", f"{line}\necg_mV", [f"{value:.4f}" for value in SIGNAL[:500]])
+    assert "give fs in Hz" in problem_of(path)
+    is_signal(read(path, fs=FS), SIGNAL[:500])
+
+
+@pytest.mark.parametrize("line", ["Sampling interval: 4", "dt: fast", "Sampling period: 0 s"])
+def test_a_sampling_interval_must_be_a_time(tmp_path: Path, line: str) -> None:
+    path = write_rows(tmp_path / "a.txt", f"{line}\necg_mV", [f"{value:.4f}" for value in SIGNAL[:500]])
+    assert "the sampling interval in" in problem_of(path, fs=FS)
 
 
 def test_the_unit_before_a_table_is_used(tmp_path: Path) -> None:
