@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.ecg_data.readers.checks import checked_blocks
-from ecg_study.ecg_data.readers.leads import choose_leads, is_ecg_lead, is_other_signal, lead_labels, list_names
+from ecg_study.ecg_data.readers.leads import choose_leads, ecg_leads, is_other_signal, lead_labels, list_names
 from ecg_study.ecg_data.readers.recording import (
     ALL_LEADS,
     BLOCK_SECONDS,
@@ -19,6 +19,7 @@ from ecg_study.ecg_data.readers.recording import (
     ReadOptions,
     Recording,
 )
+from ecg_study.ecg_data.readers.rising import HEAD_SAMPLES, is_rising
 from ecg_study.ecg_data.readers.units import Unit, UnitKind, parse_unit, split_name
 from ecg_study.errors import RecordError
 
@@ -99,6 +100,8 @@ def recording_from_channels(
         RecordError: the lead is missing or not a voltage; unit or sampling rate is missing, or contradicts ``options``;
             or the selected leads differ in sampling rate or length.
     """
+    if assume_millivolts:
+        channels = _without_times(path, channels, options)
     selected = select_leads(
         path,
         [(channel.name, channel.unit) for channel in channels],
@@ -108,6 +111,9 @@ def recording_from_channels(
         integers=[channel.integers for channel in channels],
     )
     chosen = [channels[lead.column] for lead in selected]
+    if assume_millivolts and any(_is_rising(channel) for channel in chosen):
+        problem = f"lead {selected[0].label}: increases from sample to sample, like a time; choose another lead"
+        raise RecordError(path, problem, parameter="lead")
     unreadable = next((channel for channel in chosen if channel.problem), None)
     if unreadable is not None:
         raise RecordError(path, unreadable.problem, parameter="lead")
@@ -136,6 +142,20 @@ def recording_from_channels(
         blocks=checked_leads(path, selected, blocks=blocks, options=options, fs=fs, samples=samples),
         start_time=start_time,
     )
+
+
+def _without_times(path: Path, channels: Sequence[Channel], options: ReadOptions) -> Sequence[Channel]:
+    """Return the channels among which a lead is selected by its name or all are: without times and counters."""
+    if options.lead not in (ALL_LEADS, "auto"):
+        return channels
+    left = [channel for channel in channels if not _is_rising(channel)]
+    if not left:
+        raise RecordError(path, "no signal: its numbers increase from sample to sample, like times", parameter="lead")
+    return left
+
+
+def _is_rising(channel: Channel) -> bool:
+    return is_rising(np.asarray(channel.read(0, min(HEAD_SAMPLES, channel.samples)), np.float64))
 
 
 def checked_leads(
@@ -295,9 +315,15 @@ def _columns(
     if not possible:
         raise RecordError(path, f"none of its {noun} ({list_names(labels)}) is a voltage")
     if options.lead == ALL_LEADS:
-        return voltages or [i for i in unstated if is_ecg_lead(labels[i])] or unstated
+        are_leads = ecg_leads([labels[i] for i in unstated])
+        return voltages or [i for i, is_lead in zip(unstated, are_leads, strict=True) if is_lead] or unstated
     found = choose_leads(
-        path, [names[i] for i in possible], lead="auto", labels=[labels[i] for i in possible], noun=noun
+        path,
+        [names[i] for i in possible],
+        lead="auto",
+        labels=[labels[i] for i in possible],
+        noun=noun,
+        voltages=[place for place, i in enumerate(possible) if i in voltages],
     )
     return [possible[i] for i in found]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ecg_study.ecg_data.readers.recording import ALL_LEADS, AUTO_LEAD
@@ -18,10 +18,13 @@ _ECG_NAME = re.compile(r"(?:ecg|ekg|signal)[ _-]?(?:mv)?[ _-]?(?:1|i|a|lead ?(?:
 """A name of the only or of the first ECG lead."""
 
 _STANDARD_LEAD = re.compile(
-    r"(?:ml|m)?(?:i|ii|iii)|a-?v[rlf]|v\d{0,2}[rl]?|v\d-v\d|mod\.?v\d|[xyz]"
+    r"(?:ml|m)?(?:i|ii|iii)|a-?v[rlf]|v\d{0,2}[rl]?|v\d-v\d|mod\.?v\d"
     r"|ml\d|mv\d|c[mcsb]\d|cr\d|d\d|(?:ecg|ekg).*|es|as|ai"
 )
-"""Names of ECG leads: Einthoven, Goldberger, Wilson, Frank, and bipolar chest leads of Holter recorders."""
+"""Names of ECG leads: Einthoven, Goldberger, Wilson, and bipolar chest leads of Holter recorders."""
+
+_FRANK = frozenset("xyz")
+"""Leads of Frank. One or two of these names may also be those of a curve, or of a sensor of acceleration."""
 
 _ECG_DEVICE = re.compile(r"(?:ecg|ekg)(?: -|,) .+")
 """A name with the amplifier after it, as ``ECG - ECG100C`` and ``ECG, X, RSPEC-R``."""
@@ -63,6 +66,12 @@ def is_ecg_lead(name: str) -> bool:
     return _STANDARD_LEAD.fullmatch(_plain(name)) is not None or _ECG_NAME.fullmatch(_plain(name)) is not None
 
 
+def ecg_leads(names: Sequence[str]) -> list[bool]:
+    """Return which names are those of ECG leads; ``x``, ``y`` and ``z`` only together."""
+    has_frank = {_plain(name) for name in names} >= _FRANK
+    return [is_ecg_lead(name) or (has_frank and _plain(name) in _FRANK) for name in names]
+
+
 def _plain(name: str) -> str:
     """Return a name in lower case, without unit and without a prefix such as ``ECG`` or ``Lead``."""
     plain = split_name(name).name.lower().strip()
@@ -96,7 +105,13 @@ def _is_other_sensor(name: str) -> bool:
 
 
 def choose_leads(
-    path: Path, names: Sequence[str], *, lead: str, labels: Sequence[str] | None = None, noun: str = "leads"
+    path: Path,
+    names: Sequence[str],
+    *,
+    lead: str,
+    labels: Sequence[str] | None = None,
+    noun: str = "leads",
+    voltages: Collection[int] = (),
 ) -> list[int]:
     """Return the columns of the selected leads.
 
@@ -109,6 +124,7 @@ def choose_leads(
         lead: name, label or position (from 1) of a lead, ``"auto"`` or ``"all"``.
         labels: labels of all leads (default: those of `lead_labels`).
         noun: word for leads in this file format.
+        voltages: columns with a unit of voltage, which may be a single lead of Frank.
 
     Raises:
         RecordError: the lead is missing or ambiguous, or ``"auto"`` finds no ECG lead.
@@ -117,7 +133,7 @@ def choose_leads(
     if lead == ALL_LEADS:
         return list(range(len(labels)))
     if lead == AUTO_LEAD:
-        return [_usual_lead(path, labels, noun)]
+        return [_usual_lead(path, labels, noun, voltages)]
     named = [column for column, label in enumerate(labels) if label == lead]
     named = named or [column for column, name in enumerate(names) if name == lead]
     if len(named) == 1:
@@ -132,7 +148,7 @@ def choose_leads(
     raise RecordError(path, problem, parameter="lead")
 
 
-def _usual_lead(path: Path, labels: Sequence[str], noun: str) -> int:
+def _usual_lead(path: Path, labels: Sequence[str], noun: str, voltages: Collection[int]) -> int:
     plain = [_plain(label) for label in labels]
     for usual in _FIRST_CHOICE:
         if usual in plain:
@@ -141,6 +157,9 @@ def _usual_lead(path: Path, labels: Sequence[str], noun: str) -> int:
         for column, name in enumerate(plain):
             if pattern.fullmatch(name):
                 return column
+    for column, is_lead in enumerate(ecg_leads(labels)):
+        if is_lead or (plain[column] in _FRANK and column in voltages):
+            return column
     for column, label in enumerate(labels):
         if _ECG_DEVICE.fullmatch(label.lower()):
             return column

@@ -12,6 +12,7 @@ import numpy as np
 
 from ecg_study.ecg_data.readers.arrays.named import NamedArray, NamedText, NamedValues, key_of
 from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE, ReadOptions
+from ecg_study.ecg_data.readers.rising import HEAD_SAMPLES, rate_of, unit_of, usual_step
 from ecg_study.errors import RecordError
 
 _RATE_KEY = re.compile(
@@ -56,7 +57,14 @@ def is_metadata(array: NamedArray) -> bool:
     return any(pattern.fullmatch(key) for pattern in (_RATE_KEY, _INTERVAL_KEY, _TIME_KEY))
 
 
-def sampling_rate(path: Path, values: NamedValues, *, samples: int, options: ReadOptions) -> float | None:
+def is_time(name: str) -> bool:
+    """Return whether a name is that of times."""
+    return _TIME_KEY.fullmatch(key_of(name)) is not None
+
+
+def sampling_rate(
+    path: Path, values: NamedValues, *, samples: int, options: ReadOptions, rising: Sequence[NamedArray] = ()
+) -> float | None:
     """Return the sampling rate in Hz that the values of a file state; ``None`` if none does.
 
     Args:
@@ -64,6 +72,7 @@ def sampling_rate(path: Path, values: NamedValues, *, samples: int, options: Rea
         values: all values.
         samples: number of samples of the signal; an array with as many times is its clock.
         options: ``fs`` decides the unit of times without one, unless the file states the rate.
+        rising: arrays of as many numbers that increase as times do, without the name of times.
 
     Raises:
         RecordError: two values disagree, or one is not a rate.
@@ -78,6 +87,8 @@ def sampling_rate(path: Path, values: NamedValues, *, samples: int, options: Rea
             if rate is not None:
                 stated[array.name] = rate
     rates = list(stated.values())
+    for array in rising:
+        _check_rising(path, array, fs=rates[0] if rates else options.fs)
     if not rates:
         return None
     if any(not math.isclose(rate, rates[0], rel_tol=_SAME_RATE) for rate in rates):
@@ -155,6 +166,48 @@ def _rate_of_times(path: Path, array: NamedArray, fs: float | None) -> float | N
     Raises:
         RecordError: the times are not evenly spaced.
     """
+    step = _check_even(path, array)
+    found = _TIME_KEY.fullmatch(key_of(array.name))
+    unit = found["unit"] if found else None
+    if unit:
+        rate = 1 / (step * _SECONDS[unit])
+    elif fs is not None:
+        rate = min((1 / (step * scale) for scale in (1.0, 1e-3, 1e-6)), key=lambda rate: abs(rate - fs))
+    elif not _SLOWEST_ASSUMED <= 1 / step <= _FASTEST_ASSUMED:
+        problem = f"{array.name[:60]!r}: has {1 / step:g} Hz if its unit is s; give fs in Hz"
+        raise RecordError(path, problem, parameter="fs")
+    else:
+        rate = 1 / step
+    nearest = round(rate)
+    return float(nearest) if nearest and abs(rate / nearest - 1) * max(array.shape) < 1 else rate
+
+
+def _check_rising(path: Path, array: NamedArray, *, fs: float | None) -> None:
+    """Compare numbers that increase evenly with the sampling rate, if they can be times or count the samples.
+
+    Raises:
+        RecordError: they have gaps, or another rate in each unit of time.
+    """
+    step = usual_step(_piece(array, 0, min(HEAD_SAMPLES, max(array.shape))))
+    if step is None or fs is None or fs <= 0:
+        return
+    if unit_of(step, fs) is not None:
+        _check_even(path, array)
+        return
+    rate = rate_of(step)
+    if rate is not None:
+        problem = (
+            f"{array.name[:60]!r}: increases evenly like a time, with {rate:g} Hz, but the sampling rate is {fs:g} Hz"
+        )
+        raise RecordError(path, f"{problem}; correct it, or remove it", parameter="fs")
+
+
+def _check_even(path: Path, array: NamedArray) -> float:
+    """Return the step of evenly spaced times.
+
+    Raises:
+        RecordError: the times are not evenly spaced.
+    """
     samples = max(array.shape)
     first, last = (float(_piece(array, place, place + 1)[0]) for place in (0, samples - 1))
     step = (last - first) / (samples - 1)
@@ -170,19 +223,7 @@ def _rate_of_times(path: Path, array: NamedArray, fs: float | None) -> float | N
             place = start + int(uneven.argmax() if uneven.any() else late.argmax())
             problem = f"{array.name[:60]!r}: its times are not evenly spaced, see sample {place:,}"
             raise RecordError(path, f"{problem}; fill gaps with missing samples")
-    found = _TIME_KEY.fullmatch(key_of(array.name))
-    unit = found["unit"] if found else None
-    if unit:
-        rate = 1 / (step * _SECONDS[unit])
-    elif fs is not None:
-        rate = min((1 / (step * scale) for scale in (1.0, 1e-3, 1e-6)), key=lambda rate: abs(rate - fs))
-    elif not _SLOWEST_ASSUMED <= 1 / step <= _FASTEST_ASSUMED:
-        problem = f"{array.name[:60]!r}: has {1 / step:g} Hz if its unit is s; give fs in Hz"
-        raise RecordError(path, problem, parameter="fs")
-    else:
-        rate = 1 / step
-    nearest = round(rate)
-    return float(nearest) if nearest and abs(rate / nearest - 1) * samples < 1 else rate
+    return step
 
 
 def _piece(array: NamedArray, start: int, end: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
@@ -13,14 +14,16 @@ import numpy as np
 from ecg_study.ecg_data.readers.arrays.metadata import (
     check_calibration,
     is_metadata,
+    is_time,
     lead_names,
     sampling_rate,
     units_of,
 )
 from ecg_study.ecg_data.readers.arrays.named import MAX_VALUES, NamedArray, NamedValues, key_of
 from ecg_study.ecg_data.readers.channels import Channel, recording_from_channels
-from ecg_study.ecg_data.readers.leads import is_ecg_lead, is_other_signal
+from ecg_study.ecg_data.readers.leads import ecg_leads, is_ecg_lead, is_other_signal
 from ecg_study.ecg_data.readers.recording import ALL_LEADS, AUTO_LEAD, ReadOptions, Recording
+from ecg_study.ecg_data.readers.rising import HEAD_SAMPLES, is_rising
 from ecg_study.errors import RecordError
 
 _MOST_UNNAMED_LEADS, _MOST_NAMED_LEADS = 16, 256
@@ -84,10 +87,12 @@ def recording_from_arrays(path: Path, values: NamedValues, *, options: ReadOptio
         problem = "is an export of LabChart, in which one array has the samples of all channels one after another"
         raise RecordError(path, f"{problem}; save one channel, or export a text file")
     possible = [array for array in values.arrays if _may_be_signal(array)]
+    if len(possible) > 1:
+        possible = [array for array in possible if not _is_rising(array)] or possible
     chosen, options = _choose(path, values, possible, options)
     values = _metadata_of(chosen, values, possible)
     signals = [_oriented(path, array, values) for array in chosen]
-    fs = sampling_rate(path, values, samples=signals[0].samples, options=options)
+    fs = _sampling_rate(path, values, signals, options)
     if fs is None and options.fs is None:
         raise RecordError(path, "has no sampling rate; give fs in Hz", parameter="fs")
     count = sum(len(signal.names) for signal in signals)
@@ -102,6 +107,39 @@ def recording_from_arrays(path: Path, values: NamedValues, *, options: ReadOptio
     channels = [replace(channel, unit=unit) for channel, unit in zip(channels, units, strict=True)]
     noun = "leads" if len(signals) > 1 or signals[0].named_leads else "columns"
     return recording_from_channels(path, channels, options=options, assume_millivolts=True, noun=noun)
+
+
+def _is_rising(array: NamedArray) -> bool:
+    """Return whether an array has one number per sample that increase, as times and counters do."""
+    if _leads(array) != 1:
+        return False
+    read = _Signal(array, int(np.argmax(array.shape)), ("",), named_leads=False).reader(0)
+    return is_rising(read(0, min(HEAD_SAMPLES, array.size)))
+
+
+def _sampling_rate(path: Path, values: NamedValues, signals: Sequence[_Signal], options: ReadOptions) -> float | None:
+    """Return the sampling rate by the values, and by the times among the columns of the signal."""
+    samples = signals[0].samples
+    columns = [
+        NamedArray(name, (samples,), signal.array.dtype, partial(_part, signal.reader(lead), samples))
+        for signal in signals
+        if len(signal.names) > 1
+        for lead, name in enumerate(signal.names)
+    ]
+    others = [
+        array
+        for array in values.arrays
+        if array.dtype.kind in "fiu" and not is_metadata(array) and array.size == samples == max(array.shape)
+    ]
+    times = [column for column in columns if is_time(column.name)]
+    rising = [array for array in (*columns, *others) if not is_time(array.name) and _is_rising(array)]
+    values = NamedValues([*values.arrays, *times], values.texts)
+    return sampling_rate(path, values, samples=samples, options=options, rising=rising)
+
+
+def _part(read: Callable[[int, int], np.ndarray], samples: int, index: tuple[slice]) -> np.ndarray:
+    start, end, _ = index[0].indices(samples)
+    return read(start, end)
 
 
 def _metadata_of(chosen: Sequence[NamedArray], values: NamedValues, possible: Sequence[NamedArray]) -> NamedValues:
@@ -156,7 +194,8 @@ def _choose(
     if len(possible) == 1:
         return [possible[0]], options
     if len({other.size for other in possible}) == 1 and all(_leads(other) == 1 for other in possible):
-        leads = [array for array in possible if is_ecg_lead(array.name.rpartition(".")[2])]
+        are_leads = ecg_leads([array.name.rpartition(".")[2] for array in possible])
+        leads = [array for array, is_lead in zip(possible, are_leads, strict=True) if is_lead]
         recordings = [array for array in leads if re.match("ecg|ekg|signal", array.name.rpartition(".")[2].lower())]
         if leads and len(recordings) <= 1:
             return leads, options

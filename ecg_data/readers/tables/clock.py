@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.ecg_data.readers.recording import NO_COLUMN, ReadOptions
+from ecg_study.ecg_data.readers.rising import rate_of, unit_of, usual_step
 from ecg_study.ecg_data.readers.tables.cells import Rows, read_rows
 from ecg_study.ecg_data.readers.tables.layout import HEAD_ROWS, Layout
 from ecg_study.ecg_data.readers.tables.times import parse_time_name, seconds_from_texts, time_unit_of
@@ -183,8 +184,10 @@ def find_clock(path: Path, layout: Layout, *, options: ReadOptions) -> tuple[Clo
     columns = _time_columns(path, layout, options)
     if len(columns) + len(layout.empty) == layout.cells.width and options.time_column != NO_COLUMN:
         raise RecordError(path, "no column except the time")
-    if options.time_column == NO_COLUMN or not columns:
+    if options.time_column == NO_COLUMN:
         return None, frozenset(columns)
+    if not columns:
+        return _clock_without_a_name(path, layout, options), frozenset()
     clocks, errors = [], []
     for column in columns:
         try:
@@ -212,18 +215,43 @@ def _time_columns(path: Path, layout: Layout, options: ReadOptions) -> list[int]
             )
             raise RecordError(path, f"{problem}; use another time_column", parameter="time_column")
         return found
-    if not layout.has_header:
-        return []
-    return [
-        i for i, name in enumerate(layout.names) if i not in layout.empty and parse_time_name(path, name) is not None
+    named = [
+        i
+        for i, name in enumerate(layout.names)
+        if layout.has_header and i not in layout.empty and parse_time_name(path, name) is not None
     ]
+    return named or sorted(layout.times)
 
 
-def _clock(path: Path, layout: Layout, column: int, options: ReadOptions) -> Clock:
-    """Return the clock in the first rows of a column."""
+def _clock_without_a_name(path: Path, layout: Layout, options: ReadOptions) -> Clock | None:
+    """Return the clock of a column that increases evenly, if the sampling rate is known; it shows gaps.
+
+    Raises:
+        RecordError: the column has gaps, or another sampling rate in each unit of time.
+    """
+    fs = layout.metadata.fs if options.fs is None else options.fs
+    for column in sorted(layout.rising) if fs is not None and fs > 0 else ():
+        times, _ = _head_times(path, layout, column, False, 1.0)
+        step = usual_step(times)
+        if step is None or fs is None:
+            continue
+        unit, rate = unit_of(step, fs), rate_of(step)
+        if unit is not None:
+            return _clock(path, layout, column, options, unit=unit)
+        if rate is not None:
+            problem = (
+                f"column {layout.names[column]}: increases evenly like a time, with {rate:g} Hz, but fs is {fs:g} Hz"
+            )
+            advice = f"correct fs, or state that no column is the time: time_column {NO_COLUMN!r}"
+            raise RecordError(path, f"{problem}; {advice}", parameter="fs", parameters=("time_column",))
+    return None
+
+
+def _clock(path: Path, layout: Layout, column: int, options: ReadOptions, *, unit: float | None = None) -> Clock:
+    """Return the clock in the first rows of a column; ``unit`` is in seconds, unless the name has one."""
     name = layout.names[column]
     as_text = column in layout.texts
-    stated = time_unit_of(path, name)
+    stated = time_unit_of(path, name) if unit is None else unit
     unit = 1.0 if stated is None or as_text else stated
     times, lines = _head_times(path, layout, column, as_text, unit)
     known = np.flatnonzero(~np.isnan(times))

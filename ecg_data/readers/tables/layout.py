@@ -17,6 +17,7 @@ from ecg_study.ecg_data.readers.tables.cells import (
     split_row,
     without_comment,
 )
+from ecg_study.ecg_data.readers.tables.columns import MOST, columns_in
 from ecg_study.ecg_data.readers.tables.metadata import Metadata, is_key_value, metadata_in
 from ecg_study.ecg_data.readers.tables.text import decode, line_blocks
 from ecg_study.ecg_data.readers.tables.times import is_time_text
@@ -29,9 +30,6 @@ HEAD_ROWS = 5000
 _HEAD_BYTES = 500_000
 
 _FEW_ROWS = 20
-
-_MOST = 0.5
-"""Share of numbers among the cells of a column that is one of numbers."""
 
 _DELIMITERS = (";", "\t", ",", "|", " ")
 """Delimiters in the order of preference: a comma may be a decimal mark, and a space may be in a date."""
@@ -51,6 +49,9 @@ class Layout:
         empty: columns without a name that are empty in the first rows, as after a delimiter at the end of each row.
         texts: columns with text in most of the first rows.
         partly_numbers: those of ``texts`` with a number in one of the first rows.
+        rising: columns whose numbers increase from row to row in the first rows, as times and counters do.
+        times: columns that may be a time although their name does not say so: ``rising`` ones with a unit of time, and
+            those with times as texts.
         metadata: sampling rate and unit in the lines before the table.
     """
 
@@ -61,6 +62,8 @@ class Layout:
     empty: tuple[int, ...]
     texts: frozenset[int]
     partly_numbers: frozenset[int]
+    rising: frozenset[int]
+    times: frozenset[int]
     metadata: Metadata
 
 
@@ -97,7 +100,8 @@ def read_layout(path: Path) -> Layout:
         and (not all(is_missing(row[column]) for row in rows) or width == 1)
     ]
     cells = CellFormat(delimiter, width, decimal)
-    numeric = clean or [column for column, share in enumerate(_number_shares(lines, cells)) if share >= _MOST]
+    shares = () if clean else columns_in(_whole_rows(lines, cells), cells).shares
+    numeric = clean or [column for column, share in enumerate(shares) if share >= MOST]
     if not numeric:
         raise RecordError(path, _no_numbers(lines))
     place = _first_row(path, lines, cells, numeric)
@@ -109,13 +113,24 @@ def read_layout(path: Path) -> Layout:
     if header.first_row_is_names:
         first_line += 1
     empty = tuple(column for column in sorted(blank) if not header.names[column])
-    # A column in which most cells are numbers is one of numbers, so that reading it names the cell that is none.
-    shares = _number_shares([line for line in lines if line.number >= first_line], cells)
-    texts = {column for column, share in enumerate(shares) if share < _MOST} - set(clean) - blank
-    partly_numbers = frozenset(column for column in texts if shares[column] > 0)
-    metadata = metadata_in(path, [line.text for line in (*above, *lines[: header.preamble])])
     names = header.names if header.given else tuple(str(number) for number in range(1, width + 1))
-    return Layout(cells, names, header.given, first_line, empty, frozenset(texts), partly_numbers, metadata)
+    found = columns_in(_whole_rows([line for line in lines if line.number >= first_line], cells), cells, names=names)
+    # A column in which most cells are numbers is one of numbers, so that reading it names the cell that is none.
+    texts = {column for column, share in enumerate(found.shares) if share < MOST} - set(clean) - blank
+    partly_numbers = frozenset(column for column in texts if found.shares[column] > 0)
+    metadata = metadata_in(path, [line.text for line in (*above, *lines[: header.preamble])])
+    return Layout(
+        cells=cells,
+        names=names,
+        has_header=header.given,
+        first_line=first_line,
+        empty=empty,
+        texts=frozenset(texts),
+        partly_numbers=partly_numbers,
+        rising=found.rising,
+        times=found.times,
+        metadata=metadata,
+    )
 
 
 def _head(path: Path) -> tuple[list[_Line], list[_Line]]:
@@ -166,18 +181,8 @@ def _numeric_share(body: Sequence[_Line], delimiter: str, width: int) -> float:
     return sum(known) / len(known)
 
 
-def _number_shares(lines: Sequence[_Line], cells: CellFormat) -> list[float]:
-    """Return the share of numbers among the cells of each column that are not missing."""
-    known, numbers = [0] * cells.width, [0] * cells.width
-    for line in lines:
-        row = _cells(line, cells.delimiter)
-        if len(row) != cells.width:
-            continue
-        for column, cell in enumerate(row):
-            if not is_missing(cell):
-                known[column] += 1
-                numbers[column] += is_number(cell, decimal=cells.decimal)
-    return [found / max(count, 1) for found, count in zip(numbers, known, strict=True)]
+def _whole_rows(lines: Sequence[_Line], cells: CellFormat) -> list[list[str]]:
+    return [row for line in lines if len(row := _cells(line, cells.delimiter)) == cells.width]
 
 
 def _unused_delimiter(body: Sequence[_Line]) -> str:
@@ -372,8 +377,8 @@ def _name_of_row(
             return name
     if not before:
         return None
-    last = [row for line in before[-2:] if len(row := _cells(line, cells.delimiter)) == cells.width]
-    later = [row for line in rows if len(row := _cells(line, cells.delimiter)) == cells.width]
+    last = _whole_rows(before[-2:], cells)
+    later = _whole_rows(rows, cells)
     others = set(range(cells.width)) - set(numeric)
     repeated = {last[0][i] for i in numeric if last[0][i] == last[1][i] != ""} if len(last) > 1 else set()
     in_rows = last and any(last[-1][i] and any(row[i] == last[-1][i] for row in later) for i in others)

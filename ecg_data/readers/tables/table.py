@@ -85,12 +85,17 @@ def _select(path: Path, layout: Layout, times: frozenset[int], options: ReadOpti
     if options.time_column == NO_COLUMN and options.lead not in ("auto", "all"):
         others = [i for i in range(layout.cells.width) if i not in layout.empty]
     if options.lead in ("auto", "all"):
+        others = [i for i in others if i not in layout.rising]
         others = [i for i in others if _may_be_lead(layout, i)] or others
     if not others:
         raise RecordError(path, "no column of numbers except the time")
     described = [_with_stated_unit(path, layout, layout.names[i]) for i in others]
     selected = select_leads(path, described, options=options, assume_millivolts=True, noun="columns")
     selected = [replace(lead, column=others[lead.column]) for lead in selected]
+    for lead in selected:
+        if lead.column in layout.rising:
+            problem = f"column {lead.label}: increases from row to row, like a time; choose another lead"
+            raise RecordError(path, problem, parameter="lead")
     unstated = next((lead for lead in selected if not lead.scale.declared), None)
     if unstated is not None and layout.metadata.mentioned:
         problem = f"column {unstated.label}: the lines before the table mention {layout.metadata.mentioned!r}, but no "

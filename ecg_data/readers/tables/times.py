@@ -43,6 +43,18 @@ def is_time_text(text: str) -> bool:
     return _TIME_TEXT.fullmatch(text.strip()) is not None
 
 
+def is_readable_time(text: str) -> bool:
+    """Return whether `seconds_from_texts` reads a text."""
+    plain = text.strip().strip("'\"[]").strip()
+    return _CLOCK_TIME.fullmatch(plain) is not None or _ISO_DATE.match(plain) is not None
+
+
+def has_time_unit(name: str) -> bool:
+    """Return whether a name ends with a unit of time, as ``Zeit (s)`` and ``t_ms`` do, or is one."""
+    plain, unit = divide_time_name(name)
+    return seconds_in(plain if unit is None else unit) is not None
+
+
 @dataclass(frozen=True)
 class TimeName:
     """Name of a column with the time.
@@ -121,7 +133,8 @@ def seconds_from_texts(path: Path, name: str, *, texts: np.ndarray, lines: np.nd
     dated = [place for place, text in enumerate(cleaned) if _ISO_DATE.match(text)]
     if dated:
         try:
-            moments = pd.to_datetime([cleaned[place] for place in dated], format="ISO8601", utc=True)
+            # A decimal comma is one of ISO 8601 too.
+            moments = pd.to_datetime([cleaned[place].replace(",", ".") for place in dated], format="ISO8601", utc=True)
         except (ValueError, TypeError, OverflowError):
             moments = None
         if moments is not None:

@@ -55,7 +55,7 @@ def test_times_in_milliseconds_need_a_rate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("interval", [{"dt": 0.004}, {"dt": 4.0}, {"Ts": 0.004}, {"ts": 1.7e9}, {"dt": 0.0}])
-def test_intervals_that_agree_are_read(tmp_path: Path, interval: dict[str, float]) -> None:
+def test_intervals_that_agree_are_read(tmp_path: Path, interval: dict[str, Any]) -> None:
     is_signal(read(written(tmp_path, ecg=SIGNAL, fs=FS, **interval)))
 
 
