@@ -80,6 +80,9 @@ def _read_as(file_format: FileFormat, path: Path, options: ReadOptions) -> Recor
 
 def _open_compressed(path: Path, options: ReadOptions) -> Recording:
     """Open a file that is compressed with gzip."""
+    if Path(path.stem).suffix.lower() == ".hea":
+        problem = "a compressed WFDB header cannot be read, because it names the files beside it"
+        raise RecordError(path, f"{problem}; decompress it")
     folder = _TemporaryFolder()
     content = folder.path / (path.stem if path.suffix.lower() == ".gz" else path.name)
     _decompress(path, content)

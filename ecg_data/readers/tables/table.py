@@ -39,7 +39,8 @@ def open_table(path: Path, options: ReadOptions) -> Recording:
 
     def blocks() -> Iterator[np.ndarray]:
         check = ClockCheck(clock) if clock is not None else None
-        thousands = ThousandsCheck(path, [lead.label for lead in selected])
+        declared = [lead.scale.declared for lead in selected]
+        thousands = ThousandsCheck(path, [lead.label for lead in selected], declared=declared)
         gains = np.array([lead.scale.gain for lead in selected])
         adc_zeros = np.array([lead.scale.adc_zero for lead in selected])
         for rows in _rows(path, layout, selected, clock):

@@ -78,6 +78,7 @@ class WfdbHeader:
         signals: all signals.
         start_time: date and time of the first sample in ISO 8601; empty if it is missing.
         states_length: whether the header states the number of samples. Otherwise, it is that of the signal files.
+        first_line: line with the name of the record and its sampling rate.
     """
 
     path: Path
@@ -86,6 +87,7 @@ class WfdbHeader:
     signals: tuple[WfdbSignal, ...]
     start_time: str
     states_length: bool
+    first_line: str
 
     @property
     def names(self) -> list[str]:
@@ -129,7 +131,7 @@ def read_header(path: Path) -> WfdbHeader:
     for signal in signals:
         if signal.skew >= samples:
             raise RecordError(header_path, f"lead {signal.name}: a skew of {signal.skew:,} samples exceeds the record")
-    return WfdbHeader(path, fs, samples, signals, _start_time(words[4:]), stated is not None)
+    return WfdbHeader(path, fs, samples, signals, _start_time(words[4:]), stated is not None, first)
 
 
 def signal_files(header: WfdbHeader) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -74,13 +75,26 @@ def _digital(header: WfdbHeader, columns: Sequence[int], start: int, end: int) -
         except OSError:
             raise
         except Exception as error:  # wfdb raises errors of many types for damaged data
-            problem = f"samples {start:,} to {end:,} cannot be read; the signal file is damaged"
-            raise RecordError(header.path, problem) from error
+            raise RecordError(header.path, _unreadable(header, start, end)) from error
     if record.d_signal is not None and not header.states_length:
         record.d_signal = record.d_signal[: end - start]
     if record.d_signal is None or record.d_signal.shape != (end - start, len(columns)):
         raise RecordError(header.path, f"samples {start:,} to {end:,} cannot be read; the signal file is damaged")
     return record
+
+
+def _unreadable(header: WfdbHeader, start: int, end: int) -> str:
+    """Return why samples cannot be read. The wfdb package reads the header again, and fewer names than it may have."""
+    allowed = "letters from a to z, digits, hyphens and underscores"
+    words = header.first_line.split()
+    if not re.fullmatch(r"[\w-]+", words[0], re.ASCII):
+        return f"the record name {words[0]!r} in its header must have {allowed} only; correct it"
+    for name in dict.fromkeys(signal.file for signal in header.signals):
+        if not re.fullmatch(r"[\w-]+(?:\.\w*)?", name, re.ASCII):
+            return f"the file name {name!r} must have {allowed} only, and one extension; rename it"
+    if len(words) > 2 and "e" in words[2].lower():
+        return "the sampling rate in its header has an exponent; write it without"
+    return f"samples {start:,} to {end:,} cannot be read; the signal file is damaged"
 
 
 def _physical(header: WfdbHeader, columns: Sequence[int], record: Any) -> np.ndarray:

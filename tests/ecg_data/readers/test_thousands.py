@@ -43,3 +43,17 @@ def test_a_calibration_before_a_table_without_a_unit_is_refused(tmp_path: Path, 
     path = write_rows(tmp_path / "a.csv", f"{line}\ntime_ms,ecg", rows)
     assert "mention" in problem_of(path) and "give units" in problem_of(path)
     is_signal(read(path, gain=2.0))
+
+
+@pytest.mark.parametrize("mark", [",", "."])
+def test_marks_in_all_numbers_need_a_unit(tmp_path: Path, mark: str) -> None:
+    """A converter of 12 bits whose numbers are around 2,048."""
+    numbers = [f"{number:,}".replace(",", mark) for number in np.rint(200 * SIGNAL + 2048).astype(int)]
+    path = written(tmp_path, numbers, header="time_ms;ecg")
+    assert "mark between thousands, as in 1,234; save it without, or give units" in problem_of(path)
+    is_signal(read(path, units="mV"), np.rint(200 * SIGNAL + 2048) / 1000)
+
+
+def test_an_offset_with_few_decimals_is_no_mark(tmp_path: Path) -> None:
+    path = written(tmp_path, [f"{value + 2:.2f}" for value in SIGNAL], header="time_ms;ecg")
+    is_signal(read(path), SIGNAL + 2, within=0.006)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,28 @@ def test_annotations_of_the_wfdb_package_are_read_at_any_rate(tmp_path: Path, fs
     edit_header(record, f"r 1 {fs:.12g} ", "r 1 250 ")
     with pytest.raises(RecordError, match="its times are at"):
         read_record(record)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("r.dat", "r.v1.dat", "the file name 'r.v1.dat' must have letters from a to z"),
+        ("r.dat", "r(1).dat", "the file name 'r(1).dat' must have letters from a to z"),
+        ("r 1 250 ", "r.v1 1 250 ", "the record name 'r.v1' in its header must have letters from a to z"),
+        ("r 1 250 ", "r 1 2.5E2 ", "the sampling rate in its header has an exponent; write it without"),
+    ],
+)
+def test_what_the_wfdb_package_cannot_read_is_named(tmp_path: Path, old: str, new: str, problem: str) -> None:
+    record = edit_header(write_wfdb(tmp_path, SIGNAL), old, new)
+    if new.endswith(".dat"):
+        (tmp_path / old).rename(tmp_path / new)
+    assert problem in problem_of(record)
+
+
+def test_a_compressed_header_is_named(tmp_path: Path) -> None:
+    header = write_wfdb(tmp_path, SIGNAL).with_suffix(".hea")
+    (tmp_path / "b.hea.gz").write_bytes(gzip.compress(header.read_bytes()))
+    assert "a compressed WFDB header cannot be read" in problem_of(tmp_path / "b.hea.gz")
 
 
 @pytest.mark.parametrize(
