@@ -157,9 +157,18 @@ def _required(path: Path, item: Any, keyword: str, *, place: str) -> float:
     return number
 
 
+def _label(group: Any) -> str:
+    """Return the label of a multiplex group for messages, of any length: the library warns of one of 17 letters."""
+    if "MultiplexGroupLabel" not in group:
+        return ""
+    value = group.get_item("MultiplexGroupLabel").value or ""
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:40]
+
+
 def _samples(path: Path, group: Any, *, little_endian: bool) -> np.ndarray:
     """Return the samples of a multiplex group as stored, shape ``(samples, channels)``."""
-    place = f"multiplex group {str(group.get('MultiplexGroupLabel') or 'without a label')[:40]}"
+    place = f"multiplex group {_label(group) or 'without a label'}"
     names = ("NumberOfWaveformChannels", "NumberOfWaveformSamples", "WaveformBitsAllocated")
     channels, samples, bits = (int(_required(path, group, name, place=place)) for name in names)
     interpretation = str(group.get("WaveformSampleInterpretation", ""))

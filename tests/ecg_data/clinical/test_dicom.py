@@ -101,6 +101,15 @@ def test_the_rhythm_is_read_in_every_transfer_syntax(tmp_path: Path, syntax: str
     np.testing.assert_allclose(values(path, lead="all"), millivolts(LEADS), atol=1e-12)
 
 
+def test_a_group_with_a_long_label_is_read(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="exceeds the maximum length of 16"):
+        path = written(tmp_path, group(MultiplexGroupLabel="RHYTHM STRIP OF TEN SECONDS"))
+    np.testing.assert_allclose(values(path, lead="all"), millivolts(LEADS), atol=1e-12)
+    with pytest.warns(UserWarning, match="exceeds the maximum length of 16"):
+        path = written(tmp_path, group(MultiplexGroupLabel="RHYTHM STRIP OF TEN SECONDS", NumberOfWaveformSamples=5))
+    assert "multiplex group RHYTHM STRIP OF TEN SECONDS: " in problem(path)
+
+
 @pytest.mark.parametrize("kind", ["<i1", "<u1", "<i2", "<u2", "<i4", "<u4"])
 def test_samples_have_their_bits_and_sign(tmp_path: Path, kind: str) -> None:
     signal = LEADS // 3 + (100 if "u" in kind else 0)
