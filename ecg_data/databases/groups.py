@@ -162,20 +162,24 @@ def joined_subjects(
     Raises:
         DataError: a group of a table names neither a record nor a subject of another database.
     """
-    known = {name: set(own.values()) for name, own in subjects.items()}
+    found = {name: dict(own) for name, own in subjects.items()}
+    for _ in found:  # a table may name a record whose table names one of a third database
+        found = {name: {record: _person(found, present, name, record) for record in own} for name, own in found.items()}
+    return found
 
-    def resolved(subject: str, own: str, record: str) -> str:
-        other, _, name = subject.partition("/")
-        if other == own or other not in subjects:
-            return subject
-        person = subjects[other].get(name, subject if name in present[other] else None)
-        if person is not None and person != subject and subject in known[other]:
-            raise DataError(f"{own}/{record}: its group {subject!r} is both a record and another subject of {other}")
-        if person is None and subject not in known[other] and other != MITDB_NAME:  # its records are known
-            raise DataError(f"{own}/{record}: its group {subject!r} is neither a record nor a subject of {other}")
-        return subject if person is None else person
 
-    return {
-        name: {record: resolved(subject, name, record) for record, subject in own.items()}
-        for name, own in subjects.items()
-    }
+def _person(
+    subjects: Mapping[str, Mapping[str, str]], present: Mapping[str, Collection[str]], database: str, record: str
+) -> str:
+    """Return the subject of a record, or that of the record of another database that it names."""
+    subject = subjects[database][record]
+    other, _, name = subject.partition("/")
+    if other == database or other not in subjects:
+        return subject
+    is_subject = subject in subjects[other].values()
+    person = subjects[other].get(name, subject if name in present[other] else None)
+    if person is not None and person != subject and is_subject:
+        raise DataError(f"{database}/{record}: its group {subject!r} is both a record and another subject of {other}")
+    if person is None and not is_subject and other != MITDB_NAME:  # its records are known
+        raise DataError(f"{database}/{record}: its group {subject!r} is neither a record nor a subject of {other}")
+    return subject if person is None else person

@@ -104,6 +104,9 @@ def test_a_record_of_another_table_is_its_person() -> None:
     subjects = {"ward": {"a": "clinic/x", "b": "clinic/p7"}, "clinic": {"x": "clinic/p7", "y": "clinic/p8"}}
     found = joined_subjects(subjects, present=present)
     assert found["ward"] == {"a": "clinic/p7", "b": "clinic/p7"}
+    chain = {"ward": {"a": "clinic/x"}, "clinic": {"x": "home/h"}, "home": {"h": "home/p9"}}
+    found = joined_subjects(chain, present={"ward": {"a"}, "clinic": {"x"}, "home": {"h"}})
+    assert found["ward"]["a"] == found["clinic"]["x"] == "home/p9"
     with pytest.raises(DataError, match="ward/a: its group 'clinic/z' is neither a record nor a subject of clinic"):
         joined_subjects({"ward": {"a": "clinic/z"}, "clinic": subjects["clinic"]}, present=present)
     with pytest.raises(DataError, match="ward/a: its group 'clinic/x' is both a record and another subject"):
