@@ -16,11 +16,15 @@ import pytest
 
 import study
 from ecg_study import files
+from ecg_study.ecg_data.readers.wfdb import read_record
 from ecg_study.errors import InputError
 from ecg_study.inference.detector import Detector
+from ecg_study.inference.r_peaks import RPeaks
 from ecg_study.prediction.outputs import DETECTOR_FORMATS, Prediction, predict_recordings
-from ecg_study.prediction.wfdb_files import wfdb_name
+from ecg_study.prediction.recordings import DetectedRecording
+from ecg_study.prediction.wfdb_files import wfdb_name, write_annotations
 from tests.inference.test_detector import CARD, SlopeRuntime, ecg
+from tests.recordings import SIGNAL, edit_header, opened, write_wfdb
 from tests.tiny import ROOT
 
 ALL = tuple(DETECTOR_FORMATS)
@@ -221,3 +225,12 @@ def test_after_a_full_disk_the_same_command_goes_on(long_recording: Path, tmp_pa
 def test_wfdb_names_are_valid_and_differ(name: str, wanted: str) -> None:
     assert re.fullmatch(wanted, wfdb_name(name))
     assert len({wfdb_name(other) for other in ("日本", "中国", "a.b", "a_b", "a:b")}) == 5
+
+
+@pytest.mark.parametrize("fs", [250.0, 1000 / 3, 200 / 1.2345, 511.914, 128.2051282])
+def test_annotations_of_any_rate_are_read_back(tmp_path: Path, fs: float) -> None:
+    beats = np.arange(0, 10_000, 371)
+    record = edit_header(write_wfdb(tmp_path, SIGNAL), "r 1 250 ", f"r 1 {fs:.12g} ")
+    detected = DetectedRecording(opened(record), len(SIGNAL), RPeaks(beats, np.ones(len(beats))))
+    write_annotations(tmp_path / "r.qrs", detected)
+    np.testing.assert_array_equal(read_record(record, annotator="qrs").r_peaks, beats)
