@@ -191,8 +191,10 @@ def _check_rising(path: Path, array: NamedArray, *, fs: float | None) -> None:
     step = usual_step(_piece(array, 0, min(HEAD_SAMPLES, max(array.shape))))
     if step is None or fs is None or fs <= 0:
         return
-    if unit_of(step, fs) is not None:
-        _check_even(path, array)
+    unit = unit_of(step, fs)
+    if unit is not None:
+        if unit != 1 / fs or not (np.diff(_all_of(array)) < 0).any():  # a counter may begin again
+            _check_even(path, array)
         return
     rate = rate_of(step)
     if rate is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,7 @@ class Clock:
         rounding: largest deviation in the first rows, in samples.
         start: first time in seconds.
         has_dates: whether the times are dates, counted from 1970.
+        counts: whether the numbers count the samples; they may begin again at 0 or 1.
     """
 
     path: Path
@@ -67,6 +68,7 @@ class Clock:
     rounding: float
     start: float
     has_dates: bool
+    counts: bool = False
 
     def seconds(self, rows: Rows, numbers: int | None) -> np.ndarray:
         """Return the times of some rows in seconds; NaN where a time is missing.
@@ -89,7 +91,7 @@ class ClockCheck:
         self._clock = clock
         self._times = np.empty(0)
         self._lines = np.empty(0, np.int64)
-        self._days = 0.0
+        self._shift = 0.0
 
     def add(self, times: np.ndarray, lines: np.ndarray) -> None:
         """Check the times of the next rows.
@@ -104,6 +106,8 @@ class ClockCheck:
         clock = self._clock
         if clock.as_text and not clock.has_dates:
             times = self._without_midnights(times)
+        if clock.counts:
+            times = self._without_restarts(times)
         joined = np.concatenate([self._times, times])
         lines = np.concatenate([self._lines, lines])
         joined = _filled(joined, clock.step)
@@ -116,11 +120,25 @@ class ClockCheck:
         known = np.flatnonzero(~np.isnan(times))
         if not len(known):
             return times
-        before = self._times[-1] - self._days if len(self._times) else times[known[0]]
+        before = self._times[-1] - self._shift if len(self._times) else times[known[0]]
         jumps = np.diff(times[known], prepend=before) < -_DAY / 2
         moved = times.copy()
-        moved[known] += self._days + _DAY * np.cumsum(jumps)
-        self._days += _DAY * int(jumps.sum())
+        moved[known] += self._shift + _DAY * np.cumsum(jumps)
+        self._shift += _DAY * int(jumps.sum())
+        return moved
+
+    def _without_restarts(self, times: np.ndarray) -> np.ndarray:
+        """Return times of a counter that goes on after it began again at 0 or 1."""
+        known = np.flatnonzero(~np.isnan(times))
+        if not len(known):
+            return times
+        step = self._clock.step
+        before = self._times[-1] - self._shift if len(self._times) else times[known[0]] - step
+        steps = np.diff(times[known], prepend=before)
+        restarts = (steps < 0) & (times[known] < 1.5 * step)
+        moved = times.copy()
+        moved[known] += self._shift + np.cumsum(np.where(restarts, step - steps, 0.0))
+        self._shift += float(np.where(restarts, step - steps, 0.0).sum())
         return moved
 
     def _check(self, times: np.ndarray, lines: np.ndarray) -> None:
@@ -236,8 +254,13 @@ def _clock_without_a_name(path: Path, layout: Layout, options: ReadOptions) -> C
         if step is None or fs is None:
             continue
         unit, rate = unit_of(step, fs), rate_of(step)
+        counts = unit == 1 / fs
+        if counts and (np.diff(times[~np.isnan(times)]) < 0).any():  # a counter that begins again too often
+            continue
         if unit is not None:
-            return _clock(path, layout, column, options, unit=unit)
+            clock = _clock(path, layout, column, options, unit=unit)
+            start = 0.0 if counts and clock.start < 1.5 * clock.step else clock.start
+            return replace(clock, start=start, counts=counts)
         if rate is not None:
             problem = (
                 f"column {layout.names[column]}: increases evenly like a time, with {rate:g} Hz, but fs is {fs:g} Hz"

@@ -77,6 +77,23 @@ def test_other_quantities_with_a_unit_of_time_are_no_clock(tmp_path: Path) -> No
     is_signal(read(path, fs=FS), SIGNAL[:3000])
 
 
+@pytest.mark.parametrize("largest", [255, 4095, 6000, 65_535])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_counter_may_begin_again(tmp_path: Path, largest: int, first: int) -> None:
+    numbers = [first + i % (largest + 1 - first) for i in range(len(SIGNAL))]
+    rows = [f"{number},{value:.4f}" for number, value in zip(numbers, SIGNAL, strict=True)]
+    path = write_rows(tmp_path / "a.csv", "nr,ecg", rows)
+    assert opened(path, fs=FS, lead="all").leads == ("ecg",)
+    assert opened(path, fs=FS).start_s == 0.0
+    is_signal(read(path, fs=FS))
+    np.savez(tmp_path / "a.npz", nr=np.array(numbers), ecg=SIGNAL, fs=FS)
+    is_signal(read(tmp_path / "a.npz"))
+    if largest > 5000:
+        del rows[9000]
+        path = write_rows(tmp_path / "b.csv", "nr,ecg", rows)
+        assert "column nr: the time jumps at line 9,002" in problem_of(path, fs=FS)
+
+
 @pytest.mark.parametrize("lead", ["Zeit", "1"])
 def test_a_time_is_never_a_lead(tmp_path: Path, lead: str) -> None:
     path = table(tmp_path / "a.csv", "Zeit;ecg;V5", np.arange(3000))
