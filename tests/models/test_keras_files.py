@@ -288,7 +288,7 @@ def test_a_result_of_another_shape_than_a_segment_is_refused(tmp_path: Path) -> 
     config["config"]["output_layers"] = [["fold", 0, 0]]
     directory = copy_pretrained(tmp_path / "model")
     (directory / "model.keras").write_bytes(keras_file(config=json.dumps(config).encode()))
-    with pytest.raises(ModelError, match=r"returns the shape \(252, 8\) for 2016 samples"):
+    with pytest.raises(ModelError, match=r"returns the shape \(126, 16\) for 2016 samples"):
         load_model(seal(directory), runtime="keras")
 
 
