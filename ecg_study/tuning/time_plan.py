@@ -107,7 +107,8 @@ class TimePlan(Stored):
     def with_final_trainings(self, tasks: Mapping[str, TrainingTask], searches: Mapping[str, SearchResult]) -> TimePlan:
         """Return the plan with the size of the final trainings, which have the time that the searches left.
 
-        Each training of each model gets the same time.
+        Each training of each model with a search gets the same time. With fewer workers than trainings, they run one
+        after the other, and the last workers may wait.
 
         Args:
             tasks: the models, with the sizes of their searches.
@@ -117,8 +118,8 @@ class TimePlan(Stored):
         spent = sum(search.seconds for search in searches.values())
         # A search that was stopped late, on a machine that was busy, must not leave models untrained.
         left = max(3600 * self.hours - shares.report - spent, shares.final / 2)
-        trainings = sum(len(final_roles(task)) for task in tasks.values())
-        seconds = left * min(self.workers, trainings) / trainings
+        trainings = sum(len(final_roles(tasks[name])) for name in searches)
+        seconds = left / math.ceil(trainings / self.workers)
         sizes = {
             name: size.model_copy(
                 update={"final_epochs": fit_final(tasks[name], searches[name].best(), seconds=seconds)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -98,6 +99,30 @@ def test_final_trainings_have_the_time_that_the_searches_left(task: TrainingTask
     assert late.sizes[DENOISER].final_epochs == max(1, int(600 / 36_000 * (0.45 * 3600 / 2) / 2 / segments))
     assert plan.applied_to({DENOISER: task})[DENOISER].preset.final_epochs == PRESET.final_epochs
     assert planned.applied_to({DENOISER: task})[DENOISER].preset.final_epochs == planned.sizes[DENOISER].final_epochs
+
+
+@pytest.mark.parametrize(("workers", "seeds", "rounds"), [(2, 3, 3), (3, 2, 2), (4, 3, 2), (8, 2, 1)])
+def test_final_trainings_end_in_time_with_any_number_of_workers(
+    small_data: SmallData, workers: int, seeds: int, rounds: int
+) -> None:
+    """Trainings of the same length, so many at a time: three on two workers take two of their lengths."""
+    tasks = {
+        name: TrainingTask(name, small_data.cache, small_data.split, replace(PRESET, seeds=seeds))
+        for name in (DENOISER, DETECTOR)
+    }
+    searches = dict.fromkeys(tasks, _finished(30))
+    size = StudySize(max_epochs=9, segments_per_epoch=100)
+    plan = TimePlan(hours=1, preset="x", workers=workers, report_seconds=360, sizes=dict.fromkeys(tasks, size))
+    planned = plan.with_final_trainings(tasks, searches)
+    expected = {
+        name: fit_final(task, searches[name].best(), seconds=(3600 - 360 - 60) / rounds) for name, task in tasks.items()
+    }
+    assert {name: size.final_epochs for name, size in planned.sizes.items()} == expected
+    # A model without a search is not trained, so it gets no time.
+    alone = plan.with_final_trainings(tasks, {DENOISER: _finished(60)})
+    seconds = (3600 - 360 - 60) / math.ceil(seeds / workers)
+    assert alone.sizes[DENOISER].final_epochs == fit_final(tasks[DENOISER], _finished(60).best(), seconds=seconds)
+    assert alone.sizes[DETECTOR].final_epochs is None
 
 
 def test_a_plan_measures_each_model_once_and_is_kept(small_data: SmallData, tmp_path: Path) -> None:
