@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ecg_study.formatting import duration
@@ -14,7 +15,7 @@ from ecg_study.training.specs import COMPLETED, Trial
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
 from ecg_study.tuning.checkpoints import most_weights
-from ecg_study.tuning.schedule import Rung, schedule_of
+from ecg_study.tuning.schedule import Rung, makespan, schedule_of
 
 
 @dataclass(frozen=True)
@@ -93,15 +94,17 @@ class SearchPlan:
             left -= trials
         return epochs
 
-    @property
+    @cached_property
     def seconds(self) -> float | None:
-        """Estimated time of the whole schedule; ``None`` without a measured speed."""
+        """Estimated time of the whole schedule, in which workers may wait; ``None`` without a measured speed."""
         measured = [speed for speed in self.speeds if not speed.failure]
         if not measured:
             return None
         setup = statistics.mean(speed.setup_seconds + speed.validation_seconds for speed in measured)
         epoch = statistics.mean(speed.epoch_seconds for speed in measured)
-        return (self.trials * setup + self.epochs * epoch) / self.workers
+        return makespan(
+            self.schedule, workers=self.workers, cost=lambda rung: setup + (rung.epochs - rung.initial_epoch) * epoch
+        )
 
     @property
     def disk_bytes(self) -> int | None:

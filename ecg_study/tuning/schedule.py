@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ecg_study.errors import TrainingError
@@ -75,6 +77,74 @@ def hyperband_schedule(*, max_epochs: int, factor: int, iterations: int = 1) -> 
 def schedule_of(preset: Preset) -> tuple[Rung, ...]:
     """Return the schedule of a preset."""
     return hyperband_schedule(max_epochs=preset.max_epochs, factor=preset.factor, iterations=preset.iterations)
+
+
+def makespan(schedule: Sequence[Rung], *, workers: int, cost: Callable[[Rung], float]) -> float:
+    """Return the time of a whole schedule on some workers, if all trials of a rung take the same time.
+
+    The trials start in the order of `SearchOracle`: the first open bracket that can start one, and a new bracket only
+    if no open one can. A trial is promoted when its place among the best of its rung is certain. The last rungs have
+    fewer trials than workers, so some workers wait, and the time is longer than the work divided by the workers.
+
+    Args:
+        schedule: brackets and rungs, in order.
+        workers: trials in parallel.
+        cost: returns the time of one trial of a rung.
+    """
+    brackets: dict[tuple[int, int], _Bracket] = {}
+    for rung in schedule:
+        brackets.setdefault((rung.iteration, rung.bracket), _Bracket([])).add(rung)
+    unopened, opened = list(reversed(brackets.values())), list[_Bracket]()
+    running = list[tuple[float, int, _Bracket, int]]()  # end, number of the trial, its bracket and rung
+    number, now = 0, 0.0
+    while True:
+        while len(running) < workers:
+            opened = [bracket for bracket in opened if not bracket.is_started]
+            bracket = next((bracket for bracket in opened if bracket.startable() is not None), None)
+            if bracket is None:
+                if not unopened:
+                    break
+                bracket = unopened.pop()
+                opened.append(bracket)
+            place = bracket.startable() or 0
+            bracket.started[place] += 1
+            heapq.heappush(running, (now + cost(bracket.rungs[place]), number, bracket, place))
+            number += 1
+        if not running:
+            return now
+        now, _, bracket, place = heapq.heappop(running)
+        bracket.ended[place] += 1
+
+
+@dataclass(eq=False)
+class _Bracket:
+    """A running bracket of `makespan`, with the numbers of started and ended trials of each rung."""
+
+    rungs: list[Rung]
+    started: list[int] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
+
+    def add(self, rung: Rung) -> None:
+        """Append a rung."""
+        self.rungs.append(rung)
+        self.started.append(0)
+        self.ended.append(0)
+
+    @property
+    def is_started(self) -> bool:
+        """Whether all trials have started."""
+        return self.started[-1] == self.rungs[-1].trials
+
+    def startable(self) -> int | None:
+        """Return the rung of the next trial that can start now; ``None`` if none can."""
+        if self.started[0] < self.rungs[0].trials:
+            return 0
+        for place in range(1, len(self.rungs)):
+            candidates = self.ended[place - 1] - self.started[place]
+            dropped = self.rungs[place - 1].trials - self.rungs[place].trials
+            if self.started[place] < self.rungs[place].trials and candidates > dropped:
+                return place
+        return None
 
 
 def first_rungs(schedule: tuple[Rung, ...]) -> list[Rung]:

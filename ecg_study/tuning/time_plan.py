@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 import statistics
 import time
@@ -27,7 +28,7 @@ from ecg_study.training.stored import Stored
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
 from ecg_study.tuning.plan import measure_speeds
-from ecg_study.tuning.schedule import hyperband_schedule
+from ecg_study.tuning.schedule import hyperband_schedule, makespan
 from ecg_study.tuning.state import SearchResult
 
 TIME_PLAN_FILE = "time-plan.json"
@@ -232,9 +233,9 @@ def _check_report_time(report: float, hours: float) -> None:
 def fit_search(task: TrainingTask, speeds: Sequence[Speed], *, seconds: float, workers: int) -> StudySize:
     """Return the sizes of a search that takes a given time.
 
-    All brackets of Hyperband are kept; the segments of an epoch follow from the time. If an epoch would have fewer than
-    64 batches, the longest trials become shorter by the factor of the preset; if it would have more segments than the
-    records have, they become longer.
+    The segments of an epoch follow from the time, in which workers may wait for the last trials of a rung. If an epoch
+    would have fewer than 64 batches, the longest trials become shorter by the factor of the preset, and Hyperband has
+    one bracket less; if it would have more segments than the records have, they become longer, and it has one more.
 
     Args:
         task: the model and its data.
@@ -256,15 +257,18 @@ def fit_search(task: TrainingTask, speeds: Sequence[Speed], *, seconds: float, w
     preset, most = task.preset, task.training_segments
     fewest = min(_FEWEST_STEPS * task.batch_size, most)
 
-    def segments(max_epochs: int) -> int:
+    def exceeds(max_epochs: int, segments: int) -> bool:
         schedule = hyperband_schedule(max_epochs=max_epochs, factor=preset.factor, iterations=preset.iterations)
-        left = seconds * workers - once * sum(rung.trials for rung in schedule)
-        return int(left / (per_segment * sum(rung.total_epochs for rung in schedule)))
+        epoch = per_segment * segments
+        taken = makespan(
+            schedule, workers=workers, cost=lambda rung: once + (rung.epochs - rung.initial_epoch) * epoch
+        )
+        return taken > seconds
 
     max_epochs = preset.max_epochs
-    while segments(max_epochs) > most and max_epochs * preset.factor <= _MOST_EPOCHS:
+    while not exceeds(max_epochs, most + 1) and max_epochs * preset.factor <= _MOST_EPOCHS:
         max_epochs *= preset.factor
-    while segments(max_epochs) < fewest:
+    while exceeds(max_epochs, fewest):
         if max_epochs < preset.factor**2:  # one rung is no search
             problem = (
                 f"{duration(seconds)} are too short for a search of the {task.name}, in which a trial takes "
@@ -272,7 +276,9 @@ def fit_search(task: TrainingTask, speeds: Sequence[Speed], *, seconds: float, w
             )
             raise SettingsError("hours", problem)
         max_epochs //= preset.factor
-    return StudySize(max_epochs=max_epochs, segments_per_epoch=min(segments(max_epochs), most))
+    longer = range(fewest + 1, most + 1)
+    fitting = bisect.bisect_left(longer, True, key=lambda segments: exceeds(max_epochs, segments))
+    return StudySize(max_epochs=max_epochs, segments_per_epoch=fewest + fitting)
 
 
 def fit_final(task: TrainingTask, best: Trial, *, seconds: float) -> int:

@@ -63,9 +63,10 @@ def test_plain_lines_show_plan_trial_rung_epochs_best_and_time_left() -> None:
     assert lines[0] == "Search of the denoiser: 10 trials of 8 configurations, 36 epochs"
     assert lines[1] == "  bracket 1: 5 trials to epoch 2, then the best 2 trials to epoch 6"
     assert lines[2] == "  bracket 0: 3 trials to epoch 6"
-    # (10 trials of 1.5 s to set up, 36 epochs of 15 s) / 2 workers; at most 2 + 1 checkpoints of 1,200 bytes.
+    # One of 2 workers trains 5 trials of 20 of the 36 epochs one after the other: 1.5 s to set up each, 15 s per epoch.
+    # At most 2 + 1 checkpoints of 1,200 bytes.
     assert lines[3] == (
-        "  with 2 workers, the search takes about 4 min 38 s, from 2 configurations measured at 10 to 20 s per epoch; "
+        "  with 2 workers, the search takes about 5 min 8 s, from 2 configurations measured at 10 to 20 s per epoch; "
         "weights take up to 3.6 kB on disk"
     )
     assert lines[4].startswith(

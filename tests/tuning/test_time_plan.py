@@ -16,7 +16,7 @@ from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.training.specs import COMPLETED, TrainingResult, TrainingSpec, Trial
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
-from ecg_study.tuning.schedule import schedule_of
+from ecg_study.tuning.schedule import Rung, makespan, schedule_of
 from ecg_study.tuning.state import SearchResult
 from ecg_study.tuning.time_plan import (
     Shares,
@@ -39,10 +39,11 @@ def task(small_data: SmallData) -> TrainingTask:
     return TrainingTask(DENOISER, small_data.cache, small_data.split, PRESET)
 
 
-def _seconds(task: TrainingTask, size: StudySize, *, once: float, per_segment: float) -> float:
-    schedule = schedule_of(size.applied_to(task).preset)
-    epochs = sum(rung.total_epochs for rung in schedule)
-    return sum(rung.trials for rung in schedule) * once + epochs * size.segments_per_epoch * per_segment
+def _seconds(task: TrainingTask, size: StudySize, *, once: float, per_segment: float, workers: int) -> float:
+    def cost(rung: Rung) -> float:
+        return once + (rung.epochs - rung.initial_epoch) * size.segments_per_epoch * per_segment
+
+    return makespan(schedule_of(size.applied_to(task).preset), workers=workers, cost=cost)
 
 
 def test_the_time_is_shared_among_searches_final_trainings_and_report() -> None:
@@ -52,11 +53,17 @@ def test_the_time_is_shared_among_searches_final_trainings_and_report() -> None:
 
 
 def test_the_segments_of_an_epoch_follow_from_the_time(task: TrainingTask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """23 trials of 75 epochs: 2 workers in 1,000 s leave 1,931 s of training, 25.7 s per epoch of 0.01 s a segment."""
+    """Of 75 epochs, two workers train 41 one after the other (`test_schedule`); one worker trains all."""
     monkeypatch.setattr(TrainingTask, "training_segments", property(lambda _: 100_000))
-    size = fit_search(task, [Speed(1, 1, 1.0, 1.0, 2.0)] * 2 + [Speed(failure="lost")], seconds=1000, workers=2)
-    assert size == StudySize(max_epochs=9, segments_per_epoch=int((2000 - 23 * 3.0) / 75 / 0.01))
-    assert _seconds(task, size, once=3.0, per_segment=0.01) / 2 == pytest.approx(1000, rel=0.01)
+    speeds = [Speed(1, 1, 1.0, 1.0, 2.0)] * 2 + [Speed(failure="lost")]
+    alone = fit_search(task, speeds, seconds=2000, workers=1)
+    assert alone.max_epochs == 9 and alone.segments_per_epoch == pytest.approx((2000 - 23 * 3.0) / 75 / 0.01, abs=1)
+    free = [replace(speed, setup_seconds=0.0, validation_seconds=0.0) for speed in speeds]
+    both = fit_search(task, free, seconds=1000, workers=2)
+    assert both.segments_per_epoch == pytest.approx(1000 / 41 / 0.01, abs=1)
+    for workers in (2, 16):
+        size = fit_search(task, speeds, seconds=1000, workers=workers)
+        assert _seconds(task, size, once=3.0, per_segment=0.01, workers=workers) == pytest.approx(1000, rel=0.01)
 
 
 def test_short_times_shorten_the_trials_and_long_times_lengthen_them(
@@ -69,7 +76,7 @@ def test_short_times_shorten_the_trials_and_long_times_lengthen_them(
     for seconds, epochs in ((30, 3), (250, 9), (30_000, 81)):
         size = fit_search(task, speeds, seconds=seconds, workers=1)
         assert size.max_epochs == epochs and 256 <= size.segments_per_epoch <= 2_000
-        assert _seconds(task, size, once=0.2, per_segment=0.01) <= seconds
+        assert _seconds(task, size, once=0.2, per_segment=0.01, workers=1) <= seconds
     with pytest.raises(SettingsError, match="5 s are too short for a search of the denoiser, in which a trial takes"):
         fit_search(task, speeds, seconds=5, workers=1)
     with pytest.raises(TrainingError, match="its speed could not be measured \\(lost\\)"):
