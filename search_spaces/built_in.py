@@ -35,9 +35,10 @@ _SEARCHED_DENOISER = replace(_SEARCHED, gate=(False, True), loss_power=(0.1, 0.2
 
 _SEARCHED_DETECTOR = replace(_SEARCHED, units=(32, 48, 64), dropout=(0.0, 0.1, 0.2), dense_units=(0, 32))
 
+# It contains the ranges above, so that the best of a smaller study fits.
 _WIDE = HyperparameterRanges(
     layers=(1, 2, 3),
-    units=(16, 32, 48, 64, 96, 128),
+    units=(16, 32, 48, 56, 64, 96, 128),
     dropout=(0.0, 0.1, 0.2, 0.3),
     frame=(4, 8, 16),
     direction=(FORWARD, BOTH),

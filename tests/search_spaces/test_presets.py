@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from ecg_study.errors import SettingsError
+from ecg_study.inference.loading import find_model
+from ecg_study.models.card import DENOISER, DETECTOR, read_card
 from ecg_study.search_spaces.built_in import PRESETS
+from ecg_study.search_spaces.hyperparameters import LEARNING_RATE, hyperparameter
 from ecg_study.search_spaces.preset_files import load_preset, save_preset
+from ecg_study.search_spaces.presets import HyperparameterRanges
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -26,6 +30,32 @@ def test_a_saved_preset_is_read_back_as_it_was(name: str, tmp_path: Path) -> Non
 def test_built_in_presets_are_read_only() -> None:
     with pytest.raises(TypeError):
         PRESETS["quick"] = PRESETS["thorough"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("smaller", "larger"), [("standard", "robust"), ("robust", "thorough")])
+@pytest.mark.parametrize("kind", [DENOISER, DETECTOR])
+def test_a_larger_preset_has_the_ranges_of_a_smaller_one(smaller: str, larger: str, kind: str) -> None:
+    """So the best configurations of a smaller study fit a warm start."""
+    inner, outer = (getattr(PRESETS[name], kind) for name in (smaller, larger))
+    for item in fields(HyperparameterRanges):
+        few, many = getattr(inner, item.name), getattr(outer, item.name)
+        if item.name == LEARNING_RATE:
+            assert many[0] <= few[0] and few[1] <= many[1]
+        else:
+            assert set(few) <= set(many), item.name
+
+
+@pytest.mark.parametrize("preset", ["standard", "robust", "thorough"])
+@pytest.mark.parametrize("model", ["gru-detector", "lstm-denoiser"])
+def test_the_pretrained_networks_are_in_the_ranges(model: str, preset: str) -> None:
+    """Each of these presets can start from the pretrained models."""
+    card = read_card(find_model(model))
+    ranges = getattr(PRESETS[preset], card.model_kind)
+    units = {name for name in card.hyperparameters if name.startswith("units_")}
+    assert len(units) == card.hyperparameters["layers"]
+    for name, value in card.hyperparameters.items():
+        if hyperparameter(name).network:
+            assert value in getattr(ranges, "units" if name in units else name), name
 
 
 def test_a_file_with_a_base_gives_only_what_differs(tmp_path: Path) -> None:
