@@ -45,6 +45,20 @@ def test_a_configuration_counts_once_and_a_near_tie_is_near_the_best() -> None:
     assert alone is not None and (alone.best, alone.rival, alone.rival_best) == (1, None, 0)
 
 
+def test_configurations_with_the_same_score_share_a_draw() -> None:
+    """A perfect score of some subjects is common. The first of equals is the best by its number only."""
+    same = winner_stability([_trial(number, [0.1, 0.1, 0.1]) for number in range(4)], direction="min", seed=1)
+    assert same is not None
+    assert (same.best, same.rival, same.rival_best, same.near_best) == (0.25, "001-r0", 0.25, 1)
+    # Two subjects are exchanged: where both are drawn equally often, the same terms are added in another order.
+    other = winner_stability([_trial(0, [0.1, 0.3, 0.7]), _trial(1, [0.3, 0.1, 0.7])], direction="min", seed=1)
+    assert other is not None
+    assert other.best + other.rival_best == pytest.approx(1) and other.best == pytest.approx(0.5, abs=0.03)
+    # All but one subject are the same: the first is better where the third subject is drawn, in 19 of 27 draws.
+    found = winner_stability([_trial(0, [1, 1, 2]), _trial(1, [1, 1, 3])], direction="min", seed=1)
+    assert found is not None and found.best == pytest.approx(19 / 27 + 8 / 27 / 2, abs=0.03)
+
+
 def test_without_enough_subjects_or_configurations_nothing_is_said() -> None:
     for trials in (
         [],

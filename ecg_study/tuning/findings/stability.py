@@ -12,13 +12,15 @@ from ecg_study.training.specs import Trial
 
 _FEWEST_SUBJECTS = 3
 _DRAWS = 2_000
+_ROUNDING = 1e-12  # of a mean of logarithms, whose terms may be added in another order
 
 
 def winner_stability(trials: Sequence[Trial], *, direction: str, seed: int) -> WinnerStability | None:
     """Draw the validation subjects again, with replacement, and count which configuration is the best.
 
     A configuration is represented by its best trial. Its score on a draw is the geometric mean of its scores on the
-    subjects drawn. All trials stay as they are: this says nothing about other initial weights.
+    subjects drawn. Configurations with the same score share a draw. All trials stay as they are: this says nothing
+    about other initial weights.
 
     Args:
         trials: completed trials, best first.
@@ -44,7 +46,8 @@ def winner_stability(trials: Sequence[Trial], *, direction: str, seed: int) -> W
     losses = [[as_loss(trial.result.subject_scores[name], direction) for name in subjects] for trial in found]
     drawn = np.random.default_rng(seed).integers(0, len(subjects), (_DRAWS, len(subjects)))
     means = np.log(losses)[:, drawn].mean(axis=2)  # (configurations, draws)
-    wins = np.bincount(means.argmin(axis=0), minlength=len(found)) / _DRAWS
+    is_best = means <= means.min(axis=0) + _ROUNDING
+    wins = (is_best / is_best.sum(axis=0)).mean(axis=1)
     near = means[0] <= means.min(axis=0) + math.log1p(NEAR_BEST)
     rival = 1 + int(wins[1:].argmax())
     return WinnerStability(
