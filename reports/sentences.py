@@ -235,6 +235,8 @@ def _preference(name: str, found: SearchFindings) -> str:
             f"preferred are values with quartiles of {low:.2g} and {high:.2g}, among the best {best} configurations, "
             f"instead of {all_low:.2g} and {all_high:.2g} among all"
         )
+    if not item.best_with_value:
+        return ""  # chance can explain the most frequent value
     having = "" if item.best == best else " that have it"
     return (
         f"preferred is {item.value}, in {item.best_with_value} of the best {item.best} configurations{having} and in "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from math import comb
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from ecg_study.evaluation.results.search import (
     Importance,
+    Preference,
     RangeEnd,
     RangeEndTest,
     RankChanges,
@@ -25,6 +27,7 @@ from ecg_study.evaluation.results.search import (
 )
 from ecg_study.evaluation.results.values import Estimate
 from ecg_study.models.card import DENOISER, DETECTOR
+from ecg_study.reports.sentences import findings
 from ecg_study.training.specs import FAILED, TrainingResult
 from ecg_study.tuning.findings.analysis import (
     best_quarter,
@@ -277,10 +280,87 @@ def test_preferences_compare_the_best_quarter_with_all_configurations() -> None:
     rates = [[trial.hyperparameters["learning_rate"] for trial in trials] for trials in (best, distinct)]
     assert rate.best_quartiles == pytest.approx(np.percentile(rates[0], (25, 75)))
     assert rate.all_quartiles == pytest.approx(np.percentile(rates[1], (25, 75)))
-    same = [sum(t.hyperparameters["direction"] == direction.value for t in trials) for trials in (best, distinct)]
-    assert (direction.best_with_value, direction.all_with_value) == tuple(same)
-    assert direction.best_with_value > 6 and (direction.best, direction.all) == (13, 49)
+    # The score does not depend on the direction.
+    assert direction == Preference("direction", best=13, all=49)
     assert units.best == sum(trial.hyperparameters["layers"] == 3 for trial in best) < 13
+
+
+def _of_units(units: Sequence[int]) -> SearchSummary:
+    """Summarize a search whose trials had these units, the best trial first."""
+    base = summary_of_two(DENOISER, scores=(0.02, 0.01), ended=(10, 90))
+    trials = [
+        replace(
+            base.trials[0], id=f"{number:03d}-r0", hyperparameters={"units_1": value, "number": number}, score=number
+        )
+        for number, value in enumerate(units, start=1)
+    ]
+    important = [Importance("units_1", Estimate(0.2, 0.1, 0.3))]
+    return with_findings(replace(base, trials=trials, importances=important, explained=0.6, bounds=[]))
+
+
+@pytest.mark.parametrize(
+    ("units", "value", "counts"),
+    [
+        # Most frequent among the best, but rarer there than among all: 2 of 5 and 14 of 17.
+        ([32, 48, 32, 48, 56] + [32] * 12, None, (0, 0)),
+        # 2 of 5, and 2 of 17: 1 in 14.
+        ([32, 48, 32, 48, 32] + [32] * 12, None, (0, 0)),
+        # 4 of 5, and 4 of 17: 1 in 476, for two values 2 in 476.
+        ([48, 32, 48, 48, 48] + [32] * 12, 48, (4, 4)),
+        # For five values, 5 in 476. 3 of 5, and 6 of 17, is more likely than 1 in 5 for one value.
+        ([48, 32, 48, 48, 48] + [16, 64, 96] * 4, 48, (4, 4)),
+        ([48, 48, 48, 32, 16] + [16, 32, 48, 64] * 3, None, (0, 0)),
+    ],
+)
+def test_a_preferred_value_is_more_frequent_among_the_best_than_chance_explains(
+    units: list[int], value: int | None, counts: tuple[int, int]
+) -> None:
+    found = _of_units(units)
+    assert found.findings is not None
+    (preference,) = found.findings.preferences
+    assert (preference.value, preference.best_with_value, preference.all_with_value) == (value, *counts)
+    (said,) = [sentence for sentence in findings(found) if "`units_1`" in sentence]
+    assert ("preferred is" in said) == (value is not None)
+    assert said.startswith("Important: `units_1`, 0.20 [0.10, 0.30]") and said.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "end", "wider"),
+    [
+        ("database_balance", 1.0, "highest", False),
+        ("database_balance", 0.0, "lowest", False),
+        ("loss_power", 0.5, "highest", True),
+        ("loss_power", 0.1, "lowest", True),
+        ("layers", 1, "lowest", False),
+        ("layers", 3, "highest", True),
+        ("snr_shift_db", -4.0, "lowest", True),
+    ],
+)
+def test_a_range_cannot_be_wider_than_the_hyperparameter(name: str, value: float, end: str, wider: bool) -> None:
+    summary = _of_units([32] * 20)
+    trials = [replace(trial, hyperparameters={name: value, "number": trial.score}) for trial in summary.trials]
+    found = with_findings(replace(summary, trials=trials, importances=[], bounds=[RangeEnd(name, value, end, 1.0)]))
+    assert _test_of(found, name).can_be_wider == wider
+
+
+def test_configurations_of_other_iterations_are_not_promoted_together() -> None:
+    """Of each of two iterations, five trials continue in the same order: 10 + 10 pairs, none between iterations."""
+    base = summary_of_two(DENOISER, scores=(0.02, 0.01), ended=(10, 90)).trials[0]
+    trials = []
+    for iteration, worse in ((0, 0.0), (1, 10.0)):
+        for number in range(5):
+            for rung in (0, 1):
+                # In the second iteration, the first rung is worse, and the second rung better.
+                score = 20 + number + (worse if rung == 0 else -worse)
+                own = replace(base, id=f"{7 * iteration + number:03d}-r{rung}", bracket=1, rung=rung, score=score)
+                trials.append(replace(own, hyperparameters={"n": (iteration, number)}))
+        trials += [
+            replace(base, id=f"{7 * iteration + number:03d}-r0", bracket=0, rung=0, hyperparameters={"m": number})
+            for number in (5, 6)
+        ]
+    summary = replace(summary_of_two(DENOISER, scores=(0.02, 0.01), ended=(10, 90)), trials=trials)
+    found = with_findings(summary).findings
+    assert found is not None and found.rank_changes == RankChanges(20, 0)
 
 
 def _smallest(summary: SearchSummary, trials: list[TrialSummary]) -> str | None:

@@ -17,6 +17,7 @@ import numpy as np
 from ecg_study.evaluation.results.search import (
     EPOCHS,
     NEAR_BEST,
+    SIGNIFICANCE_LEVEL,
     Preference,
     RangeEnd,
     RangeEndTest,
@@ -246,6 +247,11 @@ def _findings(summary: SearchSummary) -> SearchFindings:
 
 
 def _preference(name: str, best: Sequence[TrialSummary], distinct: Sequence[TrialSummary]) -> Preference:
+    """Return the value that is more frequent among the best configurations than among all, unless by chance.
+
+    The value with the largest excess is tested as in `_test_range_end`, with the probability multiplied by the number
+    of values that it was chosen from (Bonferroni).
+    """
     values, all_values = _values(name, best), _values(name, distinct)
     if not values:
         return Preference(name, best=0, all=len(all_values))
@@ -257,15 +263,26 @@ def _preference(name: str, best: Sequence[TrialSummary], distinct: Sequence[Tria
             best_quartiles=_quartiles(values),
             all_quartiles=_quartiles(all_values),
         )
-    value, count = Counter(values).most_common(1)[0]
+    counts, all_counts = Counter(values), Counter(all_values)
+    value = max(counts, key=lambda value: counts[value] / len(values) - all_counts[value] / len(all_values))
+    chance = _chance(counts[value], len(values), of=all_counts[value], among=len(all_values))
+    if len(all_counts) * chance > SIGNIFICANCE_LEVEL:
+        return Preference(name, best=len(values), all=len(all_values))
     return Preference(
         name,
         best=len(values),
         all=len(all_values),
         value=value,
-        best_with_value=count,
-        all_with_value=all_values.count(value),
+        best_with_value=counts[value],
+        all_with_value=all_counts[value],
     )
+
+
+def _chance(count: int, best: int, *, of: int, among: int) -> float:
+    """Return the probability of at least ``count`` of ``best`` draws from ``among`` items, ``of`` of which count."""
+    from scipy import stats
+
+    return float(stats.hypergeom.sf(count - 1, among, of, best))
 
 
 def _test_range_end(end: RangeEnd, best: Sequence[TrialSummary], distinct: Sequence[TrialSummary]) -> RangeEndTest:
@@ -288,8 +305,8 @@ def _test_range_end(end: RangeEnd, best: Sequence[TrialSummary], distinct: Seque
         p_value = float(stats.binom.sf(at_end - 1, len(values), _EDGE))
     else:
         all_at_end = all_values.count(end.value)
-        p_value = float(stats.hypergeom.sf(at_end - 1, len(all_values), all_at_end, len(values)))
-    lowest = hyperparameter(name).minimum
+        p_value = _chance(at_end, len(values), of=all_at_end, among=len(all_values))
+    facts = hyperparameter(name)
     return RangeEndTest(
         name,
         best=len(values),
@@ -297,7 +314,7 @@ def _test_range_end(end: RangeEnd, best: Sequence[TrialSummary], distinct: Seque
         all=len(all_values),
         all_at_end=all_at_end,
         p_value=p_value,
-        can_be_wider=end.end == "highest" or lowest is None or end.value > lowest,
+        can_be_wider=end.value != (facts.minimum if end.end == "lowest" else facts.maximum),
     )
 
 
@@ -316,16 +333,36 @@ def _second_half(summary: SearchSummary) -> SecondHalf | None:
 
 def _rank_changes(trials: Sequence[TrialSummary]) -> RankChanges | None:
     """Count the pairs of configurations promoted together whose order longer training reversed."""
-    scores_on: dict[tuple[int, int], dict[str, float]] = {}
+    iteration = _iterations(trials)
+    scores_on: dict[tuple[int, int, int], dict[int, float]] = {}
     for trial in trials:
-        scores_on.setdefault((trial.bracket, trial.rung), {})[trial.configuration] = trial.score
+        number = _number(trial)
+        scores_on.setdefault((iteration[number], trial.bracket, trial.rung), {})[number] = trial.score
     pairs = swapped = 0
-    for (bracket, rung), scores in scores_on.items():
-        later = scores_on.get((bracket, rung + 1), {})
+    for (own, bracket, rung), scores in scores_on.items():
+        later = scores_on.get((own, bracket, rung + 1), {})
         for one, other in combinations([key for key in scores if key in later], 2):
             pairs += 1
             swapped += (scores[one] - scores[other]) * (later[one] - later[other]) < 0
     return RankChanges(pairs, swapped) if pairs >= _MIN_PAIRS else None
+
+
+def _number(trial: TrialSummary) -> int:
+    """Return the number of a trial's configuration, in the order in which they were drawn."""
+    return int(trial.id.partition("-")[0])
+
+
+def _iterations(trials: Sequence[TrialSummary]) -> dict[int, int]:
+    """Return the iteration of Hyperband of each configuration number.
+
+    Trials do not store it. Each iteration draws the configurations of its brackets in descending order.
+    """
+    found: dict[int, int] = {}
+    iteration, before = 0, math.inf
+    for number, bracket in sorted({(_number(trial), trial.bracket) for trial in trials}):
+        iteration += bracket > before
+        found[number], before = iteration, bracket
+    return found
 
 
 def _smallest_near_best(summary: SearchSummary, distinct: Sequence[TrialSummary]) -> str | None:
