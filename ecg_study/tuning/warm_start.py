@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ecg_study.errors import SettingsError, StateError
-from ecg_study.search_spaces.hyperparameters import hyperparameter, optional_hyperparameters
+from ecg_study.search_spaces.hyperparameters import LEARNING_RATE, hyperparameter, optional_hyperparameters
 from ecg_study.training.pretrained import Pretrained
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.schedule import condition_holds, first_rungs, schedule_of
@@ -64,7 +64,8 @@ def first_configurations(task: TrainingTask, study: Path | None) -> WarmStart:
 def pretrained_configuration(task: TrainingTask, pretrained: Pretrained) -> dict[str, Any]:
     """Return the configuration of a pretrained model in the form of this task's space.
 
-    How it was trained may be outside the space: such a value is replaced by the first of the space.
+    The learning rate is the lowest of the space: a search keeps the rate constant, and a high one makes the trained
+    network worse. Any other value of its training that is outside the space is replaced by the first of the space.
 
     Raises:
         SettingsError: its network is outside the space.
@@ -76,7 +77,7 @@ def pretrained_configuration(task: TrainingTask, pretrained: Pretrained) -> dict
     given = {name: value for name, value in pretrained.hyperparameters.items() if hyperparameter(name).network}
     for item in declared.space:
         if not hyperparameter(item.name).network:
-            value = pretrained.hyperparameters.get(item.name)
+            value = item.min_value if item.name == LEARNING_RATE else pretrained.hyperparameters.get(item.name)
             given[item.name] = value if value is not None and _allows(item, value) else item.default
     found = in_space(task, given)
     if found is None:

@@ -19,7 +19,8 @@ from ecg_study.search_spaces.hyperparameters import network_of
 from ecg_study.training.executors.in_process import InProcessExecutor
 from ecg_study.training.pretrained import Pretrained, first_weights, start_of
 from ecg_study.training.task import TrainingTask
-from ecg_study.tuning.search import SearchOptions, run_search, search_identity
+from ecg_study.tuning.search import SearchOptions, run_search
+from ecg_study.tuning.start import search_identity
 from ecg_study.tuning.warm_start import first_configurations, pretrained_configuration
 from ecg_study.workflows.training.origins import refuse_training_records
 from tests.conftest import SmallData
@@ -45,10 +46,18 @@ def test_how_a_network_is_trained_is_no_part_of_it() -> None:
     assert network_of({**network, "gate": True, "dense_units": 0}) == {**network, "gate": True, "dense_units": 0}
 
 
+def test_a_trained_network_starts_with_the_lowest_learning_rate(task: TrainingTask) -> None:
+    assert task.pretrained is not None and task.pretrained.hyperparameters["learning_rate"] == 0.005
+    found = pretrained_configuration(task, task.pretrained)
+    assert found["learning_rate"] == task.preset.denoiser.learning_rate[0] == 0.003
+    (first, *_) = first_configurations(task, None).configurations
+    assert first == found
+
+
 def test_values_of_the_training_outside_the_space_are_replaced(task: TrainingTask) -> None:
     assert task.pretrained is not None
     found = pretrained_configuration(task, task.pretrained)
-    assert found == {**CONFIGURATION, "learning_rate": 0.005}, "the preset has no dropout of 0.3; its first is 0"
+    assert found == {**CONFIGURATION, "learning_rate": 0.003}, "the preset has no dropout of 0.3; its first is 0"
     assert start_of(task, found) is task.pretrained
     assert start_of(task, {**found, "units_1": 6}) is None and first_weights(task, {**found, "frame": 8}) is None
     larger = replace(task.pretrained, hyperparameters={**CONFIGURATION, "units_1": 5})
