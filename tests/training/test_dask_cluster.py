@@ -157,12 +157,15 @@ def test_other_versions_on_a_worker_are_refused(
 ) -> None:
     monkeypatch.setattr(cluster, "_environment", environment() | {"keras": "3.0.0"})
     monkeypatch.setattr(cluster, "_admitted", set())
+    monkeypatch.setattr(cluster, "_refused", {})
+    monkeypatch.setattr(cluster, "_notices", [])
     changed = r"keras: 3\.0\.0 when the search began, \S+ now; .* run the same command"
     with pytest.raises(TrainingError, match=changed):
         run_search(
             _task(small_data), SearchOptions(0, measured=2), directory=tmp_path / "s", executor=cluster, view=Watcher()
         )
     monkeypatch.setattr(cluster, "_wanted", None)
+    monkeypatch.setattr(cluster, "_refused", {})
     with pytest.raises(TrainingError, match=r"worker tls://\S+: keras \S+ there, 3\.0\.0 here; start the workers with"):
         run_search(
             _task(small_data), SearchOptions(0, measured=2), directory=tmp_path / "s", executor=cluster, view=Watcher()

@@ -80,6 +80,8 @@ class DaskExecutor:
         self._alive: dict[str, int] = {}
         self._environment = environment()
         self._admitted: set[str] = set()
+        self._refused: dict[str, str] = {}  # worker → why
+        self._notices: list[str] = []
         self._checked = 0.0
         self._reported_waiting = False
         client.subscribe_topic(self._topic, lambda event: self._receive_epoch(event[1]))
@@ -88,7 +90,7 @@ class DaskExecutor:
     @property
     def count(self) -> int:
         """See `Executor`."""
-        return self._wanted if self._wanted is not None else max(1, len(self._alive))
+        return self._wanted if self._wanted is not None else max(1, len(self._usable()))
 
     def free(self) -> int:
         """See `Executor`."""
@@ -104,7 +106,7 @@ class DaskExecutor:
         """See `Executor`.
 
         Raises:
-            TrainingError: the scheduler is gone, or a worker has other versions.
+            TrainingError: the scheduler is gone, or all workers that are left have other versions.
             OSError: a worker could not read or write its files.
         """
         try:
@@ -229,41 +231,55 @@ class DaskExecutor:
     def _check_workers(self) -> None:
         self._checked = time.monotonic()
         self._alive = dict(self._call(self.client.nthreads))
-        self._admit([worker for worker in self._alive if worker not in self._admitted])
+        # A worker may come back at the same address with other code.
+        self._admitted = {worker for worker in self._admitted if worker in self._alive}
+        self._refused = {worker: why for worker, why in self._refused.items() if worker in self._alive}
+        self._admit([worker for worker in self._alive if worker not in self._admitted | self._refused.keys()])
+        if self._refused and not self._usable() and not self._restarting:
+            raise TrainingError(next(iter(self._refused.values())))
+
+    def _usable(self) -> list[str]:
+        return [worker for worker in self._alive if worker in self._admitted]
+
+    def _refuse(self, worker: str, problem: str, *, advice: str) -> None:
+        self._refused[worker] = f"{problem}; {advice}"
+        said = problem if self._wanted is not None else self._refused[worker]  # local workers start by themselves
+        self._notices.append(f"{said}; the search continues on the other workers")
 
     def _admit(self, workers: list[str]) -> None:
-        """Refuse workers with other versions or other code: all scores of a search must be comparable.
-
-        Raises:
-            TrainingError: a worker differs.
-        """
+        """Refuse workers with other versions or other code: all scores of a search must be comparable."""
         # The first call uses the standard library only: a worker without our code drops calls that it cannot unpickle.
         specs = self._ask(workers, importlib.util.find_spec, "ecg_study")
         for worker, spec in specs.items():
             if spec is None:
-                raise TrainingError(
-                    f"worker {worker}: cannot import ecg_study; install it there, or start the worker in the project's "
-                    f"folder with 'python -m distributed.cli.dask_worker {self._address()}'"
+                self._refuse(
+                    worker,
+                    f"worker {worker}: cannot import ecg_study",
+                    advice="install it there, or start the worker in the project's folder with "
+                    f"'python -m distributed.cli.dask_worker {self._address()}'",
                 )
-        for worker, name in self._ask(list(specs), backend_name).items():
+        importing = [worker for worker, spec in specs.items() if spec is not None]
+        for worker, name in self._ask(importing, backend_name).items():
             if name != backend_name():
-                raise TrainingError(
-                    f"worker {worker}: uses the backend {name} of Keras, not {backend_name()}; start it with "
-                    f"KERAS_BACKEND={backend_name()}"
+                self._refuse(
+                    worker,
+                    f"worker {worker}: uses the backend {name} of Keras, not {backend_name()}",
+                    advice=f"start it with KERAS_BACKEND={backend_name()}",
                 )
-        for worker, found in self._ask(list(specs), environment).items():
-            for name, version in self._environment.items():
-                if found.get(name) != version and self._wanted is not None:
-                    raise TrainingError(
-                        f"{name}: {version} when the search began, {found.get(name)} now; finished trials are kept: "
-                        "run the same command to resume"
-                    )
-                if found.get(name) != version:
-                    raise TrainingError(
-                        f"worker {worker}: {name} {found.get(name)} there, {version} here; start the workers with the "
-                        "same version of this project and the same requirements.txt"
-                    )
-            self._admitted.add(worker)
+        same_backend = [worker for worker in importing if worker not in self._refused]
+        for worker, found in self._ask(same_backend, environment).items():
+            differing = [name for name, version in self._environment.items() if found.get(name) != version]
+            if not differing:
+                self._admitted.add(worker)
+                continue
+            name, here, there = differing[0], self._environment[differing[0]], found.get(differing[0])
+            if self._wanted is not None:
+                problem = f"{name}: {here} when the search began, {there} now"
+                advice = "finished trials are kept: run the same command to resume"
+            else:
+                problem = f"worker {worker}: {name} {there} there, {here} here"
+                advice = "start the workers with the same version of this project and the same requirements.txt"
+            self._refuse(worker, problem, advice=advice)
 
     def _ask(self, workers: list[str], function: Any, *arguments: Any) -> dict[str, Any]:
         """Return the answer of each worker; a worker that dies meanwhile is left out."""
@@ -273,6 +289,8 @@ class DaskExecutor:
         return {worker: answer for worker, answer in answers.items() if not isinstance(answer, Exception)}
 
     def _report_lost(self, handle: EventHandler) -> None:
+        while self._notices:
+            handle(Notice(self._notices.pop(0)))
         for trial, running in list(self._running.items()):
             if running.worker not in self._alive:
                 running.future.cancel()
@@ -288,7 +306,7 @@ class DaskExecutor:
 
     def _free_workers(self) -> list[str]:
         busy = {running.worker for running in self._running.values()} | self._restarting
-        return [worker for worker in self._alive if worker in self._admitted and worker not in busy]
+        return [worker for worker in self._usable() if worker not in busy]
 
     def _wait_for_workers(self) -> list[str]:
         while not self._free_workers():

@@ -10,7 +10,7 @@ import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ _one_at_a_time = threading.Lock()
 
 _Answer = TypeVar("_Answer")
 _OPEN_TASKS = 4
-_tasks: OrderedDict[tuple[str, str, str], TrainingTask] = OrderedDict()
+_tasks: OrderedDict[tuple[str, str], TrainingTask] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -140,11 +140,9 @@ def _with_task(context: WorkerContext, work: Callable[[TrainingTask], _Answer]) 
 
 
 def _open(reference: TaskReference, local: Path) -> TrainingTask | None:
-    name = (
-        reference.name,
-        reference.cache.key,
-        repr((reference.split, reference.preset, reference.refit, reference.keras_layers)),
-    )
+    # Everything that determines a training; the folder of the segments does not, because their key does.
+    given = {item.name: getattr(reference, item.name) for item in fields(reference) if item.name != "cache"}
+    name = reference.cache.key, repr((reference.cache.settings, given))
     if name not in _tasks:
         task = reference.open(_own_folder(local, reference.cache.key))
         if task is None:
