@@ -92,7 +92,7 @@ class SearchOracle(keras_tuner.oracles.HyperbandOracle):
 
         Args:
             name: id of the trial's `TrainingSpec`.
-            score: best validation objective.
+            score: validation objective at its end.
         """
         recorded = _WORST[self.score_direction] if score is None else score
         (trial_id,) = [trial_id for trial_id, known in self._names.items() if known == name]
