@@ -29,6 +29,8 @@ from ecg_study.workflows.validation import (
 
 _ModelKind = Annotated[Text, one_of(MODEL_KINDS)]
 
+_RESTART = "start from scratch; saved searches are renamed, not deleted; to resume later, leave this option out"
+
 
 class NoOptions(CheckedModel):
     """The verb has no options of its own."""
@@ -46,13 +48,13 @@ class SearchOptions(CheckedModel):
     """Options of ``search``."""
 
     model_kind: _ModelKind | None = Field(default=None, description="search this model only (default: both)")
-    restart: Flag = Field(default=False, description="start from scratch; a saved search is renamed, not deleted")
+    restart: Flag = Field(default=False, description=_RESTART)
 
 
 class RunOptions(CheckedModel):
     """Options of ``run``."""
 
-    restart: Flag = Field(default=False, description="start from scratch; a saved search is renamed, not deleted")
+    restart: Flag = Field(default=False, description=_RESTART)
 
 
 class ReportOptions(CheckedModel):

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ecg_study.errors import StateError
-from ecg_study.extras import BACKENDS, backend_name
-from ecg_study.files import locked, remove_abandoned, write_bytes
-from ecg_study.models.card import DENOISER
+from ecg_study.files import remove_abandoned, write_bytes
 from ecg_study.progress import raise_if_interrupted
 from ecg_study.reading import MAX_NPZ_BYTES, UnreadableError, read_bytes
-from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER
-from ecg_study.search_spaces.training_data import CLEAN, STRENGTHS
 from ecg_study.training.executors.base import EpochFinished, Event, Executor, Job, Notice, TrialFinished, WorkerLost
 from ecg_study.training.pretrained import first_weights
 from ecg_study.training.specs import FAILED, FinishedTraining, TrainingOptions, TrainingSpec, Trial, failed_training
-from ecg_study.training.task import TrainingTask, augmentation_as_json
+from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
 from ecg_study.training.weights import weights_path
 from ecg_study.tuning.checkpoints import needed_weights, remove_unneeded
 from ecg_study.tuning.exports.tensorboard import TensorBoardLogs
 from ecg_study.tuning.plan import Budget, SearchPlan, measure_speeds, measured_speeds, plan_search
 from ecg_study.tuning.schedule import check_space, schedule_of
-from ecg_study.tuning.state import SavedSearch, SearchResult, StateFile, best_score, load_search
-from ecg_study.tuning.warm_start import first_configurations
+from ecg_study.tuning.start import find_start, search_lock
+from ecg_study.tuning.state import SearchResult, StateFile, best_score, load_search
 
 WEIGHTS = "weights"
-
-_STORED_PRESETS = {"white-noise": "white"}
-"""Presets that saved searches know by their name of 0.1.0."""
 
 _ATTEMPTS = 3
 """Attempts at a trial whose failure may not repeat, the first one included."""
@@ -56,6 +49,10 @@ class SearchView(Protocol):
 
     def notice(self, text: str) -> None:
         """Show a message to the user."""
+
+
+OpenView = Callable[[], AbstractContextManager[SearchView]]
+"""Returns a context manager with a view of one search."""
 
 
 class _SilentView:
@@ -89,7 +86,6 @@ class SearchOptions:
 
     Attributes:
         seed: seed of the study.
-        restart: start from scratch; the folder of an earlier search is renamed, not deleted.
         budget: limits of the search.
         warm_start: output folder of an earlier study whose best configurations are tried first.
         tensorboard: write logs for TensorBoard.
@@ -98,7 +94,6 @@ class SearchOptions:
     """
 
     seed: int
-    restart: bool = False
     budget: Budget = field(default_factory=Budget)
     warm_start: Path | None = None
     tensorboard: bool = False
@@ -126,7 +121,7 @@ def run_search(
         TrainingError: the space is too small, or no trial was completed.
     """
     check_space(task)
-    with _exclusive(directory):
+    with search_lock(directory):
         search = _Search(task, options, directory=directory, executor=executor, view=view)
         try:
             search.run()
@@ -138,54 +133,6 @@ def run_search(
     result = load_search(directory)
     result.best()
     return result
-
-
-def load_same_search(task: TrainingTask, directory: Path, *, seed: int) -> SearchResult:
-    """Read a saved search, finished or not, and check that its task, data and seed are the same.
-
-    Raises:
-        StateError: it is missing, damaged, or differs.
-    """
-    result = load_search(directory)
-    identity = search_identity(task, seed=seed, warm_start=result.identity["warm start"])
-    StateFile(directory).check_same(result.identity, identity)
-    return result
-
-
-def _strengths(task: TrainingTask) -> dict[str, Any]:
-    """Return what the strengths of augmentation mean, if trials differ in them."""
-    ranges = task.preset.denoiser if task.name == DENOISER else task.preset.detector
-    used = {name: dict(STRENGTHS[name]) for name in ranges.augmentation if name != CLEAN}
-    return {"strengths": used} if used else {}
-
-
-def search_identity(task: TrainingTask, *, seed: int, warm_start: str) -> dict[str, Any]:
-    """Return everything that determines what a search explores, as JSON. Its keys are stored and compared."""
-    from ecg_study.tuning.oracle import hyperparameter_space
-
-    preset = asdict(task.preset)
-    sizes = ("max_epochs", "factor", "iterations", "batch_size", "segments_per_epoch")
-    seen = task.cache.signals([*task.split.train, *task.split.validation])
-    return {
-        "task": task.name,
-        "objective": list(task.objective),
-        "data": task.cache.key,
-        "data settings": task.cache.settings.as_mapping(),
-        "training records": list(task.split.train),
-        "validation records": list(task.split.validation),
-        "signals": sorted(digest for digests in seen.values() for digest in digests),
-        "preset": _STORED_PRESETS.get(task.preset.name, task.preset.name),
-        "sizes": {**{name: preset[name] for name in sizes}, "batch_size": task.batch_size},
-        **augmentation_as_json(task),
-        **({"shares": dict(task.shares)} if task.shares else {}),
-        **_strengths(task),
-        **({} if task.preset.optimizer == DEFAULT_OPTIMIZER else {"optimizer": asdict(task.preset.optimizer)}),
-        "space": hyperparameter_space(task),
-        "seed": seed,
-        "warm start": warm_start,
-        **({} if task.pretrained is None else {"pretrained": [task.pretrained.name, task.pretrained.sha256]}),
-        **({} if backend_name() == BACKENDS[0] else {"KERAS_BACKEND": backend_name()}),
-    }
 
 
 class _Search:
@@ -200,19 +147,10 @@ class _Search:
         self.weights = directory / WEIGHTS
         self.logs = TensorBoardLogs(directory / "tensorboard") if options.tensorboard else None
         self.file = StateFile(directory)
-        saved = None if options.restart else self.file.load()
-        warm_start = "" if options.warm_start is None else str(options.warm_start)
-        identity = search_identity(task, seed=options.seed, warm_start=warm_start)
-        if saved is None:
-            warm = first_configurations(task, options.warm_start)
-            for notice in warm.notices:
-                view.notice(notice)
-            saved = SavedSearch(identity, warm=list(warm.configurations))
-        else:
-            self.file.check_same(saved.identity, identity)
-        if options.restart:
-            self.file.set_aside()  # the last step, so that a refused search leaves everything in its place
-        self.saved = saved
+        start = find_start(task, directory, seed=options.seed, warm_start=options.warm_start)
+        for notice in start.notices:
+            view.notice(notice)
+        self.saved = saved = start.saved
         self.oracle = SearchOracle(task, seed=options.seed, warm=saved.warm)
         self.resumed = bool(saved.oracle)
         if self.resumed:
@@ -233,6 +171,7 @@ class _Search:
         remove_unneeded(self.weights, self.needed())
         finished, options = self.saved.finished, self.options
         if not self.saved.done:
+            self.saved.stopped = ""  # that of the last run, which had other limits
             self.save()  # a folder without write permission is an error before anything is trained
         plan = plan_search(
             self.task,
@@ -273,7 +212,8 @@ class _Search:
             if spec is None:
                 return False
             if spec.parent in {trial.spec.id for trial in self.saved.finished if trial.result.status == FAILED}:
-                # A failed trial is promoted only if its whole rung failed. It has no weights to continue from.
+                # A failed trial has the worst score, so it is promoted if fewer trials of its rung were completed than
+                # are promoted. It has no weights to continue from.
                 self.conclude(spec, failed_training(f"continues trial {spec.parent}, which failed"))
                 continue
             self.running[spec.id] = spec
@@ -374,14 +314,3 @@ class _Search:
                 "restore them, or pass restart to search to start over",
                 parameters=("restart",),
             )
-
-
-@contextmanager
-def _exclusive(directory: Path) -> Iterator[None]:
-    with locked(directory.parent / f".{directory.name}.lock") as ours:
-        if not ours:
-            raise StateError(
-                f"{directory}: another process is searching here; wait for it, or set output_dir to another folder",
-                parameters=("output_dir",),
-            )
-        yield

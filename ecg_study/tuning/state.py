@@ -222,6 +222,10 @@ class _StoredSearch(Stored):
         return self
 
 
+def _is_same_folder(one: str, other: str) -> bool:
+    return bool(one and other) and Path(one).resolve() == Path(other).resolve()
+
+
 class StateFile:
     """The file that holds the state of one search."""
 
@@ -283,6 +287,9 @@ class StateFile:
         Raises:
             OtherSearchError: the identities differ; the message names the first difference with both values.
         """
+        # The same folder may be named from elsewhere.
+        if _is_same_folder(str(saved.get("warm start", "")), str(requested.get("warm start", ""))):
+            requested = {**requested, "warm start": saved["warm start"]}
         # Only a backend other than the default is stored: earlier versions had no other.
         saved, requested = ({"KERAS_BACKEND": BACKENDS[0], **identity} for identity in (saved, requested))
         for key in sorted({*saved, *requested}):

@@ -166,8 +166,9 @@ def plan_for_time(
     seed: int,
     executor: Executor,
     report_time: ReportTime,
+    reported: Mapping[str, TrainingTask] = MappingProxyType({}),
     earlier: TimePlan | None = None,
-    warm: Mapping[str, Sequence[dict[str, Any]]] = MappingProxyType({}),
+    first: Callable[[TrainingTask], Sequence[dict[str, Any]]] = lambda _: (),
     on_progress: Progress | None = None,
 ) -> tuple[TimePlan, dict[str, tuple[Speed, ...]]]:
     """Return a plan for a given time, from the measured speed of each model.
@@ -178,8 +179,9 @@ def plan_for_time(
         seed: seed of the study, which determines the configurations that are timed.
         executor: is timed; it would train the trials.
         report_time: returns the expected seconds of the report.
+        reported: models of the study that are not planned now, but will be in its report.
         earlier: a plan of the same study, whose sizes are kept.
-        warm: configurations of each model that are tried first.
+        first: returns the configurations of a model that are tried first; called for models that are measured.
         on_progress: called with the number of configurations that are measured.
 
     Returns:
@@ -195,12 +197,19 @@ def plan_for_time(
         if name not in sizes:
             count, started = TIMED_ROUNDS * executor.count, time.monotonic()
             speeds = measure_speeds(
-                task, seed=seed, executor=executor, count=count, warm=warm.get(name, ()), on_progress=on_progress
+                task, seed=seed, executor=executor, count=count, warm=first(task), on_progress=on_progress
             )
             found[name] = tuple(speeds)
             spent[name] = time.monotonic() - started
     preset = next(iter(tasks.values())).preset
-    report = report_time(found) if earlier is None else earlier.report_seconds
+    if earlier is None:
+        once = {
+            name: measure_speeds(task, seed=seed, executor=executor, count=executor.count, on_progress=on_progress)
+            for name, task in reported.items()
+        }
+        report = report_time({**found, **once})
+    else:
+        report = earlier.report_seconds
     _check_report_time(report, hours)
     share = Shares.of(preset, hours, report=report).search
     measured = dict[str, tuple[Speed, ...]]()
@@ -260,9 +269,7 @@ def fit_search(task: TrainingTask, speeds: Sequence[Speed], *, seconds: float, w
     def exceeds(max_epochs: int, segments: int) -> bool:
         schedule = hyperband_schedule(max_epochs=max_epochs, factor=preset.factor, iterations=preset.iterations)
         epoch = per_segment * segments
-        taken = makespan(
-            schedule, workers=workers, cost=lambda rung: once + (rung.epochs - rung.initial_epoch) * epoch
-        )
+        taken = makespan(schedule, workers=workers, cost=lambda rung: once + (rung.epochs - rung.initial_epoch) * epoch)
         return taken > seconds
 
     max_epochs = preset.max_epochs
@@ -308,5 +315,5 @@ def load_time_plan(path: Path) -> TimePlan | None:
         return None
     except (UnreadableError, ValidationError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
-        advice = "restore the file, or pass restart to search to start over"
+        advice = "restore the file, or pass restart to a search of both models to start over"
         raise StateError(f"{path}: damaged ({problem}); {advice}", parameters=("restart",)) from error

@@ -76,6 +76,8 @@ def _changed(settings: Settings, path: Path) -> list[tuple[str, str, str]]:
     )
     for values in (saved, requested):
         values["preset"] = Path(str(values["preset"])).name
+        if values.get("warm_start"):
+            values["warm_start"] = str(Path(str(values["warm_start"])).resolve())  # as the search compares it
     changed = [name for name in (*_DECIDING, *_FOLDERS) if saved.get(name) != requested.get(name)]
     named = [name for name in changed if name not in _FOLDERS] or changed
     return [(name, *difference(saved.get(name), requested.get(name))) for name in named]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecg_study.errors import SettingsError, StateError
+from ecg_study.errors import EcgStudyError, SettingsError
 from ecg_study.extras import require_packages
 from ecg_study.files import make_directory
 from ecg_study.models.card import MODEL_KINDS
@@ -20,19 +20,11 @@ if TYPE_CHECKING:
     from ecg_study.reports.report import Report
     from ecg_study.training.executors.base import Executor
     from ecg_study.training.task import TrainingTask
-    from ecg_study.training.timing import Speed
-    from ecg_study.tuning.plan import Budget, SearchPlan
-    from ecg_study.tuning.search import SearchView
+    from ecg_study.tuning.plan import SearchPlan
+    from ecg_study.tuning.search import OpenView
     from ecg_study.tuning.state import SearchResult
-    from ecg_study.tuning.time_plan import Shares, TimePlan
-
-OpenView = Callable[[], "AbstractContextManager[SearchView]"]
-
-_LATEST = 1.15
-"""A search with a planned time ends at this multiple of it. A plan can be wrong: a few configurations were measured."""
-
-_MAX_TIMED = 8
-"""Maximum number of configurations that are timed before a search, one on each worker."""
+    from ecg_study.tuning.time_plan import Shares
+    from ecg_study.workflows.searching import StudySearches
 
 
 class Study:
@@ -120,31 +112,10 @@ class Study:
         Args:
             model_kind: ``"denoiser"`` or ``"detector"`` (default: both).
         """
-        tasks = self._tasks(model_kind)
-        from ecg_study.training.executors.factory import open_executor
-        from ecg_study.tuning.plan import measure_speeds, plan_search
-        from ecg_study.tuning.schedule import check_space
-        from ecg_study.tuning.time_plan import TIMED_ROUNDS
-
-        settings = self.settings
-        plans: list[SearchPlan] = []
-        with (
-            deferred_interrupts(),
-            open_executor(settings.workers, settings.scheduler, tls=settings.tls_files) as executor,
-        ):
-            tasks, speeds, time_plan = self._planned(tasks, executor)
-            for name, task in tasks.items():
-                check_space(task)
-                found = speeds.get(name) or measure_speeds(
-                    task,
-                    seed=settings.seed,
-                    executor=executor,
-                    count=TIMED_ROUNDS * executor.count,
-                    warm=self._warm(task),
-                    on_progress=self.on_progress,
-                )
-                budget = self._budget(task, 0.0, len(tasks) - len(plans), time_plan)
-                plans.append(plan_search(task, executor=executor, budget=budget, speeds=found))
+        searches = self._searches(model_kind)
+        with deferred_interrupts(), self._open_executor() as executor:
+            plans = searches.plans(executor)
+        self.shares = searches.shares
         return plans
 
     def search(
@@ -164,7 +135,8 @@ class Study:
             max_hours: time limit, shared among the models (default: that of the settings).
             max_trials: limit for each model (default: that of the settings).
             workers: trials in parallel (default: those of the settings).
-            restart: start from scratch; a saved search is renamed, not deleted.
+            restart: start from scratch; all saved searches of these models are renamed, not deleted, before the first
+                starts. Leave it out to resume.
             open_view: returns a context manager with a view of one search (default: no output).
 
         Returns:
@@ -176,11 +148,13 @@ class Study:
         """
         limits = {"max_hours": max_hours, "max_trials": max_trials, "workers": workers}
         self.settings = self.settings.changed(**{name: value for name, value in limits.items() if value is not None})
-        tasks = self._tasks(model_kind)
+        searches = self._searches(model_kind)
         from ecg_study.tuning.search import silent_view
 
-        with self._naming_settings():
-            return self._search(tasks, restart, open_view or silent_view)
+        with self._naming_settings(), deferred_interrupts(), self._open_executor() as executor:
+            results = searches.run(executor, open_view or silent_view, restart=restart)
+        self.shares = searches.shares
+        return results
 
     def report(self, *, sections: Sequence[str] | None = None, command: str = "") -> Report:
         """Train the best models, evaluate them on the test records, and write the report.
@@ -193,34 +167,34 @@ class Study:
             StateError: there is no search, or it has other settings or data.
             TrainingError: a training diverged.
         """
-        data, tasks = self.prepare(), self._tasks()
+        data, searching = self.prepare(), self._searches()
         from ecg_study.reports.report import SECTIONS
-        from ecg_study.training.executors.factory import open_executor
         from ecg_study.workflows.reporting.report import ReportInputs, make_report, usable_searches
 
-        settings = self.settings
-        plan = self._time_plan(tasks)
-        tasks = tasks if plan is None else plan.applied_to(tasks)
+        plan, tasks = searching.saved_plan(), dict(searching.tasks)
+        planned = tasks if plan is None else plan.applied_to(tasks)
         with self._naming_settings():
-            searches, missing = usable_searches(tasks, self._saved_searches(tasks))
+            saved = searching.saved_searches(planned)
+        searches, missing = usable_searches(tasks | planned, saved, unplanned=searching.unplanned(planned))
+        tasks |= planned
         if plan is not None:
             plan = plan.with_final_trainings(tasks, searches)
-            plan.save(self._time_plan_file)
-            tasks = plan.applied_to(tasks)
+            plan.save(searching.time_plan_file)
+            tasks |= plan.applied_to(tasks)
         inputs = ReportInputs(
             database=data.database,
             tasks={name: tasks[name] for name in searches},
             searches=searches,
             missing=missing,
             noise_dir=data.noise_dir,
-            settings=settings,
+            settings=self.settings,
             command=command or f"{self!r}.run()",
         )
         with deferred_interrupts():
             report = make_report(
                 inputs,
                 output_dir=self.output_dir,
-                open_executor=lambda: open_executor(settings.workers, settings.scheduler, tls=settings.tls_files),
+                open_executor=self._open_executor,
                 on_progress=self.on_progress,
                 sections=sections or SECTIONS,
             )
@@ -267,122 +241,26 @@ class Study:
             tasks = with_pretrained(self.settings.pretrained, tasks, data=data.database)
         return tasks
 
-    def _search(self, tasks: dict[str, TrainingTask], restart: bool, open_view: OpenView) -> dict[str, SearchResult]:
+    def _searches(self, model_kind: str | None = None) -> StudySearches:
+        """Return the searches of one or both models."""
+        tasks = self._tasks(model_kind)
+        from ecg_study.tuning.state import search_directory
+        from ecg_study.workflows.searching import StudySearches
+
+        others: dict[str, TrainingTask] = {}
+        for name in MODEL_KINDS:
+            if name not in tasks:
+                try:
+                    others |= self._tasks(name)
+                except EcgStudyError:
+                    if search_directory(self.output_dir, name).exists():
+                        raise  # its search was made with other settings
+        return StudySearches(self.settings, self.prepare(), tasks=tasks, others=others, on_progress=self.on_progress)
+
+    def _open_executor(self) -> AbstractContextManager[Executor]:
         from ecg_study.training.executors.factory import open_executor
-        from ecg_study.tuning.schedule import check_space
-        from ecg_study.tuning.search import SearchOptions, run_search
-        from ecg_study.tuning.state import search_directory
 
-        settings, out = self.settings, self.output_dir
-        if restart or not any(search_directory(out, name).exists() for name in tasks):
-            self._save_settings()  # a search that is killed leaves its settings
-        results: dict[str, SearchResult] = {}
-        with (
-            deferred_interrupts(),
-            open_executor(settings.workers, settings.scheduler, tls=settings.tls_files) as executor,
-        ):
-            tasks, speeds, plan = self._planned(tasks, executor, restart=restart)
-            for task in tasks.values():
-                check_space(task)
-            if plan is not None:
-                plan.save(self._time_plan_file)
-            for name, task in tasks.items():
-                spent = sum(result.seconds for result in results.values())
-                options = SearchOptions(
-                    seed=settings.seed,
-                    restart=restart,
-                    budget=self._budget(task, spent, len(tasks) - len(results), plan),
-                    warm_start=Path(settings.warm_start) if settings.warm_start else None,
-                    tensorboard=settings.tensorboard,
-                    measured=0 if settings.workers == 0 else min(_MAX_TIMED, max(2, executor.count)),
-                    speeds=speeds.get(name, ()),
-                )
-                with open_view() as view:
-                    results[name] = run_search(
-                        task, options, directory=search_directory(out, name), executor=executor, view=view
-                    )
-        self._save_settings()
-        return results
-
-    @property
-    def _time_plan_file(self) -> Path:
-        from ecg_study.tuning.time_plan import TIME_PLAN_FILE
-
-        return self.output_dir / TIME_PLAN_FILE
-
-    def _time_plan(self, tasks: Mapping[str, TrainingTask]) -> TimePlan | None:
-        """Return the saved plan for the time of this study; ``None`` if there is none, or no such time.
-
-        Raises:
-            StateError: it is damaged, or is for another time or preset.
-        """
-        from ecg_study.tuning.state import WAY_OUT, WAY_OUT_PARAMETERS
-        from ecg_study.tuning.time_plan import load_time_plan
-
-        preset = next(iter(tasks.values())).preset
-        hours = self.settings.hours or preset.hours
-        if hours is None:
-            return None
-        found = load_time_plan(self._time_plan_file)
-        if found is not None and (found.hours, found.preset) != (hours, preset.name):
-            problem = (
-                f"planned for {found.hours:g} hours and the preset {found.preset}, not for {hours:g} and {preset.name}"
-            )
-            raise StateError(f"{self._time_plan_file}: {problem}; {WAY_OUT}", parameters=WAY_OUT_PARAMETERS)
-        return found
-
-    def _planned(
-        self, tasks: dict[str, TrainingTask], executor: Executor, *, restart: bool = False
-    ) -> tuple[dict[str, TrainingTask], dict[str, tuple[Speed, ...]], TimePlan | None]:
-        """Return the tasks with sizes for the time of this study, the speeds that were measured, and the plan."""
-        hours = self.settings.hours or next(iter(tasks.values())).preset.hours
-        if hours is None:
-            return tasks, {}, None
-        from ecg_study.tuning.time_plan import plan_for_time
-        from ecg_study.workflows.reporting.report_time import expected_report_seconds
-
-        data = self.prepare()
-        plan, speeds = plan_for_time(
-            tasks,
-            hours=hours,
-            seed=self.settings.seed,
-            executor=executor,
-            report_time=lambda found: expected_report_seconds(data, tasks, speeds=found),
-            earlier=None if restart else self._time_plan(tasks),
-            warm={name: self._warm(task) for name, task in tasks.items()},
-            on_progress=self.on_progress,
-        )
-        self.shares = plan.shares(next(iter(tasks.values())).preset)
-        return plan.applied_to(tasks), speeds, plan
-
-    def _warm(self, task: TrainingTask) -> Sequence[dict[str, Any]]:
-        """Return the configurations that are tried first."""
-        from ecg_study.tuning.warm_start import first_configurations
-
-        earlier = self.settings.warm_start
-        return first_configurations(task, Path(earlier) if earlier else None).configurations
-
-    def _budget(self, task: TrainingTask, spent: float, searches: int, plan: TimePlan | None) -> Budget:
-        """Return the budget of the next search: an equal share of what is left, and little more than was planned."""
-        from ecg_study.tuning.plan import Budget
-
-        settings, limits = self.settings, []
-        if settings.max_hours is not None:
-            limits.append(max(0.0, settings.max_hours * 3600 - spent) / searches)
-        if plan is not None:
-            limits.append(_LATEST * plan.shares(task.preset).search)
-        return Budget(min(limits, default=None), settings.max_trials)
-
-    def _saved_searches(self, tasks: Mapping[str, TrainingTask]) -> dict[str, SearchResult]:
-        """Return the searches in the output folder; at least one."""
-        from ecg_study.tuning.search import load_same_search
-        from ecg_study.tuning.state import search_directory
-
-        out = self.output_dir
-        found = [name for name in tasks if search_directory(out, name).is_dir()] or list(tasks)
-        return {
-            name: load_same_search(tasks[name], search_directory(out, name), seed=self.settings.seed) for name in found
-        }
+        return open_executor(self.settings.workers, self.settings.scheduler, tls=self.settings.tls_files)
 
     def _naming_settings(self) -> AbstractContextManager[None]:
         from ecg_study.workflows.saved_settings import naming_settings

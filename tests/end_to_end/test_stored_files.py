@@ -29,7 +29,7 @@ from ecg_study.reports.publish import report_page
 from ecg_study.reports.schema import read_report
 from ecg_study.search_spaces.built_in import PRETRAINED
 from ecg_study.training.task import TrainingTask
-from ecg_study.tuning.search import load_same_search
+from ecg_study.tuning.start import load_same_search
 from ecg_study.tuning.state import load_search, search_directory
 from tests.tiny import ROOT, TINY
 

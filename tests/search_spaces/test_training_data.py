@@ -21,7 +21,7 @@ from ecg_study.search_spaces.training_data import STRENGTHS, TrainingData
 from ecg_study.training.final_training import training_conditions
 from ecg_study.training.specs import TrainingOptions, TrainingSpec
 from ecg_study.training.task import TrainingTask, augmentation_as_json
-from ecg_study.tuning.search import search_identity
+from ecg_study.tuning.start import search_identity
 from ecg_study.workflows.training.configuration import choose_hyperparameters
 from tests.conftest import SmallData
 from tests.tiny import ONE_CONFIGURATION, TINY

@@ -18,7 +18,7 @@ from ecg_study.training.specs import TrainingOptions, TrainingSpec
 from ecg_study.training.steps.budget import Budget, segments_in, steps_for
 from ecg_study.training.steps.schedule import Plateau, cosine
 from ecg_study.training.task import TrainingTask
-from ecg_study.tuning.search import search_identity
+from ecg_study.tuning.start import search_identity
 from tests.conftest import SmallData
 from tests.tiny import TINY
 

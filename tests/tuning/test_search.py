@@ -22,7 +22,8 @@ from ecg_study.training.specs import TrainingOptions, TrainingSpec, Trial
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.oracle import SearchOracle
 from ecg_study.tuning.plan import SearchPlan
-from ecg_study.tuning.search import SearchOptions, load_same_search, run_search
+from ecg_study.tuning.search import SearchOptions, run_search
+from ecg_study.tuning.start import find_start, load_same_search, start_anew
 from ecg_study.tuning.state import SearchResult, load_search
 from tests.conftest import SmallData
 from tests.tiny import PROGRAM, TINY
@@ -176,7 +177,8 @@ def test_restart_renames_the_old_search(small_data: SmallData, tmp_path: Path) -
         EcgStudyError, match=r"search\.json: the file is damaged, so the search cannot resume; pass restart"
     ):
         _search(_task(small_data), tmp_path / "s")
-    _search(_task(small_data), tmp_path / "s", restart=True)
+    start_anew([find_start(_task(small_data), tmp_path / "s", seed=0, restart=True)])
+    _search(_task(small_data), tmp_path / "s")
     (aside,) = tmp_path.glob("s.before-*")
     assert (aside / "search.json").read_text() == "{ damaged"
     assert len(load_search(tmp_path / "s").trials) == 6

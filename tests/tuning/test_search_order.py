@@ -22,7 +22,7 @@ from ecg_study.training.timing import Speed
 from ecg_study.tuning.checkpoints import most_weights
 from ecg_study.tuning.plan import Budget
 from ecg_study.tuning.schedule import count_configurations, schedule_of
-from ecg_study.tuning.search import load_same_search
+from ecg_study.tuning.start import load_same_search
 from ecg_study.tuning.state import SearchResult, load_search
 from tests.conftest import SmallData
 from tests.tuning.fake_executor import PRESET, TRIALS, FakeExecutor, Watcher, finish_at_once, search, specs_by_id

@@ -10,7 +10,8 @@ import pytest
 from ecg_study.errors import StateError
 from ecg_study.models.card import DENOISER
 from ecg_study.training.task import TrainingTask
-from ecg_study.tuning.state import search_directory
+from ecg_study.tuning.start import find_start, search_lock, start_anew
+from ecg_study.tuning.state import load_search, search_directory
 from ecg_study.tuning.warm_start import in_space
 from tests.conftest import SmallData
 from tests.tuning.fake_executor import PRESET, TRIALS, Watcher, earlier_search, search, specs_by_id
@@ -86,6 +87,36 @@ def test_a_refused_warm_start_does_not_rename_the_saved_search(task: TrainingTas
     directory = search_directory(tmp_path, task.name)
     before = (directory / "search.json").read_bytes()
     with pytest.raises(StateError, match="no search of the denoiser in"):
-        search(task, directory, restart=True, warm_start=tmp_path / "nothing")
+        find_start(task, directory, seed=3, warm_start=tmp_path / "nothing", restart=True)
     assert (directory / "search.json").read_bytes() == before
-    assert search(task, directory, restart=True, warm_start=tmp_path).done
+    start = find_start(task, directory, seed=3, warm_start=tmp_path, restart=True)
+    assert (directory / "search.json").read_bytes() == before
+    assert start.notices == (f"the 3 best of {tmp_path} are tried first",)
+    start_anew([start])
+    result = search(task, directory, warm_start=tmp_path)
+    assert result.done, "it needs the earlier search no more, which is set aside"
+    assert specs_by_id(result)["000-r0"].hyperparameters == start.saved.warm[0]
+
+
+def test_the_earlier_study_may_be_named_from_elsewhere(
+    task: TrainingTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier_search(task, tmp_path / "first")
+    search(task, tmp_path / "second", warm_start=tmp_path / "first")
+    monkeypatch.chdir(tmp_path)
+    for name in ("first", "./second/../first"):
+        assert search(task, tmp_path / "second", warm_start=Path(name)).done
+    with pytest.raises(StateError, match="used warm start = "):
+        search(task, tmp_path / "second", warm_start=Path("third"))
+
+
+def test_no_search_is_set_aside_if_another_process_uses_one_of_them(task: TrainingTask, tmp_path: Path) -> None:
+    starts = [find_start(task, tmp_path / name, seed=1, restart=True) for name in ("a", "b")]
+    for start in starts:
+        start.directory.mkdir()
+    with search_lock(tmp_path / "b"), pytest.raises(StateError, match="b: another process is searching here"):
+        start_anew(starts)
+    assert not list(tmp_path.glob("*.before-*"))
+    start_anew(starts)
+    assert len(list(tmp_path.glob("*.before-*"))) == 2
+    assert all(load_search(start.directory).trials == () for start in starts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,13 +74,14 @@ class ReportInputs:
 
 
 def usable_searches(
-    tasks: Mapping[str, TrainingTask], searches: Mapping[str, SearchResult]
+    tasks: Mapping[str, TrainingTask], searches: Mapping[str, SearchResult], *, unplanned: Collection[str] = ()
 ) -> tuple[dict[str, SearchResult], list[str]]:
     """Return the searches that a report can be made of, and sentences on what it lacks.
 
     Args:
         tasks: the models of a complete study.
         searches: the saved searches.
+        unplanned: models with a saved search of another size than the study plans, which is not used.
 
     Raises:
         TrainingError: no search has a completed trial.
@@ -90,6 +91,9 @@ def usable_searches(
     errors: list[TrainingError] = []
     for name, task in tasks.items():
         search = searches.get(name)
+        if name in unplanned:
+            missing.append(f"The search of the {name} is not part of the time plan of this study; search it again.")
+            continue
         if search is None:
             missing.append(f"The {name} was not searched.")
             continue
