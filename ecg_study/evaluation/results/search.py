@@ -50,7 +50,7 @@ class TrialSummary:
         hyperparameters: the configuration.
         epochs: epochs trained, over all rungs.
         parameters: trainable weights.
-        score: best validation objective.
+        score: validation objective at its end.
         seconds: training time of this trial.
         ended: search time at which it ended, in s.
         milliseconds: inference time per segment, in batches; ``None`` if it was not measured.
@@ -143,7 +143,8 @@ class Preference:
         hyperparameter: its name.
         best: configurations of the best quarter that have the hyperparameter; 0 if none has it.
         all: completed configurations that have it.
-        value: most frequent value in the best quarter; ``None`` for a continuous hyperparameter.
+        value: value that the best quarter has more often than all configurations, more than by chance; ``None`` if there
+            is none, or for a continuous hyperparameter.
         best_with_value: configurations of the best quarter with this value.
         all_with_value: completed configurations with this value.
         best_quartiles: first and third quartile in the best quarter, of a continuous hyperparameter.
@@ -195,7 +196,7 @@ class WinnerStability:
 
     Attributes:
         subjects: number of validation subjects.
-        best: share of the draws in which it is the best, from 0 to 1.
+        best: share of the draws in which it is the best, from 0 to 1; a draw with several best is divided among them.
         near_best: share in which its loss is within `NEAR_BEST` of the best.
         rival: id of the trial of the other configuration that is the best most often; ``None`` if there is none.
         rival_best: share of the draws in which that one is the best.
