@@ -143,8 +143,8 @@ class Preference:
         hyperparameter: its name.
         best: configurations of the best quarter that have the hyperparameter; 0 if none has it.
         all: completed configurations that have it.
-        value: value that the best quarter has more often than all configurations, more than by chance; ``None`` if there
-            is none, or for a continuous hyperparameter.
+        value: value that the best quarter has more often than all configurations, and more than by chance; ``None`` if
+            there is none, or for a continuous hyperparameter.
         best_with_value: configurations of the best quarter with this value.
         all_with_value: completed configurations with this value.
         best_quartiles: first and third quartile in the best quarter, of a continuous hyperparameter.
