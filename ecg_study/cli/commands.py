@@ -84,6 +84,7 @@ def predict(options: PredictOptions, call: Call) -> int:
             read_options=read_options,
             min_confidence=options.min_confidence,
             overwrite=options.overwrite,
+            skip_existing=options.skip_existing,
             on_progress=bars,
         ):
             if result.error is not None:

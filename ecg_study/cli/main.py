@@ -65,8 +65,14 @@ def main(arguments: list[str] | None = None, *, prog: str = "ecg-study") -> int:
             raise
         return print_error(prog, install_hint(module))
     except KeyboardInterrupt:
-        print(f"\nstopped; finished work is kept. To resume: {prog} {printable(shlex.join(words))}", file=sys.stderr)
+        print(f"\nstopped; finished work is kept. To resume: {prog} {_resuming(words)}", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _resuming(words: list[str]) -> str:
+    """Return the command that goes on where this one stopped."""
+    more = ["--skip-existing"] if words[0] == "predict" and "--skip-existing" not in words else []
+    return printable(shlex.join([*words, *more]))
 
 
 def _written(code: int) -> int:

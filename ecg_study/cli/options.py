@@ -34,6 +34,7 @@ _OTHER_PARAMETERS = (
     "runtime",
     "sections",
     "segments",
+    "skip_existing",
     "start_from",
     "storage",
     "time_column",

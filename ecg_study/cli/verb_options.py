@@ -141,6 +141,7 @@ class PredictOptions(CheckedModel):
         "probability that the R peak is correct (default: all)",
     )
     overwrite: Flag = Field(default=False, description="replace existing results")
+    skip_existing: Flag = Field(default=False, description="leave out recordings that have all these results")
     runtime: Annotated[Text, one_of(("onnx", "keras"))] | None = Field(
         default=None, description="run the model with onnx or keras, which needs the extra study (default: onnx)"
     )

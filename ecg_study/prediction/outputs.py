@@ -94,6 +94,7 @@ def predict_recordings(
     read_options: ReadOptions | None = None,
     min_confidence: float | None = None,
     overwrite: bool = False,
+    skip_existing: bool = False,
     on_progress: Progress | None = None,
 ) -> Iterator[Prediction]:
     """Apply a model to recordings and write the results.
@@ -110,6 +111,7 @@ def predict_recordings(
         read_options: Lead to read, and metadata that the files lack; default: the usual lead.
         min_confidence: Lowest confidence of the R peaks that are written, 0 to 1 (default: all); only for a detector.
         overwrite: Whether to replace existing files.
+        skip_existing: Whether to leave out a recording that has all its files in the folder, as after a stop.
         on_progress: Callback, called with the name of a recording, the samples that are done, and their total.
 
     Yields:
@@ -131,6 +133,9 @@ def predict_recordings(
         for recording in recordings:
             try:
                 paths = output_paths(recording, formats, model_kind=model.card.model_kind, directory=directory)
+                if skip_existing and all(path.is_file() and path not in written for path in all_files(paths)):
+                    yield Prediction(recording, "skipped, its results exist", tuple(paths.values()))
+                    continue
                 check = functools.partial(check_free, all_files(paths), recording, written=written, overwrite=overwrite)
                 check()
                 # All files of a recording get their names together, and only if they are still free.

@@ -76,6 +76,9 @@ def test_any_verb_ends_with_the_command_that_resumes_it(
     monkeypatch.setitem(commands.COMMANDS, "models", stop)
     assert main(["models"], prog="study.py") == 130
     assert capsys.readouterr().err == "\nstopped; finished work is kept. To resume: study.py models\n"
+    monkeypatch.setitem(commands.COMMANDS, "predict", stop)
+    assert main(["predict", "a.csv"], prog="study.py") == 130
+    assert capsys.readouterr().err.endswith("To resume: study.py predict a.csv --skip-existing\n"), "what is done stays"
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 

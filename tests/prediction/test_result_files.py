@@ -129,6 +129,24 @@ def test_the_output_folder_is_checked_before_the_recording_is_read(recording: Pa
     assert "a folder has this name" in str(predict(recording, tmp_path / "out", overwrite=True).error)
 
 
+def test_existing_results_can_be_skipped(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """After a stop, the named command leaves out what is done and processes the rest, also a set that is not whole."""
+    other = recording.with_name("q.csv")
+    other.write_text(recording.read_text())
+    command = ["predict", str(recording), str(other), "--out", str(tmp_path / "out"), "--formats", "csv,json"]
+    assert study.main([*command[:2], *command[3:]]) == 0
+    made = tmp_path / "out" / "predictions"
+    before = (made / "r.beats.csv").stat().st_mtime_ns
+    capsys.readouterr()
+    assert study.main([*command, "--skip-existing"]) == 0
+    said = capsys.readouterr().out
+    assert "r.csv: skipped, its results exist: " in said and re.search("q.csv: [0-9]+ R peaks", said)
+    assert (made / "r.beats.csv").stat().st_mtime_ns == before
+    assert names(made) == ["q.beats.csv", "q.beats.json", "r.beats.csv", "r.beats.json"]
+    (made / "r.beats.json").unlink()
+    assert study.main([*command, "--skip-existing"]) == 2, "part of a set is not a result"
+
+
 def test_a_run_without_results_leaves_no_folder(recording: Path, tmp_path: Path) -> None:
     recording.write_text("no recording")
     assert predict(recording, tmp_path / "new" / "out").error is not None
