@@ -20,6 +20,9 @@ ALL_LEADS = "all"
 HIGHEST_RATE, LOWEST_RATE = 10_000.0, 100.0
 """Sampling rates in Hz. Below, a QRS complex has only a few samples; no ECG is recorded at higher rates."""
 
+SAME_RATE = 0.005
+"""Largest relative difference of two statements of one sampling rate: clocks of devices are off by less."""
+
 BLOCK_SECONDS = 600.0
 """Duration of the blocks in which a recording is read."""
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE
+from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE, SAME_RATE
 
 HEAD_SAMPLES = 5000
 """Samples at the start by which numbers are judged."""
@@ -19,9 +19,6 @@ MOST_STEPS = 0.99
 
 _EVEN, _UNEVEN = 0.95, 0.5
 """Share of even steps of a clock, and their largest deviation, as a share of the usual step."""
-
-_SAME_RATE = 0.005
-"""Largest relative difference of two statements of one sampling rate: clocks of devices are off by less."""
 
 _UNITS = (1.0, 1e-3, 1e-6, 1e-9, 60.0, 3600.0)
 """Seconds per unit of times: s, ms, µs, ns, min and h."""
@@ -52,7 +49,7 @@ def unit_of(step: float, fs: float) -> float | None:
     Numbers that increase by 1 may count the samples.
     """
     for unit in _UNITS:
-        if math.isclose(1 / (step * unit), fs, rel_tol=_SAME_RATE):
+        if math.isclose(1 / (step * unit), fs, rel_tol=SAME_RATE):
             return unit
     return 1 / fs if math.isclose(step, 1.0, rel_tol=1e-9) else None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ecg_study.ecg_data.readers.arrays.named import NamedArray, NamedText, NamedValues, key_of
-from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE, ReadOptions
+from ecg_study.ecg_data.readers.recording import HIGHEST_RATE, LOWEST_RATE, SAME_RATE, ReadOptions
 from ecg_study.ecg_data.readers.rising import HEAD_SAMPLES, rate_of, unit_of, usual_step
 from ecg_study.errors import RecordError
 
@@ -40,9 +40,6 @@ _GAIN_KEYS = frozenset({"gain", "adcgain"})
 _CALIBRATION_KEYS = _GAIN_KEYS | {"adczero", "adcoffset", "offset", "scale", "scalefactor", "lsb", "conversionfactor"}
 
 _NUMBER_IN_HERTZ = re.compile(r"(?P<number>[0-9]{1,7}(?:\.[0-9]{1,9})?)(?: ?(?P<kilo>k)?Hz)?", re.IGNORECASE)
-
-_SAME_RATE = 0.005
-"""Largest relative difference of two statements of one sampling rate."""
 
 _PIECE = 1_000_000
 _FASTEST_ASSUMED, _SLOWEST_ASSUMED = 5000.0, 50.0
@@ -91,7 +88,7 @@ def sampling_rate(
         _check_rising(path, array, fs=rates[0] if rates else options.fs)
     if not rates:
         return None
-    if any(not math.isclose(rate, rates[0], rel_tol=_SAME_RATE) for rate in rates):
+    if any(not math.isclose(rate, rates[0], rel_tol=SAME_RATE) for rate in rates):
         listed = ", ".join(f"{name[:40]!r}: {rate:g} Hz" for name, rate in list(stated.items())[:20])
         raise RecordError(path, f"states different sampling rates ({listed}); correct the file")
     return rates[0]
@@ -131,7 +128,7 @@ def _rates_of_intervals(path: Path, values: NamedValues) -> Iterator[tuple[str, 
 def _intervals_without_unit(values: NamedValues, fs: float) -> dict[str, float]:
     """Return the rates of sampling intervals without a unit: ``fs`` if it agrees with s, ms or µs, else another one.
 
-    A number that is no interval of an ECG in any of these units, such as a start time, is left out.
+    Numbers that give no ECG sampling rate in any of these units, such as a start time, are ignored.
     """
     rates = {}
     units = {key_of(text.name) for text in values.texts}
@@ -143,7 +140,7 @@ def _intervals_without_unit(values: NamedValues, fs: float) -> dict[str, float]:
         # The name ts is also that of times.
         possible = [1 / (interval * scale) for scale in ((1.0,) if key == "ts" else (1.0, 1e-3, 1e-6)) if interval > 0]
         possible = [rate for rate in possible if LOWEST_RATE <= rate <= HIGHEST_RATE]
-        if possible and not any(math.isclose(rate, fs, rel_tol=_SAME_RATE) for rate in possible):
+        if possible and not any(math.isclose(rate, fs, rel_tol=SAME_RATE) for rate in possible):
             rates[array.name] = possible[0]
     return rates
 

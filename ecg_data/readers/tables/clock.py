@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg_study.ecg_data.readers.recording import NO_COLUMN, ReadOptions
+from ecg_study.ecg_data.readers.recording import NO_COLUMN, SAME_RATE, ReadOptions
 from ecg_study.ecg_data.readers.rising import rate_of, unit_of, usual_step
 from ecg_study.ecg_data.readers.tables.cells import Rows, read_rows
 from ecg_study.ecg_data.readers.tables.layout import HEAD_ROWS, Layout
@@ -31,9 +31,6 @@ _UNEVEN = 0.5
 
 _FASTEST_ASSUMED = 5000.0
 """Highest sampling rate in Hz of times without a unit. Times in minutes look like seconds of 60 times the rate."""
-
-_SAME_RATE = 0.005
-"""Largest relative difference of two statements of one sampling rate: clocks of devices are off by less."""
 
 _DAY = 86_400.0
 
@@ -217,7 +214,7 @@ def find_clock(path: Path, layout: Layout, *, options: ReadOptions) -> tuple[Clo
         raise next((error for error in errors if error.parameter == "fs"), errors[0])
     first = clocks[0]
     for other in clocks[1:]:
-        if not math.isclose(first.rate, other.rate, rel_tol=_SAME_RATE):
+        if not math.isclose(first.rate, other.rate, rel_tol=SAME_RATE):
             problem = f"columns {first.name} and {other.name} disagree ({first.rate:g} and {other.rate:g} Hz)"
             raise RecordError(path, f"{problem}; give time_column", parameter="time_column")
     return first, frozenset(columns)
@@ -295,7 +292,7 @@ def _clock(path: Path, layout: Layout, column: int, options: ReadOptions, *, uni
         step, times, unit = step * scale, times * scale, scale
     rate = _rounded(1 / step, float(times[-1] - times[0]))
     if options.fs is not None:
-        if not math.isclose(rate, options.fs, rel_tol=_SAME_RATE):
+        if not math.isclose(rate, options.fs, rel_tol=SAME_RATE):
             problem = f"column {name}: has {rate:g} Hz, but fs is {options.fs:g} Hz; omit fs, or correct the time"
             raise RecordError(path, problem, parameter="fs")
         rate = options.fs
@@ -381,7 +378,7 @@ def _assumed_scale(path: Path, name: str, rate: float, options: ReadOptions) -> 
     """
     if options.fs is not None:
         for scale in (1.0, 1e-3, 1e-6, 1e-9):
-            if math.isclose(rate / scale, options.fs, rel_tol=_SAME_RATE):
+            if math.isclose(rate / scale, options.fs, rel_tol=SAME_RATE):
                 return scale
         return 1.0
     if not 50 <= rate <= _FASTEST_ASSUMED:

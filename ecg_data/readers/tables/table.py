@@ -11,7 +11,7 @@ import numpy as np
 
 from ecg_study.ecg_data.readers.channels import SelectedLead, check_rate_given, checked_leads, select_leads
 from ecg_study.ecg_data.readers.leads import is_ecg_lead
-from ecg_study.ecg_data.readers.recording import NO_COLUMN, ReadOptions, Recording
+from ecg_study.ecg_data.readers.recording import NO_COLUMN, SAME_RATE, ReadOptions, Recording
 from ecg_study.ecg_data.readers.tables.cells import Rows, read_rows
 from ecg_study.ecg_data.readers.tables.clock import Clock, ClockCheck, find_clock
 from ecg_study.ecg_data.readers.tables.layout import Layout, read_layout
@@ -133,7 +133,7 @@ def _with_stated_unit(path: Path, layout: Layout, name: str) -> tuple[str, str]:
 def _rate(path: Path, layout: Layout, clock: Clock | None, options: ReadOptions) -> float:
     stated = layout.metadata.fs
     if clock is not None:
-        if stated is not None and abs(clock.rate / stated - 1) > 0.005:
+        if stated is not None and abs(clock.rate / stated - 1) > SAME_RATE:
             problem = f"column {clock.name}: has {clock.rate:g} Hz, but the lines before the table state {stated:g} Hz"
             raise RecordError(path, f"{problem}; correct one of them")
         return check_rate_given(path, clock.rate, options=options, source=f"column {clock.name}: has")
