@@ -102,6 +102,13 @@ def test_a_time_is_never_a_lead(tmp_path: Path, lead: str) -> None:
     )
 
 
+def test_a_column_that_rises_unevenly_beside_a_clock_is_no_lead(tmp_path: Path) -> None:
+    bytes_sent = np.cumsum(np.random.default_rng(1).integers(1, 9, 3000))
+    rows = [f"{TIMES[i]:.4f},{bytes_sent[i]},{SIGNAL[i]:.4f},{SIGNAL[i] / 2:.4f}" for i in range(3000)]
+    path = write_rows(tmp_path / "a.csv", "time,n,ch1,ch2", rows)
+    assert opened(path, lead="all").leads == ("ch1", "ch2")
+
+
 def test_x_and_y_are_leads_only_with_z(tmp_path: Path) -> None:
     rows = [f"{SIGNAL[i] / 2:.4f},{SIGNAL[i]:.4f},{SIGNAL[i] / 4:.4f}" for i in range(3000)]
     problem = problem_of(write_rows(tmp_path / "a.csv", "x,y,chest", rows), fs=FS)
