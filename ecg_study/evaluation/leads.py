@@ -48,6 +48,11 @@ class EvaluationLead:
         """Name of the record and of the lead."""
         return f"{self.record} {self.lead}"
 
+    @property
+    def person(self) -> str:
+        """The subject, or the record if it is the only one of its subject."""
+        return self.subject or self.record
+
     def window_labels(self, window: int) -> tuple[np.ndarray, np.ndarray]:
         """Label the windows.
 
@@ -124,7 +129,7 @@ def by_record(leads: Sequence[EvaluationLead], rows: np.ndarray, *, mean: bool =
 
 def subjects_by_record(leads: Sequence[EvaluationLead]) -> dict[str, str]:
     """Return record → subject, in the order of the rows of `by_record`."""
-    return {lead.record: lead.subject or lead.record for lead in leads}
+    return {lead.record: lead.person for lead in leads}
 
 
 def databases_of(records: Sequence[str]) -> list[str]:

@@ -125,7 +125,7 @@ def best_thresholds(
                 peak_tables[index, place] += matches.table
                 above = scores[scored] >= threshold
                 window_tables[index, place] += np.sum(labels & above), np.sum(labels & ~above), np.sum(~labels & above)
-    subjects = [lead.subject or lead.record for lead in leads]
+    subjects = [lead.person for lead in leads]
     return {
         "r_peak": choose_threshold(_GRID, peak_tables, seed=seed, subjects=subjects),
         "window": choose_threshold(_GRID, window_tables, seed=seed, subjects=subjects),

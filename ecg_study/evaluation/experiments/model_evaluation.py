@@ -225,7 +225,7 @@ def evaluate_detector(model: CachedModel, records: EvaluationRecords, *, name: s
         ),
         confidence_in_noise=confidence_in_noise,
         records=tuple(lead.record for lead in records.leads),
-        subjects=tuple(lead.subject or lead.record for lead in records.leads),
+        subjects=tuple(lead.person for lead in records.leads),
     )
 
 
@@ -260,7 +260,7 @@ def evaluate_denoiser(model: CachedModel, records: EvaluationRecords, *, name: s
         false_st=float(np.mean(np.abs(np.concatenate(st_changes)) >= FALSE_ST_MV)),
         snr_improvement_by_record=dict(_snr_improvements(model, records)),
         records=tuple(lead.record for lead in records.leads),
-        subjects=tuple(lead.subject or lead.record for lead in records.leads),
+        subjects=tuple(lead.person for lead in records.leads),
         harm=harm,
     )
 
