@@ -86,7 +86,7 @@ def read_groups(path: Path, *, database: str, with_times: bool = True, own: Coll
 
 
 def _rows(text: str) -> list[tuple[int, dict[str, str]]]:
-    """Return line number and cells by column of each row that is not empty."""
+    """Return the line number of each row with content, and its cells by column name."""
     text = text.removeprefix("\ufeff")
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)

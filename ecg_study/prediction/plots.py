@@ -35,7 +35,7 @@ def plot_detection(path: Path, detected: DetectedRecording) -> None:
     """Write a PNG with the heart rate and three excerpts with their R peaks.
 
     The heart rate is shown over time, with the unusable intervals. The excerpts of ten seconds are from the start, from
-    the middle, and around the R peak with the lowest confidence. A recording that is not longer is shown whole.
+    the middle, and around the R peak with the lowest confidence. A shorter recording is shown whole.
     """
     peaks, recording = detected.r_peaks, detected.recording
     length = round(_EXCERPT_SECONDS * recording.fs)
@@ -77,7 +77,7 @@ def plot_detection(path: Path, detected: DetectedRecording) -> None:
 def plot_denoising(path: Path, denoised: DenoisedRecording) -> None:
     """Write a PNG with the estimated SNR of the first lead, and three excerpts before and after denoising.
 
-    The excerpts of ten seconds are from the start, the middle and the end. A recording that is not longer is shown
+    The excerpts of ten seconds are from the start, the middle and the end. A shorter recording is shown
     whole. Below each excerpt is what was removed, without its mean.
     """
     recording = denoised.recording

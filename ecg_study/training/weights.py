@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def weights_path(directory: Path, trial: str) -> Path:
-    """Return the file with the weights of a trial."""
+    """Return the path of a trial's weights."""
     return directory / f"{trial}.npz"
 
 

@@ -132,7 +132,7 @@ class _Bracket:
 
     @property
     def is_started(self) -> bool:
-        """Whether all trials have started."""
+        """Return whether every trial has started."""
         return self.started[-1] == self.rungs[-1].trials
 
     def startable(self) -> int | None:

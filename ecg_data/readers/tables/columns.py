@@ -18,7 +18,7 @@ _FEWEST_DIFFERENT = 0.2
 
 @dataclass(frozen=True)
 class Columns:
-    """What the cells of columns are.
+    """Kinds of cells in each column.
 
     Attributes:
         shares: share of numbers among the cells of each column that are not missing.
@@ -45,7 +45,7 @@ class _Steps:
     changes: int = 0
 
     def add(self, cell: str, decimal: str) -> None:
-        """Count a cell that is not missing."""
+        """Count one cell with content."""
         self.known += 1
         if not is_number(cell, decimal=decimal):
             self.times += is_readable_time(cell)
@@ -61,7 +61,7 @@ class _Steps:
 
 
 def columns_in(rows: Sequence[Sequence[str]], cells: CellFormat, *, names: Sequence[str] = ()) -> Columns:
-    """Return what the cells of the first rows are.
+    """Return the kinds of cells in the first rows.
 
     Args:
         rows: cells of the rows that have the right number of columns.

@@ -115,7 +115,7 @@ def read_layout(path: Path) -> Layout:
     empty = tuple(column for column in sorted(blank) if not header.names[column])
     names = header.names if header.given else tuple(str(number) for number in range(1, width + 1))
     found = columns_in(_whole_rows([line for line in lines if line.number >= first_line], cells), cells, names=names)
-    # A column in which most cells are numbers is one of numbers, so that reading it names the cell that is none.
+    # A column with mostly numbers stays selectable: reading it then fails with the line of the first text.
     texts = {column for column, share in enumerate(found.shares) if share < MOST} - set(clean) - blank
     partly_numbers = frozenset(column for column in texts if found.shares[column] > 0)
     metadata = metadata_in(path, [line.text for line in (*above, *lines[: header.preamble])])
