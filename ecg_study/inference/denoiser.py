@@ -30,9 +30,10 @@ class Denoised:
             removes them. 0 where samples are returned unchanged, NaN where they are missing.
         snr_db: Estimated SNR of each lead in each second in dB, shape ``(seconds, leads)``: power of the denoised
             signal over power of the noise that the network found, at most 60. Noise that is too little to be removed
-            counts. Baseline wander that a filter removes before the network does not; noise that the network does not
-            recognize is missing. NaN where a second cannot be used, and
-            for models of 0.1.0 that remove baseline wander themselves, since they do not tell it from other noise.
+            counts, and so does an artifact that is left and far larger than the ECG. Baseline wander that a filter
+            removes before the network does not; other noise that the network does not recognize is missing. NaN where
+            a second cannot be used, and for models of 0.1.0 that remove baseline wander themselves, since they do not
+            tell it from other noise.
     """
 
     signal: Any

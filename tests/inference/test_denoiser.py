@@ -261,6 +261,26 @@ def test_the_snr_is_unknown_where_samples_are_and_for_models_that_remove_baselin
     assert np.isnan(own.denoise(signal, fs=360.0, details=True).snr_db).all()
 
 
+def test_an_artifact_that_is_left_counts_as_noise_and_does_not_change_the_estimate_beside_it() -> None:
+    """A second of ten times the amplitude of an ECG is still one; one of twenty times is not."""
+    signal = np.sin(2 * np.pi * 2 * np.arange(14400) / 360)
+    noise = np.full(14400, np.sqrt(0.5) / 100)  # 40 dB below the ECG
+
+    def measured(part: slice, factor: float) -> np.ndarray:
+        meter, changed = NoiseMeter(360.0), signal.copy()
+        changed[part] *= factor
+        meter.add(changed, noise, usable=np.ones(14400, bool))
+        return meter.decibels()
+
+    np.testing.assert_allclose(measured(slice(0, 0), 1), 40, atol=0.1)
+    long, short = slice(3600, 10800), slice(3600, 4320)
+    assert (measured(short, 9.9) >= 39.9).all()
+    for part in (short, long):
+        snr, seconds = measured(part, 20.0), np.arange(part.start // 360, part.stop // 360)
+        np.testing.assert_allclose(snr[seconds], -10 * np.log10(300), atol=0.1)  # 400 less the 100 that an ECG may have
+        np.testing.assert_allclose(np.delete(snr, seconds), 40, atol=0.1)
+
+
 @given(st.lists(st.integers(0, 2000), max_size=8))
 def test_the_noise_meter_does_not_depend_on_the_chunks(cuts: list[int]) -> None:
     rng = np.random.default_rng(1)

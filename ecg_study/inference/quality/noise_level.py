@@ -11,6 +11,20 @@ _AROUND_SECONDS = 5
 
 _LEAST_USABLE = 0.5  # smallest share of usable samples for which a second gets an estimate
 
+_BEAT_SECONDS = 2
+"""Seconds on either side that make an interval with a beat in it, at 20 beats a minute and more."""
+
+_BLOCK_SECONDS = 60
+"""Seconds that share a usual power, which comes from them and as many on either side."""
+
+_USUAL_QUANTILE = 0.25
+"""Quantile of the powers of such intervals that is the usual power: artifacts in up to three quarters of them do not
+change it."""
+
+_LARGEST_POWER = 100.0
+"""Power of a second of ECG, relative to the usual power: ten times the amplitude. A premature beat of three times the
+amplitude and width reaches 27; an intermittent bundle branch block, for minutes, 40 (lead V1 of `mitdb` 212)."""
+
 _HIGHEST_DB = 60.0
 """Highest ratio that is reported; what a denoiser removes is not known more exactly."""
 
@@ -52,21 +66,47 @@ class NoiseMeter:
         """Return the estimated SNR of each second in dB, shape ``(seconds,)``; the last second may be shorter.
 
         The power of the ECG is its variance in the second and the five on either side, the power of the noise its mean
-        square in the second itself. NaN if less than half of a second can be used, or if there is no signal. At most
-        60 dB.
+        square in the second itself. Power beyond 100 times what is usual in these minutes is not an ECG but an
+        artifact that is left, and counts as noise. NaN if less than half of a second can be used, or if there is no
+        signal. At most 60 dB.
         """
-        noise, count = self._sums[2:]
+        sums, count = self._sums, self._sums[3]
         if not len(count):
             return np.empty(0)
-        near = slice(_AROUND_SECONDS, _AROUND_SECONDS + len(count))
-        around = [np.convolve(total, np.ones(2 * _AROUND_SECONDS + 1))[near] for total in self._sums]
         with np.errstate(divide="ignore", invalid="ignore"):
-            power = around[1] / around[3] - (around[0] / around[3]) ** 2
-            ratio = 10 * np.log10(power / (noise / count))
+            largest = _LARGEST_POWER * _usual_power(sums)
+            own = _variance(sums)
+            left = np.where(own > largest, own - largest, 0.0)
+            power = _variance(_sums_around(np.where(left > 0, 0.0, sums), seconds=_AROUND_SECONDS))
+            # In a long artifact no second around is an ECG: its power is then the usual one.
+            power = np.where(np.isnan(power), largest / _LARGEST_POWER, power)
+            ratio = 10 * np.log10(power / (sums[2] / count + left))
         seconds = np.full(len(count), self._fs)
         seconds[-1] = self._samples - (len(count) - 1) * self._fs
         known = (count >= _LEAST_USABLE * seconds) & (power > 0)
         return np.where(known, np.minimum(ratio, _HIGHEST_DB), np.nan)
+
+
+def _sums_around(sums: np.ndarray, *, seconds: int) -> np.ndarray:
+    """Add to the sums of each second those of so many seconds on either side."""
+    near = slice(seconds, seconds + sums.shape[1])
+    return np.array([np.convolve(total, np.ones(2 * seconds + 1))[near] for total in sums])
+
+
+def _variance(sums: np.ndarray) -> np.ndarray:
+    """Return the variance of the signal from the sums of `NoiseMeter`; NaN where there are no samples."""
+    return np.asarray(sums[1] / sums[3] - (sums[0] / sums[3]) ** 2)
+
+
+def _usual_power(sums: np.ndarray) -> np.ndarray:
+    """Return the usual power around each second: a low quantile, over minutes, of the variance of short intervals."""
+    variance = _variance(_sums_around(sums, seconds=_BEAT_SECONDS))
+    usual = np.empty(len(variance))
+    for start in range(0, len(variance), _BLOCK_SECONDS):
+        near = variance[max(0, start - _BLOCK_SECONDS) : start + 2 * _BLOCK_SECONDS]
+        known = near[np.isfinite(near)]
+        usual[start : start + _BLOCK_SECONDS] = np.quantile(known, _USUAL_QUANTILE) if len(known) else np.nan
+    return usual
 
 
 class RemovalWeakener:
