@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,15 @@ from ecg_study.ecg_data.readers.recording import NO_COLUMN, SAME_RATE, ReadOptio
 from ecg_study.ecg_data.readers.rising import rate_of, unit_of, usual_step
 from ecg_study.ecg_data.readers.tables.cells import Rows, read_rows
 from ecg_study.ecg_data.readers.tables.layout import HEAD_ROWS, Layout
-from ecg_study.ecg_data.readers.tables.times import parse_time_name, seconds_from_texts, time_unit_of
+from ecg_study.ecg_data.readers.tables.times import (
+    date_from_seconds,
+    parse_time_name,
+    seconds_from_texts,
+    time_unit_of,
+)
 from ecg_study.errors import RecordError
 
-_STRIDE = 1000
+STRIDE = 1000
 """Rows after which time and row number are compared. Over this interval, a clock that stands or drifts by a thousandth
 is detected, and a smaller deviation from the nominal rate is tolerated."""
 
@@ -32,7 +38,7 @@ _UNEVEN = 0.5
 _FASTEST_ASSUMED = 5000.0
 """Highest sampling rate in Hz of times without a unit. Times in minutes look like seconds of 60 times the rate."""
 
-_DAY = 86_400.0
+DAY_SECONDS = 86_400.0
 
 _HEAD_BYTES = 400_000
 
@@ -51,7 +57,7 @@ class Clock:
         step: seconds per row in the first rows.
         rounding: largest deviation in the first rows, in samples.
         start: first time in seconds.
-        has_dates: whether the times are dates, counted from 1970.
+        start_time: date and time of the first row in ISO 8601; empty if the times are not dates.
         counts: whether the numbers count the samples; they may begin again at 0 or 1.
     """
 
@@ -64,7 +70,7 @@ class Clock:
     step: float
     rounding: float
     start: float
-    has_dates: bool
+    start_time: str
     counts: bool = False
 
     def seconds(self, rows: Rows, numbers: int | None) -> np.ndarray:
@@ -77,97 +83,19 @@ class Clock:
         return _seconds(self.path, self.name, rows, numbers, self.unit)
 
 
-class ClockCheck:
-    """Comparison of all times with the row numbers, block by block.
-
-    Args:
-        clock: the clock of the first rows.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._times = np.empty(0)
-        self._lines = np.empty(0, np.int64)
-        self._shift = 0.0
-
-    def add(self, times: np.ndarray, lines: np.ndarray) -> None:
-        """Check the times of the next rows.
-
-        Args:
-            times: times in seconds; NaN where a time is missing.
-            lines: line numbers.
-
-        Raises:
-            RecordError: the time stands still, goes back, or skips samples.
-        """
-        clock = self._clock
-        if clock.as_text and not clock.has_dates:
-            times = self._without_midnights(times)
-        if clock.counts:
-            times = self._without_restarts(times)
-        joined = np.concatenate([self._times, times])
-        lines = np.concatenate([self._lines, lines])
-        joined = _filled(joined, clock.step)
-        if len(joined) > 1:
-            self._check(joined, lines)
-        self._times, self._lines = joined[-_STRIDE:], lines[-_STRIDE:]
-
-    def _without_midnights(self, times: np.ndarray) -> np.ndarray:
-        """Return times of day that go on after midnight."""
-        known = np.flatnonzero(~np.isnan(times))
-        if not len(known):
-            return times
-        before = self._times[-1] - self._shift if len(self._times) else times[known[0]]
-        jumps = np.diff(times[known], prepend=before) < -_DAY / 2
-        moved = times.copy()
-        moved[known] += self._shift + _DAY * np.cumsum(jumps)
-        self._shift += _DAY * int(jumps.sum())
-        return moved
-
-    def _without_restarts(self, times: np.ndarray) -> np.ndarray:
-        """Return times of a counter that goes on after it began again at 0 or 1."""
-        known = np.flatnonzero(~np.isnan(times))
-        if not len(known):
-            return times
-        step = self._clock.step
-        before = self._times[-1] - self._shift if len(self._times) else times[known[0]] - step
-        steps = np.diff(times[known], prepend=before)
-        restarts = (steps < 0) & (times[known] < 1.5 * step)
-        moved = times.copy()
-        moved[known] += self._shift + np.cumsum(np.where(restarts, step - steps, 0.0))
-        self._shift += float(np.where(restarts, step - steps, 0.0).sum())
-        return moved
-
-    def _check(self, times: np.ndarray, lines: np.ndarray) -> None:
-        clock = self._clock
-        tolerance = _tolerance(np.abs(np.diff(times) / clock.step - 1), clock.rounding)
-        for stride, problem in ((1, "the time jumps at"), (_STRIDE, "time and row number differ before")):
-            ahead = (times[stride:] - times[:-stride]) / clock.step - stride
-            odd = ~(np.abs(ahead) <= tolerance[stride - 1 :])
-            if odd.any():
-                line = lines[int(odd.argmax()) + stride]
-                raise RecordError(
-                    clock.path,
-                    f"column {clock.name}: {problem} line {line:,}; fill gaps with empty rows, and delete blank lines "
-                    f"elsewhere, or state that no column is the time: time_column {NO_COLUMN!r}, and fs",
-                    parameter="time_column",
-                    parameters=("fs",),
-                )
-
-
-def _tolerance(deviations: np.ndarray, rounding: float) -> np.ndarray:
+def tolerance_samples(deviations: np.ndarray, rounding: float) -> np.ndarray:
     """Return the largest deviation of each row, in samples, from how uneven the rows around it are.
 
     A missing sample is an exception among even rows; a clock that has become coarse is uneven everywhere.
     """
-    padded = np.pad(deviations, (-len(deviations) % _STRIDE, 0), "reflect")
-    usual = np.quantile(padded.reshape(-1, _STRIDE), 0.95, axis=1)
+    padded = np.pad(deviations, (-len(deviations) % STRIDE, 0), "reflect")
+    usual = np.quantile(padded.reshape(-1, STRIDE), 0.95, axis=1)
     usual = np.maximum(usual, np.concatenate([usual[:1], usual[:-1]]))
-    grain = np.repeat(np.clip(usual, rounding, _COARSEST), _STRIDE)[-len(deviations) :]
+    grain = np.repeat(np.clip(usual, rounding, _COARSEST), STRIDE)[-len(deviations) :]
     return np.asarray(2 * grain + _PLAY)
 
 
-def _filled(times: np.ndarray, step: float) -> np.ndarray:
+def filled_times(times: np.ndarray, step: float) -> np.ndarray:
     """Return times without gaps: missing ones lie between their neighbors, or ``step`` after the last."""
     missing = np.isnan(times)
     if not missing.any():
@@ -284,7 +212,7 @@ def _clock(path: Path, layout: Layout, column: int, options: ReadOptions, *, uni
         problem = f"the time does not increase at line {line:,}; correct it, or give time_column 'none' and fs"
         raise RecordError(path, f"column {name}: {problem}", parameter="time_column", parameters=("fs",))
     step = _usual_step(times, known)
-    times = _filled(times, step)
+    times = filled_times(times, step)
     rounding = _check_head(path, name, times, lines, step)
     step = float((times[-1] - times[0]) / (len(times) - 1))
     if not as_text and stated is None:
@@ -296,8 +224,17 @@ def _clock(path: Path, layout: Layout, column: int, options: ReadOptions, *, uni
             problem = f"column {name}: has {rate:g} Hz, but fs is {options.fs:g} Hz; omit fs, or correct the time"
             raise RecordError(path, problem, parameter="fs")
         rate = options.fs
-    has_dates = as_text and bool(times[0] > _DAY * 400)
-    return Clock(path, name, column, as_text, unit, rate, step, rounding, float(times[0]), has_dates)
+    start, date = float(times[0]), ""
+    if as_text and start > DAY_SECONDS * 400:
+        date = date_from_seconds(start, like=_text_at(path, layout, column, int(known[0])))
+    return Clock(path, name, column, as_text, unit, rate, step, rounding, start, date)
+
+
+def _text_at(path: Path, layout: Layout, column: int, row: int) -> str:
+    """Return the text of a row of a column."""
+    blocks = _read_clock_rows(path, layout, [], column)
+    texts = chain.from_iterable(rows.texts for rows in blocks if rows.texts is not None)
+    return str(next(islice(texts, row, None)))
 
 
 def _head_times(path: Path, layout: Layout, column: int, as_text: bool, unit: float) -> tuple[np.ndarray, np.ndarray]:
@@ -314,9 +251,9 @@ def _head_times(path: Path, layout: Layout, column: int, as_text: bool, unit: fl
         if done >= HEAD_ROWS:
             break
     joined = np.concatenate(times)[:HEAD_ROWS] if times else np.empty(0)
-    if as_text and len(joined) and not joined[~np.isnan(joined)][:1] > _DAY * 400:
-        jumps = np.diff(joined, prepend=joined[:1]) < -_DAY / 2
-        joined = joined + _DAY * np.cumsum(jumps)
+    if as_text and len(joined) and not joined[~np.isnan(joined)][:1] > DAY_SECONDS * 400:
+        jumps = np.diff(joined, prepend=joined[:1]) < -DAY_SECONDS / 2
+        joined = joined + DAY_SECONDS * np.cumsum(jumps)
     return joined, np.concatenate(lines)[:HEAD_ROWS] if lines else np.empty(0, np.int64)
 
 
@@ -357,7 +294,7 @@ def _check_head(path: Path, name: str, times: np.ndarray, lines: np.ndarray, ste
     advice = "fill gaps with empty rows, or give time_column 'none' and fs if rows are evenly spaced"
     single = np.abs(np.diff(times) / step - 1)
     rounding = min(float(np.quantile(single, 0.95)), _UNEVEN)
-    tolerance = _tolerance(single, rounding)
+    tolerance = tolerance_samples(single, rounding)
     odd = single > np.maximum(tolerance, _PLAY)
     if not odd.any():
         mean = float((times[-1] - times[0]) / (len(times) - 1))

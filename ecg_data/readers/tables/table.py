@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,8 @@ from ecg_study.ecg_data.readers.channels import SelectedLead, check_rate_given, 
 from ecg_study.ecg_data.readers.leads import is_ecg_lead
 from ecg_study.ecg_data.readers.recording import NO_COLUMN, SAME_RATE, ReadOptions, Recording
 from ecg_study.ecg_data.readers.tables.cells import Rows, read_rows
-from ecg_study.ecg_data.readers.tables.clock import Clock, ClockCheck, find_clock
+from ecg_study.ecg_data.readers.tables.clock import Clock, find_clock
+from ecg_study.ecg_data.readers.tables.clock_check import ClockCheck
 from ecg_study.ecg_data.readers.tables.layout import Layout, read_layout
 from ecg_study.ecg_data.readers.tables.thousands import ThousandsCheck
 from ecg_study.ecg_data.readers.units import UnitKind, parse_unit, split_name
@@ -51,8 +51,8 @@ def open_table(path: Path, options: ReadOptions) -> Recording:
         thousands.finish()
 
     start_time, start_s = "", clock.start if clock is not None else 0.0
-    if clock is not None and clock.has_dates:
-        start_time, start_s = datetime.fromtimestamp(clock.start, UTC).isoformat(), 0.0
+    if clock is not None and clock.start_time:
+        start_time, start_s = clock.start_time, 0.0
     return Recording(
         path=path,
         name=path.stem,

@@ -45,7 +45,7 @@ def is_time_text(text: str) -> bool:
 
 def is_readable_time(text: str) -> bool:
     """Return whether `seconds_from_texts` reads a text."""
-    plain = text.strip().strip("'\"[]").strip()
+    plain = _plain(text)
     return _CLOCK_TIME.fullmatch(plain) is not None or _ISO_DATE.match(plain) is not None
 
 
@@ -117,11 +117,29 @@ def are_numbers(cells: Sequence[Any], *, decimal: str) -> bool:
     return all(is_number(cell, decimal=decimal) for cell in cells if isinstance(cell, str) and not is_missing(cell))
 
 
+def date_from_seconds(seconds: float, *, like: str) -> str:
+    """Return a date and time in ISO 8601 in the time zone of a text; without a zone if the text has none.
+
+    Args:
+        seconds: seconds since 1970, from `seconds_from_texts`.
+        like: a text of the same column.
+    """
+    import pandas as pd
+
+    zone = pd.Timestamp(_plain(like).replace(",", ".")).tzinfo
+    moment = pd.Timestamp(seconds, unit="s", tz="UTC").round("us")
+    return str(moment.tz_convert(zone).isoformat())
+
+
+def _plain(text: str) -> str:
+    return text.strip().strip("'\"[]").strip()
+
+
 def seconds_from_texts(path: Path, name: str, *, texts: np.ndarray, lines: np.ndarray) -> np.ndarray:
     """Convert times of day and dates to seconds; missing times become NaN.
 
     Times of day, such as ``10:00:00.004`` and ``0:00.004``, count from midnight or from zero. Dates in ISO 8601 count
-    from 1970; those without a time zone are taken as UTC.
+    from 1970, those without a time zone as if they were UTC.
 
     Raises:
         RecordError: a text is neither.
@@ -129,7 +147,7 @@ def seconds_from_texts(path: Path, name: str, *, texts: np.ndarray, lines: np.nd
     import pandas as pd
 
     seconds = np.full(len(texts), np.nan)
-    cleaned = [str(text).strip().strip("'\"[]").strip() if isinstance(text, str) else "" for text in texts]
+    cleaned = [_plain(text) if isinstance(text, str) else "" for text in texts]
     dated = [place for place, text in enumerate(cleaned) if _ISO_DATE.match(text)]
     if dated:
         try:

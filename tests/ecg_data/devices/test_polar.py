@@ -61,7 +61,7 @@ def test_the_rate_comes_from_the_clock_of_the_sensor(tmp_path: Path, phone: np.n
 
 
 def test_the_start_is_read_if_the_clock_of_the_phone_is_even(tmp_path: Path) -> None:
-    assert opened(written(tmp_path, phone=TIMES)).start_time == "2026-07-16T21:34:53+00:00"
+    assert opened(written(tmp_path, phone=TIMES)).start_time == "2026-07-16T21:34:53"
 
 
 def test_the_deviation_of_the_clock_of_the_sensor_is_kept(tmp_path: Path) -> None:

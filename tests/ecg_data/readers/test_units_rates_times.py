@@ -279,12 +279,14 @@ def test_a_table_with_a_row_of_units(tmp_path: Path) -> None:
     is_signal(read(path))
 
 
-def test_dates_are_the_start_of_a_recording(tmp_path: Path) -> None:
+@pytest.mark.parametrize("zone", ["", "Z", "+02:00", "-0330"])
+def test_dates_are_the_start_of_a_recording_in_their_own_time_zone(tmp_path: Path, zone: str) -> None:
     start = np.datetime64("2026-11-24T03:00:00.000")
-    dates = [str(start + np.timedelta64(round(1000 * time), "ms")) for time in TIMES]
+    dates = [str(start + np.timedelta64(round(1000 * time), "ms")) + zone for time in TIMES]
     path = tmp_path / "a.csv"
     write_table(path, "timestamp,ecg", dates, SIGNAL)
-    assert (opened(path).start_time, opened(path).start_s) == ("2026-11-24T03:00:00+00:00", 0.0)
+    stated = {"Z": "+00:00", "-0330": "-03:30"}.get(zone, zone)
+    assert (opened(path).start_time, opened(path).start_s) == (f"2026-11-24T03:00:00{stated}", 0.0)
     is_signal(read(path))
 
 
