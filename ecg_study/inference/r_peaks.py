@@ -26,7 +26,7 @@ class RPeaks:
             noise; otherwise the peak probability.
         unusable: Intervals that tell nothing about the heart, int64, shape ``(intervals, 2)``: first sample, and the
             sample after the last. No lead can be used, or no peak was found for three seconds although the leads move
-            as QRS complexes do, see `SilenceCheck`.
+            as QRS complexes do, see `SilenceCheck`; or the whole signal is shorter than a second.
     """
 
     samples: np.ndarray

@@ -307,18 +307,22 @@ def test_clipped_beats_are_found(detector: Detector) -> None:
 def test_a_signal_without_beats_gives_an_empty_result(detector: Detector, signal: np.ndarray) -> None:
     found = detector.detect(signal, fs=360.0)
     assert len(found) == 0
-    assert found.unusable.tolist() == ([[0, len(signal)]] if len(signal) > 360 else [])
+    assert found.unusable.tolist() == ([[0, len(signal)]] if len(signal) else [])
 
 
-@pytest.mark.parametrize("samples", [200, 380, 900, 1007, 1009])
+@pytest.mark.parametrize("samples", [500, 900, 1007, 1009])
 def test_a_recording_may_be_shorter_than_a_segment(detector: Detector, samples: int) -> None:
     signal = ecg(360.0)[:samples]
     found = detector.detect(signal, fs=360.0)
     check_valid(found, samples, 360.0)
-    if detector.card.baseline_window_s is not None and samples < 400:
-        return  # two P waves, scaled up, have steep slopes for this runtime
     wanted = np.round(SECONDS * 360)
     np.testing.assert_allclose(found.samples, wanted[wanted < samples - 15], atol=1)
+
+
+def test_a_signal_below_a_second_tells_nothing(detector: Detector) -> None:
+    signal = ecg(360.0)[100:]  # begins half a second before an R peak
+    assert detector.detect(signal[:359], fs=360.0).unusable.tolist() == [[0, 359]]
+    assert not len(detector.detect(signal[:359], fs=360.0)) and len(detector.detect(signal[:360], fs=360.0)) == 1
 
 
 def test_the_first_and_the_last_beat_are_found(detector: Detector) -> None:
