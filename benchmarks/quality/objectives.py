@@ -41,7 +41,7 @@ from ecg_study.search_spaces.preset_files import load_preset
 from ecg_study.training.backend import import_backend
 from ecg_study.training.loop import train
 from ecg_study.training.specs import TrainingOptions, TrainingSpec
-from ecg_study.training.steps.budget import Budget
+from ecg_study.training.steps.budget import TrainingBudget
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.weights import load_weights
 from ecg_study.tuning.oracle import SearchOracle
@@ -155,7 +155,7 @@ def _rungs(task: TrainingTask, hyperparameters: dict[str, Any], options: argpars
 def _trained(task: TrainingTask, hyperparameters: dict[str, Any], options: argparse.Namespace) -> CachedModel:
     """Train a configuration to the end, and return it with a result cache in memory."""
     spec = TrainingSpec(id="final", epochs=1, hyperparameters=hyperparameters)
-    budget = Budget(segments=options.final_segments)
+    budget = TrainingBudget(segments=options.final_segments)
     final = replace(TrainingOptions.for_final(task), budget=budget, schedule="cosine", keep="last", only_at_end=True)
     trained = train(task, spec, options=final, seed=options.seed)
     if trained.weights is None:

@@ -20,7 +20,7 @@ from ecg_study.search_spaces.presets import HyperparameterRanges
 from ecg_study.training.backend import import_backend
 from ecg_study.training.executors.factory import open_executor
 from ecg_study.training.specs import Trial
-from ecg_study.tuning.plan import Budget
+from ecg_study.tuning.plan import SearchBudget
 from ecg_study.tuning.search import SearchOptions, run_search
 
 TRIALS = 45
@@ -50,7 +50,7 @@ def main() -> None:
     meter = Meter()
     with tempfile.TemporaryDirectory() as directory:
         task = synthetic_task(DENOISER, preset, directory=Path(directory), seconds=30.0)
-        options = SearchOptions(0, budget=Budget(trials=TRIALS))
+        options = SearchOptions(0, budget=SearchBudget(trials=TRIALS))
         with open_executor(1) as workers:
             run_search(task, options, directory=Path(directory) / "search", executor=workers, view=meter)
     for name, series in (("main process", meter.main), ("worker process", meter.workers)):

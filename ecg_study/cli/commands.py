@@ -226,7 +226,7 @@ def train(options: TrainOptions, call: Call) -> int:
     """Train one configuration into a model folder."""
     from ecg_study.cli.displays.training_display import TrainingDisplay, result_lines
     from ecg_study.extras import require_packages
-    from ecg_study.training.steps.budget import Budget
+    from ecg_study.training.steps.budget import TrainingBudget
     from ecg_study.workflows.training.configuration import parse_hyperparameters
     from ecg_study.workflows.training.train_model import TrainingRequest, train_model
 
@@ -234,7 +234,7 @@ def train(options: TrainOptions, call: Call) -> int:
     console, out = open_console(), Path(call.settings.output_dir)
     request = TrainingRequest(
         model_kind=options.model_kind,
-        budget=Budget(segments=options.segments, epochs=options.epochs, hours=options.hours),
+        budget=TrainingBudget(segments=options.segments, epochs=options.epochs, hours=options.hours),
         hyperparameters=parse_hyperparameters(options.hyperparameters),
         from_search=Path(options.from_search) if options.from_search else None,
         weight_average=options.ema,

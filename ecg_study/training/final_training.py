@@ -26,7 +26,7 @@ from ecg_study.training.executors.base import (
 )
 from ecg_study.training.pretrained import first_weights, start_of
 from ecg_study.training.specs import FinishedTraining, TrainingOptions, TrainingResult, TrainingSpec, Trial
-from ecg_study.training.steps.saved_state import StateFile
+from ecg_study.training.steps.saved_state import TrainingStateFile
 from ecg_study.training.stored import StoredResult
 from ecg_study.training.task import TrainingTask, augmentation_as_json
 from ecg_study.training.weights import load_weights
@@ -228,9 +228,9 @@ class _KeptTrainings:
         except (FileNotFoundError, ValueError, LookupError, TypeError):
             return None  # it is trained again
 
-    def state_file(self, task: TrainingTask, spec: TrainingSpec) -> StateFile:
+    def state_file(self, task: TrainingTask, spec: TrainingSpec) -> TrainingStateFile:
         """Return the state file of an unfinished training."""
-        return StateFile(self.directory.resolve() / f"{spec.id}.state.npz", self._conditions(task, spec))
+        return TrainingStateFile(self.directory.resolve() / f"{spec.id}.state.npz", self._conditions(task, spec))
 
     def save(self, task: TrainingTask, spec: TrainingSpec, training: FinishedTraining) -> None:
         weights = training.weights or b""

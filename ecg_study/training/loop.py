@@ -23,10 +23,10 @@ from ecg_study.training.specs import (
     TrialStopped,
     training_seed,
 )
-from ecg_study.training.steps.budget import Budget
+from ecg_study.training.steps.budget import TrainingBudget
 from ecg_study.training.steps.network import Network
 from ecg_study.training.steps.recorder import Record, Recorder
-from ecg_study.training.steps.saved_state import StateFile
+from ecg_study.training.steps.saved_state import TrainingStateFile
 from ecg_study.training.steps.step_loop import StepCallback, StepLoop
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.weights import load_weights, pack_weights
@@ -48,7 +48,7 @@ def train(
     on_progress: EpochCallback | None = None,
     on_step: StepCallback | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-    state_file: StateFile | None = None,
+    state_file: TrainingStateFile | None = None,
 ) -> FinishedTraining:
     """Train one configuration.
 
@@ -84,57 +84,77 @@ def train(
         model = task.build(spec.hyperparameters)
         parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
         _start_from(model, spec, options, initial_weights)
-        network = Network(model, compiled_layers=not task.keras_layers)
-        recorder = Recorder(network, options, objective=task.objective, validated=not task.refit)
-        record = recorder.record
-        loop = StepLoop(
-            network,
-            task.training_stream(
-                training_seed(seed, task=task.name, name=f"{spec.id}/data"),
-                hyperparameters=spec.hyperparameters,
-                segments_per_epoch=options.segments_per_epoch,
-            ),
-            validation=None if task.refit else task.validation_batches(),
-            budget=options.budget or Budget(epochs=spec.epochs - spec.initial_epoch),
-            options=options,
-            recorder=recorder,
-            first_epoch=spec.initial_epoch,
-            score=task.score() if options.scored else None,
-        )
+        loop = _step_loop(model, task, spec, options=options, seed=seed)
+        record = loop.recorder.record
         _begin(loop, state_file)
-        record = recorder.record
+        record = loop.recorder.record  # that of the saved state, if it resumed
         loop.run(state_file=state_file, on_progress=on_progress, on_step=on_step, should_stop=should_stop)
-        seconds = round(loop.seconds if state_file else time.monotonic() - started, 3)
         if record.score is not None:
-            weights = pack_weights(recorder.kept_variables(loop.initial))
-            epoch = None if record.epoch is None else math.ceil(record.epoch)
-            by_subject = loop.subject_scores if options.keep == "last scored" else {}
-            result = TrainingResult(
-                COMPLETED, record.score, epoch, record.history, seconds, parameters, subject_scores=by_subject
-            )
-            return FinishedTraining(
-                result,
-                weights,
-                initial_loss=record.initial_loss,
-                averaged=record.averaged,
-                diverged=record.stopped and not options.stops_early,
-            )
+            seconds = loop.seconds if state_file else time.monotonic() - started
+            return _completed(loop, options, seconds=seconds, parameters=parameters)
     except (OSError, EcgStudyError, TrialStopped):
         raise
     except Exception as error:  # noqa: BLE001  # any error that a configuration causes in Keras fails that training
         failure = error
-    seconds = round(time.monotonic() - started, 3)
+    return _failed(record, failure, seconds=time.monotonic() - started, parameters=parameters)
+
+
+def _step_loop(
+    model: keras.Model, task: TrainingTask, spec: TrainingSpec, *, options: TrainingOptions, seed: int
+) -> StepLoop:
+    """Return the loop that trains a model, before its first step."""
+    network = Network(model, compiled_layers=not task.keras_layers)
+    stream = task.training_stream(
+        training_seed(seed, task=task.name, name=f"{spec.id}/data"),
+        hyperparameters=spec.hyperparameters,
+        segments_per_epoch=options.segments_per_epoch,
+    )
+    return StepLoop(
+        network,
+        stream,
+        validation=None if task.refit else task.validation_batches(),
+        budget=options.budget or TrainingBudget(epochs=spec.epochs - spec.initial_epoch),
+        options=options,
+        recorder=Recorder(network, options, objective=task.objective, validated=not task.refit),
+        first_epoch=spec.initial_epoch,
+        score=task.score() if options.scored else None,
+    )
+
+
+def _completed(loop: StepLoop, options: TrainingOptions, *, seconds: float, parameters: int) -> FinishedTraining:
+    """Return the result and the kept weights of a training that has a score."""
+    record = loop.recorder.record
+    result = TrainingResult(
+        COMPLETED,
+        record.score,
+        None if record.epoch is None else math.ceil(record.epoch),
+        record.history,
+        round(seconds, 3),
+        parameters,
+        subject_scores=loop.subject_scores if options.keep == "last scored" else {},
+    )
+    return FinishedTraining(
+        result,
+        pack_weights(loop.recorder.kept_variables(loop.initial)),
+        initial_loss=record.initial_loss,
+        averaged=record.averaged,
+        diverged=record.stopped and not options.stops_early,
+    )
+
+
+def _failed(record: Record, failure: Exception | None, *, seconds: float, parameters: int | None) -> FinishedTraining:
+    """Return the result of a training that ended with an error, or without a finite score."""
     reason, retryable = DIVERGED, False
     if failure is not None:
         reason = f"{type(failure).__name__}: {' '.join(str(failure).split())[:300]}"
         # Another process may cause a lack of memory, even while the model is built.
         out_of_memory = isinstance(failure, MemoryError) or type(failure).__name__ == "ResourceExhaustedError"
         retryable = parameters is not None or out_of_memory
-    failed = TrainingResult(FAILED, None, None, record.history, seconds, parameters, reason)
-    return FinishedTraining(failed, None, retryable, record.initial_loss)
+    result = TrainingResult(FAILED, None, None, record.history, round(seconds, 3), parameters, reason)
+    return FinishedTraining(result, None, retryable, record.initial_loss)
 
 
-def _begin(loop: StepLoop, state_file: StateFile | None) -> None:
+def _begin(loop: StepLoop, state_file: TrainingStateFile | None) -> None:
     """Resume a training from its saved state, or begin it."""
     state = None if state_file is None else state_file.load()
     if state is None or state_file is None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ecg_study.training.steps.budget import Budget
+from ecg_study.training.steps.budget import TrainingBudget
 from ecg_study.training.task import TrainingTask
 
 WARMUP = 0.05
@@ -90,7 +90,7 @@ class TrainingOptions:
     stop_when_diverged: bool = False
     keep_initial: bool = False
     warmup: float | None = None
-    budget: Budget | None = None
+    budget: TrainingBudget | None = None
     validate_every: int | None = None
     stops_early: bool = True
     scored: bool = False
@@ -128,7 +128,9 @@ class TrainingOptions:
         )
 
     @classmethod
-    def for_long(cls, task: TrainingTask, budget: Budget, *, validate_every: int | None = None) -> TrainingOptions:
+    def for_long(
+        cls, task: TrainingTask, budget: TrainingBudget, *, validate_every: int | None = None
+    ) -> TrainingOptions:
         """Return the options of a training of any length.
 
         On a cosine schedule, the weights of the last validation are kept, as in a final training: the schedule is made

@@ -19,7 +19,7 @@ from ecg_study.tuning.schedule import Rung, makespan, schedule_of
 
 
 @dataclass(frozen=True)
-class Budget:
+class SearchBudget:
     """Limits of a search over all runs of the program that work on it; ``None`` for no limit.
 
     Attributes:
@@ -64,7 +64,7 @@ class SearchPlan:
     task: str
     schedule: tuple[Rung, ...]
     workers: int
-    budget: Budget
+    budget: SearchBudget
     speeds: tuple[Speed, ...]
     spent: float = 0.0
 
@@ -114,7 +114,7 @@ class SearchPlan:
 
 
 def plan_search(
-    task: TrainingTask, *, executor: Executor, budget: Budget, speeds: Sequence[Speed] = (), spent: float = 0.0
+    task: TrainingTask, *, executor: Executor, budget: SearchBudget, speeds: Sequence[Speed] = (), spent: float = 0.0
 ) -> SearchPlan:
     """Return the plan of a search.
 

@@ -21,10 +21,10 @@ from ecg_study.training.timing import Speed
 from ecg_study.training.weights import weights_path
 from ecg_study.tuning.checkpoints import needed_weights, remove_unneeded
 from ecg_study.tuning.exports.tensorboard import TensorBoardLogs
-from ecg_study.tuning.plan import Budget, SearchPlan, measure_speeds, measured_speeds, plan_search
+from ecg_study.tuning.plan import SearchBudget, SearchPlan, measure_speeds, measured_speeds, plan_search
 from ecg_study.tuning.schedule import check_space, schedule_of
 from ecg_study.tuning.start import find_start, search_lock
-from ecg_study.tuning.state import SearchResult, StateFile, best_score, load_search
+from ecg_study.tuning.state import SearchResult, SearchStateFile, best_score, load_search
 
 WEIGHTS = "weights"
 
@@ -94,7 +94,7 @@ class SearchOptions:
     """
 
     seed: int
-    budget: Budget = field(default_factory=Budget)
+    budget: SearchBudget = field(default_factory=SearchBudget)
     warm_start: Path | None = None
     tensorboard: bool = False
     measured: int = 0
@@ -146,7 +146,7 @@ class _Search:
         self.task, self.options, self.executor, self.view = task, options, executor, view
         self.weights = directory / WEIGHTS
         self.logs = TensorBoardLogs(directory / "tensorboard") if options.tensorboard else None
-        self.file = StateFile(directory)
+        self.file = SearchStateFile(directory)
         start = find_start(task, directory, seed=options.seed, warm_start=options.warm_start)
         for notice in start.notices:
             view.notice(notice)

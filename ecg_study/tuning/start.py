@@ -15,7 +15,7 @@ from ecg_study.models.card import DENOISER
 from ecg_study.search_spaces.presets import DEFAULT_OPTIMIZER
 from ecg_study.search_spaces.training_data import CLEAN, STRENGTHS
 from ecg_study.training.task import TrainingTask, augmentation_as_json
-from ecg_study.tuning.state import SavedSearch, SearchResult, StateFile, load_search
+from ecg_study.tuning.state import SavedSearch, SearchResult, SearchStateFile, load_search
 from ecg_study.tuning.warm_start import first_configurations
 
 _STORED_PRESETS = {"white-noise": "white"}
@@ -55,7 +55,7 @@ def find_start(
             cannot be used.
         SettingsError: the pretrained model does not fit the space.
     """
-    file = StateFile(directory)
+    file = SearchStateFile(directory)
     saved = None if restart else file.load()
     identity = search_identity(task, seed=seed, warm_start="" if warm_start is None else str(warm_start))
     if saved is not None:
@@ -80,9 +80,9 @@ def start_anew(starts: Sequence[SearchStart]) -> None:
         for start in starts:
             locks.enter_context(search_lock(start.directory))
         for start in starts:
-            StateFile(start.directory).set_aside()
+            SearchStateFile(start.directory).set_aside()
         for start in starts:
-            StateFile(start.directory).save(start.saved)
+            SearchStateFile(start.directory).save(start.saved)
 
 
 def load_same_search(task: TrainingTask, directory: Path, *, seed: int) -> SearchResult:
@@ -93,7 +93,7 @@ def load_same_search(task: TrainingTask, directory: Path, *, seed: int) -> Searc
     """
     result = load_search(directory)
     identity = search_identity(task, seed=seed, warm_start=result.identity["warm start"])
-    StateFile(directory).check_same(result.identity, identity)
+    SearchStateFile(directory).check_same(result.identity, identity)
     return result
 
 

@@ -226,7 +226,7 @@ def _is_same_folder(one: str, other: str) -> bool:
     return bool(one and other) and Path(one).resolve() == Path(other).resolve()
 
 
-class StateFile:
+class SearchStateFile:
     """The file that holds the state of one search."""
 
     def __init__(self, directory: Path) -> None:
@@ -323,7 +323,7 @@ def load_search(directory: Path) -> SearchResult:
     Raises:
         StateError: it is missing or damaged.
     """
-    file = StateFile(directory)
+    file = SearchStateFile(directory)
     try:
         state = file.read()
     except UnreadableError as error:

@@ -14,11 +14,11 @@ from ecg_study.reading import UnreadableError
 from ecg_study.training.executors.base import Executor
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
-from ecg_study.tuning.plan import Budget, SearchPlan, measure_speeds, plan_search
+from ecg_study.tuning.plan import SearchBudget, SearchPlan, measure_speeds, plan_search
 from ecg_study.tuning.schedule import check_space
 from ecg_study.tuning.search import OpenView, SearchOptions, run_search
 from ecg_study.tuning.start import SearchStart, find_start, load_same_search, start_anew
-from ecg_study.tuning.state import WAY_OUT, WAY_OUT_PARAMETERS, SearchResult, StateFile, search_directory
+from ecg_study.tuning.state import WAY_OUT, WAY_OUT_PARAMETERS, SearchResult, SearchStateFile, search_directory
 from ecg_study.tuning.time_plan import (
     TIME_PLAN_FILE,
     TIMED_ROUNDS,
@@ -236,7 +236,7 @@ class StudySearches:
         for name, task in self.others.items():
             directory = search_directory(self._out, name)
             try:
-                saved = StateFile(directory).read()
+                saved = SearchStateFile(directory).read()
             except UnreadableError:  # named when it is used
                 continue
             if saved is None:
@@ -249,7 +249,7 @@ class StudySearches:
                 task = plan.sizes[name].applied_to(task)
             load_same_search(task, directory, seed=self.settings.seed)
 
-    def _budget(self, task: TrainingTask, plan: TimePlan | None, *, spent: float, left: int) -> Budget:
+    def _budget(self, task: TrainingTask, plan: TimePlan | None, *, spent: float, left: int) -> SearchBudget:
         """Return the budget of the next search: an equal share of what is left, and little more than was planned.
 
         Args:
@@ -263,7 +263,7 @@ class StudySearches:
             limits.append(max(0.0, self.settings.max_hours * 3600 - spent) / left)
         if plan is not None:
             limits.append(_LATEST * plan.shares(task.preset).search)
-        return Budget(min(limits, default=None), self.settings.max_trials)
+        return SearchBudget(min(limits, default=None), self.settings.max_trials)
 
 
 def _refused(problem: str, restart: bool) -> StateError:

@@ -17,7 +17,7 @@ from benchmarks.quality.deepfilter.noise import VersionNoise, read_noise, versio
 from benchmarks.quality.deepfilter.settings import ModelSettings, TrainingSettings
 from benchmarks.quality.deepfilter.training import TrainedVersion, train_version, trained_beats
 from ecg_study.errors import SettingsError, StateError
-from ecg_study.training.steps.budget import Budget
+from ecg_study.training.steps.budget import TrainingBudget
 from ecg_study.training.steps.step_loop import StepCallback, StepProgress
 from tests.benchmarks.qtdb_records import BEATS, TEST, VALIDATION, read_small, write_noise, write_qtdb
 
@@ -108,7 +108,13 @@ def _train(
 
     beats, noise = data
     return train_version(
-        1, beats, noise=noise, settings=settings, budget=Budget(epochs=epochs), state_path=state, on_step=on_step
+        1,
+        beats,
+        noise=noise,
+        settings=settings,
+        budget=TrainingBudget(epochs=epochs),
+        state_path=state,
+        on_step=on_step,
     )
 
 

@@ -15,7 +15,7 @@ from ecg_study.cli.displays.search_display import SearchDisplay, plan_lines
 from ecg_study.formatting import duration, size
 from ecg_study.training.specs import COMPLETED, FAILED, TrainingResult, TrainingSpec, Trial
 from ecg_study.training.timing import Speed
-from ecg_study.tuning.plan import Budget, SearchPlan
+from ecg_study.tuning.plan import SearchBudget, SearchPlan
 from ecg_study.tuning.schedule import hyperband_schedule
 
 PLAN = TrainingSpec(
@@ -39,7 +39,9 @@ OTHER = TrainingSpec(id="004-r0", epochs=6, hyperparameters={"layers": 1})
 
 def _plan(**changes: Any) -> SearchPlan:
     speeds = (Speed(100, 1200, 2.0, 10.0), Speed(50, 600, 1.0, 20.0), Speed(failure="OOM"))
-    return replace(SearchPlan("denoiser", hyperband_schedule(max_epochs=6, factor=3), 2, Budget(), speeds), **changes)
+    return replace(
+        SearchPlan("denoiser", hyperband_schedule(max_epochs=6, factor=3), 2, SearchBudget(), speeds), **changes
+    )
 
 
 def _follow(display: SearchDisplay) -> None:
@@ -96,7 +98,7 @@ def test_the_live_table_shows_rungs_and_running_trials() -> None:
 
 
 def test_a_plan_shows_limits_and_failed_measurements() -> None:
-    said = plan_lines(_plan(budget=Budget(7200, 20), speeds=(Speed(failure="too large"),)), done=3)
+    said = plan_lines(_plan(budget=SearchBudget(7200, 20), speeds=(Speed(failure="too large"),)), done=3)
     assert said[0].endswith("36 epochs, 3 trials already done")
     assert said[-1] == (
         "  with 2 workers; the time could not be measured (too large); it ends after 2 h 0 min or 20 trials"
@@ -107,14 +109,14 @@ def test_a_plan_shows_limits_and_failed_measurements() -> None:
 def test_a_budget_of_trials_counts_their_epochs() -> None:
     # 5 trials of 2 epochs, 2 of 4 more, 3 of 6; 6 trials are those of the first rung and one of the second.
     assert _plan().epochs_in_budget == _plan().epochs == 36
-    assert _plan(budget=Budget(trials=6)).epochs_in_budget == 14
-    assert _plan(budget=Budget(trials=99)).epochs_in_budget == 36
+    assert _plan(budget=SearchBudget(trials=6)).epochs_in_budget == 14
+    assert _plan(budget=SearchBudget(trials=99)).epochs_in_budget == 36
 
 
 def test_time_left_is_at_most_what_the_budget_leaves() -> None:
     console = _console(terminal=False)
     display = SearchDisplay(console)
-    display.search_began(_plan(budget=Budget(3600), spent=3595.0), finished=[], best=None)
+    display.search_began(_plan(budget=SearchBudget(3600), spent=3595.0), finished=[], best=None)
     display.trial_began(PLAN)
     display.epoch_ended(PLAN.id, epoch=1, metrics={})
     display.trial_ended(Trial(PLAN, TrainingResult(COMPLETED, 0.125, 2, seconds=65)), best=0.125)

@@ -25,8 +25,8 @@ from ecg_study.models.card import DETECTOR
 from ecg_study.training.backend import import_backend
 from ecg_study.training.loop import train
 from ecg_study.training.specs import TrainingOptions, TrainingSpec
-from ecg_study.training.steps.budget import Budget
-from ecg_study.training.steps.saved_state import StateFile
+from ecg_study.training.steps.budget import TrainingBudget
+from ecg_study.training.steps.saved_state import TrainingStateFile
 from ecg_study.training.steps.step_loop import StepProgress
 from ecg_study.training.task import TrainingTask
 from tests.end_to_end.crashing import slow_down
@@ -62,9 +62,9 @@ def train_once(task: TrainingTask, state: Path, pipe: int | None = None) -> None
         if pipe is not None:
             os.write(pipe, b".")
 
-    options = TrainingOptions.for_long(task, Budget(segments=SEGMENTS), validate_every=SEGMENTS // 6)
+    options = TrainingOptions.for_long(task, TrainingBudget(segments=SEGMENTS), validate_every=SEGMENTS // 6)
     spec = TrainingSpec(id="killed", epochs=1, hyperparameters=HYPERPARAMETERS)
-    file = StateFile(state, {"seed": 1}, seconds=0.02)
+    file = TrainingStateFile(state, {"seed": 1}, seconds=0.02)
     training = train(task, spec, options=options, seed=1, on_step=begun, state_file=file)
     saved = file.load()
     assert training.weights is not None and saved is not None
@@ -97,7 +97,7 @@ def main(raw_dir: str, data_dir: str, state: Path, seed: int, kills: int) -> Non
             assert os.WEXITSTATUS(status) == 0, status
             break
         killed += 1
-        loaded = StateFile(state, {"seed": 1}).load()
+        loaded = TrainingStateFile(state, {"seed": 1}).load()
         steps.append(0 if loaded is None else loaded.step)
     result: dict[str, Any] = json.loads(state.with_suffix(".json").read_text())
     print(json.dumps({**result, "kills": killed, "steps": steps}))

@@ -14,7 +14,7 @@ import pytest
 from ecg_study.errors import SettingsError, StateError, TrainingError
 from ecg_study.extras import BACKENDS, backend_name, install_hint, require_packages
 from ecg_study.training import environment as versions
-from ecg_study.tuning.state import StateFile
+from ecg_study.tuning.state import SearchStateFile
 from tests.tiny import PROGRAM, ROOT
 
 _TOLERANCE = 1e-5
@@ -144,7 +144,7 @@ def test_versions_name_the_backend_and_keep_their_keys_with_tensorflow(monkeypat
 
 def test_a_search_is_not_resumed_on_another_backend(tmp_path: Path) -> None:
     """Searches of earlier versions, and those with TensorFlow, name no backend."""
-    file = StateFile(tmp_path)
+    file = SearchStateFile(tmp_path)
     file.check_same({"seed": 1}, {"seed": 1})
     file.check_same({"seed": 1, "KERAS_BACKEND": "jax"}, {"seed": 1, "KERAS_BACKEND": "jax"})
     message = (

@@ -15,7 +15,7 @@ from ecg_study.errors import SettingsError
 from ecg_study.models.card import MODEL_KINDS
 from ecg_study.training.final_training import training_conditions
 from ecg_study.training.specs import TrainingOptions, TrainingSpec
-from ecg_study.training.steps.budget import Budget, segments_in, steps_for
+from ecg_study.training.steps.budget import TrainingBudget, segments_in, steps_for
 from ecg_study.training.steps.schedule import Plateau, cosine
 from ecg_study.training.task import TrainingTask
 from ecg_study.tuning.start import search_identity
@@ -41,15 +41,15 @@ def test_a_budget_ends_with_the_first_batch_that_reaches_it(rows: int, batch_siz
     stream = _stream(rows, batch_size)
     steps = steps_for(stream, segments)
     assert segments_in(stream, steps - 1) < segments <= segments_in(stream, steps)
-    assert Budget(segments=segments).steps(stream) == steps
-    assert Budget(epochs=3).steps(stream) == steps_for(stream, 3 * rows)
-    assert Budget(hours=1).steps(stream) is None
+    assert TrainingBudget(segments=segments).steps(stream) == steps
+    assert TrainingBudget(epochs=3).steps(stream) == steps_for(stream, 3 * rows)
+    assert TrainingBudget(hours=1).steps(stream) is None
 
 
 @pytest.mark.parametrize("wrong", [{}, {"hours": 1.0, "epochs": 2}, {"hours": 0.0}, {"segments": -1}, {"hours": 1e999}])
 def test_a_budget_has_one_positive_unit(wrong: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=r"one of them|must be positive"):
-        Budget(**wrong)  # type: ignore[arg-type]
+        TrainingBudget(**wrong)  # type: ignore[arg-type]
 
 
 @given(progress=st.floats(0, 1), warmup=st.floats(0, 1))

@@ -14,7 +14,7 @@ import pytest
 
 from ecg_study.errors import StateError
 from ecg_study.training.steps.recorder import Record
-from ecg_study.training.steps.saved_state import SavedState, StateFile
+from ecg_study.training.steps.saved_state import SavedState, TrainingStateFile
 from ecg_study.training.steps.schedule import Plateau
 
 STATE = SavedState(
@@ -33,14 +33,14 @@ CONDITIONS = {"data": "abc", "hyperparameters": {"layers": 1, "units_1": 4}, "se
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> StateFile:
+def file(tmp_path: Path) -> TrainingStateFile:
     """A saved state."""
-    file = StateFile(tmp_path / "state.npz", CONDITIONS)
+    file = TrainingStateFile(tmp_path / "state.npz", CONDITIONS)
     file.save(STATE)
     return file
 
 
-def test_a_state_is_read_as_it_was_saved(file: StateFile) -> None:
+def test_a_state_is_read_as_it_was_saved(file: TrainingStateFile) -> None:
     read = file.load()
     assert read is not None
     assert replace(read, now=(), best=(), initial=()) == replace(STATE, now=(), best=(), initial=())
@@ -50,17 +50,17 @@ def test_a_state_is_read_as_it_was_saved(file: StateFile) -> None:
             assert found.dtype == saved.dtype
 
 
-def test_a_loss_that_is_not_finite_is_kept(file: StateFile) -> None:
+def test_a_loss_that_is_not_finite_is_kept(file: TrainingStateFile) -> None:
     file.save(replace(STATE, loss_sum=math.nan))
     read = file.load()
     assert read is not None and math.isnan(read.loss_sum)
 
 
 def test_without_a_file_there_is_no_state(tmp_path: Path) -> None:
-    assert StateFile(tmp_path / "state.npz").load() is None
+    assert TrainingStateFile(tmp_path / "state.npz").load() is None
 
 
-def test_every_changed_byte_is_noticed_or_harmless(file: StateFile) -> None:
+def test_every_changed_byte_is_noticed_or_harmless(file: TrainingStateFile) -> None:
     """The zip format has a checksum of each array; its headers have fields that nobody reads."""
     content = bytearray(file.path.read_bytes())
     noticed = 0
@@ -80,7 +80,7 @@ def test_every_changed_byte_is_noticed_or_harmless(file: StateFile) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
-def test_a_part_of_a_state_is_refused(file: StateFile, share: float) -> None:
+def test_a_part_of_a_state_is_refused(file: TrainingStateFile, share: float) -> None:
     content = file.path.read_bytes()
     file.path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(
@@ -99,14 +99,16 @@ def test_a_part_of_a_state_is_refused(file: StateFile, share: float) -> None:
         ({"optimizer": {"weight_decay": 0.1}}, "used optimizer = null, but"),
     ],
 )
-def test_another_training_is_refused_with_both_values(file: StateFile, change: dict[str, Any], says: str) -> None:
+def test_another_training_is_refused_with_both_values(
+    file: TrainingStateFile, change: dict[str, Any], says: str
+) -> None:
     with pytest.raises(StateError) as caught:
-        StateFile(file.path, CONDITIONS | change).load()
+        TrainingStateFile(file.path, CONDITIONS | change).load()
     assert says in str(caught.value)
     assert caught.value.parameters == ("restart", "output_dir")
 
 
-def test_a_full_disk_leaves_the_old_state(file: StateFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_old_state(file: TrainingStateFile, monkeypatch: pytest.MonkeyPatch) -> None:
     before = file.path.read_bytes()
 
     def full(*_: object) -> None:
@@ -119,9 +121,9 @@ def test_a_full_disk_leaves_the_old_state(file: StateFile, monkeypatch: pytest.M
     assert [path.name for path in file.path.parent.iterdir()] == ["state.npz"]
 
 
-def test_two_processes_do_not_train_in_one_folder(file: StateFile) -> None:
+def test_two_processes_do_not_train_in_one_folder(file: TrainingStateFile) -> None:
     busy = "another process is training here; wait for it, or choose another output"
-    with file.locked(), pytest.raises(StateError, match=busy), StateFile(file.path).locked():
+    with file.locked(), pytest.raises(StateError, match=busy), TrainingStateFile(file.path).locked():
         pass
     with file.locked():
         pass

@@ -15,9 +15,9 @@ from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.training.final_training import build_trained
 from ecg_study.training.loop import train
 from ecg_study.training.specs import COMPLETED, DIVERGED, FAILED, FinishedTraining, TrainingOptions, TrainingSpec
-from ecg_study.training.steps.budget import Budget
+from ecg_study.training.steps.budget import TrainingBudget
 from ecg_study.training.steps.network import Network
-from ecg_study.training.steps.saved_state import SavedState, StateFile
+from ecg_study.training.steps.saved_state import SavedState, TrainingStateFile
 from ecg_study.training.steps.schedule import cosine
 from ecg_study.training.steps.step_loop import StepProgress
 from ecg_study.training.task import TrainingTask
@@ -37,10 +37,10 @@ def task(small_data: SmallData) -> TrainingTask:
 
 
 def _train(
-    task: TrainingTask, state: Path, budget: Budget, every: int | None = None, **more: Any
+    task: TrainingTask, state: Path, budget: TrainingBudget, every: int | None = None, **more: Any
 ) -> tuple[FinishedTraining, SavedState]:
     options = TrainingOptions.for_long(task, budget, validate_every=every)
-    file = StateFile(state, seconds=0.0)
+    file = TrainingStateFile(state, seconds=0.0)
     training = train(task, SPEC, options=options, seed=1, state_file=file, **more)
     saved = file.load()
     assert saved is not None
@@ -70,7 +70,7 @@ def test_validation_gives_what_keras_would(name: str, keras_layers: bool, small_
 
 def test_validation_does_not_change_the_training(task: TrainingTask, tmp_path: Path) -> None:
     rarely, often = (
-        _train(task, tmp_path / f"{every}.npz", Budget(segments=400), every)[1] for every in (1_000_000, 40)
+        _train(task, tmp_path / f"{every}.npz", TrainingBudget(segments=400), every)[1] for every in (1_000_000, 40)
     )
     assert (len(rarely.record.history), len(often.record.history)) == (1, 10)
     for first, second in zip(rarely.now, often.now, strict=True):
@@ -84,7 +84,7 @@ def test_the_better_of_weights_and_average_is_kept(task: TrainingTask) -> None:
         if len(seen) == 2:
             break
         chosen = replace(task, preset=replace(PRESET, weight_average=momentum, schedule="plateau"))
-        options = TrainingOptions.for_long(chosen, Budget(epochs=5))
+        options = TrainingOptions.for_long(chosen, TrainingBudget(epochs=5))
         spec = replace(SPEC, hyperparameters=HYPERPARAMETERS | {"learning_rate": rate})
         training = train(chosen, spec, options=options, seed=1)
         losses = [(row["val_loss"], row["averaged_val_loss"]) for row in training.result.history]
@@ -110,7 +110,7 @@ def test_the_last_weights_are_kept_on_a_cosine_schedule(
 
     monkeypatch.setattr(Network, "validate", validate)
     chosen = replace(task, preset=replace(PRESET, weight_average=0.0, schedule=schedule))
-    training = train(chosen, SPEC, options=TrainingOptions.for_long(chosen, Budget(epochs=5)), seed=1)
+    training = train(chosen, SPEC, options=TrainingOptions.for_long(chosen, TrainingBudget(epochs=5)), seed=1)
     assert (training.result.best_epoch, training.result.score) == (kept, kept)
     for found, expected in zip(
         build_trained(chosen, SPEC, training=training).get_weights(), weights[kept - 1], strict=True
@@ -120,8 +120,8 @@ def test_the_last_weights_are_kept_on_a_cosine_schedule(
 
 def test_a_larger_budget_continues(task: TrainingTask, tmp_path: Path) -> None:
     state, reports = tmp_path / "state.npz", list[StepProgress]()
-    first, _ = _train(task, state, Budget(epochs=2))
-    longer, saved = _train(task, state, Budget(segments=450), on_step=reports.append)
+    first, _ = _train(task, state, TrainingBudget(epochs=2))
+    longer, saved = _train(task, state, TrainingBudget(segments=450), on_step=reports.append)
     assert longer.result.history[:2] == first.result.history
     assert [row["segments"] for row in longer.result.history] == [150, 300, 450]
     assert saved.step == 30
@@ -131,22 +131,22 @@ def test_a_larger_budget_continues(task: TrainingTask, tmp_path: Path) -> None:
         rate = 0.01 * cosine(1 - 0.5 / steps, warmup=0.1)
         assert history[-1]["learning_rate"] == pytest.approx(rate, rel=1e-5)
     with pytest.raises(SettingsError, match="budget of 200 segments ends after 214 segments, but 450 are trained"):
-        _train(task, state, Budget(segments=200))
+        _train(task, state, TrainingBudget(segments=200))
     with pytest.raises(SettingsError, match="hours that are trained already"):
-        _train(task, state, Budget(hours=1e-6))
+        _train(task, state, TrainingBudget(hours=1e-6))
 
 
 def test_the_state_of_another_model_is_refused(task: TrainingTask, tmp_path: Path) -> None:
     state = tmp_path / "state.npz"
-    _train(task, state, Budget(segments=20))
+    _train(task, state, TrainingBudget(segments=20))
     other = replace(SPEC, hyperparameters=HYPERPARAMETERS | {"units_1": 5})
     with pytest.raises(StateError, match="the variables have other shapes"):
         train(
             task,
             other,
-            options=TrainingOptions.for_long(task, Budget(segments=40)),
+            options=TrainingOptions.for_long(task, TrainingBudget(segments=40)),
             seed=1,
-            state_file=StateFile(state),
+            state_file=TrainingStateFile(state),
         )
 
 
@@ -163,7 +163,7 @@ def test_a_training_that_diverges_keeps_what_was_good(
 
     monkeypatch.setattr(Network, "train", step)
     monkeypatch.setattr(Network, "validate", lambda *_: {"loss": losses[-1]})
-    training = train(task, SPEC, options=TrainingOptions.for_long(task, Budget(epochs=2)), seed=1)
+    training = train(task, SPEC, options=TrainingOptions.for_long(task, TrainingBudget(epochs=2)), seed=1)
     assert training.result.status == status
     assert len(losses) == first_bad + 1, "the remaining steps would be wasted"
     assert training.result.reason == (DIVERGED if status == FAILED else "")

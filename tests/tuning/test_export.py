@@ -23,7 +23,7 @@ import study
 from ecg_study.models.card import DENOISER, DETECTOR
 from ecg_study.training.specs import COMPLETED, DIVERGED, FAILED, TrainingResult, TrainingSpec, Trial
 from ecg_study.tuning.exports.optuna import export_optuna, find_searches, storage_url
-from ecg_study.tuning.state import STATE_FILE, SavedSearch, SearchResult, StateFile, load_search, search_directory
+from ecg_study.tuning.state import STATE_FILE, SavedSearch, SearchResult, SearchStateFile, load_search, search_directory
 from tests.tiny import ROOT
 
 SAVED = datetime(2026, 7, 1, 12)
@@ -120,7 +120,7 @@ def _search(
         "space": space,
     }
     directory = search_directory(out, name)
-    StateFile(directory).save(SavedSearch(identity, finished=list(trials), seconds=20.0, **more))
+    SearchStateFile(directory).save(SavedSearch(identity, finished=list(trials), seconds=20.0, **more))
     os.utime(directory / STATE_FILE, (SAVED.timestamp(), SAVED.timestamp()))
     return load_search(directory)
 

@@ -20,7 +20,7 @@ from ecg_study.training.specs import COMPLETED, failed_training
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
 from ecg_study.tuning.checkpoints import most_weights
-from ecg_study.tuning.plan import Budget
+from ecg_study.tuning.plan import SearchBudget
 from ecg_study.tuning.schedule import count_configurations, schedule_of
 from ecg_study.tuning.start import load_same_search
 from ecg_study.tuning.state import SearchResult, load_search
@@ -109,12 +109,12 @@ def test_a_rung_without_a_completed_trial_ends_only_its_own_bracket(task: Traini
 
 def test_a_limit_of_trials_can_be_raised(task: TrainingTask, reference: SearchResult, tmp_path: Path) -> None:
     directory = tmp_path / "s"
-    first = search(task, directory, budget=Budget(trials=4), executor=FakeExecutor(3, random.Random(0)))
+    first = search(task, directory, budget=SearchBudget(trials=4), executor=FakeExecutor(3, random.Random(0)))
     assert (len(first.trials), first.done) == (4, False)
     assert first.stopped == "the limit of 4 trials was reached"
     assert load_same_search(task, directory, seed=3) == load_search(directory), "a report can be made of it"
     idle = FakeExecutor(3, random.Random(0))
-    search(task, directory, budget=Budget(trials=4), executor=idle)
+    search(task, directory, budget=SearchBudget(trials=4), executor=idle)
     assert idle.started == []
     last = search(task, directory, executor=FakeExecutor(3, random.Random(0)))
     assert (last.done, last.stopped) == (True, "")
@@ -133,9 +133,9 @@ def test_a_time_limit_counts_all_runs_and_drops_the_trials_it_stops(task: Traini
 
     executor.answer = answer
     with pytest.raises(KeyboardInterrupt):
-        search(task, tmp_path / "s", budget=Budget(seconds=3600), executor=_interrupted(executor, after=3))
+        search(task, tmp_path / "s", budget=SearchBudget(seconds=3600), executor=_interrupted(executor, after=3))
     assert all(seconds is not None and 3590 < seconds <= 3600 for seconds in left)
-    spent = Budget(seconds=load_search(tmp_path / "s").seconds)
+    spent = SearchBudget(seconds=load_search(tmp_path / "s").seconds)
     result = search(task, tmp_path / "s", budget=spent, executor=executor)
     assert len(result.trials) == 3
     assert result.stopped == "the time limit of 0 s was reached"
@@ -145,7 +145,7 @@ def test_a_limit_too_small_for_one_trial_is_an_error(task: TrainingTask, tmp_pat
     executor = FakeExecutor(2, random.Random(0))
     none = r"no trial was completed: none was started; the time limit of 0 s was reached: raise it"
     with pytest.raises(TrainingError, match=none):
-        search(task, tmp_path / "s", budget=Budget(seconds=1e-9), executor=executor)
+        search(task, tmp_path / "s", budget=SearchBudget(seconds=1e-9), executor=executor)
     assert executor.started == []
 
 

@@ -46,7 +46,7 @@ from ecg_study.files import make_directory, write_text
 from ecg_study.formatting import duration
 from ecg_study.progress import deferred_interrupts
 from ecg_study.training.backend import import_backend
-from ecg_study.training.steps.budget import Budget
+from ecg_study.training.steps.budget import TrainingBudget
 from ecg_study.training.steps.step_loop import StepCallback, StepProgress
 
 TEST, VALIDATION = "test", "validation"
@@ -178,10 +178,10 @@ def _settings(options: argparse.Namespace) -> TrainingSettings:
     return vary(settings, parse_values(options.set))
 
 
-def _budget(options: argparse.Namespace) -> Budget:
+def _budget(options: argparse.Namespace) -> TrainingBudget:
     if options.epochs is None and options.hours is None:
         raise SettingsError("hours", "give the hours or the epochs of a training", parameters=("epochs",))
-    return Budget(epochs=options.epochs, hours=options.hours)
+    return TrainingBudget(epochs=options.epochs, hours=options.hours)
 
 
 def parse_values(given: Sequence[str]) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from ecg_study.ecg_data.segments.batches import ReadRows
 from ecg_study.ecg_data.segments.stream import SegmentStream, ValidationBatches
 from ecg_study.errors import TrainingError
 from ecg_study.training.specs import TrainingOptions, training_seed
-from ecg_study.training.steps.budget import Budget
+from ecg_study.training.steps.budget import TrainingBudget
 from ecg_study.training.steps.recorder import Record
-from ecg_study.training.steps.saved_state import StateFile
+from ecg_study.training.steps.saved_state import TrainingStateFile
 from ecg_study.training.steps.step_loop import StepCallback, StepLoop
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def train_version(
     *,
     noise: VersionNoise,
     settings: TrainingSettings,
-    budget: Budget,
+    budget: TrainingBudget,
     state_path: Path,
     on_step: StepCallback | None = None,
 ) -> TrainedVersion:
@@ -115,7 +115,7 @@ def train_version(
         recorder=recorder,
     )
     data = [trained.checksum, len(noise.training), float(noise.training.sum(dtype=np.float64))]
-    state_file = StateFile(state_path, conditions={**settings.as_json(), "version": version, "data": data})
+    state_file = TrainingStateFile(state_path, conditions={**settings.as_json(), "version": version, "data": data})
     with state_file.locked():
         state = state_file.load()
         if state is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ecg_study.training.specs import FinishedTraining, TrainingOptions, TrainingSpec
-from ecg_study.training.steps.saved_state import StateFile
+from ecg_study.training.steps.saved_state import TrainingStateFile
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
 
@@ -34,7 +34,7 @@ class Job:
     seed: int
     initial_weights: bytes | None = None
     seconds_left: float | None = None
-    state_file: StateFile | None = None
+    state_file: TrainingStateFile | None = None
 
 
 @dataclass(frozen=True)

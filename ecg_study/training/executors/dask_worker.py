@@ -19,7 +19,7 @@ from ecg_study.training.backend import import_backend
 from ecg_study.training.executors.base import deadline
 from ecg_study.training.loop import train
 from ecg_study.training.specs import FinishedTraining, TrainingOptions, TrainingSpec, TrialStopped
-from ecg_study.training.steps.saved_state import StateFile
+from ecg_study.training.steps.saved_state import TrainingStateFile
 from ecg_study.training.task import TaskReference, TrainingTask
 from ecg_study.training.timing import Speed, measure_speed
 
@@ -62,7 +62,7 @@ class RemoteJob:
     seed: int
     initial_weights: bytes | None
     seconds_left: float | None
-    state_file: StateFile | None = None
+    state_file: TrainingStateFile | None = None
 
 
 @dataclass(frozen=True)

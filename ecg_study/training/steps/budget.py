@@ -10,7 +10,7 @@ from ecg_study.errors import SettingsError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class TrainingBudget:
     """How long a training lasts, in exactly one unit.
 
     Attributes:

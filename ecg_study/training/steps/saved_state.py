@@ -94,7 +94,7 @@ class _StoredContent(Stored):
 
 
 @dataclass(frozen=True)
-class StateFile:
+class TrainingStateFile:
     """The file with the state of one training.
 
     Attributes:

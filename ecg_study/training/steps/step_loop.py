@@ -17,10 +17,10 @@ from ecg_study.progress import raise_if_interrupted
 from ecg_study.training.backend import has_gpu
 from ecg_study.training.scores.scored import Scored
 from ecg_study.training.specs import WARMUP, EpochCallback, TrainingOptions, TrialStopped
-from ecg_study.training.steps.budget import Budget, segments_in
+from ecg_study.training.steps.budget import TrainingBudget, segments_in
 from ecg_study.training.steps.network import Network
 from ecg_study.training.steps.recorder import AVERAGED, LOSS, Recorder
-from ecg_study.training.steps.saved_state import SavedState, StateFile
+from ecg_study.training.steps.saved_state import SavedState, TrainingStateFile
 from ecg_study.training.steps.schedule import Plateau, cosine
 
 _REPORT_SECONDS = 0.5  # between two reports of progress
@@ -69,11 +69,12 @@ class StepLoop:
         validation: batches for validation; ``None`` for no validation.
         budget: length of the training.
         options: learning rate, patience, validation.
-        recorder: keeps history and weights.
+        recorder: see below.
         first_epoch: epochs that were trained before.
         score: computes more metrics in validation; ``None`` for none.
 
     Attributes:
+        recorder: keeps history and weights.
         initial: weights before the training, if they may be kept.
         subject_scores: score of each validation subject in the last validation.
     """
@@ -84,14 +85,14 @@ class StepLoop:
         stream: SegmentStream,
         *,
         validation: ValidationBatches | None,
-        budget: Budget,
+        budget: TrainingBudget,
         options: TrainingOptions,
         recorder: Recorder,
         first_epoch: int = 0,
         score: Score | None = None,
     ) -> None:
         self._network, self._stream, self._validation = network, stream, validation
-        self._budget, self._options, self._recorder, self._first_epoch = budget, options, recorder, first_epoch
+        self._budget, self._options, self.recorder, self._first_epoch = budget, options, recorder, first_epoch
         self._score = score
         self._every = options.validate_every or stream.segments_per_epoch
         self._steps = budget.steps(stream)
@@ -113,7 +114,7 @@ class StepLoop:
     def begin(self) -> None:
         """Measure the initial weights if they may be kept."""
         if self._options.keep_initial and self._validation is not None:
-            self._recorder.record.initial_loss = self._network.validate(self._validation)["loss"]
+            self.recorder.record.initial_loss = self._network.validate(self._validation)["loss"]
             self.initial = self._network.variables()
 
     def resume(self, state: SavedState) -> None:
@@ -141,7 +142,7 @@ class StepLoop:
         # A smaller batch that came first would be computed in another order and rounded differently.
         self._network.train(self._stream.batch(0))
         self._network.restore(list(state.now))
-        recorder = self._recorder
+        recorder = self.recorder
         recorder.record, recorder.best, self.initial = state.record, list(state.best), list(state.initial)
         self._plateau = state.plateau or self._plateau
         self._step, self._loss_sum, self._loss_count = state.step, state.loss_sum, state.loss_count
@@ -151,7 +152,7 @@ class StepLoop:
     def run(
         self,
         *,
-        state_file: StateFile | None = None,
+        state_file: TrainingStateFile | None = None,
         on_progress: EpochCallback | None = None,
         on_step: StepCallback | None = None,
         should_stop: Callable[[], bool] = lambda: False,
@@ -204,7 +205,7 @@ class StepLoop:
         return max(1e-9, self._budget.seconds - self._validation_seconds)
 
     def _finished(self) -> bool:
-        if self._recorder.record.stopped:
+        if self.recorder.record.stopped:
             return True
         if self._steps is not None:
             return self._step >= self._steps
@@ -229,7 +230,7 @@ class StepLoop:
         self._training_seconds += time.monotonic() - started
         # After a NaN or infinite loss, all further steps are wasted.
         if self._options.stop_when_diverged and not math.isfinite(loss):
-            self._recorder.record.stopped = True
+            self.recorder.record.stopped = True
 
     def _is_due(self) -> bool:
         before, after = (segments_in(self._stream, step) // self._every for step in (self._step - 1, self._step))
@@ -250,7 +251,7 @@ class StepLoop:
                 with self._network.averaged_weights():
                     found = self._measured(self._validation)
                 metrics |= {f"{AVERAGED}val_{name}": value for name, value in found.items()}
-        self._recorder.add(row, metrics)
+        self.recorder.add(row, metrics)
         if self._plateau is not None and LOSS in metrics:
             self._plateau.validated(metrics[LOSS])
             self._network.set_learning_rate(self._highest_rate * self._plateau.rate)
@@ -268,10 +269,10 @@ class StepLoop:
         self.subject_scores = scored.by_subject
         return metrics | scored.metrics
 
-    def _save(self, state_file: StateFile | None) -> None:
+    def _save(self, state_file: TrainingStateFile | None) -> None:
         if state_file is None:
             return
-        recorder = self._recorder
+        recorder = self.recorder
         state_file.save(
             SavedState(
                 step=self._step,
@@ -303,5 +304,5 @@ class StepLoop:
             seconds_left=left,
             segments_per_second=trained / max(1e-9, self._training_seconds),
             loss=self._loss_sum / self._loss_count if self._loss_count else None,
-            history=tuple(self._recorder.record.history),
+            history=tuple(self.recorder.record.history),
         )

@@ -14,7 +14,7 @@ from ecg_study.files import write_bytes
 from ecg_study.models.card import MODEL_KINDS
 from ecg_study.training.specs import COMPLETED, Trial
 from ecg_study.tuning.schedule import hyperband_schedule
-from ecg_study.tuning.state import STATE_FILE, SearchResult, StateFile, load_search, search_directory
+from ecg_study.tuning.state import STATE_FILE, SearchResult, SearchStateFile, load_search, search_directory
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -119,7 +119,7 @@ def _database(searches: Mapping[str, SearchResult]) -> bytes:
             try:
                 _add_study(storage, name, result)
             except (LookupError, TypeError, ValueError, OverflowError) as error:
-                raise StateFile(result.directory).damaged("its trials do not fit its space") from error
+                raise SearchStateFile(result.directory).damaged("its trials do not fit its space") from error
         storage.remove_session()
         return connection.serialize()
 

@@ -28,6 +28,7 @@ from ecg_study.reports.schema import to_json
 from ecg_study.result_cache import ResultCache
 from ecg_study.search_spaces.built_in import RENAMED_PRESETS
 from ecg_study.search_spaces.preset_files import load_preset
+from ecg_study.search_spaces.presets import Preset
 from ecg_study.training.backend import import_backend
 from ecg_study.training.final_training import build_trained
 from ecg_study.training.loop import train
@@ -77,16 +78,9 @@ def fine_tune_model(
     require_packages()
     folder, output_dir, seed = find_model(name), Path(settings.output_dir), settings.seed
     card = read_card(folder)
-    trained_with = RENAMED_PRESETS.get(card.preset, card.preset)
-    given = preset or trained_with
-    loaded_preset = load_preset(given)
-    if loaded_preset.name != trained_with:
-        raise SettingsError("preset", f"{given!r} is not the preset of {folder} ({trained_with!r})", value=given)
-    if card.baseline_wander == "removed" and card.highpass_hz is None:
-        problem = (
-            "a denoiser of 0.1.0 that removes baseline wander by itself, which can be used, but not trained further"
-        )
-        raise ModelError(f"{folder}: {problem}; use a newer one")
+    given = preset or RENAMED_PRESETS.get(card.preset, card.preset)
+    loaded_preset = _preset_of(card, folder, given=given)
+    _check_trainable(card, folder)
     target = output_dir / "models" / card.model_kind
     if target.exists():
         raise StateError(f"{target}: exists; choose another output folder", parameters=("output_dir",))
@@ -125,6 +119,27 @@ def fine_tune_model(
         new_card = _card(original.card, task, result)
         save_model(target, model, card=new_card, page=render_fine_tuned_card(new_card, result))
     return result
+
+
+def _preset_of(card: ModelCard, folder: Path, *, given: str) -> Preset:
+    """Return the preset that a model was trained with.
+
+    Raises:
+        SettingsError: the given one is unknown, or another one.
+    """
+    preset, trained_with = load_preset(given), RENAMED_PRESETS.get(card.preset, card.preset)
+    if preset.name != trained_with:
+        raise SettingsError("preset", f"{given!r} is not the preset of {folder} ({trained_with!r})", value=given)
+    return preset
+
+
+def _check_trainable(card: ModelCard, folder: Path) -> None:
+    """Raise an error for a model that can be used, but not trained further."""
+    if card.baseline_wander == "removed" and card.highpass_hz is None:
+        problem = (
+            "a denoiser of 0.1.0 that removes baseline wander by itself, which can be used, but not trained further"
+        )
+        raise ModelError(f"{folder}: {problem}; use a newer one")
 
 
 def _train(

@@ -4,50 +4,50 @@ from __future__ import annotations
 
 import csv
 import io
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecg_study.ecg_data.databases.splits import PARTS, TRAIN, VALIDATION
+from ecg_study.ecg_data.databases.splits import TRAIN, VALIDATION
 from ecg_study.errors import SettingsError, TrainingError
-from ecg_study.evaluation.leads import read_leads
 from ecg_study.evaluation.results.long_training import LongTraining
-from ecg_study.evaluation.thresholds import choose_operating_point
 from ecg_study.extras import require_packages
-from ecg_study.files import make_directory, remove_abandoned, replacing, temporary_path, write_json, write_text
+from ecg_study.files import make_directory, replacing, write_json, write_text
 from ecg_study.formatting import difference
-from ecg_study.models.card import MODEL_KINDS, ModelCard, OperatingPoint, read_card
-from ecg_study.models.folder import SavedModel, save_model
+from ecg_study.models.card import MODEL_KINDS, ModelCard, read_card
+from ecg_study.models.folder import SavedModel
 from ecg_study.progress import Progress, deferred_interrupts
 from ecg_study.reports.model_card import render_trained_card
-from ecg_study.result_cache import ResultCache
 from ecg_study.search_spaces.preset_files import load_preset
 from ecg_study.search_spaces.presets import Preset
 from ecg_study.training.backend import import_backend
-from ecg_study.training.final_training import build_trained, training_conditions
+from ecg_study.training.final_training import training_conditions
 from ecg_study.training.loop import train
 from ecg_study.training.specs import FinishedTraining, TrainingOptions, TrainingSpec
-from ecg_study.training.steps.budget import Budget
-from ecg_study.training.steps.recorder import AVERAGED, LOSS
-from ecg_study.training.steps.saved_state import SAVE_SECONDS, StateFile
+from ecg_study.training.steps.budget import TrainingBudget
+from ecg_study.training.steps.saved_state import SAVE_SECONDS, TrainingStateFile
 from ecg_study.training.steps.step_loop import StepCallback, StepProgress
-from ecg_study.training.task import TrainingTask, augmentation_as_json
+from ecg_study.training.task import TrainingTask
 from ecg_study.workflows.preparation import PreparedData, prepare_data
-from ecg_study.workflows.reporting.provenance import summarize_data
 from ecg_study.workflows.settings import SETTINGS_FILE, Settings, save_settings
-from ecg_study.workflows.task_models import cached_task_model, task_card
 from ecg_study.workflows.training.configuration import (
     check_buildable,
     choose_hyperparameters,
     searched_hyperparameters,
 )
 from ecg_study.workflows.training.origins import TRAINED, lineage, open_start, refuse_training_records
+from ecg_study.workflows.training.trained_model import (
+    final_model,
+    operating_point,
+    replace_model,
+    training_card,
+    training_result,
+)
 
 if TYPE_CHECKING:
-    import keras
+    pass
 
 TRAIN_FOLDER = "train"
 """Folder in the output folder with the state and the history of each training."""
@@ -76,7 +76,7 @@ class TrainingRequest:
     """
 
     model_kind: str
-    budget: Budget
+    budget: TrainingBudget
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     from_search: Path | None = None
     weight_average: float | None = None
@@ -132,64 +132,100 @@ def train_model(
     _check_replaceable(model_dir)  # all that can be refused before the data are prepared, which can take an hour
     data = prepare_data(settings, on_progress=on_progress)
     import_backend()
-    task = TrainingTask(
-        request.model_kind,
-        data.cache,
-        data.split,
-        preset,
-        refit=chosen is not None,
-        keras_layers=settings.keras_layers,
-        shares=data.shares,
-    )
+    task = _task(settings, request, preset, data=data)
     if chosen is not None:
         _check_same_split(chosen, task)
     check_buildable(task, hyperparameters)
-    origin: _Origin | None = None
-    if request.start_from is not None:
-        origin = _Origin(*open_start(request.start_from, task, hyperparameters=hyperparameters))
-        refuse_training_records(origin.model.card, task, data=data.database)
+    origin = _origin(request, task, hyperparameters=hyperparameters, data=data)
     make_directory(output_dir)
     directory = output_dir / TRAIN_FOLDER / task.name
-    spec = TrainingSpec(id=f"{task.name}-{TRAIN_FOLDER}", epochs=1, hyperparameters=hyperparameters)
-    options = TrainingOptions.for_long(task, request.budget, validate_every=request.validate_every)
-    conditions = training_conditions(task, spec, options=options, seed=settings.seed)
-    if origin is not None:
-        conditions["start from"] = origin.sha256
-    with deferred_interrupts(), StateFile(directory.with_suffix(".npz")).locked():
+    with deferred_interrupts(), TrainingStateFile(directory.with_suffix(".npz")).locked():
         if request.restart:
             _set_aside(directory)
         if on_start is not None:
             on_start(task, hyperparameters)
-        state_file = StateFile(directory / STATE_FILE, conditions, seconds=request.save_seconds)
-        training = train(
-            task,
-            spec,
-            options=options,
-            seed=settings.seed,
-            initial_weights=None if origin is None else origin.model.model.get_weights(),
-            on_step=_with_history(on_step, directory / HISTORY_FILE),
-            state_file=state_file,
-        )
-        if training.weights is None:
-            problem = f"{training.result.reason}; restart with a lower learning_rate or another seed"
-            raise TrainingError(f"training of the {task.name}: {problem}", parameters=("restart", "seed"))
-        model = _final_model(task, spec, training)
+        spec = TrainingSpec(id=f"{task.name}-{TRAIN_FOLDER}", epochs=1, hyperparameters=hyperparameters)
+        training = _train(task, spec, request, directory=directory, seed=settings.seed, origin=origin, on_step=on_step)
+        model = final_model(task, spec, training=training)
         if chosen is not None:
             point = chosen.operating_point
         else:
-            point = _operating_point(model, task, data, seed=settings.seed, on_progress=on_progress)
-        result = _result(task, spec, training, data=data, budget=request.budget, point=point)
-        write_json(directory / SUMMARY_FILE, asdict(result))
-        # Beside the state: the output folder may be that of a study with settings of its own.
-        save_settings(settings, directory / SETTINGS_FILE)
-        # A kill between the last saved state and its callback leaves a file without the last row.
-        write_text(directory / HISTORY_FILE, _as_csv(result.history))
-        _save_plot(result, directory / PLOT_FILE)
-        card = _card(task, data, result, seed=settings.seed)
+            point = operating_point(model, task, data=data, seed=settings.seed, on_progress=on_progress)
+        result = training_result(task, spec, training=training, data=data, budget=request.budget, point=point)
+        _write_summary(result, settings, directory=directory)
+        card = training_card(task, data=data, result=result, seed=settings.seed)
         if origin is not None:
             card = replace(card, data={**card.data, **lineage(origin.model.card, origin.sha256)})
-        _replace_model(model_dir, model, card=card, page=render_trained_card(card, result))
+        replace_model(model_dir, model, card=card, page=render_trained_card(card, result))
     return result
+
+
+def _task(settings: Settings, request: TrainingRequest, preset: Preset, *, data: PreparedData) -> TrainingTask:
+    """Return the model and its data."""
+    return TrainingTask(
+        request.model_kind,
+        data.cache,
+        data.split,
+        preset,
+        refit=request.refit is not None,
+        keras_layers=settings.keras_layers,
+        shares=data.shares,
+    )
+
+
+def _origin(
+    request: TrainingRequest, task: TrainingTask, *, hyperparameters: dict[str, Any], data: PreparedData
+) -> _Origin | None:
+    """Return the model that a training starts from; ``None`` for random weights."""
+    if request.start_from is None:
+        return None
+    origin = _Origin(*open_start(request.start_from, task, hyperparameters=hyperparameters))
+    refuse_training_records(origin.model.card, task, data=data.database)
+    return origin
+
+
+def _train(
+    task: TrainingTask,
+    spec: TrainingSpec,
+    request: TrainingRequest,
+    *,
+    directory: Path,
+    seed: int,
+    origin: _Origin | None,
+    on_step: StepCallback,
+) -> FinishedTraining:
+    """Train, or go on from the state in the folder of the training.
+
+    Raises:
+        TrainingError: the training diverged.
+    """
+    options = TrainingOptions.for_long(task, request.budget, validate_every=request.validate_every)
+    conditions = training_conditions(task, spec, options=options, seed=seed)
+    if origin is not None:
+        conditions["start from"] = origin.sha256
+    training = train(
+        task,
+        spec,
+        options=options,
+        seed=seed,
+        initial_weights=None if origin is None else origin.model.model.get_weights(),
+        on_step=_with_history(on_step, directory / HISTORY_FILE),
+        state_file=TrainingStateFile(directory / STATE_FILE, conditions, seconds=request.save_seconds),
+    )
+    if training.weights is None:
+        problem = f"{training.result.reason}; restart with a lower learning_rate or another seed"
+        raise TrainingError(f"training of the {task.name}: {problem}", parameters=("restart", "seed"))
+    return training
+
+
+def _write_summary(result: LongTraining, settings: Settings, *, directory: Path) -> None:
+    """Write results, settings, history and plot of a training beside its state."""
+    write_json(directory / SUMMARY_FILE, asdict(result))
+    # Beside the state: the output folder may be that of a study with settings of its own.
+    save_settings(settings, directory / SETTINGS_FILE)
+    # A kill between the last saved state and its callback leaves a file without the last row.
+    write_text(directory / HISTORY_FILE, _as_csv(result.history))
+    _save_plot(result, directory / PLOT_FILE)
 
 
 def _configuration(settings: Settings, request: TrainingRequest) -> tuple[Preset, dict[str, Any]]:
@@ -286,111 +322,3 @@ def _as_csv(history: Sequence[Mapping[str, float]]) -> str:
     writer.writeheader()
     writer.writerows(history)
     return text.getvalue()
-
-
-def _final_model(task: TrainingTask, spec: TrainingSpec, training: FinishedTraining) -> keras.Model:
-    import keras
-
-    keras.backend.clear_session()  # the layers of a saved model are numbered from the first
-    return build_trained(task, spec, training=training)
-
-
-def _operating_point(
-    model: keras.Model, task: TrainingTask, data: PreparedData, *, seed: int, on_progress: Progress
-) -> OperatingPoint:
-    if not task.has_thresholds:
-        return OperatingPoint({})
-    on_progress("Thresholds", 0, 1)
-    leads = read_leads(task.cache, data.database, records=task.split.validation)
-    noise, subjects = task.validation_noise, task.split.subjects
-    with tempfile.TemporaryDirectory() as kept:
-        cached = cached_task_model(model, task, store=ResultCache(Path(kept)))
-        point = choose_operating_point(cached, leads, noise=noise, subjects=subjects, seed=seed)
-    on_progress("Thresholds", 1, 1)
-    return point
-
-
-def _result(
-    task: TrainingTask,
-    spec: TrainingSpec,
-    training: FinishedTraining,
-    *,
-    data: PreparedData,
-    budget: Budget,
-    point: OperatingPoint,
-) -> LongTraining:
-    history, score = training.result.history, training.result.score
-    assert score is not None
-    prefix = AVERAGED if training.averaged else ""
-    kept = history[-1] if task.refit else next(row for row in reversed(history) if row.get(prefix + LOSS) == score)
-    objective = task.objective[0]
-    return LongTraining(
-        task=task.name,
-        database=data.database.name,
-        parts={part: task.split.part(part) for part in PARTS},
-        preset=task.preset.name,
-        hyperparameters=spec.hyperparameters,
-        parameters=training.result.parameters or 0,
-        budget=str(budget),
-        segments=int(history[-1]["segments"]),
-        seconds=training.result.seconds,
-        kept_segments=int(kept["segments"]),
-        averaged=training.averaged,
-        refit=task.refit,
-        diverged=training.diverged,
-        loss=score,
-        objective=(objective, kept.get(prefix + objective)),
-        history=history,
-        thresholds=point.thresholds,
-        calibration=point.calibration,
-    )
-
-
-def _card(task: TrainingTask, data: PreparedData, result: LongTraining, *, seed: int) -> ModelCard:
-    summary = summarize_data(data.database, task.cache, split=task.split)
-    objective, value = result.objective
-    metrics = {"loss": result.loss, **({} if value is None else {objective.removeprefix("val_"): value})}
-    measured = {"training": {"loss": result.loss}} if result.refit else {"validation": metrics}
-    return replace(
-        task_card(task, parameters=result.parameters),
-        thresholds=result.thresholds,
-        calibration=result.calibration,
-        hyperparameters=result.hyperparameters,
-        data={
-            "database": summary.database,
-            "version": summary.version,
-            "attribution": summary.attribution,
-            "license": summary.license,
-            "sha256": summary.sha256,
-            "key": summary.key,
-            "lead": summary.lead,
-            **({"aligned_marks": True} if task.cache.settings.aligned else {}),
-            "noise_sigma_mv": summary.noise_sigma_mv,
-            **augmentation_as_json(task, result.hyperparameters),
-            "records": {name: list(part.records) for name, part in summary.parts.items()},
-            "signals": task.cache.signals([*task.split.train, *task.split.validation]),
-            TRAINED: {
-                "segments": result.segments,
-                "kept_segments": result.kept_segments,
-                "averaged": result.averaged,
-                "refit": result.refit,
-                "seconds": round(result.seconds, 1),
-            },
-        },
-        metrics=measured,
-        seed=seed,
-    )
-
-
-def _replace_model(directory: Path, model: keras.Model, *, card: ModelCard, page: str) -> None:
-    """Write a model folder in place of an existing one."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(directory.parent)
-    with (
-        temporary_path(directory.parent, directory.name) as made,
-        temporary_path(directory.parent, directory.name) as old,
-    ):
-        save_model(made, model, card=card, page=page)
-        if directory.exists():
-            directory.rename(old)
-        made.rename(directory)
