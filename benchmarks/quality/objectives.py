@@ -1,11 +1,12 @@
-"""How well scores in a search rank detectors: ``python -m benchmarks.quality.objectives --raw-dir ...``.
+"""How well scores in a search rank models: ``python -m benchmarks.quality.objectives --raw-dir ...``.
 
 Configurations are drawn from a preset as a search draws them. Each is trained as on the rungs of a search, with the
 segments of an epoch multiplied by three from rung to rung, and scored at the end of each rung: by the objective, and by
-the area under the precision-recall curve of windows, the objective of 0.1.0. Each is then trained to the end from new
-weights, with a learning rate that falls to 0, and judged on records of other subjects: whole records, as recorded and
-with electrode motion of three levels, with thresholds from the validation records. Printed is Spearman's correlation of
-each score with that judgement, with its 95 % interval from a bootstrap over configurations. No test record is read.
+that of 0.1.0: for detectors the area under the precision-recall curve of windows, for denoisers the loss. Each is then
+trained to the end from new weights, with a learning rate that falls to 0, and judged on whole records of other
+subjects, with thresholds from the validation records: a detector as recorded and with electrode motion of three levels,
+a denoiser under the mixture of noises at 24 to -6 dB. Printed is Spearman's correlation of each score with that
+judgement, with its 95 % interval from a bootstrap over configurations. No test record is read.
 
 The results of each configuration are appended to a file; the same command goes on where it was stopped.
 """
@@ -16,7 +17,7 @@ import argparse
 import json
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,19 @@ import numpy as np
 from benchmarks.quality.folds import FOLDS
 from ecg_study.ecg_data.databases.catalog import open_database
 from ecg_study.ecg_data.databases.splits import VALIDATION, Split, split_mitdb
-from ecg_study.ecg_data.noise import NoiseSource
+from ecg_study.ecg_data.filters import remove_baseline_wander
+from ecg_study.ecg_data.noise import MIX, NoiseSource, join_windows, window_excerpts
 from ecg_study.ecg_data.noise_records import open_noise_records
 from ecg_study.ecg_data.noise_stress import add_electrode_motion
+from ecg_study.ecg_data.removals import mean_gain
 from ecg_study.ecg_data.segments.cache import open_cache
 from ecg_study.ecg_data.segments.layout import SegmentSettings
 from ecg_study.evaluation.cached_models import CachedModel
+from ecg_study.evaluation.experiments.harm import HARM_LEVELS
 from ecg_study.evaluation.leads import EvaluationLead, match, read_leads
 from ecg_study.evaluation.metrics import pooled_f1
 from ecg_study.evaluation.thresholds import choose_thresholds
-from ecg_study.models.card import DETECTOR, OperatingPoint
+from ecg_study.models.card import DENOISER, DETECTOR, OperatingPoint
 from ecg_study.result_cache import ResultCache
 from ecg_study.search_spaces.preset_files import load_preset
 from ecg_study.training.backend import import_backend
@@ -47,12 +51,15 @@ from ecg_study.training.weights import load_weights
 from ecg_study.tuning.oracle import SearchOracle
 from ecg_study.workflows.task_models import cached_task_model
 
-SCORES = ("r_peak_error", "window_pr_auc")
+SCORES = {DETECTOR: {"r_peak_error": 1, "window_pr_auc": -1}, DENOISER: {"noise_left": 1, "loss": 1}}
+"""Scores of each kind of model, the objective first: 1 if lower is better, -1 if higher is."""
+
 RUNGS = 3
 _TOLERANCES_MS = (150, 50)
 _LEVELS_DB = (12, 6, 0)
 _LEAST_ERROR = 1e-4
 _LONGEST = 81  # epochs, for which Hyperband draws 81 configurations at once
+_NOISE_SEED = 23
 _DRAWS = 10_000  # bootstrap samples of configurations
 
 
@@ -61,6 +68,7 @@ def main() -> None:
     options = _parser().parse_args()
     import_backend()
     task, judge_leads, validation_leads, noise = _open(options)
+    kind = options.model_kind
     oracle = SearchOracle(task, seed=options.seed)
     configurations: list[dict[str, Any]] = []
     while len(configurations) < options.configurations:
@@ -76,18 +84,19 @@ def main() -> None:
             row: dict[str, Any] = {"hyperparameters": hyperparameters, "rungs": _rungs(task, hyperparameters, options)}
             model = _trained(task, hyperparameters, options)
             thresholds = choose_thresholds(model, validation_leads, noise=noise, seed=options.seed)
+            judge = JUDGES[kind]
             row["final"] = judge(model.at(OperatingPoint(thresholds)), judge_leads, noise=noise)
             with options.output.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             done.append(row)
         row = done[number]
-        scores = "; ".join(" ".join(f"{name} {rung[name]:.4f}" for name in SCORES) for rung in row["rungs"])
+        scores = "; ".join(" ".join(f"{name} {rung[name]:.4f}" for name in SCORES[kind]) for rung in row["rungs"])
         print(f"{number}: final error {row['final']:.3f} %; {scores}; {row['hyperparameters']}", flush=True)
-    for line in _correlations(done[: options.configurations], options.seed):
+    for line in _correlations(done[: options.configurations], SCORES[kind], seed=options.seed):
         print(line)
 
 
-def judge(model: CachedModel, leads: Sequence[EvaluationLead], *, noise: NoiseSource) -> float:
+def judge_detector(model: CachedModel, leads: Sequence[EvaluationLead], *, noise: NoiseSource) -> float:
     """Return the geometric mean of 1 - F1 in percent, over tolerances and conditions, pooled over the leads."""
     errors = []
     for level in (None, *_LEVELS_DB):
@@ -105,6 +114,29 @@ def judge(model: CachedModel, leads: Sequence[EvaluationLead], *, noise: NoiseSo
     return 100 * math.exp(float(np.mean(np.log(errors))))
 
 
+def judge_denoiser(model: CachedModel, leads: Sequence[EvaluationLead], *, noise: NoiseSource) -> float:
+    """Return the power of the error over that after the high-pass alone in percent: geometric mean over levels.
+
+    The decibels of each level are a mean over the leads; a level at which the model does harm counts twice.
+    """
+    gains = np.zeros((len(leads), len(HARM_LEVELS), 1))
+    for number, lead in enumerate(leads):
+        reference = remove_baseline_wander(lead.clean, lead.fs)
+        count, samples = window_excerpts(len(reference), fs=lead.fs)
+        drawn = noise.draw(MIX, count=count, samples=samples, rng=np.random.default_rng([_NOISE_SEED, number]))
+        added = join_windows(drawn, reference, fs=lead.fs)
+        for place, level in enumerate(HARM_LEVELS):
+            noisy = lead.clean + 10 ** (-level / 20) * added
+            outputs = (remove_baseline_wander(noisy, lead.fs), model.denoise(noisy, keep=False))
+            before, after = (np.mean(np.square(output - reference)) for output in outputs)
+            gains[number, place] = 10 * np.log10(before / after)
+    return float(100 * 10 ** (-mean_gain(gains, [np.arange(len(leads))])[0] / 10))
+
+
+JUDGES = {DETECTOR: judge_detector, DENOISER: judge_denoiser}
+"""What a trained model of each kind is judged by; lower is better."""
+
+
 def spearman(scores: np.ndarray, finals: np.ndarray, *, seed: int) -> tuple[float, float, float]:
     """Return Spearman's correlation with its 95 % interval from a bootstrap over configurations."""
     from scipy.stats import spearmanr
@@ -119,13 +151,13 @@ def spearman(scores: np.ndarray, finals: np.ndarray, *, seed: int) -> tuple[floa
     return float(spearmanr(scores, finals).statistic), float(low), float(high)
 
 
-def _correlations(rows: Sequence[dict[str, Any]], seed: int) -> list[str]:
+def _correlations(rows: Sequence[dict[str, Any]], names: Mapping[str, int], *, seed: int) -> list[str]:
     finals = np.array([row["final"] for row in rows])
     lines = [f"Spearman's correlation with the final error, {len(rows)} configurations:"]
-    for name in SCORES:
+    for name, sign in names.items():
         for number in range(RUNGS):
             scores = np.array([row["rungs"][number][name] for row in rows])
-            value, low, high = spearman(scores if name == SCORES[0] else -scores, finals, seed=seed)
+            value, low, high = spearman(sign * scores, finals, seed=seed)
             lines.append(f"  {name}, rung {number}: {value:.2f} [{low:.2f}, {high:.2f}]")
     return lines
 
@@ -148,7 +180,7 @@ def _rungs(task: TrainingTask, hyperparameters: dict[str, Any], options: argpars
         if trained.weights is None:
             raise SystemExit(f"objectives: {trained.result.reason}")
         weights = trained.weights
-        scores.append({name: trained.result.history[-1][f"val_{name}"] for name in SCORES})
+        scores.append({name: trained.result.history[-1][f"val_{name}"] for name in SCORES[task.name]})
     return scores
 
 
@@ -177,7 +209,7 @@ def _open(options: argparse.Namespace) -> tuple[TrainingTask, list[EvaluationLea
     preset = load_preset(options.preset)
     # A schedule of long trials draws many configurations at once.
     preset = replace(preset, segments_per_epoch=options.epoch_segments, max_epochs=_LONGEST, hours=None)
-    task = TrainingTask(DETECTOR, cache, split, preset)
+    task = TrainingTask(options.model_kind, cache, split, preset)
     leads = [read_leads(cache, database, records=names) for names in (judges, usual.validation)]
     return task, leads[0], leads[1], cache.noise[VALIDATION]
 
@@ -188,6 +220,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--model-kind", choices=(DETECTOR, DENOISER), default=DETECTOR, help="(default: detector)")
     parser.add_argument("--raw-dir", type=Path, required=True, help="folder of the MIT-BIH Arrhythmia Database")
     parser.add_argument("--noise-dir", type=Path, required=True, help="folder of the noise records")
     parser.add_argument("--data-dir", type=Path, default=Path("data"), help="for cached segments (default: data)")
