@@ -106,7 +106,8 @@ class _Session:
 class OnnxRuntime:
     """Runs a model with ONNX Runtime, on all cores that this process may use.
 
-    A forked process can use it too: it opens the model again when it first runs it, since it has none of the threads.
+    A forked process can use it too, and so can one that gets a pickled copy: it opens the model again, since it has
+    none of the threads.
 
     Args:
         model: Checked model.
@@ -121,6 +122,14 @@ class OnnxRuntime:
         self._batch = model.size.batch_segments(ONNX_BATCH_SEGMENTS, memory_bytes=_BATCH_BYTES)
         self._threads = model.size.batch_segments(core_count(), memory_bytes=_MEMORY_BYTES // self._batch)
         self._current = self._open()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: the checked model."""
+        return {"model": self._model, "path": self._path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open a pickled model again."""
+        OnnxRuntime.__init__(self, state["model"], state["path"])
 
     def run(self, segments: np.ndarray) -> np.ndarray:
         """Return the outputs for segments, both float32 of shape ``(segments, segment_samples)``.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from ecg_study.errors import InputError, ModelError
+from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import DEFAULT_MODEL, PRETRAINED_DIR, load_model
 from ecg_study.models.network_size import NetworkSize
 from ecg_study.models.onnx_file import CheckedOnnx, check_onnx
@@ -112,6 +115,15 @@ def test_another_process_opens_the_model_again(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(os, "getpid", lambda: before.process_id + 1)
     np.testing.assert_array_equal(runtime.run(SEGMENTS), wanted)
     assert runtime._current.pool is not before.pool and runtime._current.session is not before.session
+
+
+def test_a_model_can_be_sent_to_another_process() -> None:
+    detector = load_model(DEFAULT_MODEL, runtime="onnx")
+    assert isinstance(detector, Detector)
+    signal = np.sin(np.arange(20_000) / 9)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.apply(partial(detector.detect, fs=360.0), (signal,))
+    np.testing.assert_array_equal(found.samples, detector.detect(signal, fs=360.0).samples)
 
 
 def test_keras_in_a_forked_process_is_an_error_and_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
