@@ -123,6 +123,7 @@ def _step_loop(
 
 def _completed(loop: StepLoop, options: TrainingOptions, *, seconds: float, parameters: int) -> FinishedTraining:
     """Return the result and the kept weights of a training that has a score."""
+    weights = pack_weights(loop.recorder.kept_variables(loop.initial))  # decides whether the initial weights are kept
     record = loop.recorder.record
     result = TrainingResult(
         COMPLETED,
@@ -135,7 +136,7 @@ def _completed(loop: StepLoop, options: TrainingOptions, *, seconds: float, para
     )
     return FinishedTraining(
         result,
-        pack_weights(loop.recorder.kept_variables(loop.initial)),
+        weights,
         initial_loss=record.initial_loss,
         averaged=record.averaged,
         diverged=record.stopped and not options.stops_early,

@@ -319,12 +319,6 @@ def test_a_recording_may_be_shorter_than_a_segment(detector: Detector, samples: 
     np.testing.assert_allclose(found.samples, wanted[wanted < samples - 15], atol=1)
 
 
-def test_a_signal_below_a_second_tells_nothing(detector: Detector) -> None:
-    signal = ecg(360.0)[100:]  # begins half a second before an R peak
-    assert detector.detect(signal[:359], fs=360.0).unusable.tolist() == [[0, 359]]
-    assert not len(detector.detect(signal[:359], fs=360.0)) and len(detector.detect(signal[:360], fs=360.0)) == 1
-
-
 def test_the_first_and_the_last_beat_are_found(detector: Detector) -> None:
     signal = ecg(360.0)
     first, last = round(SECONDS[0] * 360), round(SECONDS[-1] * 360)

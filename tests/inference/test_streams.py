@@ -314,3 +314,12 @@ def test_an_absurd_first_sample_is_one_missing_sample(first: float) -> None:
     stream = Detector(CARD, SlopeRuntime()).stream(fs=360.0)
     parts = RPeaks.concatenate([*(stream.push(part) for part in np.array_split(signal, 500)), stream.finish()])
     np.testing.assert_array_equal(parts.samples, found.samples)
+
+
+def test_a_signal_below_a_second_tells_nothing() -> None:
+    detector = Detector(CARD, SlopeRuntime())
+    signal = ecg(360.0)[100:]  # begins half a second before an R peak
+    assert detector.detect(signal[:359], fs=360.0).unusable.tolist() == [[0, 359]]
+    assert not len(detector.detect(signal[:359], fs=360.0)) and len(detector.detect(signal[:360], fs=360.0)) == 1
+    stream = detector.stream(fs=360.0)
+    assert not len(stream.push(signal[:359])) and stream.finish().unusable.tolist() == [[0, 359]]
