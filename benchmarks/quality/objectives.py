@@ -6,7 +6,8 @@ that of 0.1.0: for detectors the area under the precision-recall curve of window
 trained to the end from new weights, with a learning rate that falls to 0, and judged on whole records of other
 subjects, with thresholds from the validation records: a detector as recorded and with electrode motion of three levels,
 a denoiser under the mixture of noises at 24 to -6 dB. Printed is Spearman's correlation of each score with that
-judgement, with its 95 % interval from a bootstrap over configurations. No test record is read.
+judgement, with its 95 % interval from a bootstrap over configurations; and that of the objective of the trained model
+itself. No test record is read.
 
 The results of each configuration are appended to a file; the same command goes on where it was stopped.
 """
@@ -78,14 +79,16 @@ def main() -> None:
                 f"objectives: the preset draws {len(configurations)} configurations at once; ask for fewer"
             )
         configurations.append(drawn.hyperparameters)
-    done = _read(options.output)
+    done, known = _read(options.output), None if options.finals is None else _read(options.finals)
     for number, hyperparameters in enumerate(configurations):
         if number >= len(done):
             row: dict[str, Any] = {"hyperparameters": hyperparameters, "rungs": _rungs(task, hyperparameters, options)}
-            model = _trained(task, hyperparameters, options)
-            thresholds = choose_thresholds(model, validation_leads, noise=noise, seed=options.seed)
-            judge = JUDGES[kind]
-            row["final"] = judge(model.at(OperatingPoint(thresholds)), judge_leads, noise=noise)
+            if known is not None:
+                row |= _known(known[number], hyperparameters)
+            else:
+                model, row["validation"] = _trained(task, hyperparameters, options)
+                thresholds = choose_thresholds(model, validation_leads, noise=noise, seed=options.seed)
+                row["final"] = JUDGES[kind](model.at(OperatingPoint(thresholds)), judge_leads, noise=noise)
             with options.output.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             done.append(row)
@@ -159,6 +162,10 @@ def _correlations(rows: Sequence[dict[str, Any]], names: Mapping[str, int], *, s
             scores = np.array([row["rungs"][number][name] for row in rows])
             value, low, high = spearman(sign * scores, finals, seed=seed)
             lines.append(f"  {name}, rung {number}: {value:.2f} [{low:.2f}, {high:.2f}]")
+    # What a score of a rung can reach at most, since it is measured on the validation records.
+    name = next(iter(names))
+    value, low, high = spearman(np.array([row["validation"] for row in rows]), finals, seed=seed)
+    lines.append(f"  {name} of the trained model itself: {value:.2f} [{low:.2f}, {high:.2f}]")
     return lines
 
 
@@ -184,17 +191,22 @@ def _rungs(task: TrainingTask, hyperparameters: dict[str, Any], options: argpars
     return scores
 
 
-def _trained(task: TrainingTask, hyperparameters: dict[str, Any], options: argparse.Namespace) -> CachedModel:
-    """Train a configuration to the end, and return it with a result cache in memory."""
+def _trained(
+    task: TrainingTask, hyperparameters: dict[str, Any], options: argparse.Namespace
+) -> tuple[CachedModel, float]:
+    """Train a configuration to the end, and return it and its objective on the validation records."""
     spec = TrainingSpec(id="final", epochs=1, hyperparameters=hyperparameters)
     budget = TrainingBudget(segments=options.final_segments)
-    final = replace(TrainingOptions.for_final(task), budget=budget, schedule="cosine", keep="last", only_at_end=True)
+    final = replace(
+        TrainingOptions.for_final(task), budget=budget, schedule="cosine", keep="last", only_at_end=True, scored=True
+    )
     trained = train(task, spec, options=final, seed=options.seed)
     if trained.weights is None:
         raise SystemExit(f"objectives: {trained.result.reason}")
     network = task.build(hyperparameters)
     load_weights(network, trained.weights, trial=spec.id)
-    return cached_task_model(network, task, store=ResultCache(Path(tempfile.mkdtemp())))
+    score = trained.result.history[-1][f"val_{next(iter(SCORES[task.name]))}"]
+    return cached_task_model(network, task, store=ResultCache(Path(tempfile.mkdtemp()))), score
 
 
 def _open(options: argparse.Namespace) -> tuple[TrainingTask, list[EvaluationLead], list[EvaluationLead], NoiseSource]:
@@ -214,6 +226,13 @@ def _open(options: argparse.Namespace) -> tuple[TrainingTask, list[EvaluationLea
     return task, leads[0], leads[1], cache.noise[VALIDATION]
 
 
+def _known(row: dict[str, Any], hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    """Return what a row of an earlier run says about the trained model."""
+    if row["hyperparameters"] != hyperparameters:
+        raise SystemExit("objectives: the finals are those of other configurations; use the same preset and seed")
+    return {name: row[name] for name in ("final", "validation")}
+
+
 def _read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
@@ -225,6 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--noise-dir", type=Path, required=True, help="folder of the noise records")
     parser.add_argument("--data-dir", type=Path, default=Path("data"), help="for cached segments (default: data)")
     parser.add_argument("--output", type=Path, default=Path("objectives.jsonl"), help="results of each configuration")
+    parser.add_argument("--finals", type=Path, help="results of an earlier run whose trained models are judged again")
     parser.add_argument("--preset", default="standard", help="name or file of a preset (default: standard)")
     parser.add_argument("--configurations", type=int, default=16, help="(default: 16)")
     parser.add_argument("--epoch-segments", type=int, default=4096, help="segments of the first rung (default: 4096)")

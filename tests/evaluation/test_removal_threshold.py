@@ -23,7 +23,7 @@ class Shrinks(Smooth):
         return np.asarray(0.95 * segments, np.float32)
 
 
-def _leads() -> list[EvaluationLead]:
+def example_leads() -> list[EvaluationLead]:
     at = np.arange(60 * 360) / FS
     slow = [np.sin(2 * np.pi * frequency * at) for frequency in (1.5, 2.0, 2.5)]
     names = ("mitdb/1", "mitdb/2", "qtdb/1")
@@ -32,7 +32,7 @@ def _leads() -> list[EvaluationLead]:
     ]
 
 
-def _noise() -> NoiseSource:
+def fast_noise() -> NoiseSource:
     """Return noise of 40 Hz, which the moving mean of nine samples removes."""
     wave = np.sin(2 * np.pi * 40 * np.arange(60 * 360) / FS)[:, np.newaxis].astype(np.float32)
     return NoiseSource({name: [wave] for name in ("bw", "em", "ma")})
@@ -47,20 +47,24 @@ def test_a_good_model_gets_the_lowest_threshold_and_a_harmful_one_a_high_one(
     A model that takes 5 % removes −25.6 dB of the power that is left, whatever the noise.
     """
     model = CachedModel(Denoiser(FILTERED, runtime))
-    found = choose_thresholds(model, _leads(), noise=_noise(), seed=1)
+    found = choose_thresholds(model, example_leads(), noise=fast_noise(), seed=1)
     assert list(found) == ["removed_power"]
     assert at_least - 0.01 < 10 * np.log10(found["removed_power"]) < at_most + 0.01
-    assert found == choose_thresholds(model, _leads(), noise=_noise(), seed=1), "the same seed, the same threshold"
+    assert found == choose_thresholds(model, example_leads(), noise=fast_noise(), seed=1), (
+        "the same seed, the same threshold"
+    )
 
 
 def test_each_database_counts_the_same() -> None:
     """Two leads of one database and one of another; with another order, the means are the same."""
     model = CachedModel(Denoiser(FILTERED, Smooth()))
-    assert choose_thresholds(model, _leads(), noise=_noise(), seed=1) == choose_thresholds(
-        model, _leads()[::-1], noise=_noise(), seed=1
+    assert choose_thresholds(model, example_leads(), noise=fast_noise(), seed=1) == choose_thresholds(
+        model, example_leads()[::-1], noise=fast_noise(), seed=1
     )
 
 
 def test_there_is_no_threshold_without_a_high_pass_or_without_recorded_noise() -> None:
-    assert choose_thresholds(CachedModel(Denoiser(DENOISER, Smooth())), _leads(), noise=_noise(), seed=1) == {}
-    assert choose_thresholds(CachedModel(Denoiser(FILTERED, Smooth())), _leads(), noise=None, seed=1) == {}
+    assert (
+        choose_thresholds(CachedModel(Denoiser(DENOISER, Smooth())), example_leads(), noise=fast_noise(), seed=1) == {}
+    )
+    assert choose_thresholds(CachedModel(Denoiser(FILTERED, Smooth())), example_leads(), noise=None, seed=1) == {}

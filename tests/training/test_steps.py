@@ -21,6 +21,7 @@ from ecg_study.training.steps.saved_state import SavedState, TrainingStateFile
 from ecg_study.training.steps.schedule import cosine
 from ecg_study.training.steps.step_loop import StepProgress
 from ecg_study.training.task import TrainingTask
+from ecg_study.training.weights import load_weights
 from tests.conftest import SmallData
 from tests.training.keras_evaluation import evaluate
 from tests.training.killing import HYPERPARAMETERS, PRESET
@@ -95,6 +96,25 @@ def test_the_better_of_weights_and_average_is_kept(task: TrainingTask) -> None:
         assert evaluate(model, chosen.validation_batches())["loss"] == pytest.approx(min(best), rel=1e-4)
         seen.add(training.averaged)
     assert seen == {True, False}
+
+
+def test_a_trial_is_scored_by_its_average_and_goes_on_from_its_weights(task: TrainingTask) -> None:
+    """The average changes no step. With a momentum of 0, it is the weights."""
+    scores = []
+    for momentum in (0.9, 1e-9):
+        chosen = replace(task, preset=replace(PRESET, weight_average=momentum))
+        options = replace(TrainingOptions.for_search(chosen), segments_per_epoch=None)
+        training = train(chosen, SPEC, options=options, seed=1)
+        assert training.weights is not None and not training.averaged
+        model = chosen.build(HYPERPARAMETERS)
+        load_weights(model, training.weights, trial=SPEC.id)
+        raw = evaluate(model, chosen.validation_batches())["loss"]
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+        averaged = evaluate(model, chosen.validation_batches())["loss"]
+        assert training.result.history[-1]["val_loss"] == pytest.approx(averaged, rel=1e-4)
+        scores.append((raw, averaged))
+    assert scores[0][0] == pytest.approx(scores[1][0], rel=1e-5) and scores[1][1] == pytest.approx(scores[1][0])
+    assert abs(scores[0][1] / scores[0][0] - 1) > 0.001
 
 
 @pytest.mark.parametrize(("schedule", "kept"), [("cosine", 5), ("plateau", 1)])

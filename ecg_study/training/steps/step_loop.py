@@ -245,12 +245,7 @@ class StepLoop:
             row["learning_rate"] = self._network.learning_rate
         metrics = {"loss": self._loss_sum / self._loss_count} if self._loss_count else {}
         if self._validation is not None and (self._finished() or not self._options.only_at_end):
-            metrics |= {f"val_{name}": value for name, value in self._measured(self._validation).items()}
-            # The next rung of a search would continue from the averages.
-            if self._network.averages and self._options.keep != "last scored":
-                with self._network.averaged_weights():
-                    found = self._measured(self._validation)
-                metrics |= {f"{AVERAGED}val_{name}": value for name, value in found.items()}
+            metrics |= self._measured_metrics(self._validation)
         self.recorder.add(row, metrics)
         if self._plateau is not None and LOSS in metrics:
             self._plateau.validated(metrics[LOSS])
@@ -259,6 +254,20 @@ class StepLoop:
         self._validation_seconds = time.monotonic() - started
         if on_progress is not None:
             on_progress(int(epoch), metrics)
+
+    def _measured_metrics(self, validation: ValidationBatches) -> dict[str, float]:
+        """Return the metrics of the weights and of their average, as names in the history.
+
+        A trial is scored by its average alone. The next rung goes on from the weights themselves.
+        """
+        if not self._network.averages:
+            return {f"val_{name}": value for name, value in self._measured(validation).items()}
+        with self._network.averaged_weights():
+            found = self._measured(validation)
+        if self._options.keep == "last scored":
+            return {f"val_{name}": value for name, value in found.items()}
+        raw = {f"val_{name}": value for name, value in self._measured(validation).items()}
+        return raw | {f"{AVERAGED}val_{name}": value for name, value in found.items()}
 
     def _measured(self, validation: ValidationBatches) -> dict[str, float]:
         """Return loss, metrics and score of the present weights."""
