@@ -271,6 +271,9 @@ def _write_denoising(denoised: DenoisedRecording, model_name: str, runtime: str,
         write_summary(paths["json"], summary)
     unusable = f", {summary.unusable_share:.1%} unusable and unchanged" if summary.unusable_share else ""
     leads = "1 lead" if len(summary.leads) == 1 else f"{len(summary.leads)} leads"
-    known = [f"{value:.0f}" for value in summary.median_snr_db or () if value is not None]
-    snr = f", estimated SNR {' and '.join(known)} dB" if known else ""
+    known = [value for value in summary.median_snr_db or () if value is not None]
+    shown = " and ".join(f"{value:.0f}" for value in known)
+    if len(known) > 2:
+        shown = f"{min(known):.0f} to {max(known):.0f}"
+    snr = f", estimated SNR {shown} dB" if known else ""
     return f"{leads} of {summary.duration_s:,.{int(summary.duration_s < 10)}f} s denoised{snr}{unusable}"

@@ -17,6 +17,10 @@ from ecg_study.prediction.recordings import DenoisedRecording, DetectedRecording
 
 _EXCERPT_SECONDS = 10.0
 
+_LONGEST_TITLE = 100
+_LONGEST_NAME = 16
+"""Characters of the name of a lead beside the axes."""
+
 _BLACK, _BLUE, _ORANGE, _GRAY, _LIGHT_GRAY = "#1a1a1a", "#0072b2", "#d55e00", "#999999", "#cccccc"
 """Blue and orange are from the palette of Okabe and Ito, which works for color-blind readers."""
 
@@ -35,7 +39,8 @@ def plot_detection(path: Path, detected: DetectedRecording) -> None:
     """Write a PNG with the heart rate and three excerpts with their R peaks.
 
     The heart rate is shown over time, with the unusable intervals. The excerpts of ten seconds are from the start, from
-    the middle, and around the R peak with the lowest confidence. A shorter recording is shown whole.
+    the middle, and around the R peak with the lowest confidence. A shorter recording is shown whole. Several leads are
+    drawn below each other, each around its median.
     """
     peaks, recording = detected.r_peaks, detected.recording
     length = round(_EXCERPT_SECONDS * recording.fs)
@@ -47,30 +52,66 @@ def plot_detection(path: Path, detected: DetectedRecording) -> None:
             f"lowest confidence, {peaks.confidences.min():.2f}, at {recording.start_s + lowest / recording.fs:.1f} s"
         ] = around
     excerpts = _excerpts(recording, list(starts.values()), length)
-    figure, axes = _new_figure(1 + len(starts), f"{recording.name}: {len(peaks):,} R peaks")
+    heights = [2.3, *[_leads_height(len(recording.leads))] * len(starts)]
+    figure, axes = _new_figure(f"{recording.name}: {len(peaks):,} R peaks", heights=heights)
     _draw_rate(axes[0], detected)
     for axis, (title, start), excerpt in zip(axes[1:], starts.items(), excerpts, strict=True):
         times = recording.start_s + (start + np.arange(len(excerpt))) / recording.fs
         here = peaks.samples[(peaks.samples >= start) & (peaks.samples < start + len(excerpt))]
-        for number, lead in enumerate(recording.leads):
-            axis.plot(
-                times, excerpt[:, number], color=(_BLACK, _BLUE)[number % 2], linewidth=0.8, label=printable(lead)
-            )
-        height = excerpt[here - start, 0]
-        # A peak may come from other leads while the first is missing.
-        known = np.isfinite(height)
-        level = np.nanmedian(excerpt[:, 0]) if np.isfinite(excerpt[:, 0]).any() else 0.0
-        axis.plot(
-            recording.start_s + here / recording.fs,
-            np.where(known, height, level),
-            "v",
-            color=_ORANGE,
-            markersize=5,
-            label="R peak",
-        )
+        if len(recording.leads) == 1:
+            _draw_lead(axis, times, excerpt[:, 0], name=recording.leads[0], peaks=here - start)
+        else:
+            _draw_leads(axis, times, excerpt, names=recording.leads, peaks=here - start)
         _label(axis, times, title)
         _shade(axis, detected, scale=1)
     _save(figure, path)
+
+
+def _leads_height(leads: int) -> float:
+    """Return the height of an excerpt in inches."""
+    return 2.3 if leads <= 2 else 1.0 + (0.6 if leads <= 6 else 0.45) * leads
+
+
+def _draw_lead(axis: Any, times: np.ndarray, signal: np.ndarray, *, name: str, peaks: np.ndarray) -> None:
+    """Draw one lead in mV, and its R peaks."""
+    axis.plot(times, signal, color=_BLACK, linewidth=0.8, label=printable(name))
+    axis.plot(times[peaks], signal[peaks], "v", color=_ORANGE, markersize=5, label="R peak")
+    axis.set_ylabel("signal (mV)")
+
+
+def _draw_leads(axis: Any, times: np.ndarray, excerpt: np.ndarray, *, names: Sequence[str], peaks: np.ndarray) -> None:
+    """Draw several leads below each other, at the same scale, and a line at each R peak."""
+    distance = _distance(excerpt)
+    levels = -distance * np.arange(len(names))
+    top = 0.6 * distance
+    for level, signal in zip(levels, excerpt.T, strict=True):
+        known = signal[np.isfinite(signal)]
+        middle = np.median(known) if len(known) else 0.0
+        axis.plot(times, signal - middle + level, color=_BLACK, linewidth=0.8)
+        top = max(top, known.max(initial=-np.inf) - middle + level)
+    for number, time in enumerate(times[peaks]):
+        axis.axvline(time, color=_ORANGE, linewidth=0.7, label=None if number else "R peak", zorder=1)
+    axis.set_yticks(levels, [_shortened(name) for name in names])
+    axis.set_ylim(levels[-1] - 0.6 * distance, min(1.05 * top, 1.5 * distance))
+    axis.set_ylabel(f"leads, {distance:g} mV apart")
+
+
+def _distance(excerpt: np.ndarray) -> float:
+    """Return a round distance in mV at which the leads of an excerpt, shape ``(samples, leads)``, hardly overlap."""
+    ranges = [
+        np.ptp(np.quantile(lead[np.isfinite(lead)], (0.002, 0.998))) for lead in excerpt.T if np.isfinite(lead).any()
+    ]
+    # An artifact in a few leads must not flatten the others.
+    wanted = min(0.8 * max(ranges, default=0.0), 3 * float(np.median(ranges or [0.0]))) or 1.0
+    power = 10 ** np.floor(np.log10(wanted))
+    return float(next(factor * power for factor in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if factor * power >= 0.999 * wanted))
+
+
+def _shortened(name: str) -> str:
+    """Return a name that fits beside the axes; long names often differ at their ends only."""
+    name = printable(name)
+    half = _LONGEST_NAME // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
 
 
 @_plain_text()
@@ -88,7 +129,7 @@ def plot_denoising(path: Path, denoised: DenoisedRecording) -> None:
     before = _excerpts(recording, list(starts.values()), length)
     heights = [1.5, *(2.2, 1.3) * len(starts)]
     title = f"{recording.name}, {recording.leads[0]}: recorded and denoised"
-    figure, axes = _new_figure(len(heights), title, heights=heights)
+    figure, axes = _new_figure(title, heights=heights)
     _draw_snr(axes[0], denoised)
     for number, ((title, start), excerpt) in enumerate(zip(starts.items(), before, strict=True)):
         upper, lower = axes[1 + 2 * number : 3 + 2 * number]
@@ -100,6 +141,7 @@ def plot_denoising(path: Path, denoised: DenoisedRecording) -> None:
         known = removed[np.isfinite(removed)]
         lower.plot(times, removed - (known.mean() if len(known) else 0), color=_ORANGE, linewidth=0.8)
         _label(upper, times, title)
+        upper.set_ylabel("signal (mV)")
         upper.set_xlabel("")
         upper.tick_params(labelbottom=False)
         lower.set_ylabel("removed (mV)")
@@ -172,14 +214,18 @@ def _excerpts(recording: Recording, starts: list[int], length: int) -> list[np.n
     return [np.concatenate(excerpt) for excerpt in excerpts]
 
 
-def _new_figure(rows: int, title: str, *, heights: Sequence[float] = ()) -> tuple[Any, list[Any]]:
-    """Return a figure with axes below each other; ``heights`` are in inches (default: equal)."""
+def _new_figure(title: str, *, heights: Sequence[float]) -> tuple[Any, list[Any]]:
+    """Return a figure with axes of these heights in inches below each other."""
     from matplotlib.figure import Figure
 
-    heights = heights or [2.3] * rows
     figure = Figure(figsize=(10, sum(heights) + 0.4), layout="constrained", dpi=120)
-    figure.suptitle(printable(title), x=0.01, ha="left", fontweight="bold")
-    return figure, list(np.atleast_1d(figure.subplots(rows, gridspec_kw={"height_ratios": heights})))
+    figure.suptitle(_fitting(printable(title)), x=0.01, ha="left", fontweight="bold")
+    return figure, list(np.atleast_1d(figure.subplots(len(heights), gridspec_kw={"height_ratios": heights})))
+
+
+def _fitting(title: str) -> str:
+    """Return a title that is not wider than the figure."""
+    return title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 1]}…"
 
 
 def _label(axis: Any, times: np.ndarray, title: str) -> None:
@@ -187,7 +233,6 @@ def _label(axis: Any, times: np.ndarray, title: str) -> None:
     seconds = (times[-1] - times[0]) * len(times) / (len(times) - 1) if len(times) > 1 else 0.0
     axis.set_title(f"{seconds:.0f} s: {title}", loc="left")
     axis.set_xlabel("time (s)")
-    axis.set_ylabel("signal (mV)")
     if len(times):
         axis.set_xlim(times[0], times[-1] if times[-1] > times[0] else times[0] + 1)
     _add_legend(axis)

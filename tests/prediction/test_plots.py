@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from ecg_study.ecg_data.readers.recording import ReadOptions
 from ecg_study.inference.denoiser import Denoiser
 from ecg_study.inference.detector import Detector
 from ecg_study.inference.loading import load_denoiser
@@ -52,6 +54,34 @@ def test_detection_shows_a_short_recording_once(
 ) -> None:
     _plot(Detector(CARD, SlopeRuntime()), seconds, tmp_path)
     assert [title.split(",")[0] for title in titles] == ["Heart rate", *wanted]
+
+
+def test_leads_are_drawn_below_each_other_with_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second lead is missing, and the names of the others differ at their ends."""
+    figures: list[Figure] = []
+
+    def keep(figure: Figure, path: Path, **_: object) -> None:
+        figures.append(figure)
+        path.touch()
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    signal = ecg(FS)[:2000]
+    rows = [f"{value:.4f},,{2 * value + 50:.4f}" for value in signal]
+    path = tmp_path / "r.csv"
+    path.write_text("chest electrode number 1 (mV),II (mV),chest electrode number 2 (mV)\n" + "\n".join(rows) + "\n")
+    read = ReadOptions(fs=FS, lead="all")
+    detector = Detector(CARD, SlopeRuntime())
+    list(predict_recordings(detector, [path], model_name="m", directory=tmp_path, formats=("plot",), read_options=read))
+    excerpt = figures[0].axes[1]
+    assert [label.get_text() for label in excerpt.get_yticklabels()] == ["chest e…number 1", "II", "chest e…number 2"]
+    first, second, third = (np.asarray(line.get_ydata(), np.float64) for line in excerpt.get_lines()[:3])
+    distance = -excerpt.get_yticks()[1]
+    assert np.median(first) == pytest.approx(0, abs=1e-6)
+    assert np.isnan(second).all()
+    assert np.median(third) == pytest.approx(-2 * distance, abs=1e-6)
+    assert 0.5 * np.ptp(2 * signal) < distance < 2 * np.ptp(2 * signal)
+    top = excerpt.get_ylim()[1]
+    assert top >= np.max(signal) - np.median(signal), "the R peaks of the first lead are not cut off"
 
 
 @pytest.mark.parametrize(
