@@ -156,10 +156,13 @@ PRETRAINED = Preset(
 
 _STANDARD = Preset(
     name="standard",
-    summary="one hour: 17 configurations of each model, trained on all leads with recorded noise",
+    summary="one hour: 27 configurations of each model, trained on all leads with recorded noise",
     max_epochs=9,
     factor=3,
-    iterations=1,
+    # The scores of the first rungs rank configurations well (docs/experiments.md), so many short trials find more than
+    # a bracket of few long ones.
+    iterations=3,
+    brackets=1,
     batch_size=64,
     segments_per_epoch=2048,
     final_epochs=16,
@@ -185,6 +188,8 @@ _ROBUST = replace(
     summary="four hours: 49 configurations of each model, with augmentation for other devices and the balance of "
     "several databases among the hyperparameters, and a last training on the validation records too",
     max_epochs=27,
+    iterations=1,
+    brackets=None,
     denoiser=replace(_SEARCHED_DENOISER, database_balance=(0.0, 0.5)),
     detector=replace(
         _SEARCHED_DETECTOR,

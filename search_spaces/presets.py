@@ -136,6 +136,8 @@ class Preset:
         max_epochs: most epochs of a trial (Hyperband's R).
         factor: one of this many trials is promoted (Hyperband's η).
         iterations: runs of Hyperband.
+        brackets: brackets of each run, those with the most rungs first; ``None`` for all. 1 is successive halving, which
+            relies most on the first rungs.
         batch_size: segments per batch.
         segments_per_epoch: most segments per epoch of the search, drawn again each epoch; ``None`` for all.
         final_epochs: most epochs of a final training.
@@ -187,6 +189,7 @@ class Preset:
     weight_average: _Share = 0.0
     denoiser_batch_size: _AtLeast1 | None = None
     hours: Annotated[float, Field(gt=0)] | None = None
+    brackets: _AtLeast1 | None = None
     search_share: Annotated[float, Field(gt=0, lt=1)] = 0.6
 
     @property

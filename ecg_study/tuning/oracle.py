@@ -56,6 +56,8 @@ class SearchOracle(keras_tuner.oracles.HyperbandOracle):
         self.verbose = 0
         self._max_collisions = _DRAWS
         self._warm = list(warm)
+        self._current_bracket: int
+        self._last_bracket = min(rung.bracket for rung in schedule_of(task.preset))
         self._first_rungs = first_rungs(schedule_of(task.preset))
         self._names: dict[str, str] = {}  # Keras Tuner's trial id → ours
         self._asked = 0
@@ -117,6 +119,16 @@ class SearchOracle(keras_tuner.oracles.HyperbandOracle):
         running = sorted((trial.trial_id for trial in self.ongoing_trials.values()), reverse=True)
         self._retry_queue: list[str] = [*running, *state["oracle"]["retry_queue"]]
         self.ongoing_trials: dict[str, Any] = {}
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Return the values of the next trial. Brackets below the last one of the preset are left out."""
+        if self._last_bracket == 0 or self._current_bracket != self._last_bracket:
+            return dict(super().populate_space(trial_id))
+        self._current_bracket = 0  # after which Keras Tuner ends the iteration
+        found = dict(super().populate_space(trial_id))
+        if self._current_bracket == 0:  # it did not begin the next iteration
+            self._current_bracket = self._last_bracket
+        return found
 
     def save(self) -> None:
         """Do nothing: the search writes the state, trials included, in one piece."""

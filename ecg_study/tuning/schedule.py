@@ -42,7 +42,9 @@ class Rung:
         return self.trials * (self.epochs - self.initial_epoch)
 
 
-def hyperband_schedule(*, max_epochs: int, factor: int, iterations: int = 1) -> tuple[Rung, ...]:
+def hyperband_schedule(
+    *, max_epochs: int, factor: int, iterations: int = 1, brackets: int | None = None
+) -> tuple[Rung, ...]:
     """Return the rungs in the order in which Keras Tuner's Hyperband oracle starts them.
 
     The sizes are those of the oracle (keras_tuner 1.4.8, ``tuners/hyperband.py``). They differ slightly from the paper:
@@ -52,19 +54,22 @@ def hyperband_schedule(*, max_epochs: int, factor: int, iterations: int = 1) -> 
         max_epochs: largest number of epochs of a trial.
         factor: one of so many trials is promoted.
         iterations: number of times the brackets are run.
+        brackets: number of brackets, those with the most rungs first; ``None`` for all.
 
     References:
         Li L, Jamieson K, DeSalvo G, Rostamizadeh A, Talwalkar A. Hyperband: a novel bandit-based approach to
         hyperparameter optimization. Journal of Machine Learning Research 2018;18(185):1–52.
     """
-    brackets = 0
+    count, last = 0, 0
     epochs: float = max_epochs
     while epochs >= 1:
-        epochs, brackets = epochs / factor, brackets + 1
+        epochs, count = epochs / factor, count + 1
+    if brackets is not None:
+        last = max(0, count - brackets)
     last_size = math.ceil(1 + math.log(max_epochs, factor))
     rungs = []
     for iteration in range(iterations):
-        for bracket in reversed(range(brackets)):
+        for bracket in reversed(range(last, count)):
             initial = 0
             for rung in range(bracket + 1):
                 size = math.ceil(last_size / (bracket + 1) * factor ** (bracket - rung))
@@ -76,7 +81,9 @@ def hyperband_schedule(*, max_epochs: int, factor: int, iterations: int = 1) -> 
 
 def schedule_of(preset: Preset) -> tuple[Rung, ...]:
     """Return the schedule of a preset."""
-    return hyperband_schedule(max_epochs=preset.max_epochs, factor=preset.factor, iterations=preset.iterations)
+    return hyperband_schedule(
+        max_epochs=preset.max_epochs, factor=preset.factor, iterations=preset.iterations, brackets=preset.brackets
+    )
 
 
 def makespan(schedule: Sequence[Rung], *, workers: int, cost: Callable[[Rung], float]) -> float:

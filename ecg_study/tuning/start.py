@@ -109,6 +109,7 @@ def search_identity(task: TrainingTask, *, seed: int, warm_start: str) -> dict[s
     from ecg_study.tuning.oracle import hyperparameter_space
 
     preset = asdict(task.preset)
+    brackets = {} if task.preset.brackets is None else {"brackets": task.preset.brackets}
     sizes = ("max_epochs", "factor", "iterations", "batch_size", "segments_per_epoch")
     seen = task.cache.signals([*task.split.train, *task.split.validation])
     return {
@@ -120,7 +121,7 @@ def search_identity(task: TrainingTask, *, seed: int, warm_start: str) -> dict[s
         "validation records": list(task.split.validation),
         "signals": sorted(digest for digests in seen.values() for digest in digests),
         "preset": _STORED_PRESETS.get(task.preset.name, task.preset.name),
-        "sizes": {**{name: preset[name] for name in sizes}, "batch_size": task.batch_size},
+        "sizes": {**{name: preset[name] for name in sizes}, "batch_size": task.batch_size, **brackets},
         **augmentation_as_json(task),
         **({"shares": dict(task.shares)} if task.shares else {}),
         **_strengths(task),

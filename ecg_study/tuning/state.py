@@ -171,6 +171,7 @@ class _StoredSizes(Stored):
     iterations: Annotated[int, Field(ge=1, le=10_000)]
     batch_size: _Size
     segments_per_epoch: _Size | None
+    brackets: _Size | None = None
 
 
 class _StoredIdentity(_StoredOpen):

@@ -28,7 +28,7 @@ from ecg_study.training.stored import Stored
 from ecg_study.training.task import TrainingTask
 from ecg_study.training.timing import Speed
 from ecg_study.tuning.plan import measure_speeds
-from ecg_study.tuning.schedule import hyperband_schedule, makespan
+from ecg_study.tuning.schedule import makespan, schedule_of
 from ecg_study.tuning.state import SearchResult
 
 TIME_PLAN_FILE = "time-plan.json"
@@ -267,7 +267,7 @@ def fit_search(task: TrainingTask, speeds: Sequence[Speed], *, seconds: float, w
     fewest = min(_FEWEST_STEPS * task.batch_size, most)
 
     def exceeds(max_epochs: int, segments: int) -> bool:
-        schedule = hyperband_schedule(max_epochs=max_epochs, factor=preset.factor, iterations=preset.iterations)
+        schedule = schedule_of(replace(preset, max_epochs=max_epochs))
         epoch = per_segment * segments
         taken = makespan(schedule, workers=workers, cost=lambda rung: once + (rung.epochs - rung.initial_epoch) * epoch)
         return taken > seconds

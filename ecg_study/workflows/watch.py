@@ -67,7 +67,8 @@ class LiveView:
 def _live(name: str, search: SearchResult, preset: Preset) -> LiveSearch:
     # The sizes of a search for a given time are not those of the preset.
     sizes = search.identity["sizes"]
-    preset = replace(preset, **{size: sizes[size] for size in ("max_epochs", "factor", "iterations")})
+    hyperband = {size: sizes[size] for size in ("max_epochs", "factor", "iterations")}
+    preset = replace(preset, **hyperband, brackets=sizes.get("brackets"))
     schedule = schedule_of(preset)
     epochs = sum(trial.spec.epochs - trial.spec.initial_epoch for trial in search.trials)
     left = sum(rung.total_epochs for rung in schedule) - epochs

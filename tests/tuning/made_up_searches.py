@@ -28,7 +28,7 @@ _RANGES = HyperparameterRanges(
     direction=("forward", "both"),
     learning_rate=(5e-4, 1e-2),
 )
-_LARGE = replace(PRESETS["standard"], max_epochs=27, factor=3, iterations=1)
+_LARGE = replace(PRESETS["standard"], max_epochs=27, factor=3, iterations=1, brackets=None)
 LARGE = replace(_LARGE, denoiser=_RANGES, detector=replace(_RANGES, dense_units=(0, 32, 64)))
 """70 trials of 49 configurations."""
 

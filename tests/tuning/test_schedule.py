@@ -8,7 +8,8 @@ from typing import Any
 import keras_tuner
 import pytest
 
-from ecg_study.tuning.schedule import Rung, hyperband_schedule, makespan
+from ecg_study.search_spaces.built_in import PRESETS
+from ecg_study.tuning.schedule import Rung, hyperband_schedule, makespan, schedule_of
 
 
 @pytest.mark.parametrize(("max_epochs", "trials", "epochs"), [(9, 23, 75), (27, 70, 375), (81, 211, 1767)])
@@ -31,6 +32,12 @@ def test_rungs_of_nine_epochs_by_hand() -> None:
         (1, 1, 2, 3, 9),
         (0, 0, 3, 0, 9),
     ]
+
+
+def test_standard_tries_at_least_24_configurations() -> None:
+    preset = PRESETS["standard"]
+    assert sum(rung.trials for rung in schedule_of(preset) if rung.rung == 0) == 27
+    assert sum(rung.total_epochs for rung in schedule_of(preset)) == 63
 
 
 @pytest.mark.parametrize(("max_epochs", "factor", "iterations"), [(6, 3, 1), (9, 3, 2), (10, 2, 1), (1, 3, 1)])

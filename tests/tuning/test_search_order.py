@@ -78,6 +78,23 @@ def test_trials_of_several_iterations_have_different_ids(small_data: SmallData, 
     assert [sum(spec.iteration == n for spec in specs.values()) for n in (0, 1)] == [TRIALS, TRIALS]
 
 
+@pytest.mark.parametrize("workers", [1, 5])
+@pytest.mark.parametrize(("brackets", "iterations"), [(1, 1), (1, 3), (2, 2), (3, 1), (9, 1)])
+def test_brackets_of_few_rungs_can_be_left_out(
+    brackets: int, iterations: int, workers: int, small_data: SmallData, tmp_path: Path
+) -> None:
+    """Also if the search is stopped after each trial and goes on."""
+    preset = replace(PRESET, brackets=brackets, iterations=iterations)
+    chosen = TrainingTask(DENOISER, small_data.cache, small_data.split, preset)
+    planned = {(rung.iteration, rung.bracket, rung.rung): rung.trials for rung in schedule_of(preset)}
+    assert len(planned) == iterations * sum((3, 2, 1)[:brackets])
+    for trials in range(1, sum(planned.values())) if workers == 1 else ():
+        search(chosen, tmp_path / "s", budget=SearchBudget(trials=trials), executor=FakeExecutor(1, random.Random(0)))
+    specs = specs_by_id(search(chosen, tmp_path / "s", executor=FakeExecutor(workers, random.Random(1))))
+    ran = [(spec.iteration, spec.bracket, spec.rung) for spec in specs.values()]
+    assert {place: ran.count(place) for place in set(ran)} == planned
+
+
 def test_a_trial_fails_after_losing_three_workers_and_halving_continues(task: TrainingTask, tmp_path: Path) -> None:
     executor = FakeExecutor(2, random.Random(0))
     executor.answer = lambda job: (

@@ -48,7 +48,10 @@ def describe_progress(result: SearchResult) -> str:
         return f"the search ended early: {result.stopped}"
     sizes = result.identity["sizes"]
     schedule = hyperband_schedule(
-        max_epochs=sizes["max_epochs"], factor=sizes["factor"], iterations=sizes["iterations"]
+        max_epochs=sizes["max_epochs"],
+        factor=sizes["factor"],
+        iterations=sizes["iterations"],
+        brackets=sizes.get("brackets"),
     )
     return f"the search is unfinished: {len(result.trials)} of {sum(rung.trials for rung in schedule)} trials"
 
