@@ -9,8 +9,11 @@ from typing import IO, Any
 
 import numpy as np
 
+from ecg_study.ecg_data.readers.arrays.metadata import check_rising
+from ecg_study.ecg_data.readers.arrays.named import NamedArray
 from ecg_study.ecg_data.readers.channels import Channel, recording_from_channels
 from ecg_study.ecg_data.readers.recording import ReadOptions, Recording
+from ecg_study.ecg_data.readers.rising import HEAD_SAMPLES, is_rising
 from ecg_study.errors import RecordError
 
 _MAX_HEADER_CHARACTERS = 10_000  # NumPy's own bound for headers from untrusted files
@@ -21,12 +24,16 @@ def open_array(path: Path, options: ReadOptions) -> Recording:
 
     Raises:
         RecordError: the file is not an array of real numbers, or its size differs from what its header states; ``fs``
-            is missing; or the unit of integers is unknown.
+            is missing, or contradicts a column of times; or the unit of integers is unknown.
     """
     values = _map(path)
     if options.fs is None:
         raise RecordError(path, "a .npy file has no sampling rate; give fs in Hz", parameter="fs")
     channels = array_channels(path, values)
+    for channel in channels if len(channels) > 1 else ():
+        if is_rising(channel.read(0, min(HEAD_SAMPLES, channel.samples))):
+            column = NamedArray(channel.name, (channel.samples,), values.dtype, _part_of(channel))
+            check_rising(path, column, fs=options.fs)
     return recording_from_channels(path, channels, options=options, assume_millivolts=True, noun="columns")
 
 
@@ -63,6 +70,14 @@ def _reader(values: np.ndarray, column: int) -> Callable[[int, int], np.ndarray]
         return values[start:end, column].astype(np.float64)
 
     return read
+
+
+def _part_of(channel: Channel) -> Callable[[tuple[slice]], np.ndarray]:
+    def part(index: tuple[slice]) -> np.ndarray:
+        start, end, _ = index[0].indices(channel.samples)
+        return channel.read(start, end)
+
+    return part
 
 
 def _map(path: Path) -> np.ndarray:

@@ -85,7 +85,7 @@ def sampling_rate(
                 stated[array.name] = rate
     rates = list(stated.values())
     for array in rising:
-        _check_rising(path, array, fs=rates[0] if rates else options.fs)
+        check_rising(path, array, fs=rates[0] if rates else options.fs)
     if not rates:
         return None
     if any(not math.isclose(rate, rates[0], rel_tol=SAME_RATE) for rate in rates):
@@ -179,7 +179,7 @@ def _rate_of_times(path: Path, array: NamedArray, fs: float | None) -> float | N
     return float(nearest) if nearest and abs(rate / nearest - 1) * max(array.shape) < 1 else rate
 
 
-def _check_rising(path: Path, array: NamedArray, *, fs: float | None) -> None:
+def check_rising(path: Path, array: NamedArray, *, fs: float | None) -> None:
     """Compare numbers that increase evenly with the sampling rate, if they can be times or count the samples.
 
     Raises:

@@ -28,6 +28,9 @@ _FORMAT = re.compile(
 """Texts in brackets that describe how a time is written."""
 
 _CLOCK_TIME = re.compile(r"(?:(?P<hours>\d{1,3}):)?(?P<minutes>\d{1,3}):(?P<seconds>\d{1,2}(?:[.,]\d{1,9})?)")
+_DOTTED_DATE = re.compile(
+    r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})(?:,? +|_|T)(?P<hour>\d{1,2})(?P<rest>:\d{2}.*)"
+)
 _ISO_DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}:?\d{2}")
 
 
@@ -132,14 +135,20 @@ def date_from_seconds(seconds: float, *, like: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.strip().strip("'\"[]").strip()
+    """Return a text without quotes; a date with dots, which begins with the day, as ISO 8601 writes it."""
+    plain = text.strip().strip("'\"[]").strip()
+    found = _DOTTED_DATE.fullmatch(plain)
+    if found is None:
+        return plain
+    day, month, hour = (int(found[name]) for name in ("day", "month", "hour"))
+    return f"{found['year']}-{month:02}-{day:02} {hour:02}{found['rest']}"
 
 
 def seconds_from_texts(path: Path, name: str, *, texts: np.ndarray, lines: np.ndarray) -> np.ndarray:
     """Convert times of day and dates to seconds; missing times become NaN.
 
-    Times of day, such as ``10:00:00.004`` and ``0:00.004``, count from midnight or from zero. Dates in ISO 8601 count
-    from 1970, those without a time zone as if they were UTC.
+    Times of day, such as ``10:00:00.004`` and ``0:00.004``, count from midnight or from zero. Dates in ISO 8601, and
+    those with dots such as ``24.11.2026 10:00:00``, count from 1970, those without a time zone as if they were UTC.
 
     Raises:
         RecordError: a text is neither.
@@ -150,23 +159,18 @@ def seconds_from_texts(path: Path, name: str, *, texts: np.ndarray, lines: np.nd
     cleaned = [_plain(text) if isinstance(text, str) else "" for text in texts]
     dated = [place for place, text in enumerate(cleaned) if _ISO_DATE.match(text)]
     if dated:
-        try:
-            # A decimal comma is one of ISO 8601 too.
-            moments = pd.to_datetime([cleaned[place].replace(",", ".") for place in dated], format="ISO8601", utc=True)
-        except (ValueError, TypeError, OverflowError):
-            moments = None
-        if moments is not None:
-            seconds[dated] = np.asarray((moments - pd.Timestamp(0, tz="UTC")).total_seconds(), np.float64)
+        # A decimal comma is one of ISO 8601 too. What is no date becomes NaN, and an error below.
+        iso = [cleaned[place].replace(",", ".") for place in dated]
+        moments = pd.to_datetime(iso, format="ISO8601", utc=True, errors="coerce")
+        seconds[dated] = np.asarray((moments - pd.Timestamp(0, tz="UTC")).total_seconds(), np.float64)
     for place in np.flatnonzero(np.isnan(seconds)).tolist():
         text = cleaned[place]
         if is_missing(text):
             continue
         found = _CLOCK_TIME.fullmatch(text)
         if found is None:
-            problem = (
-                f"line {lines[place]:,}: {text[:40]!r} in column {name} is not a time (a number, h:m:s or ISO 8601)"
-            )
-            raise RecordError(path, problem)
+            shown = f"{texts[place].strip()[:40]!r} in column {name}"
+            raise RecordError(path, f"line {lines[place]:,}: {shown} is not a time (a number, h:m:s or ISO 8601)")
         whole = 3600.0 * int(found["hours"] or 0) + 60.0 * int(found["minutes"])
         seconds[place] = whole + float(found["seconds"].replace(",", "."))
     return seconds

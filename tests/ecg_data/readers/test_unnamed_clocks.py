@@ -165,3 +165,29 @@ def test_units_of_times() -> None:
     assert usual_step(np.round(TIMES * 360 / 250, 3)) == pytest.approx(0.00576, rel=1e-3)
     assert usual_step(np.cumsum(np.random.default_rng(1).exponential(1.0, 500))) is None
     assert [unit_of(step, FS) for step in (0.004, 4.0, 4000.0, 1.0, 3.0)] == [1.0, 1e-3, 1e-6, 1 / FS, None]
+
+
+@pytest.mark.parametrize("hour", ["3", "03"])
+def test_dates_with_dots_begin_with_the_day(tmp_path: Path, hour: str) -> None:
+    rows = [f"5.2.2026 {hour}:00:{TIMES[i]:06.3f};{SIGNAL[i]:.4f}".replace(".", ",") for i in range(3000)]
+    rows = [row.replace("5,2,2026", "5.2.2026") for row in rows]
+    path = write_rows(tmp_path / "a.csv", "Zeit;EKG", rows)
+    assert (opened(path).fs, opened(path).start_time) == (FS, "2026-02-05T03:00:00")
+    is_signal(read(path), SIGNAL[:3000])
+    del rows[1000:1500]
+    assert "not evenly spaced, see line 1,002" in problem_of(write_rows(tmp_path / "a.csv", "Zeit;EKG", rows))
+    rows[5] = rows[5].replace("5.2.", "31.2.")
+    assert "line 7: '31.2.2026" in problem_of(write_rows(tmp_path / "a.csv", "Zeit;EKG", rows))
+
+
+def test_a_column_of_times_in_an_array_is_compared_with_the_rate(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.column_stack([TIMES, SIGNAL]))
+    is_signal(read(path, fs=FS))
+    assert "'1': increases evenly like a time, with 250 Hz, but the sampling rate is 500 Hz" in problem_of(
+        path, fs=500.0
+    )
+    np.save(path, np.delete(np.column_stack([TIMES, SIGNAL]), slice(2000, 2100), axis=0))
+    assert "'1'" in problem_of(path, fs=FS)
+    np.save(path, np.column_stack([np.arange(len(SIGNAL)), SIGNAL]))  # a counter fits any rate
+    is_signal(read(path, fs=FS))
