@@ -243,6 +243,14 @@ class DetectorStream:
             return replace(peaks.above(np.inf), unusable=np.array([[0, self._pushed]])[: self._pushed])
         return peaks
 
+    @property
+    def unusable_since(self) -> int | None:
+        """First sample of an interval without a usable lead that has not ended; ``None`` if a lead can be used.
+
+        The interval is returned when it ends.
+        """
+        return self._unusable_since
+
     def _fuse(self, parts: list[tuple[np.ndarray, np.ndarray]], last: bool) -> np.ndarray:
         """Return the peak probability of all leads together that is final now."""
         probabilities = np.concatenate([outputs for outputs, _ in parts])

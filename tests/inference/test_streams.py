@@ -323,3 +323,16 @@ def test_a_signal_below_a_second_tells_nothing() -> None:
     assert not len(detector.detect(signal[:359], fs=360.0)) and len(detector.detect(signal[:360], fs=360.0)) == 1
     stream = detector.stream(fs=360.0)
     assert not len(stream.push(signal[:359])) and stream.finish().unusable.tolist() == [[0, 359]]
+
+
+def test_an_unusable_interval_that_lasts_is_known_before_it_ends() -> None:
+    signal = np.tile(ecg(360.0)[:7200], 2)
+    signal[3600:9000] = np.nan
+    stream = Detector(CARD, SlopeRuntime()).stream(fs=360.0)
+    since, returned = [], []
+    for second in range(40):
+        returned += stream.push(signal[360 * second : 360 * (second + 1)]).unusable.tolist()
+        since.append(stream.unusable_since)
+    returned += stream.finish().unusable.tolist()
+    assert since[:10] == [None] * 10 and since[15:25] == [3600] * 10 and since[30:] == [None] * 10
+    assert returned == [[3600, 9000]]
