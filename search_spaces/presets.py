@@ -154,8 +154,8 @@ class Preset:
         weight_decay: decoupled weight decay of AdamW; 0 for Adam.
         warmup: share of a final training in which a `COSINE` schedule rises; ``None`` for the first epoch.
         weight_average: momentum of an exponential moving average of the weights; 0 for none. A trial of the search is
-            scored by its average. In a final training, validation decides whether the weights or their average are
-            better.
+            scored by its average. So is a final training with a `COSINE` schedule, which keeps it; with the other one,
+            validation decides whether the weights or their average are better.
         denoiser_batch_size: segments per batch of the denoiser; ``None`` for ``batch_size``.
         hours: time of a study, from the start of its searches to its report. The speed of the machine then decides
             about ``segments_per_epoch``, ``max_epochs`` and ``final_epochs``, which are replaced (`tuning.time_plan`).

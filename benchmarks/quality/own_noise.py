@@ -4,9 +4,9 @@ Under the protocol "denoising without harm", the noise of a recording counts as 
 each database and input SNR of the mixture of noises, the mean over validation records of the decibels above the
 high-pass of the reference is printed twice: against the recording, as in the protocol; and against what the model makes
 of the recording without added noise, where noise of the recording that it always removes is no error, and neither is
-ECG. The synthetic database is the third row: its records hold no noise, so there only ECG can be removed. The last
-column is the power of what the model changes without added noise, relative to that of the recording. No test record of
-a real database is read.
+ECG. The records of the synthetic database hold no noise, so there only ECG can be removed. The last line of each
+database is the power of what the model changes without added noise, relative to that of the recording. No test record
+of a real database is read.
 """
 
 from __future__ import annotations

@@ -247,7 +247,7 @@ class DetectorStream:
     def unusable_since(self) -> int | None:
         """First sample of an interval without a usable lead that has not ended; ``None`` if a lead can be used.
 
-        The interval is returned when it ends.
+        The interval is returned when it ends. Noise without R peaks, see `SilenceCheck`, is not included.
         """
         return self._unusable_since
 
@@ -358,4 +358,5 @@ class DetectorStream:
                 self._unusable_since = None
         if last and self._unusable_since is not None:
             ended.append((self._unusable_since, self._checked))
+            self._unusable_since = None
         self._gaps = np.concatenate([self._gaps, np.array(ended, np.int64).reshape(-1, 2)])

@@ -83,16 +83,18 @@ def _draw_leads(axis: Any, times: np.ndarray, excerpt: np.ndarray, *, names: Seq
     """Draw several leads below each other, at the same scale, and a line at each R peak."""
     distance = _distance(excerpt)
     levels = -distance * np.arange(len(names))
-    top = 0.6 * distance
+    top, bottom = 0.6 * distance, levels[-1] - 0.6 * distance
     for level, signal in zip(levels, excerpt.T, strict=True):
         known = signal[np.isfinite(signal)]
         middle = np.median(known) if len(known) else 0.0
         axis.plot(times, signal - middle + level, color=_BLACK, linewidth=0.8)
         top = max(top, known.max(initial=-np.inf) - middle + level)
+        bottom = min(bottom, known.min(initial=np.inf) - middle + level)
     for number, time in enumerate(times[peaks]):
         axis.axvline(time, color=_ORANGE, linewidth=0.7, label=None if number else "R peak", zorder=1)
     axis.set_yticks(levels, [_shortened(name) for name in names])
-    axis.set_ylim(levels[-1] - 0.6 * distance, min(1.05 * top, 1.5 * distance))
+    margin = 0.05 * distance
+    axis.set_ylim(max(bottom - margin, levels[-1] - 1.5 * distance), min(top + margin, 1.5 * distance))
     axis.set_ylabel(f"leads, {distance:g} mV apart")
 
 

@@ -115,8 +115,8 @@ class TrainingOptions:
         """Return the options of a final training on all training records.
 
         On a plateau schedule the weights with the lowest validation loss are kept. A cosine schedule runs to its end
-        and its last weights are kept. So the model that selects thresholds, which is validated, ends like the models
-        that are refitted on the validation records, which cannot be validated.
+        and its last weights are kept, or their average if there is one. So the model that selects thresholds, which is
+        validated, ends like the models that are refitted on the validation records, which cannot be validated.
         """
         preset = task.preset
         last = task.refit or preset.schedule == "cosine"

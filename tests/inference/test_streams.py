@@ -336,3 +336,7 @@ def test_an_unusable_interval_that_lasts_is_known_before_it_ends() -> None:
     returned += stream.finish().unusable.tolist()
     assert since[:10] == [None] * 10 and since[15:25] == [3600] * 10 and since[30:] == [None] * 10
     assert returned == [[3600, 9000]]
+    stream = Detector(CARD, SlopeRuntime()).stream(fs=360.0)
+    stream.push(signal[:7200])
+    assert stream.unusable_since == 3600 and stream.finish().unusable.tolist() == [[3600, 7200]]
+    assert stream.unusable_since is None

@@ -170,7 +170,9 @@ def seconds_from_texts(path: Path, name: str, *, texts: np.ndarray, lines: np.nd
         found = _CLOCK_TIME.fullmatch(text)
         if found is None:
             shown = f"{texts[place].strip()[:40]!r} in column {name}"
-            raise RecordError(path, f"line {lines[place]:,}: {shown} is not a time (a number, h:m:s or ISO 8601)")
+            raise RecordError(
+                path, f"line {lines[place]:,}: {shown} is not a time (a number, h:m:s, ISO 8601 or DD.MM.YYYY)"
+            )
         whole = 3600.0 * int(found["hours"] or 0) + 60.0 * int(found["minutes"])
         seconds[place] = whole + float(found["seconds"].replace(",", "."))
     return seconds

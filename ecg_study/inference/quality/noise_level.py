@@ -17,10 +17,6 @@ _BEAT_SECONDS = 2
 _BLOCK_SECONDS = 60
 """Seconds that share a usual power, which comes from them and as many on either side."""
 
-_USUAL_QUANTILE = 0.25
-"""Quantile of the powers of such intervals that is the usual power: artifacts in up to three quarters of them do not
-change it."""
-
 _LARGEST_POWER = 100.0
 """Power of a second of ECG, relative to the usual power: ten times the amplitude. A premature beat of three times the
 amplitude and width reaches 27; an intermittent bundle branch block, for minutes, 40 (lead V1 of `mitdb` 212)."""
@@ -99,14 +95,23 @@ def _variance(sums: np.ndarray) -> np.ndarray:
 
 
 def _usual_power(sums: np.ndarray) -> np.ndarray:
-    """Return the usual power around each second: a low quantile, over minutes, of the variance of short intervals."""
+    """Return the usual power around each second: the median, over minutes, of the variance of short intervals.
+
+    Neither artifacts nor pauses change it, as long as they are less than half of these minutes. Where pauses are more,
+    the median of the whole lead is higher, and is taken.
+    """
     variance = _variance(_sums_around(sums, seconds=_BEAT_SECONDS))
-    usual = np.empty(len(variance))
+    usual = np.full(len(variance), _median(variance))
     for start in range(0, len(variance), _BLOCK_SECONDS):
-        near = variance[max(0, start - _BLOCK_SECONDS) : start + 2 * _BLOCK_SECONDS]
-        known = near[np.isfinite(near)]
-        usual[start : start + _BLOCK_SECONDS] = np.quantile(known, _USUAL_QUANTILE) if len(known) else np.nan
+        near = _median(variance[max(0, start - _BLOCK_SECONDS) : start + 2 * _BLOCK_SECONDS])
+        block = slice(start, start + _BLOCK_SECONDS)
+        usual[block] = np.fmax(usual[block], near)
     return usual
+
+
+def _median(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else np.nan
 
 
 class RemovalWeakener:

@@ -82,8 +82,8 @@ class Recorder:
         score = averaged if use_averaged else raw
         if self._options.keep == "last":
             record.score, record.epoch = (score, row["epoch"]) if math.isfinite(score) else (None, None)
-            # Without validation, nothing says which are better.
-            record.averaged = use_averaged or (self._network.averages and self._metric == "loss")
+            # As without validation, where nothing says which are better.
+            record.averaged = self._network.averages
         elif self._options.keep == "last validated":
             if math.isfinite(score):
                 self._keep(score, row["epoch"], use_averaged)

@@ -69,7 +69,7 @@ class StepLoop:
         validation: batches for validation; ``None`` for no validation.
         budget: length of the training.
         options: learning rate, patience, validation.
-        recorder: see below.
+        recorder: keeps history and weights.
         first_epoch: epochs that were trained before.
         score: computes more metrics in validation; ``None`` for none.
 
@@ -258,13 +258,14 @@ class StepLoop:
     def _measured_metrics(self, validation: ValidationBatches) -> dict[str, float]:
         """Return the metrics of the weights and of their average, as names in the history.
 
-        A trial is scored by its average alone. The next rung goes on from the weights themselves.
+        A trial is scored by its average alone, though the next rung goes on from the weights themselves. A training
+        that keeps the last weights keeps their average, so only that is measured.
         """
         if not self._network.averages:
             return {f"val_{name}": value for name, value in self._measured(validation).items()}
         with self._network.averaged_weights():
             found = self._measured(validation)
-        if self._options.keep == "last scored":
+        if self._options.keep in ("last scored", "last"):
             return {f"val_{name}": value for name, value in found.items()}
         raw = {f"val_{name}": value for name, value in self._measured(validation).items()}
         return raw | {f"{AVERAGED}val_{name}": value for name, value in found.items()}

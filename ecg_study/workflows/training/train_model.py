@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ecg_study.ecg_data.databases.splits import TRAIN, VALIDATION
 from ecg_study.errors import SettingsError, TrainingError
@@ -45,9 +45,6 @@ from ecg_study.workflows.training.trained_model import (
     training_card,
     training_result,
 )
-
-if TYPE_CHECKING:
-    pass
 
 TRAIN_FOLDER = "train"
 """Folder in the output folder with the state and the history of each training."""

@@ -188,6 +188,6 @@ def test_a_column_of_times_in_an_array_is_compared_with_the_rate(tmp_path: Path)
         path, fs=500.0
     )
     np.save(path, np.delete(np.column_stack([TIMES, SIGNAL]), slice(2000, 2100), axis=0))
-    assert "'1'" in problem_of(path, fs=FS)
+    assert "'1': its times are not evenly spaced, see sample 1,999" in problem_of(path, fs=FS)
     np.save(path, np.column_stack([np.arange(len(SIGNAL)), SIGNAL]))  # a counter fits any rate
     is_signal(read(path, fs=FS))
