@@ -98,6 +98,13 @@ def test_the_better_of_weights_and_average_is_kept(task: TrainingTask) -> None:
     assert seen == {True, False}
 
 
+def test_a_final_training_keeps_the_average_at_the_end_of_its_schedule(task: TrainingTask) -> None:
+    training = train(task, SPEC, options=TrainingOptions.for_final(task), seed=1)
+    assert training.averaged and "averaged_val_loss" not in training.result.history[-1]
+    model = build_trained(task, SPEC, training=training)
+    assert evaluate(model, task.validation_batches())["loss"] == pytest.approx(training.result.score, rel=1e-4)
+
+
 def test_a_trial_is_scored_by_its_average_and_goes_on_from_its_weights(task: TrainingTask) -> None:
     """The average changes no step. With a momentum of 0, it is the weights."""
     scores = []
