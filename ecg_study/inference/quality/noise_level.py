@@ -21,6 +21,9 @@ _LARGEST_POWER = 100.0
 """Power of a second of ECG, relative to the usual power: ten times the amplitude. A premature beat of three times the
 amplitude and width reaches 27; an intermittent bundle branch block, for minutes, 40 (lead V1 of `mitdb` 212)."""
 
+_LARGEST_BESIDE = 10.0
+"""The same in and beside a second with more: an artifact begins within a second, and filters spread it."""
+
 _HIGHEST_DB = 60.0
 """Highest ratio that is reported; what a denoiser removes is not known more exactly."""
 
@@ -62,20 +65,20 @@ class NoiseMeter:
         """Return the estimated SNR of each second in dB, shape ``(seconds,)``; the last second may be shorter.
 
         The power of the ECG is its variance in the second and the five on either side, the power of the noise its mean
-        square in the second itself. Power beyond 100 times what is usual in these minutes is not an ECG but an
-        artifact that is left, and counts as noise. NaN if less than half of a second can be used, or if there is no
-        signal. At most 60 dB.
+        square in the second itself. A second with more than 100 times the power that is usual in these minutes is not
+        an ECG but an artifact that is left. What it and the seconds beside it have beyond 10 times counts as noise. NaN
+        if less than half of a second can be used, or if there is no signal. At most 60 dB.
         """
         sums, count = self._sums, self._sums[3]
         if not len(count):
             return np.empty(0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            largest = _LARGEST_POWER * _usual_power(sums)
-            own = _variance(sums)
-            left = np.where(own > largest, own - largest, 0.0)
+            usual, own = _usual_power(sums), _variance(sums)
+            is_artifact = np.convolve(own > _LARGEST_POWER * usual, np.ones(3))[1:-1] > 0
+            left = np.where(is_artifact, np.maximum(own - _LARGEST_BESIDE * usual, 0.0), 0.0)
             power = _variance(_sums_around(np.where(left > 0, 0.0, sums), seconds=_AROUND_SECONDS))
             # In a long artifact no second around is an ECG: its power is then the usual one.
-            power = np.where(np.isnan(power), largest / _LARGEST_POWER, power)
+            power = np.where(np.isnan(power), usual, power)
             ratio = 10 * np.log10(power / (sums[2] / count + left))
         seconds = np.full(len(count), self._fs)
         seconds[-1] = self._samples - (len(count) - 1) * self._fs
