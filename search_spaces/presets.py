@@ -136,8 +136,8 @@ class Preset:
         max_epochs: most epochs of a trial (Hyperband's R).
         factor: one of this many trials is promoted (Hyperband's η).
         iterations: runs of Hyperband.
-        brackets: brackets of each run, those with the most rungs first; ``None`` for all. 1 is successive halving, which
-            relies most on the first rungs.
+        brackets: brackets of each run, those with the most rungs first; ``None`` for all. 1 is successive halving,
+            which relies most on the first rungs.
         batch_size: segments per batch.
         segments_per_epoch: most segments per epoch of the search, drawn again each epoch; ``None`` for all.
         final_epochs: most epochs of a final training.
