@@ -137,7 +137,7 @@ def judge_denoiser(model: CachedModel, leads: Sequence[EvaluationLead], *, noise
 
 
 JUDGES = {DETECTOR: judge_detector, DENOISER: judge_denoiser}
-"""What a trained model of each kind is judged by; lower is better."""
+"""Final error of a trained model of each kind; lower is better."""
 
 
 def spearman(scores: np.ndarray, finals: np.ndarray, *, seed: int) -> tuple[float, float, float]:

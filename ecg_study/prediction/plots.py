@@ -226,7 +226,7 @@ def _new_figure(title: str, *, heights: Sequence[float]) -> tuple[Any, list[Any]
 
 
 def _fitting(title: str) -> str:
-    """Return a title that is not wider than the figure."""
+    """Return a title, shortened if it is wider than the figure."""
     return title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 1]}…"
 
 

@@ -130,7 +130,7 @@ def test_the_output_folder_is_checked_before_the_recording_is_read(recording: Pa
 
 
 def test_existing_results_can_be_skipped(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """After a stop, the named command leaves out what is done and processes the rest, also a set that is not whole."""
+    """The command that a stopped run names skips complete sets of results, and repeats incomplete ones."""
     other = recording.with_name("q.csv")
     other.write_text(recording.read_text())
     command = ["predict", str(recording), str(other), "--out", str(tmp_path / "out"), "--formats", "csv,json"]

@@ -344,7 +344,7 @@ def test_a_range_cannot_be_wider_than_the_hyperparameter(name: str, value: float
 
 
 def test_configurations_of_other_iterations_are_not_promoted_together() -> None:
-    """Of each of two iterations, five trials continue in the same order: 10 + 10 pairs, none between iterations."""
+    """In each of two iterations, five trials continue in the same order: 10 + 10 pairs, and none between iterations."""
     base = summary_of_two(DENOISER, scores=(0.02, 0.01), ended=(10, 90)).trials[0]
     trials = []
     for iteration, worse in ((0, 0.0), (1, 10.0)):

@@ -53,7 +53,7 @@ def test_the_time_is_shared_among_searches_final_trainings_and_report() -> None:
 
 
 def test_the_segments_of_an_epoch_follow_from_the_time(task: TrainingTask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 75 epochs, two workers train 41 one after the other (`test_schedule`); one worker trains all."""
+    """Two workers need the time of 41 of the 75 epochs (`test_schedule`), and one worker that of all."""
     monkeypatch.setattr(TrainingTask, "training_segments", property(lambda _: 100_000))
     speeds = [Speed(1, 1, 1.0, 1.0, 2.0)] * 2 + [Speed(failure="lost")]
     alone = fit_search(task, speeds, seconds=2000, workers=1)

@@ -159,7 +159,7 @@ def seconds_from_texts(path: Path, name: str, *, texts: np.ndarray, lines: np.nd
     cleaned = [_plain(text) if isinstance(text, str) else "" for text in texts]
     dated = [place for place, text in enumerate(cleaned) if _ISO_DATE.match(text)]
     if dated:
-        # A decimal comma is one of ISO 8601 too. What is no date becomes NaN, and an error below.
+        # ISO 8601 allows a decimal comma. A text that is not a date becomes NaN, which is reported below.
         iso = [cleaned[place].replace(",", ".") for place in dated]
         moments = pd.to_datetime(iso, format="ISO8601", utc=True, errors="coerce")
         seconds[dated] = np.asarray((moments - pd.Timestamp(0, tz="UTC")).total_seconds(), np.float64)

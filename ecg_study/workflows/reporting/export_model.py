@@ -13,8 +13,9 @@ from ecg_study.reports.model_card import render_card
 from ecg_study.reports.report import Report, Training
 from ecg_study.reports.schema import to_json
 from ecg_study.training.pretrained import start_of
-from ecg_study.training.task import TrainingTask, augmentation_as_json
+from ecg_study.training.task import TrainingTask
 from ecg_study.workflows.reporting.card_metrics import harm_metrics
+from ecg_study.workflows.reporting.provenance import card_data
 from ecg_study.workflows.task_models import task_card
 
 
@@ -39,24 +40,14 @@ def export_model(
 
 
 def _card(report: Report, training: Training, task: TrainingTask, signals: dict[str, list[str]]) -> ModelCard:
-    data, start = report.data, start_of(task, training.hyperparameters)
+    start = start_of(task, training.hyperparameters)
     return replace(
         task_card(task, parameters=training.parameters),
         thresholds=training.thresholds,
         calibration=training.calibration,
         hyperparameters=training.hyperparameters,
         data={
-            "database": data.database,
-            "version": data.version,
-            "attribution": data.attribution,
-            "license": data.license,
-            "sha256": data.sha256,
-            "key": data.key,
-            "lead": data.lead,
-            **({"aligned_marks": True} if task.cache.settings.aligned else {}),
-            "noise_sigma_mv": data.noise_sigma_mv,
-            **augmentation_as_json(task, training.hyperparameters),
-            "records": {name: part.records for name, part in data.parts.items()},
+            **card_data(report.data, task, hyperparameters=training.hyperparameters),
             "signals": signals,
             **({} if start is None else start.lineage),
         },

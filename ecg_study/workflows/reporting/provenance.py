@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -18,6 +20,7 @@ from ecg_study.ecg_data.segments.cutting import window_labels
 from ecg_study.files import sha256_of_text
 from ecg_study.reports.report import DataSummary, PartSummary, Provenance
 from ecg_study.training.backend import backend_packages
+from ecg_study.training.task import TrainingTask, augmentation_as_json
 from ecg_study.workflows.settings import Settings, as_mapping
 
 _PACKAGES = (
@@ -108,3 +111,26 @@ def summarize_data(database: Database, cache: SegmentCache, *, split: Split) -> 
         excluded_records=dict(split.excluded_records) | cache.excluded_records,
         excluded_segments=sum(entry.excluded_segments for entry in cache.entries),
     )
+
+
+def card_data(data: DataSummary, task: TrainingTask, *, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the card of a model says about its data.
+
+    Args:
+        data: summary of the data.
+        task: training task of the model.
+        hyperparameters: those of the model, which decide the augmentation.
+    """
+    return {
+        "database": data.database,
+        "version": data.version,
+        "attribution": data.attribution,
+        "license": data.license,
+        "sha256": data.sha256,
+        "key": data.key,
+        "lead": data.lead,
+        **({"aligned_marks": True} if task.cache.settings.aligned else {}),
+        "noise_sigma_mv": data.noise_sigma_mv,
+        **augmentation_as_json(task, hyperparameters),
+        "records": {name: list(part.records) for name, part in data.parts.items()},
+    }

@@ -1,4 +1,4 @@
-"""What a training gives: network, thresholds, result, card, and the model folder."""
+"""Results of a training: network, thresholds, summary, card, and model folder."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from ecg_study.training.final_training import build_trained
 from ecg_study.training.specs import FinishedTraining, TrainingSpec
 from ecg_study.training.steps.budget import TrainingBudget
 from ecg_study.training.steps.recorder import AVERAGED, LOSS
-from ecg_study.training.task import TrainingTask, augmentation_as_json
+from ecg_study.training.task import TrainingTask
 from ecg_study.workflows.preparation import PreparedData
-from ecg_study.workflows.reporting.provenance import summarize_data
+from ecg_study.workflows.reporting.provenance import card_data, summarize_data
 from ecg_study.workflows.task_models import cached_task_model, task_card
 from ecg_study.workflows.training.origins import TRAINED
 
@@ -103,17 +103,7 @@ def training_card(task: TrainingTask, *, data: PreparedData, result: LongTrainin
         calibration=result.calibration,
         hyperparameters=result.hyperparameters,
         data={
-            "database": summary.database,
-            "version": summary.version,
-            "attribution": summary.attribution,
-            "license": summary.license,
-            "sha256": summary.sha256,
-            "key": summary.key,
-            "lead": summary.lead,
-            **({"aligned_marks": True} if task.cache.settings.aligned else {}),
-            "noise_sigma_mv": summary.noise_sigma_mv,
-            **augmentation_as_json(task, result.hyperparameters),
-            "records": {name: list(part.records) for name, part in summary.parts.items()},
+            **card_data(summary, task, hyperparameters=result.hyperparameters),
             "signals": task.cache.signals([*task.split.train, *task.split.validation]),
             TRAINED: {
                 "segments": result.segments,
